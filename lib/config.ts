@@ -1,0 +1,153 @@
+import Type, { type Static } from 'typebox'
+import { ConfigError } from './errors.ts'
+
+const seconds = (options: { default: number, description: string }) =>
+  Type.Number({ exclusiveMinimum: 0, maximum: 86_400, title: 'a number of seconds above 0, at most 86400', ...options })
+
+/**
+ * Every variable that the service reads: type, default, bounds, and one sentence for docs/configuration.md.
+ * `title` completes "NAME must be …".
+ */
+export const EnvironmentSchema = Type.Object({
+  REDIS_URL: Type.Optional(Type.String({ pattern: '^(rediss?|unix)://', title: 'a redis://, rediss:// or unix:// URL', description: 'Where Redis is, in one URL; when set, the other REDIS_ variables but REDIS_COMMAND_TIMEOUT_MS are not read. `unix:///run/redis.sock?db=0` for a socket.' })),
+  REDIS_HOST: Type.String({ default: 'localhost', title: 'a host name or address', description: 'Host of Redis.' }),
+  REDIS_PORT: Type.Integer({ default: 6379, minimum: 1, maximum: 65_535, title: 'a port from 1 to 65535', description: 'Port of Redis.' }),
+  REDIS_DB: Type.Integer({ default: 0, minimum: 0, maximum: 1_000_000, title: 'a database number from 0', description: 'Database number.' }),
+  REDIS_PASSWORD: Type.Optional(Type.String({ title: 'a password', description: 'Password of Redis. Never logged.' })),
+  REDIS_COMMAND_TIMEOUT_MS: Type.Integer({ default: 500, minimum: 10, maximum: 60_000, title: 'milliseconds from 10 to 60000', description: 'How long one Redis command may take before the request is answered 503 (ms).' }),
+
+  MCP_SESSION_IDLE_TTL: Type.Integer({ default: 86_400, minimum: 1, maximum: 315_360_000, title: 'whole seconds from 1 to 315360000', description: 'How long an unused session lives (s); every access restarts it.' }),
+  MCP_SESSION_KEY_PREFIX: Type.String({ default: 'mcp_session', pattern: '^[\\w.:{}-]+$', title: 'letters, digits and _ . : { } -', description: 'A session is kept at the Redis key `<prefix>:<session_id>`.' }),
+  MCP_SENSITIVE_PARAMS: Type.String({ default: 'apiUrl,jwtToken', pattern: '^[^,\\s]+(\\s*,\\s*[^,\\s]+)*$', title: 'names with commas between', description: 'Fields of /init that are credentials: hidden from listed tools, set by the session, never by the caller.' }),
+  MCP_CACHE_RESULTS: Type.Union([Type.Literal('success'), Type.Literal('any'), Type.Literal('off')], { default: 'success', title: 'success, any or off', description: 'Which object results fill later calls: those whose `status` is `"success"`, any that is no failure, or none.' }),
+
+  MCP_API_BASE_URL: Type.Optional(Type.String({ pattern: '^https?://[^/\\s]', title: 'an http(s) URL', description: 'The API that validates credentials. Required unless MCP_SKIP_VALIDATION is true.' })),
+  INSIGHT_DIGGER_API_URL: Type.Optional(Type.String({ pattern: '^https?://[^/\\s]', title: 'an http(s) URL', description: 'Older name of MCP_API_BASE_URL; read when that is not set.' })),
+  MCP_API_VALIDATION_PATH: Type.String({ default: '/settings/validate', pattern: '^/[^\\s]*$', title: 'a path that starts with /', description: 'Path of the check, after MCP_API_BASE_URL.' }),
+  MCP_API_VALIDATION_TIMEOUT: seconds({ default: 5, description: 'How long the check of credentials may take (s).' }),
+  MCP_API_DEFAULT_TIMEOUT: seconds({ default: 60, description: 'How long listing tools may take once a server runs (s).' }),
+  MCP_API_LONG_TIMEOUT: seconds({ default: 300, description: 'How long a tool call may take (s).' }),
+  MCP_SKIP_VALIDATION: Type.Boolean({ default: false, title: 'true or false', description: 'Takes any credentials without asking the API. Development only; the service warns at start.' }),
+
+  MCP_CLIENT_HOST: Type.String({ default: '0.0.0.0', title: 'a host name or address', description: 'Address that `npm start` and `npm run dev` listen on.' }),
+  MCP_CLIENT_PORT: Type.Integer({ default: 33_000, minimum: 0, maximum: 65_535, title: 'a port from 0 to 65535', description: 'Port that `npm start` and `npm run dev` listen on; 0 takes a free one.' }),
+  MCP_CLOSE_GRACE: seconds({ default: 30, description: 'How long running requests may take to finish after SIGTERM (s).' }),
+  MCP_MAX_BODY_BYTES: Type.Integer({ default: 8_388_608, minimum: 1_024, maximum: 1_073_741_824, title: 'bytes from 1024 to 1073741824', description: 'Largest request body (bytes); a larger one is answered 413.' }),
+  MCP_MAX_JSON_DEPTH: Type.Integer({ default: 100, minimum: 3, maximum: 1_000, title: 'levels from 3 to 1000', description: 'Deepest nesting of a request body (levels); a deeper one is answered 400.' }),
+  MCP_LOG_LEVEL: Type.Optional(Type.Union([Type.Literal('trace'), Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error'), Type.Literal('fatal'), Type.Literal('silent')], { title: 'trace, debug, info, warn, error, fatal or silent', description: 'Least level that is logged, `info` under `npm start`. Upper case and Python\'s WARNING and CRITICAL are understood. Unset: what fastify-cli was told.' })),
+
+  MCP_SERVER_SCRIPT: Type.Optional(Type.String({ title: 'a path', description: 'The MCP server, by its script: `.py`, `.js`, `.mjs`, `.cjs`, or an executable.' })),
+  MCP_SERVERS_FILE: Type.Optional(Type.String({ title: 'a path', description: 'The MCP server, by a JSON file with `mcpServers` (its first entry). Set this or MCP_SERVER_SCRIPT.' })),
+  MCP_SESSION_START_TIMEOUT: seconds({ default: 30, description: 'How long a server may take from its start to its handshake (s).' }),
+  MCP_STOP_STEP_MS: Type.Integer({ default: 500, minimum: 0, maximum: 60_000, title: 'milliseconds from 0 to 60000', description: 'How long a server may take to end after its input closed, and again after SIGTERM, before the next step (ms).' }),
+  MCP_MAX_RESULT_BYTES: Type.Integer({ default: 33_554_432, minimum: 1_024, maximum: 1_073_741_824, title: 'bytes from 1024 to 1073741824', description: 'Largest message that a server may send (bytes); a larger one is answered 502.' }),
+  MCP_TOOLS_CACHE_TTL: Type.Integer({ default: 60, minimum: 0, maximum: 86_400, title: 'whole seconds from 0 to 86400', description: 'How long a worker remembers a server\'s list of tools (s); 0 asks every time.' }),
+  MCP_GUIDANCE_FILE: Type.Optional(Type.String({ title: 'a path', description: 'JSON file with `system_info` and `workflow_guidance` for /tools-schema and /tools.' })),
+
+  VIRTUAL_ENV: Type.Optional(Type.String({ title: 'a path', description: 'Python environment whose `mcp` and `python3` run a `.py` server; set by its activate script.' }))
+})
+
+/** Variables whose value may never be repeated, not even when it is wrong. */
+const secretNames = new Set(['REDIS_URL', 'REDIS_PASSWORD'])
+
+export type Environment = Static<typeof EnvironmentSchema>
+
+/** The settings as the code uses them: resolved, with units in the names. */
+export interface Config {
+  redis: { url?: string, host: string, port: number, db: number, password?: string, commandTimeoutMs: number }
+  session: { keyPrefix: string, idleTtlSeconds: number }
+  /** Names of the fields that are credentials. */
+  sensitiveParams: readonly string[]
+  cacheResults: 'success' | 'any' | 'off'
+  /** Where credentials are checked; `null` when checking is switched off. */
+  validation: { url: string, timeoutMs: number } | null
+  timeouts: { listMs: number, callMs: number, startMs: number, stopStepMs: number }
+  maxBodyBytes: number
+  maxJsonDepth: number
+  maxResultBytes: number
+  toolsCacheTtlMs: number
+  logLevel?: NonNullable<Environment['MCP_LOG_LEVEL']>
+  serverScript?: string
+  serversFile?: string
+  guidanceFile?: string
+}
+
+const pythonLevels = new Map([['warning', 'warn'], ['critical', 'fatal'], ['notset', 'trace']])
+
+/**
+ * What an operator wrote, in the form the schema checks: an empty value counts as not set (`REDIS_PASSWORD=`), and the
+ * spellings that the replaced service took are turned into ours.
+ */
+export function normalizeEnvironment (environment: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const known: Record<string, string> = {}
+  for (const name of Object.keys(EnvironmentSchema.properties)) {
+    const value = environment[name]
+    if (value?.trim()) known[name] = secretNames.has(name) ? value : value.trim()
+  }
+  const level = known.MCP_LOG_LEVEL?.toLowerCase()
+  if (level) known.MCP_LOG_LEVEL = pythonLevels.get(level) ?? level
+  if (/^(1|yes|true)$/i.test(known.MCP_SKIP_VALIDATION ?? '')) known.MCP_SKIP_VALIDATION = 'true'
+  if (/^(0|no|false)$/i.test(known.MCP_SKIP_VALIDATION ?? '')) known.MCP_SKIP_VALIDATION = 'false'
+  return known
+}
+
+/** One line for a variable that the schema refused. */
+export function describeInvalidVariable (name: string, value: string | undefined): string {
+  const schema = (EnvironmentSchema.properties as Record<string, { title?: string }>)[name]
+  const got = secretNames.has(name) ? 'a value that is not shown' : JSON.stringify(value)
+  return `${name} must be ${schema?.title ?? 'valid'}, but is ${got}`
+}
+
+/**
+ * Settings from a checked environment.
+ *
+ * Throws ConfigError for what no single variable shows: no server, two servers, no API to check credentials with.
+ */
+export function resolveConfig (environment: Environment): Config {
+  const env = environment
+  if (!env.MCP_SERVER_SCRIPT && !env.MCP_SERVERS_FILE) {
+    throw new ConfigError('MCP_SERVER_SCRIPT or MCP_SERVERS_FILE must be set: no MCP server is configured')
+  }
+  if (env.MCP_SERVER_SCRIPT && env.MCP_SERVERS_FILE) {
+    throw new ConfigError('MCP_SERVER_SCRIPT and MCP_SERVERS_FILE are both set: keep the one that is meant')
+  }
+  const apiBaseUrl = env.MCP_API_BASE_URL ?? env.INSIGHT_DIGGER_API_URL
+  if (!apiBaseUrl && !env.MCP_SKIP_VALIDATION) {
+    throw new ConfigError('MCP_API_BASE_URL must be set to an http(s) URL, or MCP_SKIP_VALIDATION to true for development')
+  }
+  if (apiBaseUrl && !URL.canParse(apiBaseUrl)) {
+    throw new ConfigError(describeInvalidVariable(env.MCP_API_BASE_URL ? 'MCP_API_BASE_URL' : 'INSIGHT_DIGGER_API_URL', apiBaseUrl))
+  }
+  if (env.REDIS_URL && !URL.canParse(env.REDIS_URL)) throw new ConfigError(describeInvalidVariable('REDIS_URL', env.REDIS_URL))
+
+  return {
+    redis: {
+      ...(env.REDIS_URL && { url: env.REDIS_URL }),
+      host: env.REDIS_HOST,
+      port: env.REDIS_PORT,
+      db: env.REDIS_DB,
+      ...(env.REDIS_PASSWORD && { password: env.REDIS_PASSWORD }),
+      commandTimeoutMs: env.REDIS_COMMAND_TIMEOUT_MS
+    },
+    session: { keyPrefix: env.MCP_SESSION_KEY_PREFIX, idleTtlSeconds: env.MCP_SESSION_IDLE_TTL },
+    sensitiveParams: env.MCP_SENSITIVE_PARAMS.split(',').map(name => name.trim()),
+    cacheResults: env.MCP_CACHE_RESULTS,
+    validation: env.MCP_SKIP_VALIDATION
+      ? null
+      : { url: `${apiBaseUrl?.replace(/\/+$/, '')}${env.MCP_API_VALIDATION_PATH}`, timeoutMs: env.MCP_API_VALIDATION_TIMEOUT * 1000 },
+    timeouts: {
+      listMs: env.MCP_API_DEFAULT_TIMEOUT * 1000,
+      callMs: env.MCP_API_LONG_TIMEOUT * 1000,
+      startMs: env.MCP_SESSION_START_TIMEOUT * 1000,
+      stopStepMs: env.MCP_STOP_STEP_MS
+    },
+    maxBodyBytes: env.MCP_MAX_BODY_BYTES,
+    maxJsonDepth: env.MCP_MAX_JSON_DEPTH,
+    maxResultBytes: env.MCP_MAX_RESULT_BYTES,
+    toolsCacheTtlMs: env.MCP_TOOLS_CACHE_TTL * 1000,
+    ...(env.MCP_LOG_LEVEL && { logLevel: env.MCP_LOG_LEVEL }),
+    ...(env.MCP_SERVER_SCRIPT && { serverScript: env.MCP_SERVER_SCRIPT }),
+    ...(env.MCP_SERVERS_FILE && { serversFile: env.MCP_SERVERS_FILE }),
+    ...(env.MCP_GUIDANCE_FILE && { guidanceFile: env.MCP_GUIDANCE_FILE })
+  }
+}

@@ -1,0 +1,70 @@
+import createError, { type FastifyErrorConstructor } from '@fastify/error'
+
+declare module '@fastify/error' {
+  interface FastifyError {
+    /** True when the same request, sent again unchanged, may succeed and cannot act twice. */
+    retryable?: boolean
+  }
+}
+
+/** Arguments of an error: what its message's placeholders take, then optionally the error behind it. */
+type ErrorArguments = [...unknown[]]
+
+function define<A extends ErrorArguments> (
+  code: string, message: string, statusCode: number, { retryable = false } = {}
+): FastifyErrorConstructor<{ code: string }, A> {
+  const Constructor = createError<A>(code, message, statusCode)
+  Object.defineProperty(Constructor.prototype, 'retryable', { value: retryable })
+  return Constructor
+}
+
+/** The error behind a failure: kept for the log, never shown to the caller. */
+export interface Because { cause: unknown }
+
+/*
+ * Every failure that a caller can see. A code is API: docs/errors.md says cause and remedy of each, a test holds the two
+ * lists against each other, and a code that changes is a line in CHANGELOG.md.
+ */
+
+// The request itself
+export const MissingFieldError = define<[string]>('MCPC_ERR_MISSING_FIELD', '%s', 400)
+export const InvalidFieldError = define<[string, string]>('MCPC_ERR_INVALID_FIELD', '%s must be %s', 400)
+export const InvalidParamsError = define<[]>('MCPC_ERR_INVALID_PARAMS', 'params must be a dictionary', 400)
+export const BodyNotJsonError = define<[] | [Because]>('MCPC_ERR_BODY_NOT_JSON', 'The body is not valid JSON', 400)
+export const BodyNotObjectError = define<[]>('MCPC_ERR_BODY_NOT_OBJECT', 'The body must be a JSON object', 400)
+export const BodyTooDeepError = define<[number]>('MCPC_ERR_BODY_TOO_DEEP', 'The body is nested deeper than %d levels', 400)
+export const BodyTooLargeError = define<[number]>('MCPC_ERR_BODY_TOO_LARGE', 'The body is larger than %d bytes', 413)
+export const BadRequestError = define<[string]>('MCPC_ERR_BAD_REQUEST', '%s', 400)
+export const RouteNotFoundError = define<[string, string]>('MCPC_ERR_NOT_FOUND', 'There is no %s %s', 404)
+export const MethodNotAllowedError = define<[string, string]>('MCPC_ERR_METHOD_NOT_ALLOWED', '%s takes %s', 405)
+
+// The session and its credentials
+export const InvalidCredentialsError = define<[string]>('MCPC_ERR_INVALID_CREDENTIALS', '%s', 401)
+export const SessionNotFoundError = define<[string]>('MCPC_ERR_SESSION_NOT_FOUND', 'Session %s not found or expired. Please run /init first.', 409)
+export const SessionUnreadableError = define<[string] | [string, Because]>('MCPC_ERR_SESSION_UNREADABLE', 'Session %s cannot be read. Please run /init first.', 409)
+export const ValidationApiError = define<[string] | [string, Because]>('MCPC_ERR_VALIDATION_API', 'The credentials could not be checked: %s', 502, { retryable: true })
+export const ValidationTimeoutError = define<[number]>('MCPC_ERR_VALIDATION_TIMEOUT', 'The credentials could not be checked: the validation API did not answer within %d s', 504, { retryable: true })
+export const StoreUnavailableError = define<[] | [Because]>('MCPC_ERR_STORE_UNAVAILABLE', 'The session store is unavailable', 503, { retryable: true })
+
+// MCP servers and their tools
+export const UnknownToolError = define<[string]>('MCPC_ERR_UNKNOWN_TOOL', 'There is no tool %s', 404)
+export const ToolArgumentsError = define<[string, string]>('MCPC_ERR_TOOL_ARGUMENTS', 'Tool %s refused its arguments: %s', 400)
+export const McpStartError = define<[string, string] | [string, string, Because]>('MCPC_ERR_MCP_START', 'MCP server %s %s', 502, { retryable: true })
+export const McpStartTimeoutError = define<[string, number, string]>('MCPC_ERR_MCP_START_TIMEOUT', 'MCP server %s was not ready within %d s%s', 504, { retryable: true })
+export const McpCallError = define<[string, string] | [string, string, Because]>('MCPC_ERR_MCP_CALL', 'MCP server %s %s', 502)
+export const McpTimeoutError = define<[string, string, number]>('MCPC_ERR_MCP_TIMEOUT', 'MCP server %s did not answer %s in time (%d s)', 504)
+export const ResultTooDeepError = define<[string]>('MCPC_ERR_RESULT_TOO_DEEP', 'The result of tool %s is nested too deep to be passed on', 502)
+
+// The service
+export const CallerLeftError = define<[]>('MCPC_ERR_CALLER_LEFT', 'The caller left before the answer', 499)
+export const ClosingError = define<[]>('MCPC_ERR_CLOSING', 'The service is shutting down', 503, { retryable: true })
+export const InternalError = define<[] | [Because]>('MCPC_ERR_INTERNAL', 'Something went wrong in the service', 500)
+
+/**
+ * A setting that the service cannot start with. The message is one line: the variable, what it got, what it takes.
+ * Never part of an answer.
+ */
+export const ConfigError = define<[string]>('MCPC_ERR_CONFIG', '%s', 500)
+
+/** Redis did not answer at start. Never part of an answer; while running it is {@link StoreUnavailableError}. */
+export const StoreStartError = define<[string, string]>('MCPC_ERR_STORE_START', 'Redis at %s cannot be used: %s', 500)

@@ -1,0 +1,33 @@
+/** A JSON object, whatever is in it. */
+export type JsonObject = Record<string, unknown>
+
+export function isJsonObject (value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/**
+ * True when objects and arrays in a JSON text are nested deeper than `limit`. Reads the text once, builds nothing; on text
+ * that is not JSON the answer means nothing.
+ *
+ * Asked before parsing: what is nested ten thousand deep parses, and then overflows the stack of whatever walks it.
+ */
+export function isNestedDeeper (text: string, limit: number): boolean {
+  let depth = 0
+  let inString = false
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index)
+    if (inString) {
+      if (code === backslash) index++
+      else if (code === quote) inString = false
+    } else if (code === quote) {
+      inString = true
+    } else if (code === openBrace || code === openBracket) {
+      if (++depth > limit) return true
+    } else if (code === closeBrace || code === closeBracket) {
+      depth--
+    }
+  }
+  return false
+}
+
+const [quote, backslash, openBracket, closeBracket, openBrace, closeBrace] = [0x22, 0x5c, 0x5b, 0x5d, 0x7b, 0x7d]

@@ -1,0 +1,23 @@
+/** Shorter values are no secrets but words; masking them would only make a sentence unreadable. */
+const minSecretLength = 4
+
+export type Mask = (text: string) => string
+
+/**
+ * A function that replaces every given secret in a text with `[hidden]`, also one that was cut off at the text's end.
+ * Does not modify its input.
+ */
+export function createMask (secrets: Iterable<unknown>): Mask {
+  const values = [...new Set(secrets)]
+    .filter((secret): secret is string => typeof secret === 'string' && secret.length >= minSecretLength)
+    .sort((a, b) => b.length - a.length) // a secret that contains another goes first, or its rest would stay
+
+  return text => values.reduce((masked, secret) => maskCutOff(masked.replaceAll(secret, '[hidden]'), secret), text)
+}
+
+function maskCutOff (text: string, secret: string): string {
+  for (let length = Math.min(secret.length - 1, text.length); length >= minSecretLength * 2; length--) {
+    if (text.endsWith(secret.slice(0, length))) return `${text.slice(0, -length)}[hidden]`
+  }
+  return text
+}

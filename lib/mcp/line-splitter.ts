@@ -1,0 +1,34 @@
+/**
+ * Splits a byte stream into lines, each decoded as a whole, so that a character split between two chunks is whole again.
+ *
+ * Costs one copy of each byte: the pieces of a line are joined once, when its end has come (the SDK's buffer joins at every
+ * chunk, which for a 9 MB line is 200 ms of processor). Throws RangeError when a line grows past `maxLineBytes`.
+ */
+export function createLineSplitter (maxLineBytes: number, onLine: (line: string) => void): (chunk: Buffer) => void {
+  let pieces: Buffer[] = []
+  let pieceBytes = 0
+
+  return function push (chunk) {
+    let start = 0
+    for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
+      pieces.push(chunk.subarray(start, end))
+      check(end - start)
+      const line = pieces.length === 1 ? pieces[0] as Buffer : Buffer.concat(pieces)
+      pieces = []
+      pieceBytes = 0
+      start = end + 1
+      onLine(line.toString('utf8'))
+    }
+    if (start < chunk.length) {
+      pieces.push(chunk.subarray(start))
+      check(chunk.length - start)
+    }
+  }
+
+  function check (bytes: number): void {
+    pieceBytes += bytes
+    if (pieceBytes <= maxLineBytes) return
+    pieces = []
+    throw new RangeError(`a line is longer than ${maxLineBytes} bytes`)
+  }
+}

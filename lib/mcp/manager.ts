@@ -1,0 +1,146 @@
+import { type CallToolResult, Client, type ClientOptions, ProtocolError, ProtocolErrorCode, SdkError, SdkErrorCode, type Tool } from '@modelcontextprotocol/client'
+import {
+  CallerLeftError, McpCallError, McpStartError, McpStartTimeoutError, McpTimeoutError, ToolArgumentsError
+} from '../errors.ts'
+import { createMask } from '../mask.ts'
+import { packageName, version } from '../version.ts'
+import type { ServerSpec } from './server-spec.ts'
+import { createStdioTransport, type Exit, type StdioTransport } from './stdio-transport.ts'
+
+export interface ManagerOptions {
+  /** How long the server may take from its start to its handshake (ms). */
+  startTimeoutMs: number
+  stopStepMs: number
+  /** Longest message that the server may send (bytes). */
+  maxMessageBytes: number
+  /** Values that no sentence and no log line of this manager may hold. */
+  secrets?: Iterable<unknown>
+  /** Gets each line that the server writes to stderr, secrets masked. */
+  onStderrLine?: (line: string) => void
+}
+
+export interface RequestLimits {
+  timeoutMs: number
+  /** Aborts when nobody waits for the answer any more; the server is told. */
+  signal: AbortSignal
+}
+
+export interface ListedTools {
+  tools: Tool[]
+  /** What the server says of its own use, when it says something. */
+  instructions: string | undefined
+}
+
+/**
+ * One MCP server for one request: a fresh process, opened on demand, closed when the request has ended.
+ *
+ * Rejections are errors of lib/errors.ts; their messages quote what the server said, bounded, with the secrets masked.
+ */
+export interface Manager {
+  readonly serverName: string
+  readonly pid: number | null
+  /** Starts the server and shakes hands. May be called again; it starts once. Rejects after `close`. */
+  open: (signal: AbortSignal) => Promise<void>
+  /** All tools, every page of them. */
+  listTools: (limits: RequestLimits) => Promise<ListedTools>
+  callTool: (name: string, args: Record<string, unknown>, limits: RequestLimits) => Promise<CallToolResult>
+  /** Ends the server with all its processes, also while it starts. Never rejects; may be called twice. */
+  close: () => Promise<void>
+}
+
+const maxQuoteLength = 1_000
+
+/** Results are passed on as the server gave them: whether they keep to the server's own schema is the caller's to judge. */
+const passThroughValidator = {
+  getValidator: () => (input: unknown) => ({ valid: true, data: input, errorMessage: undefined })
+} as NonNullable<ClientOptions['jsonSchemaValidator']> // generic over what the schema describes, which only the schema knows
+
+export function createManager (spec: ServerSpec, options: ManagerOptions): Manager {
+  const mask = createMask(options.secrets ?? [])
+  const { onStderrLine } = options
+  const transport: StdioTransport = createStdioTransport(spec, {
+    maxMessageBytes: options.maxMessageBytes,
+    stopStepMs: options.stopStepMs,
+    ...(onStderrLine && { onStderrLine: line => onStderrLine(mask(line)) })
+  })
+  const client = new Client({ name: packageName, version }, { jsonSchemaValidator: passThroughValidator })
+  let opening: Promise<void> | null = null
+
+  async function connect (signal: AbortSignal): Promise<void> {
+    try {
+      await client.connect(transport, { timeout: options.startTimeoutMs, signal })
+    } catch (error) {
+      throw startError(error, signal)
+    }
+  }
+
+  function startError (error: unknown, signal: AbortSignal): Error {
+    if (signal.aborted) return new CallerLeftError()
+    if (isTimeout(error)) return new McpStartTimeoutError(spec.name, options.startTimeoutMs / 1000, quoteStderr())
+    if (transport.exit) return new McpStartError(spec.name, `ended before it was ready (${describeExit(transport.exit)})${quoteStderr()}`)
+    const reason = transport.failure ?? error
+    return new McpStartError(spec.name, `could not be started: ${sentence(reason)}${quoteStderr()}`, { cause: error })
+  }
+
+  function callError (error: unknown, what: string, limits: RequestLimits): Error {
+    if (limits.signal.aborted) return new CallerLeftError()
+    if (isTimeout(error)) return new McpTimeoutError(spec.name, what, limits.timeoutMs / 1000)
+    if (error instanceof ProtocolError) return new McpCallError(spec.name, `answered ${what} with an error: ${sentence(error)}`, { cause: error })
+    if (transport.failure) return new McpCallError(spec.name, `broke off ${what}: ${sentence(transport.failure)}`, { cause: error })
+    if (transport.exit) return new McpCallError(spec.name, `ended during ${what} (${describeExit(transport.exit)})${quoteStderr()}`)
+    return new McpCallError(spec.name, `did not answer ${what} as the protocol says: ${sentence(error)}`, { cause: error })
+  }
+
+  function quoteStderr (): string {
+    const quote = mask(transport.stderrLines().join('\n')).slice(-maxQuoteLength)
+    return quote === '' ? '' : `; it said: ${quote}`
+  }
+
+  function sentence (error: unknown): string {
+    const { code, message } = error as NodeJS.ErrnoException
+    // A spawn error's message repeats the command line; its code (ENOENT, EACCES, EAGAIN) says what went wrong.
+    return typeof code === 'string' && /^E[A-Z]+$/.test(code) ? code : mask(message).slice(0, maxQuoteLength)
+  }
+
+  return {
+    serverName: spec.name,
+    get pid () { return transport.pid },
+
+    open (signal) {
+      opening ??= connect(signal)
+      return opening
+    },
+
+    async listTools ({ timeoutMs, signal }) {
+      try {
+        const { tools } = await client.listTools(undefined, { timeout: timeoutMs, maxTotalTimeout: timeoutMs, signal })
+        return { tools, instructions: client.getInstructions() }
+      } catch (error) {
+        throw callError(error, 'the list of tools', { timeoutMs, signal })
+      }
+    },
+
+    async callTool (name, args, limits) {
+      const { timeoutMs: timeout, signal } = limits
+      try {
+        return await client.callTool({ name, arguments: args }, { timeout, maxTotalTimeout: timeout, signal })
+      } catch (error) {
+        if (error instanceof ProtocolError && error.code === ProtocolErrorCode.InvalidParams) {
+          throw new ToolArgumentsError(name, sentence(error))
+        }
+        throw callError(error, `tool ${name}`, limits)
+      }
+    },
+
+    async close () {
+      // The transport, not the client: a client whose server ended by itself has let go of its transport.
+      await transport.close()
+    }
+  }
+}
+
+const isTimeout = (error: unknown) => error instanceof SdkError && error.code === SdkErrorCode.RequestTimeout
+
+function describeExit ({ code, signal }: Exit): string {
+  return signal === null ? `exit code ${code}` : signal
+}

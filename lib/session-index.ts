@@ -1,0 +1,59 @@
+import type { Redis } from 'ioredis'
+import type { SessionScripts } from './session-scripts.ts'
+
+export interface SessionIndexOptions {
+  keyPrefix: string
+  idleTtlSeconds: number
+  /** The Redis key of a session. */
+  sessionKey: (id: string) => string
+}
+
+export interface SessionIndex {
+  add: (id: string) => Promise<void>
+  remove: (id: string) => Promise<void>
+  /** Number of sessions. Ones that expired unnoticed count until their turn to be looked at has come. */
+  count: () => Promise<number>
+}
+
+/** How many due entries one /health, and one /init, looks at. */
+const countBatch = 1_000
+const addBatch = 10
+
+/**
+ * Which sessions there are: a sorted set, session id by the time (ms) before which it cannot have expired.
+ *
+ * Redis does not say how many keys begin with a prefix, and accesses must not pay for it: only opening and ending a session
+ * write here. So an entry may be due while its session lives, because accesses have pushed its expiry back. Whoever counts,
+ * or opens a session, looks at some due entries: gives those that live their new time, and removes the others. An entry
+ * is looked at about once in an idle TTL, and the set stays as large as the sessions are many, with nothing to sweep it.
+ */
+export function createSessionIndex (redis: Redis & SessionScripts, options: SessionIndexOptions): SessionIndex {
+  const { keyPrefix, idleTtlSeconds, sessionKey } = options
+  // Not under the sessions' own prefix: `KEYS <prefix>:*` lists sessions and nothing else.
+  const key = `mcp_index:${keyPrefix}`
+
+  async function settle (most: number): Promise<number> {
+    const now = Date.now()
+    const due = await redis.zrangebyscore(key, '-inf', now, 'WITHSCORES', 'LIMIT', 0, most)
+    const entries = await Promise.all(pairs(due).map(async ([id, score]) => {
+      const remainingMs = await redis.pttl(sessionKey(id))
+      return [id, score, remainingMs > 0 ? now + remainingMs : '']
+    }))
+    return await redis.mcpSettleIndex(key, ...entries.flat())
+  }
+
+  return {
+    async add (id) {
+      await redis.zadd(key, Date.now() + idleTtlSeconds * 1000, id)
+      await settle(addBatch)
+    },
+    async remove (id) {
+      await redis.zrem(key, id)
+    },
+    count: () => settle(countBatch)
+  }
+}
+
+function pairs (flat: string[]): Array<[string, string]> {
+  return flat.flatMap((item, position) => position % 2 === 0 ? [[item, flat[position + 1] ?? '']] : [])
+}

@@ -1,0 +1,207 @@
+import { createHash, randomUUID } from 'node:crypto'
+import type { Redis } from 'ioredis'
+import { SessionUnreadableError, StoreUnavailableError } from './errors.ts'
+import { parseFlaskSession } from './flask-session.ts'
+import { isJsonObject, type JsonObject } from './json.ts'
+import { createSessionIndex } from './session-index.ts'
+import { defineSessionScripts, type ReadReply } from './session-scripts.ts'
+
+export interface Session {
+  readonly id: string
+  /** Secret. The fields of /init that are credentials. */
+  readonly credentials: JsonObject
+  /** Tells this session from any other that is opened under the same id later. */
+  readonly generation: string
+}
+
+/** What /init brings: credentials apart from everything else. */
+export interface NewSession {
+  /** Hash that is the same for the same credentials; see `ownerOf`. */
+  owner: string
+  credentials: JsonObject
+  /** Cached values by name, each as JSON text. */
+  values: ReadonlyMap<string, string>
+}
+
+/** What is remembered of a tool call; nothing that the caller or the tool said. */
+export interface CallRecord {
+  tool: string
+  outcome: 'ok' | 'tool_error' | 'failed' | 'abandoned'
+  duration_ms: number
+  /** ISO 8601, UTC. */
+  at: string
+}
+
+/**
+ * The sessions, which live nowhere else.
+ *
+ * Every method rejects with StoreUnavailableError when Redis does not answer in time.
+ */
+export interface SessionRepository {
+  /** Puts a session in place of whatever is at the id. */
+  create: (id: string, session: NewSession) => Promise<void>
+  /**
+   * Loads a session and restarts its idle TTL, in one round trip. A session that the Flask service wrote is converted.
+   *
+   * `null` covers "never existed" and "expired"; callers must not tell them apart. Rejects with SessionUnreadableError
+   * when the value at the key is no session.
+   */
+  load: (id: string) => Promise<Session | null>
+  /** The owner of the session at the id; `null` when there is no readable one. Touches nothing, not even the TTL. */
+  findOwner: (id: string) => Promise<string | null>
+  /** The cached values that exist, of those named. `null` when the session has ended since it was loaded. */
+  readValues: (session: Session, names: readonly string[]) => Promise<Map<string, unknown> | null>
+  /**
+   * Keeps values (JSON texts by name) and the record of a call, in one round trip, and restarts the idle TTL.
+   * False, and nothing written, when the session has ended since it was loaded.
+   */
+  write: (session: Session, values: ReadonlyMap<string, string>, call?: CallRecord) => Promise<boolean>
+  /** Ends a session; true when there was one. */
+  remove: (id: string) => Promise<boolean>
+  /** About how many sessions there are, without scanning the keyspace; see createSessionIndex. */
+  count: () => Promise<number>
+  /** Round trip to Redis (ms). */
+  ping: () => Promise<number>
+}
+
+export interface SessionRepositoryOptions {
+  keyPrefix: string
+  idleTtlSeconds: number
+  sensitiveParams: readonly string[]
+}
+
+const schemaVersion = 1
+const valueField = (name: string) => `p:${name}`
+
+/** @see {@link https://redis.io/docs/latest/develop/data-types/hashes/} one hash a session: two calls never overwrite each other's values */
+export function createSessionRepository (client: Redis, options: SessionRepositoryOptions): SessionRepository {
+  const { keyPrefix, idleTtlSeconds, sensitiveParams } = options
+  const redis = defineSessionScripts(client)
+  const key = (id: string) => `${keyPrefix}:${id}`
+  const index = createSessionIndex(redis, { keyPrefix, idleTtlSeconds, sessionKey: key })
+
+  async function create (id: string, session: NewSession): Promise<void> {
+    await ask(redis.mcpReplaceSession(key(id), idleTtlSeconds, '', ...fieldsOf(session)))
+    await ask(index.add(id))
+  }
+
+  async function load (id: string): Promise<Session | null> {
+    const reply = await ask(redis.mcpReadSession(key(id), idleTtlSeconds, new Date().toISOString()))
+    if (reply[0] !== 'flask') return toSession(id, reply)
+    const session = fromFlask(reply[1])
+    if (session === null) throw new SessionUnreadableError(id)
+    // Somebody else may convert or end the same session now; whoever is second looks again at what is there.
+    const converted = await ask(redis.mcpReplaceSession(key(id), idleTtlSeconds, reply[1], ...fieldsOf(session.content, session.createdAt)))
+    if (converted) await ask(index.add(id))
+    return await load(id)
+  }
+
+  function toSession (id: string, reply: Exclude<ReadReply, ['flask', string]>): Session | null {
+    if (reply[0] === 'none') return null
+    if (reply[0] === 'foreign') throw new SessionUnreadableError(id)
+    const [, generation, text] = reply
+    const credentials = parseObject(text)
+    if (credentials === null || parseObject(generation) === null) throw new SessionUnreadableError(id)
+    return { id, credentials, generation }
+  }
+
+  function fromFlask (text: string) {
+    const flask = parseFlaskSession(text)
+    if (flask === null) return null
+    return { createdAt: flask.createdAt, content: splitFields(flask.fields, sensitiveParams) }
+  }
+
+  return {
+    create,
+    load,
+
+    async findOwner (id) {
+      const reply = await ask(redis.mcpReadSession(key(id), '', ''))
+      if (reply[0] === 'session') {
+        const owner = parseObject(reply[1])?.owner
+        return typeof owner === 'string' ? owner : null
+      }
+      return reply[0] === 'flask' ? fromFlask(reply[1])?.content.owner ?? null : null
+    },
+
+    async readValues (session, names) {
+      const [generation, ...texts] = await ask(redis.hmget(key(session.id), 'meta', ...names.map(valueField)), session.id)
+      if (generation !== session.generation) return null
+      const values = new Map<string, unknown>()
+      names.forEach((name, position) => {
+        const text = texts[position]
+        if (typeof text === 'string') values.set(name, JSON.parse(text))
+      })
+      return values
+    },
+
+    async write (session, values, call) {
+      const fields = [...values].flatMap(([name, text]) => [valueField(name), text])
+      const record = call === undefined ? '' : JSON.stringify(call)
+      const written = await ask(redis.mcpWriteSession(
+        key(session.id), session.generation, idleTtlSeconds, new Date().toISOString(), record, ...fields
+      ))
+      return written === 1
+    },
+
+    async remove (id) {
+      const [removed] = await ask(Promise.all([redis.unlink(key(id)), index.remove(id)]))
+      return removed > 0
+    },
+
+    count: () => ask(index.count()),
+
+    async ping () {
+      const start = performance.now()
+      await ask(redis.ping())
+      return performance.now() - start
+    }
+  }
+}
+
+/**
+ * Takes the fields of /init apart: the sensitive ones are the session's credentials, the others cached values.
+ * The owner is a hash over apiUrl, jwtToken and the credentials, so that no later check needs the secrets themselves.
+ */
+export function splitFields (fields: JsonObject, sensitiveParams: readonly string[]): NewSession {
+  const entries = Object.entries(fields)
+  const isCredential = ([name]: [string, unknown]) => sensitiveParams.includes(name)
+  const credentials = Object.fromEntries(entries.filter(isCredential))
+  const values = new Map(entries.filter(entry => !isCredential(entry)).map(([name, value]) => [name, JSON.stringify(value)]))
+  return { owner: ownerOf(fields, credentials), credentials, values }
+}
+
+function ownerOf ({ apiUrl, jwtToken }: JsonObject, credentials: JsonObject): string {
+  const sorted = Object.entries(credentials).sort(([a], [b]) => a < b ? -1 : 1)
+  return createHash('sha256').update(JSON.stringify([apiUrl, jwtToken, sorted])).digest('base64url')
+}
+
+function fieldsOf ({ owner, credentials, values }: NewSession, createdAt = new Date().toISOString()): string[] {
+  // The random part makes each session's meta its own: `write` recognises by it the session that was loaded.
+  const meta = { version: schemaVersion, created_at: createdAt, owner, generation: randomUUID() }
+  return [
+    'meta', JSON.stringify(meta),
+    'credentials', JSON.stringify(credentials),
+    'last_accessed', new Date().toISOString(),
+    'calls', '0',
+    ...[...values].flatMap(([name, text]) => [valueField(name), text])
+  ]
+}
+
+function parseObject (text: string): JsonObject | null {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isJsonObject(value) ? value : null
+  } catch {
+    return null // not ours: the caller reports the session as unreadable
+  }
+}
+
+async function ask<Answer> (command: Promise<Answer>, id?: string): Promise<Answer> {
+  try {
+    return await command
+  } catch (cause) {
+    if (id !== undefined && cause instanceof Error && cause.message.startsWith('WRONGTYPE')) throw new SessionUnreadableError(id, { cause })
+    throw new StoreUnavailableError({ cause })
+  }
+}

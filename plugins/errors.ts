@@ -1,0 +1,61 @@
+import sensible from '@fastify/sensible'
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import {
+  BadRequestError, BodyNotJsonError, BodyTooLargeError, InternalError, MethodNotAllowedError, RouteNotFoundError
+} from '../lib/errors.ts'
+
+/** Seconds after which a request that found the service in trouble may come again. */
+const retryAfterSeconds = '1'
+
+/**
+ * One body shape for every failure, whoever reports it: `{ status, error, code, retryable }`.
+ *
+ * What is not ours is translated; of an error that nobody foresaw, the caller learns nothing but that it happened.
+ */
+export default fp(async (fastify) => {
+  await fastify.register(sensible)
+
+  fastify.setErrorHandler((error: FastifyError, request, reply) => {
+    const failure = translate(error, fastify.config.maxBodyBytes)
+    const statusCode = failure.statusCode ?? 500
+    // A 4xx is the caller's business: its sentence may repeat what the caller said, so the log gets only the code.
+    if (statusCode >= 500) request.log.error({ err: failure, code: failure.code, route: request.routeOptions.url }, 'request failed')
+    else request.log.info({ code: failure.code, statusCode, route: request.routeOptions.url }, 'request refused')
+    return sendFailure(reply, failure, statusCode)
+  })
+
+  fastify.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? ''
+    const allowed = ['GET', 'POST'].filter(method => fastify.findRoute({ method, url: path }) !== null)
+    if (allowed.length === 0) return sendFailure(reply, new RouteNotFoundError(request.method, path), 404)
+    reply.header('allow', allowed.join(', '))
+    return sendFailure(reply, new MethodNotAllowedError(path, allowed.join(', ')), 405)
+  })
+}, { name: 'errors', dependencies: ['config'] })
+
+interface Failure { code: string, message: string, statusCode?: number, retryable?: boolean }
+
+function sendFailure (reply: FastifyReply, { code, message, retryable = false }: Failure, statusCode: number) {
+  if (statusCode === 503 || statusCode === 429) reply.header('retry-after', retryAfterSeconds)
+  return reply.code(statusCode).type('application/json; charset=utf-8')
+    .send(JSON.stringify({ status: 'error', error: message, code, retryable }))
+}
+
+function translate (error: FastifyError, maxBodyBytes: number): Failure {
+  if (isOurs(error)) return error
+  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new BodyTooLargeError(maxBodyBytes)
+  if (error instanceof SyntaxError || error.code === 'FST_ERR_CTP_INVALID_JSON_BODY') return new BodyNotJsonError()
+  const { statusCode = 500 } = error
+  // Fastify's and sensible's own 4xx are written for callers.
+  if (statusCode >= 400 && statusCode < 500) return Object.assign(new BadRequestError(error.message), { statusCode })
+  return new InternalError({ cause: error })
+}
+
+const isOurs = (error: FastifyError) => typeof error.code === 'string' && error.code.startsWith('MCPC_ERR_')
+
+/** Failures that Fastify meets before there is a route, like a path that cannot be decoded. */
+export function frameworkErrors (error: FastifyError, request: FastifyRequest, reply: FastifyReply) {
+  const statusCode = error.statusCode ?? 400
+  return sendFailure(reply, Object.assign(new BadRequestError(error.message), { statusCode }), statusCode)
+}

@@ -1,0 +1,24 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import fp from 'fastify-plugin'
+import { version } from '../lib/version.ts'
+
+/** The API's description, made from the routes' own schemas, and a page to read it; its assets come from this service. */
+export default fp(async (fastify) => {
+  await fastify.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'MCP client service',
+        description: 'MCP servers\' tools over plain HTTP, for a signed-in user.',
+        version
+      },
+      tags: [
+        { name: 'sessions', description: 'Open and end a session.' },
+        { name: 'tools', description: 'List and call tools.' },
+        { name: 'operations', description: 'For operators and probes.' }
+      ]
+    }
+  })
+  await fastify.register(swaggerUi, { routePrefix: '/docs' })
+}, { name: 'openapi', dependencies: ['json-body'] })

@@ -1,0 +1,75 @@
+import fp from 'fastify-plugin'
+import type { FastifyRequest } from 'fastify'
+import { BadRequestError, InvalidFieldError, SessionNotFoundError } from '../lib/errors.ts'
+import { sessionIdHeader, sessionIdPattern } from '../lib/schemas.ts'
+import { isJsonObject } from '../lib/json.ts'
+import type { Session } from '../lib/session-repository.ts'
+
+const kSession = Symbol('session')
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The caller's session. Reading it on a route without `config.session` throws. */
+    readonly session: Session
+    [kSession]: Session | null
+  }
+  interface FastifyContextConfig {
+    /** Load the caller's session before the handler runs; answer 409 when there is none. */
+    session?: boolean
+  }
+}
+
+/**
+ * Second chapter of a request: find the session and push its expiry back by the full idle TTL.
+ *
+ * An id in the `x-session-id` header is loaded in onRequest, before the body is read; an id in the body can only be loaded
+ * once the body is parsed and checked. Either way one round trip to Redis.
+ */
+export default fp(async (fastify) => {
+  fastify.decorateRequest(kSession, null)
+  fastify.decorateRequest('session', {
+    getter () {
+      const session = this[kSession]
+      if (session === null) throw new Error(`${this.routeOptions.url} reads a session without config.session`)
+      return session
+    }
+  })
+
+  async function load (request: FastifyRequest, id: string): Promise<void> {
+    request[kSession] = await fastify.sessions.load(id)
+    if (request[kSession] === null) throw new SessionNotFoundError(id)
+  }
+
+  fastify.addHook('onRequest', async (request) => {
+    if (!request.routeOptions.config.session) return
+    const id = idInHeader(request)
+    if (id !== undefined) await load(request, id)
+  })
+
+  // Every route that knows sessions takes the id in either place; its schema then sees it in the body.
+  fastify.addHook('preValidation', (request, reply, done) => {
+    const id = idInHeader(request)
+    if (id === undefined || !isJsonObject(request.body)) return done()
+    const { session_id: idInBody = id } = request.body
+    if (String(idInBody) !== id) return done(new BadRequestError(`session_id and the header ${sessionIdHeader} name different sessions`))
+    request.body.session_id = id
+    done()
+  })
+
+  fastify.addHook('preHandler', async (request) => {
+    if (!request.routeOptions.config.session || request[kSession] !== null) return
+    const { session_id: id } = request.body as { session_id: string | number }
+    await load(request, String(id))
+  })
+}, { name: 'session', dependencies: ['errors', 'redis', 'after-response'] })
+
+const pattern = new RegExp(sessionIdPattern, 'u')
+
+/** Headers are bytes to HTTP and Latin-1 to Node; ids are UTF-8, here as in a body. */
+function idInHeader (request: FastifyRequest): string | undefined {
+  const value = request.headers[sessionIdHeader]
+  if (value === undefined || value === '') return undefined
+  const id = Buffer.from(String(value), 'latin1').toString('utf8')
+  if (id.length > 256 || !pattern.test(id) || id.includes('\uFFFD')) throw new InvalidFieldError(sessionIdHeader, 'a string of 1 to 256 characters without control characters')
+  return id
+}

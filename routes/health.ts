@@ -1,0 +1,34 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { errorResponses } from '../lib/schemas.ts'
+import { version } from '../lib/version.ts'
+
+const HealthSchema = Type.Object({
+  status: Type.Literal('ok'),
+  sessions: Type.Integer({ description: 'About how many sessions there are.' }),
+  redis_latency_ms: Type.Number(),
+  version: Type.String(),
+  uptime_s: Type.Number()
+}, { description: 'Redis answers.' })
+
+/** Never touches a session, nor its TTL. */
+export default (async (fastify) => {
+  fastify.get('/health', {
+    config: { probe: true },
+    schema: {
+      tags: ['operations'],
+      summary: 'State of the service and its store',
+      response: { 200: HealthSchema, ...errorResponses({ 503: 'Redis does not answer.' }) }
+    }
+  }, async () => {
+    const latencyMs = await fastify.sessions.ping()
+    const sessions = await fastify.sessions.count()
+    return {
+      status: 'ok' as const,
+      sessions,
+      redis_latency_ms: Math.round(latencyMs * 1000) / 1000,
+      version,
+      uptime_s: Math.round(process.uptime())
+    }
+  })
+}) satisfies FastifyPluginAsyncTypebox

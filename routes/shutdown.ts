@@ -1,0 +1,23 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { errorResponses, SessionIdSchema } from '../lib/schemas.ts'
+
+/** Ends a session. Answers the same when there was none: what the caller wants is so. */
+export default (async (fastify) => {
+  fastify.post('/shutdown', {
+    config: { missing: 'Missing session_id' },
+    schema: {
+      tags: ['sessions'],
+      summary: 'End a session',
+      body: Type.Object({ session_id: SessionIdSchema }),
+      response: {
+        200: Type.Object({ status: Type.Literal('ok'), message: Type.String() }, { description: 'There is no such session any more.' }),
+        ...errorResponses({ 400: 'session_id is missing or wrong.', 503: 'Redis does not answer.' })
+      }
+    }
+  }, async (request) => {
+    const id = String(request.body.session_id)
+    await fastify.sessions.remove(id)
+    return { status: 'ok' as const, message: `Session ${id} shut down.` }
+  })
+}) satisfies FastifyPluginAsyncTypebox

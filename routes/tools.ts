@@ -1,0 +1,28 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { AnyObjectSchema, AnySchema, errorResponses, SessionIdSchema } from '../lib/schemas.ts'
+
+/** The tools that a session may call. */
+export default (async (fastify) => {
+  fastify.post('/tools', {
+    config: { session: true, missing: 'Missing session_id' },
+    schema: {
+      tags: ['tools'],
+      summary: 'List the tools',
+      body: Type.Object({ session_id: SessionIdSchema }),
+      response: {
+        200: Type.Object({ tools: Type.Array(AnyObjectSchema), workflow_guidance: AnySchema }, { description: 'The tools as their server describes them, credentials left out.' }),
+        ...errorResponses({
+          400: 'session_id is missing or wrong.',
+          409: 'There is no such session.',
+          502: 'The MCP server cannot be started or broke off.',
+          503: 'Redis does not answer.',
+          504: 'The MCP server did not answer in time.'
+        })
+      }
+    }
+  }, async (request) => {
+    const { tools, instructions } = await request.listTools()
+    return { tools, workflow_guidance: fastify.guidance?.workflowGuidance ?? { instructions } }
+  })
+}) satisfies FastifyPluginAsyncTypebox

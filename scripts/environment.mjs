@@ -1,0 +1,40 @@
+import { existsSync, statSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+
+/** The project's folder. */
+export const root = join(import.meta.dirname, '..')
+
+/** Ends the process with one line. */
+export function stop (sentence) {
+  console.error(sentence)
+  process.exit(1)
+}
+
+/** One clear line instead of a syntax error deep in a dependency. */
+export function checkNodeVersion () {
+  const [major, minor] = process.versions.node.split('.').map(Number)
+  if (major > 20 || (major === 20 && minor >= 19)) return
+  stop(`Node.js 20.19 or later is needed, and this is ${process.versions.node}.`)
+}
+
+/** Installs the dependencies when they are missing or older than package-lock.json. */
+export function installDependencies () {
+  const lock = join(root, 'package-lock.json')
+  const installed = join(root, 'node_modules', '.package-lock.json')
+  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return
+  console.log('Installing the dependencies …')
+  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'The dependencies could not be installed.')
+}
+
+/** Runs a command in the project's folder, its output on ours. */
+export function run (command, args, failure) {
+  const { status } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
+  if (status !== 0) stop(failure)
+}
+
+/** Reads `.env` as fastify-cli does: what is set already stays. */
+export function loadDotEnv () {
+  const file = join(process.cwd(), '.env')
+  if (existsSync(file)) process.loadEnvFile(file)
+}

@@ -1,0 +1,19 @@
+/** Arguments of `fastify start` for what our variables say. Values are passed on unchecked: the app checks them first. */
+export function cliArguments (environment) {
+  const { MCP_CLIENT_HOST, MCP_CLIENT_PORT, MCP_CLOSE_GRACE } = environment
+  return [
+    '--port', MCP_CLIENT_PORT || '33000',
+    '--address', MCP_CLIENT_HOST || '0.0.0.0',
+    // fastify-cli's own half second would cut off what runs.
+    '--close-grace-delay', String(Number(MCP_CLOSE_GRACE || 30) * 1000)
+  ]
+}
+
+/** One line for a start that failed. */
+export function explain (error) {
+  if (error?.code?.startsWith('MCPC_ERR_')) return error.message
+  if (error?.code === 'EADDRINUSE') return `MCP_CLIENT_PORT must be a free port, but ${error.address}:${error.port} is taken by another process`
+  if (error?.code === 'EACCES' && error.syscall === 'listen') return `MCP_CLIENT_PORT must be a port that this user may listen on, but ${error.port} is not`
+  if (error?.code === 'EADDRNOTAVAIL' || error?.code === 'ENOTFOUND') return `MCP_CLIENT_HOST must be an address of this machine, but is ${error.address ?? error.hostname}`
+  return error?.stack ?? String(error)
+}

@@ -1,0 +1,21 @@
+/*
+ * fastify-cli on the built service, with our variables in place of its own: MCP_CLIENT_HOST, MCP_CLIENT_PORT,
+ * MCP_LOG_LEVEL, MCP_CLOSE_GRACE, from the environment or from .env. A start that fails says why in one line.
+ */
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { checkNodeVersion, loadDotEnv, root, stop } from './environment.mjs'
+import { cliArguments, explain } from './fastify-cli.mjs'
+
+checkNodeVersion()
+loadDotEnv()
+const app = join(root, 'dist', 'app.js')
+if (!existsSync(app)) stop('The service is not built: run npm run build first.')
+
+const report = error => stop(explain(error))
+process.once('unhandledRejection', report) // fastify-cli starts without awaiting: a refused start arrives here
+
+const { start } = createRequire(import.meta.url)('fastify-cli/start.js')
+await start(['-l', 'info', ...cliArguments(process.env), '--options', app, ...process.argv.slice(2)])
+process.off('unhandledRejection', report)
