@@ -20,8 +20,8 @@ const quitTimeoutMs = 500
 /**
  * Connects, and waits until Redis is ready for commands.
  *
- * The options make an outage harmless: a command fails at once when there is no connection, and within the command
- * timeout when Redis hangs; nothing is queued and nothing is sent twice; the client goes on connecting until it succeeds.
+ * The options make an outage harmless: a command fails at once when there is no connection, nothing is queued and nothing
+ * is sent twice, and the client goes on connecting until it succeeds. How long to wait for an answer is for whoever asks.
  * Rejects with StoreStartError, which names the place and the reason, when Redis is not ready within 5 s.
  */
 export async function openRedis (options: Config['redis'], { onLost, onRestored }: RedisEvents): Promise<RedisConnection> {
@@ -29,7 +29,6 @@ export async function openRedis (options: Config['redis'], { onLost, onRestored 
     ...placeOf(options),
     lazyConnect: true,
     connectTimeout: 2_000,
-    commandTimeout: options.commandTimeoutMs,
     maxRetriesPerRequest: 1,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,

@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
+import { withDeadline } from './deadline.ts'
 import { SessionUnreadableError, StoreUnavailableError } from './errors.ts'
 import { parseFlaskSession } from './flask-session.ts'
 import { isJsonObject, type JsonObject } from './json.ts'
@@ -68,6 +69,8 @@ export interface SessionRepositoryOptions {
   keyPrefix: string
   idleTtlSeconds: number
   sensitiveParams: readonly string[]
+  /** How long Redis may take to answer (ms). */
+  commandTimeoutMs: number
 }
 
 const schemaVersion = 1
@@ -75,9 +78,19 @@ const valueField = (name: string) => `p:${name}`
 
 /** @see {@link https://redis.io/docs/latest/develop/data-types/hashes/} one hash a session: two calls never overwrite each other's values */
 export function createSessionRepository (client: Redis, options: SessionRepositoryOptions): SessionRepository {
-  const { keyPrefix, idleTtlSeconds, sensitiveParams } = options
+  const { keyPrefix, idleTtlSeconds, sensitiveParams, commandTimeoutMs } = options
   const redis = defineSessionScripts(client)
   const key = (id: string) => `${keyPrefix}:${id}`
+
+  async function ask<Answer> (command: Promise<Answer>, id?: string): Promise<Answer> {
+    try {
+      return await withDeadline(command, commandTimeoutMs, () => new Error(`redis did not answer within ${commandTimeoutMs} ms`))
+    } catch (cause) {
+      if (id !== undefined && cause instanceof Error && cause.message.startsWith('WRONGTYPE')) throw new SessionUnreadableError(id, { cause })
+      throw new StoreUnavailableError({ cause })
+    }
+  }
+
   const index = createSessionIndex(redis, { keyPrefix, idleTtlSeconds, sessionKey: key })
 
   async function create (id: string, session: NewSession): Promise<void> {
@@ -194,14 +207,5 @@ function parseObject (text: string): JsonObject | null {
     return isJsonObject(value) ? value : null
   } catch {
     return null // not ours: the caller reports the session as unreadable
-  }
-}
-
-async function ask<Answer> (command: Promise<Answer>, id?: string): Promise<Answer> {
-  try {
-    return await command
-  } catch (cause) {
-    if (id !== undefined && cause instanceof Error && cause.message.startsWith('WRONGTYPE')) throw new SessionUnreadableError(id, { cause })
-    throw new StoreUnavailableError({ cause })
   }
 }

@@ -23,6 +23,6 @@ export default fp(async (fastify) => {
     onRestored: () => fastify.log.info('connection to redis restored')
   })
   await fastify.register(redis, { client: connection.client })
-  fastify.decorate('sessions', createSessionRepository(connection.client, { ...session, sensitiveParams }))
+  fastify.decorate('sessions', createSessionRepository(connection.client, { ...session, sensitiveParams, commandTimeoutMs: options.commandTimeoutMs }))
   fastify.addHook('onClose', () => connection.close())
 }, { name: 'redis', dependencies: ['config'] })

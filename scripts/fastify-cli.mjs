@@ -2,7 +2,8 @@
 export function cliArguments (environment) {
   const { MCP_CLIENT_HOST, MCP_CLIENT_PORT, MCP_CLOSE_GRACE } = environment
   return [
-    '--port', MCP_CLIENT_PORT || '33000',
+    // fastify-cli takes a port of 0 for none given; PORT, which it reads next, may be 0 (see start.mjs).
+    ...(MCP_CLIENT_PORT === '0' ? [] : ['--port', MCP_CLIENT_PORT || '33000']),
     '--address', MCP_CLIENT_HOST || '0.0.0.0',
     // fastify-cli's own half second would cut off what runs.
     '--close-grace-delay', String(Number(MCP_CLOSE_GRACE || 30) * 1000)

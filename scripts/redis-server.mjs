@@ -41,6 +41,8 @@ export function provideRedisServer () {
 export async function startRedisServer ({ binary, folder, persistent = false, args = [] }) {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const socket = join(folder, 'redis.sock')
+  // Two servers on one append-only file would ruin it.
+  if (await ping(socket)) throw new Error(`A Redis is running in ${folder} already: end the program that started it first.`)
   rmSync(socket, { force: true })
   const settings = [
     '--port', '0', '--unixsocket', socket, '--unixsocketperm', '700', '--dir', folder, '--daemonize', 'no', '--save', '',

@@ -10,12 +10,13 @@ import { cliArguments, explain } from './fastify-cli.mjs'
 
 checkNodeVersion()
 loadDotEnv()
+if (process.env.MCP_CLIENT_PORT === '0') process.env.PORT = '0'
 const app = join(root, 'dist', 'app.js')
 if (!existsSync(app)) stop('The service is not built: run npm run build first.')
 
 const report = error => stop(explain(error))
-process.once('unhandledRejection', report) // fastify-cli starts without awaiting: a refused start arrives here
+process.once('unhandledRejection', report) // a part of fastify-cli's start that it does not await
 
 const { start } = createRequire(import.meta.url)('fastify-cli/start.js')
-await start(['-l', 'info', ...cliArguments(process.env), '--options', app, ...process.argv.slice(2)])
+await start(['-l', 'info', ...cliArguments(process.env), '--options', app, ...process.argv.slice(2)]).catch(report)
 process.off('unhandledRejection', report)

@@ -9,9 +9,19 @@ import { join } from 'node:path'
 import Fastify, { type FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Redis } from 'ioredis'
+import processOnSpawn from 'process-on-spawn'
 import type { Test } from 'tap'
 import app, { options } from '../app.ts'
 import { findRedisServer, type RedisServer, startRedisServer, waysToGetRedis } from '../scripts/redis-server.mjs'
+
+/**
+ * tap gives every process that is started its loader, for coverage. The services and servers that are started here run as
+ * in production instead: the loader would more than double their start.
+ */
+processOnSpawn.addListener(spawned => {
+  const { env } = spawned as { env: Record<string, string> }
+  spawned.env = Object.fromEntries(Object.entries(env).filter(([name]) => name !== 'NODE_OPTIONS' && !name.startsWith('_TAPJS')))
+})
 
 export type Environment = Record<string, string | undefined>
 
@@ -92,6 +102,9 @@ export function call (service: FastifyInstance, session: string, tool: string, p
   return service.inject({ method: 'POST', url: '/call-tool', payload: { session_id: session, tool, params } as object })
 }
 
+/** The body of every failure. */
+export const failure = (code: string, error: string, { retryable = false } = {}) => ({ status: 'error', error, code: `MCPC_ERR_${code}`, retryable })
+
 export interface Api {
   url: string
   /** Bodies of the requests that came, oldest first. */
@@ -149,9 +162,10 @@ export async function startService (t: Test, env: Environment = {}): Promise<Ser
 
 /** A start that may fail: the process, and what it writes. */
 export async function spawnService (t: Test, env: Environment) {
+  // An empty folder: a .env of whoever runs the tests is none of the tests' business.
+  const cwd = await mkdtemp(join(tmpdir(), 'mcp-test-service-'))
   const child: ChildProcess = spawn(process.execPath, [join(root, 'scripts', 'start.mjs')], {
-    // An empty folder: a .env of whoever runs the tests is none of the tests' business.
-    cwd: t.testdir(),
+    cwd,
     env: cleanEnvironment(env),
     stdio: ['ignore', 'pipe', 'pipe']
   })
@@ -163,6 +177,7 @@ export async function spawnService (t: Test, env: Environment) {
   t.teardown(async () => {
     child.kill('SIGKILL')
     await exited
+    await rm(cwd, { recursive: true, force: true })
   })
   return { child, output: () => written, exited }
 }

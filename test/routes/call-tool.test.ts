@@ -1,5 +1,8 @@
 import t from 'tap'
-import { build, call, initSession } from '../helper.ts'
+import { build, call, failure, fixture, initSession } from '../helper.ts'
+
+const toolServer = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
+const image = { type: 'image', data: 'aGVsbG8=', mimeType: 'image/png' }
 
 t.test('a value that one call returned fills the next call', async t => {
   const app = await build(t)
@@ -10,4 +13,118 @@ t.test('a value that one call returned fills the next call', async t => {
 
   t.equal(response.statusCode, 200)
   t.strictSame(response.json(), { status: 'found', values: { value7: { seven: [7] } } })
+})
+
+t.test('every shape of result has its reply', async t => {
+  const app = await build(t, toolServer)
+  const session = await initSession(app)
+  const replies: Record<string, unknown> = {
+    object: { rows: [1, 2], nested: { deep: null } },
+    array: [1, 'two', null],
+    number: 42.5,
+    string: 'a JSON string',
+    null: null,
+    boolean: false,
+    plain: { result: 'no JSON, {just} text' },
+    empty_text: { result: '' },
+    not_a_number: { result: 'NaN' },
+    several: { content: [{ type: 'text', text: '{"a":1}' }, { type: 'text', text: '{"b":2}' }] },
+    image: { content: [image] },
+    text_and_image: { content: [{ type: 'text', text: 'see' }, image] },
+    resource: { content: [{ type: 'resource', resource: { uri: 'file:///a.txt', text: 'a' } }] },
+    nothing: { content: [] },
+    structured_only: { status: 'success', fromStructured: 1 },
+    structured_and_text: { rows: 1 },
+    structured_and_json: { from: 'text' },
+    structured_and_image: { from: 'structured' },
+    failure: { status: 'error', error: 'the source is closed' },
+    failure_json: { status: 'error', error: '{"reason":"closed"}' },
+    failure_lines: { status: 'error', error: 'the source is closed\ncome back later' },
+    failure_silent: { status: 'error', error: 'Tool failure_silent failed' },
+    outputs: { status: 'success', name: 'Ann', rows: [1], nothing: null },
+    outputs_failed: { status: 'error', error: 'no such source', name: 'Eve' },
+    outputs_other: { status: 'partial', name: 'Bob' },
+    outputs_unmarked: { name: 'Cid' },
+    intermediate_list: { status: 'success' }
+  }
+  await Promise.all(Object.entries(replies).map(async ([tool, reply]) => {
+    const response = await call(app, session, tool)
+    t.equal(response.statusCode, 200, tool)
+    t.equal(response.headers['content-type'], 'application/json; charset=utf-8', tool)
+    t.strictSame(response.json(), reply, tool)
+  }))
+  t.equal((await call(app, session, 'spaced_object')).body, '{ "id": 12345678901234567890,\n  "share": 1.50 }', 'numbers keep their digits')
+})
+
+t.test('failures of a call', async t => {
+  const app = await build(t, { ...toolServer, MCP_API_LONG_TIMEOUT: '0.5' })
+  const session = await initSession(app)
+  const answers = async (payload: unknown, headers: Record<string, string> = {}) => {
+    const response = await app.inject({ method: 'POST', url: '/call-tool', payload: payload as object, headers })
+    return [response.statusCode, response.json()]
+  }
+
+  t.test('a request without session_id or tool, or with an empty one', async t => {
+    const missing = [400, failure('MISSING_FIELD', 'Missing session_id or tool name')]
+    const requests = [{}, { session_id: session }, { tool: 'object' }, { session_id: '', tool: 'object' }, { session_id: session, tool: '' }, { session_id: session, tool: null }]
+    for (const request of requests) t.strictSame(await answers(request), missing, JSON.stringify(request))
+  })
+
+  t.test('params that are no object', async t => {
+    for (const params of [[], 'text', '', 1, 0, true, false]) {
+      t.strictSame(await answers({ session_id: session, tool: 'object', params }), [400, failure('INVALID_PARAMS', 'params must be a dictionary')], JSON.stringify(params))
+    }
+  })
+
+  t.test('a tool name that is no name', async t => {
+    for (const tool of [7, ['object'], {}, 'x'.repeat(1_025)]) {
+      t.strictSame(await answers({ session_id: session, tool }), [400, failure('INVALID_FIELD', 'tool must be a string of at most 1024 characters')])
+    }
+  })
+
+  t.test('no such session', async t => {
+    const refused = [409, failure('SESSION_NOT_FOUND', 'Session nobody not found or expired. Please run /init first.')]
+    t.strictSame(await answers({ session_id: 'nobody', tool: 'object' }), refused)
+    t.strictSame(await answers({ tool: 'object' }, { 'x-session-id': 'nobody' }), refused)
+  })
+
+  t.test('no such tool', async t => {
+    for (const tool of ['missing', 'toString', '__proto__', 'Object']) {
+      t.strictSame(await answers({ session_id: session, tool }), [404, failure('UNKNOWN_TOOL', `There is no tool ${tool}`)])
+    }
+  })
+
+  t.test('a server that refuses the arguments', async t => {
+    t.strictSame(await answers({ session_id: session, tool: 'refuse' }), [400, failure('TOOL_ARGUMENTS', 'Tool refuse refused its arguments: MCP error -32602: question must be a question')])
+  })
+
+  t.test('a server that answers with an error of its own', async t => {
+    t.strictSame(await answers({ session_id: session, tool: 'break' }), [502, failure('MCP_CALL', 'MCP server tool-server answered tool break with an error: MCP error -32603: the index is broken')])
+  })
+
+  t.test('a server that dies during the call is quoted, without the token', async t => {
+    t.strictSame(await answers({ session_id: session, tool: 'die' }), [502, failure('MCP_CALL', 'MCP server tool-server ended during tool die (exit code 7); it said: out of memory with [hidden]')])
+  })
+
+  t.test('a tool that does not answer in time', async t => {
+    t.strictSame(await answers({ session_id: session, tool: 'hang' }), [504, failure('MCP_TIMEOUT', 'MCP server tool-server did not answer tool hang in time (0.5 s)')])
+  })
+})
+
+t.test('a call without params, or with null, is a call with none', async t => {
+  const app = await build(t, toolServer)
+  const session = await initSession(app)
+  for (const request of [{}, { params: null }, { params: {} }]) {
+    const response = await app.inject({ method: 'POST', url: '/call-tool', payload: { session_id: session, tool: 'recall', ...request } })
+    t.equal(response.statusCode, 200)
+    t.strictSame(response.json(), { received: {} })
+  }
+})
+
+t.test('the id may come in the header alone', async t => {
+  const app = await build(t, toolServer)
+  const session = await initSession(app)
+  const response = await app.inject({ method: 'POST', url: '/call-tool', headers: { 'x-session-id': session }, payload: { tool: 'plain' } })
+  t.equal(response.statusCode, 200)
+  t.strictSame(response.json(), { result: 'no JSON, {just} text' })
 })
