@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import autoload from '@fastify/autoload'
 import { type FastifyPluginAsync, type FastifyServerOptions, LogController } from 'fastify'
 import type { ConfigPluginOptions } from './plugins/config.ts'
-import { frameworkErrors } from './plugins/errors.ts'
+import { answerClientError, frameworkErrors } from './plugins/errors.ts'
 
 /**
  * Server options, which fastify-cli applies when started with `--options`. The service works without them; they add a second
@@ -18,6 +18,7 @@ export const options: FastifyServerOptions = {
   return503OnClosing: false,
   // `frameworkErrors` is typed for a server without options of its own; ours is the plain HTTP one.
   frameworkErrors: frameworkErrors as NonNullable<FastifyServerOptions['frameworkErrors']>,
+  clientErrorHandler: answerClientError,
   logger: {
     redact: ['jwtToken', 'apiUrl', 'credentials', '*.jwtToken', '*.apiUrl', '*.credentials', 'req.headers.authorization', 'password', '*.password']
   }

@@ -98,6 +98,19 @@ export function describeInvalidVariable (name: string, value: string | undefined
   return `${name} must be ${schema?.title ?? 'valid'}, but is ${got}`
 }
 
+/** What the schema's pattern cannot see: an encoding that is none, a database that is no number, `unix://run` for `unix:///run`. */
+function isRedisUrl (value: string): boolean {
+  try {
+    const { protocol, host, pathname, searchParams, username, password } = new URL(value)
+    for (const part of [username, password, pathname]) decodeURIComponent(part)
+    // A URL has a password only beside a host; for a socket that can only be this machine.
+    if (protocol === 'unix:') return ['', 'localhost'].includes(host) && pathname.length > 1 && /^\d+$/.test(searchParams.get('db') ?? '0')
+    return host !== '' && /^\/?\d*$/.test(pathname)
+  } catch {
+    return false // it cannot be parsed or decoded, whatever the parser says
+  }
+}
+
 /**
  * Settings from a checked environment.
  *
@@ -118,7 +131,7 @@ export function resolveConfig (environment: Environment): Config {
   if (apiBaseUrl && !URL.canParse(apiBaseUrl)) {
     throw new ConfigError(describeInvalidVariable(env.MCP_API_BASE_URL ? 'MCP_API_BASE_URL' : 'INSIGHT_DIGGER_API_URL', apiBaseUrl))
   }
-  if (env.REDIS_URL && !URL.canParse(env.REDIS_URL)) throw new ConfigError(describeInvalidVariable('REDIS_URL', env.REDIS_URL))
+  if (env.REDIS_URL && !isRedisUrl(env.REDIS_URL)) throw new ConfigError(describeInvalidVariable('REDIS_URL', env.REDIS_URL))
 
   return {
     redis: {

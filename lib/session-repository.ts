@@ -131,7 +131,7 @@ export function createSessionRepository (client: Redis, options: SessionReposito
     async findOwner (id) {
       const reply = await ask(redis.mcpReadSession(key(id), '', ''))
       if (reply[0] === 'session') {
-        const owner = parseObject(reply[1])?.owner
+        const owner = parseObject(reply[2]) && parseObject(reply[1])?.owner
         return typeof owner === 'string' ? owner : null
       }
       return reply[0] === 'flask' ? fromFlask(reply[1])?.content.owner ?? null : null
@@ -143,7 +143,7 @@ export function createSessionRepository (client: Redis, options: SessionReposito
       const values = new Map<string, unknown>()
       names.forEach((name, position) => {
         const text = texts[position]
-        if (typeof text === 'string') values.set(name, JSON.parse(text))
+        if (typeof text === 'string') values.set(name, parseValue(text, session.id))
       })
       return values
     },
@@ -199,6 +199,14 @@ function fieldsOf ({ owner, credentials, values }: NewSession, createdAt = new D
     'calls', '0',
     ...[...values].flatMap(([name, text]) => [valueField(name), text])
   ]
+}
+
+function parseValue (text: string, id: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new SessionUnreadableError(id, { cause })
+  }
 }
 
 function parseObject (text: string): JsonObject | null {

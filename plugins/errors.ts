@@ -1,3 +1,5 @@
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import sensible from '@fastify/sensible'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
@@ -38,14 +40,15 @@ interface Failure { code: string, message: string, statusCode?: number, retryabl
 
 function sendFailure (reply: FastifyReply, { code, message, retryable = false }: Failure, statusCode: number) {
   if (statusCode === 503 || statusCode === 429) reply.header('retry-after', retryAfterSeconds)
-  return reply.code(statusCode).type('application/json; charset=utf-8')
-    .send(JSON.stringify({ status: 'error', error: message, code, retryable }))
+  return reply.code(statusCode).type('application/json; charset=utf-8').send(bodyOf({ code, message, retryable }))
 }
+
+const bodyOf = ({ code, message, retryable = false }: Failure) => JSON.stringify({ status: 'error', error: message, code, retryable })
 
 function translate (error: FastifyError, maxBodyBytes: number): Failure {
   if (isOurs(error)) return error
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new BodyTooLargeError(maxBodyBytes)
-  if (error instanceof SyntaxError || error.code === 'FST_ERR_CTP_INVALID_JSON_BODY') return new BodyNotJsonError()
+  if (error.code === 'FST_ERR_CTP_INVALID_JSON_BODY') return new BodyNotJsonError()
   const { statusCode = 500 } = error
   // Fastify's and sensible's own 4xx are written for callers.
   if (statusCode >= 400 && statusCode < 500) return Object.assign(new BadRequestError(error.message), { statusCode })
@@ -59,3 +62,20 @@ export function frameworkErrors (error: FastifyError, request: FastifyRequest, r
   const statusCode = error.statusCode ?? 400
   return sendFailure(reply, Object.assign(new BadRequestError(error.message), { statusCode }), statusCode)
 }
+
+/** Failures of what is not even a request: there is no reply, only a connection, which ends with the answer. */
+export function answerClientError (error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const [statusCode, message] = clientFailures.get(error.code) ?? [400, 'The request is not HTTP as this service understands it']
+  const body = bodyOf(new BadRequestError(message))
+  socket.end(`HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\n` +
+    `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
+}
+
+const clientFailures = new Map<string | undefined, [statusCode: number, message: string]>([
+  ['ERR_HTTP_REQUEST_TIMEOUT', [408, 'The request did not arrive in time']],
+  ['HPE_HEADER_OVERFLOW', [431, 'The headers of the request are too large']]
+])

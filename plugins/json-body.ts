@@ -2,7 +2,7 @@ import { Ajv } from 'ajv'
 import type { FastifySchemaValidationError } from 'fastify/types/schema.js'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { BodyNotObjectError, BodyTooDeepError, InvalidFieldError, InvalidParamsError, MissingFieldError } from '../lib/errors.ts'
+import { BodyNotJsonError, BodyNotObjectError, BodyTooDeepError, InvalidFieldError, InvalidParamsError, MissingFieldError } from '../lib/errors.ts'
 import { isJsonObject, isNestedDeeper } from '../lib/json.ts'
 
 declare module 'fastify' {
@@ -28,7 +28,9 @@ export default fp(async (fastify) => {
   })
 
   fastify.removeAllContentTypeParsers()
-  fastify.addContentTypeParser('application/json', { parseAs: 'string', bodyLimit: maxBodyBytes }, (request, text: string, done) => {
+  fastify.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit: maxBodyBytes }, (request, bytes: Buffer, done) => {
+    const text = decodeUtf8(bytes)
+    if (text === null) return done(new BodyNotJsonError())
     if (text.trim() === '') return done(null, {}) // what is missing is said by field, and the id may be in a header
     if (isNestedDeeper(text, maxJsonDepth)) return done(new BodyTooDeepError(maxJsonDepth))
     parseJson(request, text, done)
@@ -43,6 +45,17 @@ export default fp(async (fastify) => {
   fastify.setValidatorCompiler(({ schema }) => ajv.compile(schema as object))
   fastify.setSchemaErrorFormatter((errors) => describe(errors as VerboseError[]))
 }, { name: 'json-body', dependencies: ['errors', 'session'] })
+
+const decoder = new TextDecoder('utf-8', { fatal: true })
+
+/** `null` for bytes that are no UTF-8: replaced by question marks, as Fastify would, they would pass for what the caller said. */
+function decodeUtf8 (bytes: Buffer): string | null {
+  try {
+    return decoder.decode(bytes)
+  } catch {
+    return null
+  }
+}
 
 /** What no schema can say well: a body that is no object, and a required field that is absent, null or empty, which is all the same. */
 function faultOf ({ body, routeOptions }: FastifyRequest): Error | undefined {

@@ -65,11 +65,11 @@ export default fp(async (fastify) => {
 
 const pattern = new RegExp(sessionIdPattern, 'u')
 
-/** Headers are bytes to HTTP and Latin-1 to Node; ids are UTF-8, here as in a body. */
+/** Headers are bytes to HTTP and Latin-1 to Node; ids are UTF-8, and counted in characters, here as in a body. */
 function idInHeader (request: FastifyRequest): string | undefined {
   const value = request.headers[sessionIdHeader]
   if (value === undefined || value === '') return undefined
   const id = Buffer.from(String(value), 'latin1').toString('utf8')
-  if (id.length > 256 || !pattern.test(id) || id.includes('\uFFFD')) throw new InvalidFieldError(sessionIdHeader, 'a string of 1 to 256 characters without control characters')
+  if ([...id].length > 256 || !pattern.test(id) || id.includes('\uFFFD')) throw new InvalidFieldError(sessionIdHeader, 'a string of 1 to 256 characters without control characters')
   return id
 }

@@ -80,7 +80,7 @@ function ping (path) {
   return new Promise(resolve => {
     const connection = connect({ path }, () => connection.write('PING\r\n'))
     connection.setTimeout(1_000, () => settle(false))
-    connection.once('data', data => settle(data.toString().startsWith('+PONG'))).once('error', () => settle(false))
+    connection.once('data', data => settle(/^(\+PONG|-NOAUTH)/.test(data.toString()))).once('error', () => settle(false))
     function settle (isUp) {
       connection.destroy()
       resolve(isUp)

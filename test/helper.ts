@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer as createSocketServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Fastify, { type FastifyInstance } from 'fastify'
@@ -143,9 +143,16 @@ export interface Service {
   exited: Promise<{ code: number | null, signal: NodeJS.Signals | null }>
 }
 
+export interface SpawnOptions {
+  /** What Node runs; as `npm start` when left out. */
+  command?: string[]
+  /** Files of the working folder by name, which is empty when left out. */
+  files?: Record<string, string>
+}
+
 /** The service as `npm start` starts it, in a process of its own, on a port of its own. */
-export async function startService (t: Test, env: Environment = {}): Promise<Service> {
-  const { child, output, exited } = await spawnService(t, { MCP_CLIENT_HOST: '127.0.0.1', MCP_CLIENT_PORT: '0', ...await environment(t, env) })
+export async function startService (t: Test, env: Environment = {}, options: SpawnOptions = {}): Promise<Service> {
+  const { child, output, exited } = await spawnService(t, { MCP_CLIENT_HOST: '127.0.0.1', MCP_CLIENT_PORT: '0', ...await environment(t, env) }, options)
   const listening = /"msg":"Server listening at (http:[^"]+)"/
   await until(() => {
     if (child.exitCode !== null) throw new Error(`the service did not start: ${output()}`)
@@ -161,10 +168,11 @@ export async function startService (t: Test, env: Environment = {}): Promise<Ser
 }
 
 /** A start that may fail: the process, and what it writes. */
-export async function spawnService (t: Test, env: Environment) {
-  // An empty folder: a .env of whoever runs the tests is none of the tests' business.
+export async function spawnService (t: Test, env: Environment, { command = [join(root, 'scripts', 'start.mjs')], files = {} }: SpawnOptions = {}) {
+  // A folder of its own: a .env of whoever runs the tests is none of the tests' business.
   const cwd = await mkdtemp(join(tmpdir(), 'mcp-test-service-'))
-  const child: ChildProcess = spawn(process.execPath, [join(root, 'scripts', 'start.mjs')], {
+  for (const [name, text] of Object.entries(files)) await writeFile(join(cwd, name), text)
+  const child: ChildProcess = spawn(process.execPath, command, {
     cwd,
     env: cleanEnvironment(env),
     stdio: ['ignore', 'pipe', 'pipe']
@@ -180,6 +188,16 @@ export async function spawnService (t: Test, env: Environment) {
     await rm(cwd, { recursive: true, force: true })
   })
   return { child, output: () => written, exited }
+}
+
+/** A port that nobody listens on. */
+export async function freePort (): Promise<number> {
+  const server = createSocketServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
 }
 
 /** The environment of this process without what tap put there for its own loader. */

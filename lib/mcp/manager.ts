@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { type CallToolResult, Client, type ClientOptions, ProtocolError, ProtocolErrorCode, SdkError, SdkErrorCode, type Tool } from '@modelcontextprotocol/client'
 import {
   CallerLeftError, McpCallError, McpStartError, McpStartTimeoutError, McpTimeoutError, ToolArgumentsError
@@ -50,6 +51,9 @@ export interface Manager {
 
 const maxQuoteLength = 1_000
 
+/** How long the end of a server that broke its pipe may take to be known (ms). */
+const lastWordsMs = 250
+
 /** Results are passed on as the server gave them: whether they keep to the server's own schema is the caller's to judge. */
 const passThroughValidator = {
   getValidator: () => (input: unknown) => ({ valid: true, data: input, errorMessage: undefined })
@@ -70,8 +74,15 @@ export function createManager (spec: ServerSpec, options: ManagerOptions): Manag
     try {
       await client.connect(transport, { timeout: options.startTimeoutMs, signal })
     } catch (error) {
+      await lastWords(error)
       throw startError(error, signal)
     }
+  }
+
+  /** A pipe breaks before the process that broke it has ended, and how it ended, and what it said, is what people need to know. */
+  async function lastWords (error: unknown): Promise<void> {
+    if (error instanceof ProtocolError || isTimeout(error) || transport.pid === null) return
+    await Promise.race([transport.ended, delay(lastWordsMs, undefined, { ref: false })])
   }
 
   function startError (error: unknown, signal: AbortSignal): Error {
@@ -116,6 +127,7 @@ export function createManager (spec: ServerSpec, options: ManagerOptions): Manag
         const { tools } = await client.listTools(undefined, { timeout: timeoutMs, maxTotalTimeout: timeoutMs, signal })
         return { tools, instructions: client.getInstructions() }
       } catch (error) {
+        await lastWords(error)
         throw callError(error, 'the list of tools', { timeoutMs, signal })
       }
     },
@@ -128,6 +140,7 @@ export function createManager (spec: ServerSpec, options: ManagerOptions): Manag
         if (error instanceof ProtocolError && error.code === ProtocolErrorCode.InvalidParams) {
           throw new ToolArgumentsError(name, sentence(error))
         }
+        await lastWords(error)
         throw callError(error, `tool ${name}`, limits)
       }
     },

@@ -26,6 +26,8 @@ export interface StdioTransport extends Transport {
   readonly exit: Exit | null
   /** Why the transport gave the server up, when it was the one to do so. */
   readonly failure: Error | null
+  /** Resolves when the process has ended and its last output was read; never before it was started. */
+  readonly ended: Promise<void>
   /** The last lines of the server's stderr. */
   stderrLines: () => string[]
   /**
@@ -55,12 +57,15 @@ export function createStdioTransport (spec: ServerSpec, options: StdioTransportO
   let failure: Error | null = null
   let exited: Promise<void> = Promise.resolve()
   let closing: Promise<void> | null = null
+  let announce = (): void => {}
+  const ended = new Promise<void>(resolve => { announce = resolve })
 
   const transport: StdioTransport = {
     get pid () { return child?.pid ?? null },
     get stderr () { return child?.stderr ?? null },
     get exit () { return exit },
     get failure () { return failure },
+    ended,
     stderrLines: tail.lines,
 
     async start () {
@@ -120,8 +125,11 @@ export function createStdioTransport (spec: ServerSpec, options: StdioTransportO
   }
 
   function announceEnd (process: ChildProcess): void {
-    const drained = Promise.all([ended(process.stdout), ended(process.stderr)])
-    Promise.race([drained, delay(drainMs, undefined, { ref: false })]).finally(() => transport.onclose?.())
+    const drained = Promise.all([drainedOf(process.stdout), drainedOf(process.stderr)])
+    Promise.race([drained, delay(drainMs, undefined, { ref: false })]).finally(() => {
+      announce()
+      transport.onclose?.()
+    })
   }
 
   async function stop (): Promise<void> {
@@ -157,7 +165,7 @@ function spawned (child: ChildProcess): Promise<void> {
   })
 }
 
-function ended (stream: Readable | null): Promise<void> {
+function drainedOf (stream: Readable | null): Promise<void> {
   return new Promise(resolve => {
     if (stream === null || stream.readableEnded || stream.destroyed) resolve()
     else stream.once('close', resolve)

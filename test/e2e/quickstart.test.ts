@@ -1,25 +1,15 @@
-import { spawn } from 'node:child_process'
+import { exec, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { exec } from 'node:child_process'
 import t, { type Test } from 'tap'
-import { isAlive, post, until } from '../helper.ts'
+import { freePort, isAlive, post, until } from '../helper.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 const shell = promisify(exec)
-
-async function freePort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 async function quickstart (t: Test, env: Record<string, string>) {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(MCP_|REDIS_HOST|REDIS_URL|FASTIFY_)/.test(name))
