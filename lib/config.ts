@@ -41,6 +41,14 @@ export const EnvironmentSchema = Type.Object({
   MCP_SESSION_START_TIMEOUT: seconds({ default: 30, description: 'How long a server may take from its start to its handshake (s).' }),
   MCP_STOP_STEP_MS: Type.Integer({ default: 500, minimum: 0, maximum: 60_000, title: 'milliseconds from 0 to 60000', description: 'How long a server may take to end after its input closed, and again after SIGTERM, before the next step (ms).' }),
   MCP_MAX_RESULT_BYTES: Type.Integer({ default: 33_554_432, minimum: 1_024, maximum: 1_073_741_824, title: 'bytes from 1024 to 1073741824', description: 'Largest message that a server may send (bytes); a larger one is answered 502.' }),
+  MCP_MAX_STARTING: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, title: 'a number from 1 to 1000', description: 'How many servers may start at once in a worker. Unset: as many as there are cores.' })),
+  MCP_MAX_PROCESSES: Type.Integer({ default: 50, minimum: 1, maximum: 10_000, title: 'a number from 1 to 10000', description: 'How many servers may be alive in a worker, warm spares included.' }),
+  MCP_QUEUE_TIMEOUT: seconds({ default: 10, description: 'How long a request may wait for its server to be allowed to start (s), then 503.' }),
+  MCP_MAX_QUEUED: Type.Integer({ default: 1_000, minimum: 0, maximum: 1_000_000, title: 'a number from 0 to 1000000', description: 'How many requests of a worker may wait for that; further ones are answered 503 at once.' }),
+  MCP_SESSION_MAX_CONCURRENCY: Type.Integer({ default: 10, minimum: 1, maximum: 10_000, title: 'a number from 1 to 10000', description: 'How many tool calls of one session may run at once, over all workers; further ones are answered 429.' }),
+  MCP_WARM_SPARES: Type.Integer({ default: 1, minimum: 0, maximum: 1_000, title: 'a number from 0 to 1000', description: 'How many servers a worker starts ahead of demand; each serves one request. 0 turns it off.' }),
+  MCP_WARM_SPARE_MAX_AGE: seconds({ default: 300, description: 'How old a spare may become before it is replaced (s).' }),
+  MCP_SHARED_IDLE_TIMEOUT: seconds({ default: 300, description: 'How long a server with `"lifecycle": "shared"` may be unused before it is ended (s).' }),
   MCP_TOOLS_CACHE_TTL: Type.Integer({ default: 60, minimum: 0, maximum: 86_400, title: 'whole seconds from 0 to 86400', description: 'How long a worker remembers a server\'s list of tools (s); 0 asks every time.' }),
   MCP_GUIDANCE_FILE: Type.Optional(Type.String({ title: 'a path', description: 'JSON file with `system_info` and `workflow_guidance` for /tools-schema and /tools.' })),
 
@@ -55,7 +63,7 @@ export type Environment = Static<typeof EnvironmentSchema>
 /** The settings as the code uses them: resolved, with units in the names. */
 export interface Config {
   redis: { url?: string, host: string, port: number, db: number, password?: string, commandTimeoutMs: number }
-  session: { keyPrefix: string, idleTtlSeconds: number }
+  session: { keyPrefix: string, idleTtlSeconds: number, maxConcurrency: number }
   /** Names of the fields that are credentials. */
   sensitiveParams: readonly string[]
   cacheResults: 'success' | 'any' | 'off'
@@ -65,6 +73,16 @@ export interface Config {
   maxBodyBytes: number
   maxJsonDepth: number
   maxResultBytes: number
+  processes: {
+    /** `null`: as many as there are cores. */
+    maxStarting: number | null
+    maxAlive: number
+    maxQueued: number
+    queueTimeoutMs: number
+    warmSpares: number
+    spareMaxAgeMs: number
+    sharedIdleMs: number
+  }
   toolsCacheTtlMs: number
   logLevel?: NonNullable<Environment['MCP_LOG_LEVEL']>
   serverScript?: string
@@ -142,7 +160,7 @@ export function resolveConfig (environment: Environment): Config {
       ...(env.REDIS_PASSWORD && { password: env.REDIS_PASSWORD }),
       commandTimeoutMs: env.REDIS_COMMAND_TIMEOUT_MS
     },
-    session: { keyPrefix: env.MCP_SESSION_KEY_PREFIX, idleTtlSeconds: env.MCP_SESSION_IDLE_TTL },
+    session: { keyPrefix: env.MCP_SESSION_KEY_PREFIX, idleTtlSeconds: env.MCP_SESSION_IDLE_TTL, maxConcurrency: env.MCP_SESSION_MAX_CONCURRENCY },
     sensitiveParams: env.MCP_SENSITIVE_PARAMS.split(',').map(name => name.trim()),
     cacheResults: env.MCP_CACHE_RESULTS,
     validation: env.MCP_SKIP_VALIDATION
@@ -157,6 +175,15 @@ export function resolveConfig (environment: Environment): Config {
     maxBodyBytes: env.MCP_MAX_BODY_BYTES,
     maxJsonDepth: env.MCP_MAX_JSON_DEPTH,
     maxResultBytes: env.MCP_MAX_RESULT_BYTES,
+    processes: {
+      maxStarting: env.MCP_MAX_STARTING ?? null,
+      maxAlive: env.MCP_MAX_PROCESSES,
+      maxQueued: env.MCP_MAX_QUEUED,
+      queueTimeoutMs: env.MCP_QUEUE_TIMEOUT * 1000,
+      warmSpares: env.MCP_WARM_SPARES,
+      spareMaxAgeMs: env.MCP_WARM_SPARE_MAX_AGE * 1000,
+      sharedIdleMs: env.MCP_SHARED_IDLE_TIMEOUT * 1000
+    },
     toolsCacheTtlMs: env.MCP_TOOLS_CACHE_TTL * 1000,
     ...(env.MCP_LOG_LEVEL && { logLevel: env.MCP_LOG_LEVEL }),
     ...(env.MCP_SERVER_SCRIPT && { serverScript: env.MCP_SERVER_SCRIPT }),

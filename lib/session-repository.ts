@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import { withDeadline } from './deadline.ts'
-import { SessionUnreadableError, StoreUnavailableError } from './errors.ts'
+import { SessionUnreadableError, StoreUnavailableError, TooManyCallsError } from './errors.ts'
 import { parseFlaskSession } from './flask-session.ts'
 import { isJsonObject, type JsonObject } from './json.ts'
 import { createSessionIndex } from './session-index.ts'
@@ -13,6 +13,8 @@ export interface Session {
   readonly credentials: JsonObject
   /** Tells this session from any other that is opened under the same id later. */
   readonly generation: string
+  /** The place that a tool call took among the session's running calls; given back by `write`, `givePlaceBack`, or by lapsing. */
+  readonly place?: string
 }
 
 /** What /init brings: credentials apart from everything else. */
@@ -45,15 +47,20 @@ export interface SessionRepository {
    * Loads a session and restarts its idle TTL, in one round trip. A session that the Flask service wrote is converted.
    *
    * `null` covers "never existed" and "expired"; callers must not tell them apart. Rejects with SessionUnreadableError
-   * when the value at the key is no session.
+   * when the value at the key is no session, with TooManyCallsError when a place was asked for and all are taken.
    */
-  load: (id: string) => Promise<Session | null>
+  load: (id: string, options?: { takePlace?: boolean }) => Promise<Session | null>
+  /** Holds the session's place for another `placeMs`; to be called more often than that while a call runs. Not an access. */
+  renewPlace: (session: Session) => Promise<void>
+  /** Gives the session's place back, unless that was done. */
+  givePlaceBack: (session: Session) => Promise<void>
   /** The owner of the session at the id; `null` when there is no readable one. Touches nothing, not even the TTL. */
   findOwner: (id: string) => Promise<string | null>
   /** The cached values that exist, of those named. `null` when the session has ended since it was loaded. */
   readValues: (session: Session, names: readonly string[]) => Promise<Map<string, unknown> | null>
   /**
-   * Keeps values (JSON texts by name) and the record of a call, in one round trip, and restarts the idle TTL.
+   * Keeps values (JSON texts by name) and the record of a call, in one round trip, and restarts the idle TTL. With a record
+   * it also gives the call's place back: the call is over.
    * False, and nothing written, when the session has ended since it was loaded.
    */
   write: (session: Session, values: ReadonlyMap<string, string>, call?: CallRecord) => Promise<boolean>
@@ -71,14 +78,19 @@ export interface SessionRepositoryOptions {
   sensitiveParams: readonly string[]
   /** How long Redis may take to answer (ms). */
   commandTimeoutMs: number
+  /** How many calls of one session may run at once, over all workers. */
+  maxConcurrency: number
 }
+
+/** How long a running call's place holds without being renewed (ms); the places of a worker that died come free after it. */
+export const placeMs = 15_000
 
 const schemaVersion = 1
 const valueField = (name: string) => `p:${name}`
 
 /** @see {@link https://redis.io/docs/latest/develop/data-types/hashes/} one hash a session: two calls never overwrite each other's values */
 export function createSessionRepository (client: Redis, options: SessionRepositoryOptions): SessionRepository {
-  const { keyPrefix, idleTtlSeconds, sensitiveParams, commandTimeoutMs } = options
+  const { keyPrefix, idleTtlSeconds, sensitiveParams, commandTimeoutMs, maxConcurrency } = options
   const redis = defineSessionScripts(client)
   const key = (id: string) => `${keyPrefix}:${id}`
 
@@ -91,6 +103,8 @@ export function createSessionRepository (client: Redis, options: SessionReposito
     }
   }
 
+  /** Sessions, as they were loaded for a call, whose place was given back. */
+  const placesGivenBack = new WeakSet<Session>()
   const index = createSessionIndex(redis, { keyPrefix, idleTtlSeconds, sessionKey: key })
 
   async function create (id: string, session: NewSession): Promise<void> {
@@ -98,24 +112,26 @@ export function createSessionRepository (client: Redis, options: SessionReposito
     await ask(index.add(id))
   }
 
-  async function load (id: string): Promise<Session | null> {
-    const reply = await ask(redis.mcpReadSession(key(id), idleTtlSeconds, new Date().toISOString()))
-    if (reply[0] !== 'flask') return toSession(id, reply)
+  async function load (id: string, { takePlace = false } = {}): Promise<Session | null> {
+    const place = takePlace ? randomUUID() : ''
+    const reply = await ask(redis.mcpReadSession(key(id), idleTtlSeconds, new Date().toISOString(), place, placeMs, maxConcurrency))
+    if (reply[0] !== 'flask') return toSession(id, reply, place)
     const session = fromFlask(reply[1])
     if (session === null) throw new SessionUnreadableError(id)
     // Somebody else may convert or end the same session now; whoever is second looks again at what is there.
     const converted = await ask(redis.mcpReplaceSession(key(id), idleTtlSeconds, reply[1], ...fieldsOf(session.content, session.createdAt)))
     if (converted) await ask(index.add(id))
-    return await load(id)
+    return await load(id, { takePlace })
   }
 
-  function toSession (id: string, reply: Exclude<ReadReply, ['flask', string]>): Session | null {
+  function toSession (id: string, reply: Exclude<ReadReply, ['flask', string]>, place: string): Session | null {
     if (reply[0] === 'none') return null
+    if (reply[0] === 'busy') throw new TooManyCallsError(id, maxConcurrency)
     if (reply[0] === 'foreign') throw new SessionUnreadableError(id)
     const [, generation, text] = reply
     const credentials = parseObject(text)
     if (credentials === null || parseObject(generation) === null) throw new SessionUnreadableError(id)
-    return { id, credentials, generation }
+    return { id, credentials, generation, ...(place !== '' && { place }) }
   }
 
   function fromFlask (text: string) {
@@ -129,7 +145,7 @@ export function createSessionRepository (client: Redis, options: SessionReposito
     load,
 
     async findOwner (id) {
-      const reply = await ask(redis.mcpReadSession(key(id), '', ''))
+      const reply = await ask(redis.mcpReadSession(key(id), '', '', '', 0, 0))
       if (reply[0] === 'session') {
         const owner = parseObject(reply[2]) && parseObject(reply[1])?.owner
         return typeof owner === 'string' ? owner : null
@@ -152,9 +168,20 @@ export function createSessionRepository (client: Redis, options: SessionReposito
       const fields = [...values].flatMap(([name, text]) => [valueField(name), text])
       const record = call === undefined ? '' : JSON.stringify(call)
       const written = await ask(redis.mcpWriteSession(
-        key(session.id), session.generation, idleTtlSeconds, new Date().toISOString(), record, ...fields
+        key(session.id), session.generation, idleTtlSeconds, new Date().toISOString(), record, call === undefined ? '' : session.place ?? '', ...fields
       ))
+      if (call !== undefined) placesGivenBack.add(session)
       return written === 1
+    },
+
+    async renewPlace (session) {
+      if (session.place !== undefined) await ask(redis.mcpPlace(key(session.id), session.generation, session.place, placeMs))
+    },
+
+    async givePlaceBack (session) {
+      if (session.place === undefined || placesGivenBack.has(session)) return
+      placesGivenBack.add(session)
+      await ask(redis.mcpPlace(key(session.id), session.generation, session.place, ''))
     },
 
     async remove (id) {

@@ -6,10 +6,32 @@ import type { Redis } from 'ioredis'
  */
 
 /**
- * KEYS[1] session · ARGV[1] TTL in seconds, '' to leave it alone · ARGV[2] now
- * → {'none'} · {'session', meta, credentials} · {'flask', value} · {'foreign'}
+ * Places of running calls, in one field of the session: `id until id until …`, times in ms of Redis's own clock. A worker that
+ * dies gives nothing back: its places lapse. Defines for the scripts below: `running(key, without)`, the places that have
+ * not lapsed, without the one given; `keep(key, list, id)`, which writes them, with a new one when an id is given.
  */
-const read = `
+const places = `
+local function clock () local time = redis.call('TIME'); return time[1] * 1000 + math.floor(time[2] / 1000) end
+local function running (key, without)
+  local list = {}
+  for id, expires in string.gmatch(redis.call('HGET', key, 'running') or '', '(%S+) (%d+)') do
+    if id ~= without and tonumber(expires) > clock() then list[#list + 1] = id .. ' ' .. expires end
+  end
+  return list
+end
+local function keep (key, list, id, ms)
+  if id then list[#list + 1] = id .. ' ' .. string.format('%.0f', clock() + ms) end
+  if #list > 0 then redis.call('HSET', key, 'running', table.concat(list, ' '))
+  else redis.call('HDEL', key, 'running') end
+end
+`
+
+/**
+ * KEYS[1] session · ARGV[1] TTL in seconds, '' to leave it alone · ARGV[2] now · ARGV[3] place to take for a call, '' for none ·
+ * ARGV[4] how long it holds without being renewed (ms) · ARGV[5] most places
+ * → {'none'} · {'session', meta, credentials} · {'flask', value} · {'foreign'} · {'busy'}
+ */
+const read = `${places}
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind == 'none' then return {'none'} end
 if kind == 'string' then return {'flask', redis.call('GET', KEYS[1])} end
@@ -19,6 +41,11 @@ if not fields[1] or not fields[2] then return {'foreign'} end
 if ARGV[1] ~= '' then
   redis.call('HSET', KEYS[1], 'last_accessed', ARGV[2])
   redis.call('EXPIRE', KEYS[1], ARGV[1])
+end
+if ARGV[3] ~= '' then
+  local list = running(KEYS[1])
+  if #list >= tonumber(ARGV[5]) then return {'busy'} end
+  keep(KEYS[1], list, ARGV[3], tonumber(ARGV[4]))
 end
 return {'session', fields[1], fields[2]}
 `
@@ -38,19 +65,31 @@ return 1
 `
 
 /**
- * KEYS[1] session · ARGV[1] the meta it was loaded with · ARGV[2] TTL in seconds · ARGV[3] now · ARGV[4] record of a call, '' for none
- * ARGV[5…] fields, values → 1, or 0 when that session is gone: a write never brings one back, and never goes into another
+ * KEYS[1] session · ARGV[1] the meta it was loaded with · ARGV[2] TTL in seconds · ARGV[3] now · ARGV[4] record of a call, '' for none ·
+ * ARGV[5] place to give back, '' for none · ARGV[6…] fields, values → 1, or 0 when that session is gone: a write never brings one back, and never goes into another
  * one that was opened under the same id since.
  */
-const write = `
+const write = `${places}
 if redis.call('TYPE', KEYS[1]).ok ~= 'hash' or redis.call('HGET', KEYS[1], 'meta') ~= ARGV[1] then return 0 end
-for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+for i = 6, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+if ARGV[5] ~= '' then keep(KEYS[1], running(KEYS[1], ARGV[5])) end
 redis.call('HSET', KEYS[1], 'last_accessed', ARGV[3])
 if ARGV[4] ~= '' then
   redis.call('HSET', KEYS[1], 'last_call', ARGV[4])
   redis.call('HINCRBY', KEYS[1], 'calls', 1)
 end
 redis.call('EXPIRE', KEYS[1], ARGV[2])
+return 1
+`
+
+/**
+ * KEYS[1] session · ARGV[1] the meta it was loaded with · ARGV[2] place · ARGV[3] how long it holds from now (ms), '' to give it back
+ * Leaves the TTL alone.
+ */
+const place = `${places}
+if redis.call('TYPE', KEYS[1]).ok ~= 'hash' or redis.call('HGET', KEYS[1], 'meta') ~= ARGV[1] then return 0 end
+local list = running(KEYS[1], ARGV[2])
+if ARGV[3] == '' then keep(KEYS[1], list) else keep(KEYS[1], list, ARGV[2], tonumber(ARGV[3])) end
 return 1
 `
 
@@ -69,12 +108,13 @@ end
 return redis.call('ZCARD', KEYS[1])
 `
 
-export type ReadReply = ['none'] | ['foreign'] | ['flask', string] | ['session', string, string]
+export type ReadReply = ['none'] | ['foreign'] | ['flask', string] | ['session', string, string] | ['busy']
 
 export interface SessionScripts {
-  mcpReadSession: (key: string, ttl: number | '', now: string) => Promise<ReadReply>
+  mcpReadSession: (key: string, ttl: number | '', now: string, place: string, placeMs: number, mostPlaces: number) => Promise<ReadReply>
   mcpReplaceSession: (key: string, ttl: number, expected: string, ...fields: string[]) => Promise<0 | 1>
-  mcpWriteSession: (key: string, meta: string, ttl: number, now: string, call: string, ...fields: string[]) => Promise<0 | 1>
+  mcpWriteSession: (key: string, meta: string, ttl: number, now: string, call: string, place: string, ...fields: string[]) => Promise<0 | 1>
+  mcpPlace: (key: string, meta: string, place: string, ms: number | '') => Promise<0 | 1>
   mcpSettleIndex: (key: string, ...entries: Array<string | number>) => Promise<number>
 }
 
@@ -83,6 +123,7 @@ export function defineSessionScripts<Client extends Redis> (client: Client): Cli
   client.defineCommand('mcpReadSession', { numberOfKeys: 1, lua: read })
   client.defineCommand('mcpReplaceSession', { numberOfKeys: 1, lua: replace })
   client.defineCommand('mcpWriteSession', { numberOfKeys: 1, lua: write })
+  client.defineCommand('mcpPlace', { numberOfKeys: 1, lua: place })
   client.defineCommand('mcpSettleIndex', { numberOfKeys: 1, lua: settleIndex })
   return client as Client & SessionScripts // defineCommand adds methods that its types cannot tell
 }

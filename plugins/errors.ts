@@ -24,15 +24,25 @@ export default fp(async (fastify) => {
     // A 4xx is the caller's business: its sentence may repeat what the caller said, so the log gets only the code.
     if (statusCode >= 500) request.log.error({ err: failure, code: failure.code, route: request.routeOptions.url }, 'request failed')
     else request.log.info({ code: failure.code, statusCode, route: request.routeOptions.url }, 'request refused')
+    // Fastify would close the connection on a caller who is still sending, and who then sees a reset instead of the answer.
+    // Left open, Node reads what is still to come, and drops it.
+    if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') reply.removeHeader('connection')
     return sendFailure(reply, failure, statusCode)
   })
 
-  fastify.setNotFoundHandler((request, reply) => {
+  function answerNotFound (request: FastifyRequest, reply: FastifyReply) {
     const path = request.url.split('?', 1)[0] ?? ''
     const allowed = ['GET', 'POST'].filter(method => fastify.findRoute({ method, url: path }) !== null)
     if (allowed.length === 0) return sendFailure(reply, new RouteNotFoundError(request.method, path), 404)
     reply.header('allow', allowed.join(', '))
     return sendFailure(reply, new MethodNotAllowedError(path, allowed.join(', ')), 405)
+  }
+
+  fastify.setNotFoundHandler(answerNotFound)
+  // Before the body is read: what is wrong with it says nothing where nobody takes it.
+  fastify.addHook('preParsing', (request, reply, payload, done) => {
+    if (request.is404) answerNotFound(request, reply)
+    else done()
   })
 }, { name: 'errors', dependencies: ['config'] })
 

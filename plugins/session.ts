@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import { BadRequestError, InvalidFieldError, SessionNotFoundError } from '../lib/errors.ts'
 import { sessionIdHeader, sessionIdPattern } from '../lib/schemas.ts'
 import { isJsonObject } from '../lib/json.ts'
-import type { Session } from '../lib/session-repository.ts'
+import { placeMs, type Session } from '../lib/session-repository.ts'
 
 const kSession = Symbol('session')
 
@@ -16,6 +16,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Load the caller's session before the handler runs; answer 409 when there is none. */
     session?: boolean
+    /** The request is a tool call: it takes one of the session's places while it runs, and is answered 429 when there is none. */
+    toolCall?: boolean
   }
 }
 
@@ -36,8 +38,22 @@ export default fp(async (fastify) => {
   })
 
   async function load (request: FastifyRequest, id: string): Promise<void> {
-    request[kSession] = await fastify.sessions.load(id)
-    if (request[kSession] === null) throw new SessionNotFoundError(id)
+    const { toolCall: takePlace = false } = request.routeOptions.config
+    const session = await fastify.sessions.load(id, { takePlace })
+    if (session === null) throw new SessionNotFoundError(id)
+    request[kSession] = session
+    if (takePlace) holdPlace(request, session)
+  }
+
+  /** Until the request is over. Should this worker die before, the place lapses. */
+  function holdPlace (request: FastifyRequest, session: Session): void {
+    const timer = setInterval(() => {
+      fastify.sessions.renewPlace(session).catch(err => request.log.warn({ err }, 'the place of a running call could not be renewed'))
+    }, placeMs / 3)
+    request.defer(async () => {
+      clearInterval(timer)
+      await fastify.sessions.givePlaceBack(session)
+    })
   }
 
   fastify.addHook('onRequest', async (request) => {

@@ -11,7 +11,7 @@ const ParamsSchema = Type.Unsafe<Record<string, unknown> | null>({
 /** Calls a tool. The reply is the tool's result; its status speaks of the service, `status` in its body of the tool. */
 export default (async (fastify) => {
   fastify.post('/call-tool', {
-    config: { session: true, missing: 'Missing session_id or tool name' },
+    config: { session: true, toolCall: true, missing: 'Missing session_id or tool name' },
     schema: {
       tags: ['tools'],
       summary: 'Call a tool',
@@ -26,8 +26,9 @@ export default (async (fastify) => {
           400: 'A field is missing or wrong, or the tool refused its arguments.',
           404: 'There is no such tool.',
           409: 'There is no such session.',
+          429: 'The session has as many calls running as it may.',
           502: 'The MCP server cannot be started or broke off.',
-          503: 'Redis does not answer.',
+          503: 'Redis does not answer, or too many requests wait for a server.',
           504: 'The tool did not answer in time.'
         })
       }
@@ -35,7 +36,16 @@ export default (async (fastify) => {
   }, async (request, reply) => {
     const { tool, params } = request.body
     const { body, notCached } = await request.callTool(tool, params ?? {})
-    if (notCached.length > 0) reply.header('x-mcp-not-cached', notCached.map(encodeURIComponent).join(', '))
+    if (notCached.length > 0) reply.header('x-mcp-not-cached', asHeader(notCached))
     return reply.type('application/json; charset=utf-8').send(body)
   })
 }) satisfies FastifyPluginAsyncTypebox
+
+/** Clients and proxies refuse an answer whose headers are longer than a few kilobytes. */
+const maxHeaderLength = 2_048
+
+/** Names, percent-encoded, as many as fit; `...` stands for the rest. A lone surrogate, which has no encoding, becomes U+FFFD. */
+function asHeader (names: string[]): string {
+  const text = names.map(name => encodeURIComponent(Buffer.from(name).toString())).join(', ')
+  return text.length <= maxHeaderLength ? text : `${text.slice(0, maxHeaderLength)}...`
+}

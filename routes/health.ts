@@ -7,6 +7,12 @@ const HealthSchema = Type.Object({
   status: Type.Literal('ok'),
   sessions: Type.Integer({ description: 'About how many sessions there are.' }),
   redis_latency_ms: Type.Number(),
+  processes: Type.Object({
+    alive: Type.Integer({ description: 'MCP servers of this worker.' }),
+    starting: Type.Integer(),
+    waiting: Type.Integer({ description: 'Requests that wait for a server to be allowed to start.' }),
+    spares_ready: Type.Integer({ description: 'Warm spares that a request can take at once.' })
+  }),
   version: Type.String(),
   uptime_s: Type.Number()
 }, { description: 'Redis answers.' })
@@ -23,10 +29,12 @@ export default (async (fastify) => {
   }, async () => {
     const latencyMs = await fastify.sessions.ping()
     const sessions = await fastify.sessions.count()
+    const { sparesReady, ...processes } = fastify.processCounts()
     return {
       status: 'ok' as const,
       sessions,
       redis_latency_ms: Math.round(latencyMs * 1000) / 1000,
+      processes: { ...processes, spares_ready: sparesReady },
       version,
       uptime_s: Math.round(process.uptime())
     }

@@ -16,7 +16,7 @@ export default (async (fastify) => {
           400: 'session_id is missing or wrong.',
           409: 'There is no such session.',
           502: 'The MCP server cannot be started or broke off.',
-          503: 'Redis does not answer.',
+          503: 'Redis does not answer, or too many requests wait for a server.',
           504: 'The MCP server did not answer in time.'
         })
       }

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { type AddressInfo, createServer as createSocketServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import Fastify, { type FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Redis } from 'ioredis'
@@ -68,6 +69,8 @@ export async function environment (t: Test, env: Environment = {}): Promise<Envi
     MCP_SKIP_VALIDATION: 'true',
     MCP_SERVER_SCRIPT: env.MCP_SERVERS_FILE === undefined ? fixture('tiny-server.mjs') : undefined,
     MCP_STOP_STEP_MS: '200',
+    // Tests of spares turn them on; to the others a process that nobody asked for is only in the way.
+    MCP_WARM_SPARES: '0',
     MCP_LOG_LEVEL: undefined,
     ...env
   }
@@ -75,7 +78,8 @@ export async function environment (t: Test, env: Environment = {}): Promise<Envi
 
 /** The app as production builds it, in this process. */
 export async function build (t: Test, env: Environment = {}): Promise<FastifyInstance> {
-  const service = Fastify({ ...options, logger: false })
+  // A busy machine may need longer than the usual 10 s to read the sources, which tap compiles on the way.
+  const service = Fastify({ ...options, logger: false, pluginTimeout: 60_000 })
   // Last registered, first run: the service closes before its Redis goes.
   t.teardown(() => service.close())
   await service.register(fp(app), { env: await environment(t, env) })
@@ -230,4 +234,10 @@ export function isAlive (pid: number): boolean {
   } catch {
     return false
   }
+}
+
+/** Pids of the processes that a process has started and that still run. */
+export async function childrenOf (pid: number): Promise<number[]> {
+  const { stdout } = await promisify(execFile)('ps', ['-e', '-o', 'pid=,ppid='])
+  return stdout.trim().split('\n').map(line => line.trim().split(/\s+/).map(Number)).flatMap(([child = 0, parent]) => parent === pid ? [child] : [])
 }

@@ -3,8 +3,9 @@ import { type CallToolResult, Client, type ClientOptions, ProtocolError, Protoco
 import {
   CallerLeftError, McpCallError, McpStartError, McpStartTimeoutError, McpTimeoutError, ToolArgumentsError
 } from '../errors.ts'
-import { createMask } from '../mask.ts'
+import { createMask, type Mask } from '../mask.ts'
 import { packageName, version } from '../version.ts'
+import type { Reaper } from './reaper.ts'
 import type { ServerSpec } from './server-spec.ts'
 import { createStdioTransport, type Exit, type StdioTransport } from './stdio-transport.ts'
 
@@ -14,9 +15,16 @@ export interface ManagerOptions {
   stopStepMs: number
   /** Longest message that the server may send (bytes). */
   maxMessageBytes: number
-  /** Values that no sentence and no log line of this manager may hold. */
-  secrets?: Iterable<unknown>
-  /** Gets each line that the server writes to stderr, secrets masked. */
+  /** The server answers several requests at once: what it writes may be about any of them, and is told to none. */
+  isShared?: boolean
+  reaper?: Reaper
+}
+
+/** Whom a server works for. */
+export interface Owner {
+  /** Values that no sentence and no log line may hold. */
+  secrets: readonly unknown[]
+  /** Gets each line that the server writes to stderr from now on, secrets masked. */
   onStderrLine?: (line: string) => void
 }
 
@@ -24,6 +32,8 @@ export interface RequestLimits {
   timeoutMs: number
   /** Aborts when nobody waits for the answer any more; the server is told. */
   signal: AbortSignal
+  /** Values that a rejection's sentence must not hold, beside the owner's. */
+  secrets?: readonly unknown[]
 }
 
 export interface ListedTools {
@@ -33,13 +43,19 @@ export interface ListedTools {
 }
 
 /**
- * One MCP server for one request: a fresh process, opened on demand, closed when the request has ended.
+ * One MCP server as a process of its own: opened on demand, closed when whoever it works for is done with it.
  *
  * Rejections are errors of lib/errors.ts; their messages quote what the server said, bounded, with the secrets masked.
  */
 export interface Manager {
   readonly serverName: string
   readonly pid: number | null
+  /** False once the process has ended. */
+  readonly isRunning: boolean
+  /** Resolves when the process has ended; never before it was started. */
+  readonly ended: Promise<void>
+  /** Says whom the server works for from now on. */
+  assign: (owner: Owner) => void
   /** Starts the server and shakes hands. May be called again; it starts once. Rejects after `close`. */
   open: (signal: AbortSignal) => Promise<void>
   /** All tools, every page of them. */
@@ -60,12 +76,13 @@ const passThroughValidator = {
 } as NonNullable<ClientOptions['jsonSchemaValidator']> // generic over what the schema describes, which only the schema knows
 
 export function createManager (spec: ServerSpec, options: ManagerOptions): Manager {
-  const mask = createMask(options.secrets ?? [])
-  const { onStderrLine } = options
+  let owner: Owner = { secrets: [] }
+  let mask = createMask([])
   const transport: StdioTransport = createStdioTransport(spec, {
     maxMessageBytes: options.maxMessageBytes,
     stopStepMs: options.stopStepMs,
-    ...(onStderrLine && { onStderrLine: line => onStderrLine(mask(line)) })
+    onStderrLine: line => owner.onStderrLine?.(mask(line)),
+    ...(options.reaper && { reaper: options.reaper })
   })
   const client = new Client({ name: packageName, version }, { jsonSchemaValidator: passThroughValidator })
   let opening: Promise<void> | null = null
@@ -87,6 +104,7 @@ export function createManager (spec: ServerSpec, options: ManagerOptions): Manag
 
   function startError (error: unknown, signal: AbortSignal): Error {
     if (signal.aborted) return new CallerLeftError()
+    const sentence = (reason: unknown) => sentenceOf(reason, mask)
     if (isTimeout(error)) return new McpStartTimeoutError(spec.name, options.startTimeoutMs / 1000, quoteStderr())
     if (transport.exit) return new McpStartError(spec.name, `ended before it was ready (${describeExit(transport.exit)})${quoteStderr()}`)
     const reason = transport.failure ?? error
@@ -95,10 +113,11 @@ export function createManager (spec: ServerSpec, options: ManagerOptions): Manag
 
   function callError (error: unknown, what: string, limits: RequestLimits): Error {
     if (limits.signal.aborted) return new CallerLeftError()
+    const sentence = (reason: unknown) => sentenceOf(reason, createMask([...owner.secrets, ...limits.secrets ?? []]))
     if (isTimeout(error)) return new McpTimeoutError(spec.name, what, limits.timeoutMs / 1000)
     if (error instanceof ProtocolError) return new McpCallError(spec.name, `answered ${what} with an error: ${sentence(error)}`, { cause: error })
     if (transport.failure) return new McpCallError(spec.name, `broke off ${what}: ${sentence(transport.failure)}`, { cause: error })
-    if (transport.exit) return new McpCallError(spec.name, `ended during ${what} (${describeExit(transport.exit)})${quoteStderr()}`)
+    if (transport.exit) return new McpCallError(spec.name, `ended during ${what} (${describeExit(transport.exit)})${options.isShared ? '' : quoteStderr()}`)
     return new McpCallError(spec.name, `did not answer ${what} as the protocol says: ${sentence(error)}`, { cause: error })
   }
 
@@ -107,28 +126,30 @@ export function createManager (spec: ServerSpec, options: ManagerOptions): Manag
     return quote === '' ? '' : `; it said: ${quote}`
   }
 
-  function sentence (error: unknown): string {
-    const { code, message } = error as NodeJS.ErrnoException
-    // A spawn error's message repeats the command line; its code (ENOENT, EACCES, EAGAIN) says what went wrong.
-    return typeof code === 'string' && /^E[A-Z]+$/.test(code) ? code : mask(message).slice(0, maxQuoteLength)
-  }
-
   return {
     serverName: spec.name,
     get pid () { return transport.pid },
+    get isRunning () { return transport.pid !== null && transport.exit === null && transport.failure === null },
+    ended: transport.ended,
+
+    assign (newOwner) {
+      owner = newOwner
+      mask = createMask(newOwner.secrets)
+    },
 
     open (signal) {
       opening ??= connect(signal)
       return opening
     },
 
-    async listTools ({ timeoutMs, signal }) {
+    async listTools (limits) {
+      const { timeoutMs: timeout, signal } = limits
       try {
-        const { tools } = await client.listTools(undefined, { timeout: timeoutMs, maxTotalTimeout: timeoutMs, signal })
+        const { tools } = await client.listTools(undefined, { timeout, maxTotalTimeout: timeout, signal })
         return { tools, instructions: client.getInstructions() }
       } catch (error) {
         await lastWords(error)
-        throw callError(error, 'the list of tools', { timeoutMs, signal })
+        throw callError(error, 'the list of tools', limits)
       }
     },
 
@@ -138,7 +159,7 @@ export function createManager (spec: ServerSpec, options: ManagerOptions): Manag
         return await client.callTool({ name, arguments: args }, { timeout, maxTotalTimeout: timeout, signal })
       } catch (error) {
         if (error instanceof ProtocolError && error.code === ProtocolErrorCode.InvalidParams) {
-          throw new ToolArgumentsError(name, sentence(error))
+          throw new ToolArgumentsError(name, sentenceOf(error, createMask([...owner.secrets, ...limits.secrets ?? []])))
         }
         await lastWords(error)
         throw callError(error, `tool ${name}`, limits)
@@ -150,6 +171,12 @@ export function createManager (spec: ServerSpec, options: ManagerOptions): Manag
       await transport.close()
     }
   }
+}
+
+function sentenceOf (error: unknown, mask: Mask): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  // A spawn error's message repeats the command line; its code (ENOENT, EACCES, EAGAIN) says what went wrong.
+  return typeof code === 'string' && /^E[A-Z]+$/.test(code) ? code : mask(message).slice(0, maxQuoteLength)
 }
 
 const isTimeout = (error: unknown) => error instanceof SdkError && error.code === SdkErrorCode.RequestTimeout

@@ -11,6 +11,8 @@ export interface ServerSpec {
   /** The child's whole environment. */
   readonly env: Readonly<Record<string, string>>
   readonly cwd: string
+  /** `request`: a fresh process for each request. `shared`: one process a worker, which all requests go through. */
+  readonly lifecycle: 'request' | 'shared'
 }
 
 export type HostEnvironment = Readonly<Record<string, string | undefined>>
@@ -46,7 +48,8 @@ export function specFromScript (script: string, host: HostEnvironment): ServerSp
     name: basename(path, extname(path)),
     env: inheritedEnvironment(host),
     // As the replaced service: a script finds its data relative to where the service was started.
-    cwd: process.cwd()
+    cwd: process.cwd(),
+    lifecycle: 'request' as const
   }
   switch (extname(path)) {
     case '.py': return { ...base, ...pythonCommand(path, host) }
@@ -75,7 +78,7 @@ function isPythonEntryPoint (path: string): boolean {
   return firstLine.startsWith('#!') && !/\b(node|bun|deno)\b/.test(firstLine)
 }
 
-interface ServerEntry { command: string, args: string[], env: Record<string, string>, cwd?: string }
+interface ServerEntry { command: string, args: string[], env: Record<string, string>, lifecycle: ServerSpec['lifecycle'], cwd?: string }
 
 /**
  * The servers of a `mcpServers` JSON file, in its order: the format that Claude Desktop and other hosts share.
@@ -94,7 +97,7 @@ export function specsFromFile (file: string, host: HostEnvironment): ServerSpec[
     if (command === null || !isExecutable(command)) {
       throw fault(name, 'command', `must be an executable, but ${JSON.stringify(entry.command)} was not found${isPath(entry.command) ? '' : ' on PATH'}`)
     }
-    return { name, command, args: entry.args, env, cwd: entry.cwd === undefined ? process.cwd() : cwd }
+    return { name, command, args: entry.args, env, lifecycle: entry.lifecycle, cwd: entry.cwd === undefined ? process.cwd() : cwd }
   })
 }
 
@@ -115,12 +118,13 @@ function readServers (path: string): Array<[string, unknown]> {
 
 function checkEntry (name: string, entry: unknown): ServerEntry {
   if (!isObject(entry)) throw fault(name, 'entry', 'must be an object')
-  const { command, args = [], env = {}, cwd } = entry
+  const { command, args = [], env = {}, cwd, lifecycle = 'request' } = entry
   if (typeof command !== 'string' || command === '') throw fault(name, 'command', 'must be a non-empty string: only stdio servers are supported')
   if (!Array.isArray(args) || !args.every(arg => typeof arg === 'string')) throw fault(name, 'args', 'must be an array of strings')
   if (!isObject(env) || !Object.values(env).every(value => typeof value === 'string')) throw fault(name, 'env', 'must be an object of strings')
   if (cwd !== undefined && typeof cwd !== 'string') throw fault(name, 'cwd', 'must be a string')
-  return { command, args, env: env as Record<string, string>, ...(cwd !== undefined && { cwd }) }
+  if (lifecycle !== 'request' && lifecycle !== 'shared') throw fault(name, 'lifecycle', 'must be "request" or "shared"')
+  return { command, args, lifecycle, env: env as Record<string, string>, ...(cwd !== undefined && { cwd }) }
 }
 
 const fault = (server: string, field: string, rule: string) =>

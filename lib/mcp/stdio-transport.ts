@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client'
 import { createLineSplitter } from './line-splitter.ts'
+import type { Reaper } from './reaper.ts'
 import type { ServerSpec } from './server-spec.ts'
 import { createStderrTail } from './stderr-tail.ts'
 
@@ -13,6 +14,8 @@ export interface StdioTransportOptions {
   stopStepMs: number
   /** Gets each complete line that the server writes to stderr. */
   onStderrLine?: (line: string) => void
+  /** Told of the server's process group, in case this worker is killed before it can end it. */
+  reaper?: Reaper
 }
 
 /** How a server process ended. */
@@ -72,6 +75,7 @@ export function createStdioTransport (spec: ServerSpec, options: StdioTransportO
       if (child !== null) throw new Error('the transport was started before')
       if (closing !== null) throw new Error('the transport is closed')
       child = spawn(spec.command, spec.args, { cwd: spec.cwd, env: spec.env, stdio: 'pipe', detached: true })
+      if (child.pid !== undefined) options.reaper?.add(child.pid)
       attach(child)
       await spawned(child)
     },
@@ -142,6 +146,7 @@ export function createStdioTransport (spec: ServerSpec, options: StdioTransportO
     // Also when the server has ended by itself: its group may hold what it started.
     signalGroup(child.pid, 'SIGKILL')
     await exited
+    options.reaper?.remove(child.pid)
     for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy()
   }
 

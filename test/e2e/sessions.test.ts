@@ -20,7 +20,7 @@ const call = (url: string | undefined, id: string, tool: string, params = {}) =>
 
 t.test('parallel calls of one session on two processes lose no value', async t => {
   t.setTimeout(120_000)
-  const { urls } = await startWorkers(t, 2)
+  const { urls } = await startWorkers(t, 2, { MCP_SESSION_MAX_CONCURRENCY: '32' })
   const id = await init(urls[0] ?? '')
   const numbers = Array.from({ length: 32 }, (_, index) => index)
 

@@ -9,7 +9,7 @@ const sensitiveParams = ['apiUrl', 'jwtToken']
 async function open (t: Test, { idleTtlSeconds = 100 } = {}) {
   const client = await redisClient(t)
   const keyPrefix = `test-${randomUUID()}`
-  const repository = createSessionRepository(client, { keyPrefix, idleTtlSeconds, sensitiveParams, commandTimeoutMs: 500 })
+  const repository = createSessionRepository(client, { keyPrefix, idleTtlSeconds, sensitiveParams, commandTimeoutMs: 500, maxConcurrency: 3 })
   const create = (id: string) => repository.create(id, splitFields(fields, sensitiveParams))
   return { client, repository, create, keyPrefix, key: (id: string) => `${keyPrefix}:${id}` }
 }

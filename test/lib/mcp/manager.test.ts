@@ -1,14 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { createManager, type ManagerOptions } from '../../../lib/mcp/manager.ts'
+import { createManager, type ManagerOptions, type Owner } from '../../../lib/mcp/manager.ts'
 import { fixture, isAlive, until } from '../../helper.ts'
 
 const secret = 'not-a-real.canary-token.signature'
 
-function manage (t: Test, args: string[], options: Partial<ManagerOptions> = {}) {
+type Options = Partial<ManagerOptions> & Pick<Owner, 'onStderrLine'>
+
+function manage (t: Test, args: string[], { onStderrLine, ...options }: Options = {}) {
   const manager = createManager({
-    name: 'zoo', command: process.execPath, args: [fixture('zoo-server.mjs'), ...args], env: { PATH: process.env.PATH ?? '' }, cwd: process.cwd()
-  }, { startTimeoutMs: 15_000, stopStepMs: 200, maxMessageBytes: 33_554_432, secrets: [secret], ...options })
+    name: 'zoo', command: process.execPath, args: [fixture('zoo-server.mjs'), ...args], env: { PATH: process.env.PATH ?? '' }, cwd: process.cwd(), lifecycle: 'request'
+  }, { startTimeoutMs: 15_000, stopStepMs: 200, maxMessageBytes: 33_554_432, ...options })
+  manager.assign({ secrets: [secret], ...(onStderrLine && { onStderrLine }) })
   t.teardown(() => manager.close())
   return manager
 }
@@ -17,7 +20,7 @@ const never = new AbortController().signal
 const limits = { timeoutMs: 20_000, signal: never }
 const textOf = (result: { content: unknown[] }) => (result.content[0] as { text: string }).text
 
-async function opened (t: Test, args: string[], options: Partial<ManagerOptions> = {}) {
+async function opened (t: Test, args: string[], options: Options = {}) {
   const manager = manage(t, args, options)
   await manager.open(never)
   return manager
@@ -61,7 +64,7 @@ t.test('a server that starts slowly is waited for', async t => {
 
 t.test('a command that is not there, or not executable, is a start that failed', async t => {
   for (const [command, code] of [['/nowhere/server', 'ENOENT'], [fixture('zoo-server.mjs'), 'EACCES']] as const) {
-    const manager = createManager({ name: 'gone', command, args: [], env: {}, cwd: process.cwd() }, { startTimeoutMs: 1_000, stopStepMs: 100, maxMessageBytes: 1_024 })
+    const manager = createManager({ name: 'gone', command, args: [], env: {}, cwd: process.cwd(), lifecycle: 'request' }, { startTimeoutMs: 1_000, stopStepMs: 100, maxMessageBytes: 1_024 })
     await t.rejects(manager.open(never), { code: 'MCPC_ERR_MCP_START', message: `MCP server gone could not be started: ${code}` })
     await manager.close()
   }

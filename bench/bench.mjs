@@ -1,0 +1,101 @@
+/* What the benchmarks share: a service on a Redis of its own, both private, and alternating runs compared by their medians. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { cpus, tmpdir, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { findRedisServer, startRedisServer, waysToGetRedis } from '../scripts/redis-server.mjs'
+
+export const root = join(import.meta.dirname, '..')
+export const echoServer = join(root, 'bench', 'echo-server.mjs')
+
+const cleanUps = []
+
+/** Runs a benchmark, and ends whatever it started, also when it fails. */
+export async function bench (run) {
+  try {
+    await run()
+  } finally {
+    for (const cleanUp of cleanUps.reverse()) await cleanUp()
+  }
+}
+
+export async function startRedis () {
+  const binary = findRedisServer()
+  if (binary === null) throw new Error(waysToGetRedis)
+  const folder = await mkdtemp(join(tmpdir(), 'mcp-bench-'))
+  const redis = await startRedisServer({ binary, folder })
+  cleanUps.push(async () => {
+    await redis.stop()
+    await rm(folder, { recursive: true, force: true })
+  })
+  return redis
+}
+
+/** The built service, as `npm start` starts it, on a free port. */
+export async function startService (environment) {
+  const child = spawn(process.execPath, [join(root, 'scripts', 'start.mjs')], {
+    cwd: tmpdir(),
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, MCP_CLIENT_HOST: '127.0.0.1', MCP_CLIENT_PORT: '0', MCP_SKIP_VALIDATION: 'true', MCP_LOG_LEVEL: 'info', ...environment },
+    stdio: ['ignore', 'pipe', 'inherit']
+  })
+  const exited = once(child, 'exit')
+  cleanUps.push(async () => {
+    child.kill('SIGTERM')
+    await exited
+  })
+  const url = await new Promise((resolve, reject) => {
+    child.stdout.on('data', chunk => {
+      const [, address] = /Server listening at (http:[^"]+)"/.exec(chunk) ?? []
+      if (address) resolve(address)
+    })
+    exited.then(() => reject(new Error('the service ended')))
+  })
+  return { url, pid: child.pid }
+}
+
+/** POSTs JSON and reads the answer to its end; anything but a 200 ends the benchmark. */
+export async function post (url, body) {
+  const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+  const text = await response.text()
+  if (response.status !== 200) throw new Error(`${url} answered ${response.status}: ${text}`)
+  return text
+}
+
+export async function openSession (service) {
+  const id = `bench-${Math.random().toString(36).slice(2)}`
+  await post(`${service.url}/init`, { session_id: id, apiUrl: 'https://api.example.com', jwtToken: 'not.a-real.token' })
+  return id
+}
+
+/** How long each of `runs` takes (ms), in turn, `rounds` times after `warmUp` rounds that do not count. */
+export async function alternate (runs, { rounds, warmUp = 3 }) {
+  const times = Object.fromEntries(Object.keys(runs).map(name => [name, []]))
+  for (let round = -warmUp; round < rounds; round++) {
+    for (const [name, run] of Object.entries(runs)) {
+      const time = await run()
+      if (round >= 0) times[name].push(time)
+    }
+  }
+  return times
+}
+
+/** Time that `work` takes (ms). */
+export async function timed (work) {
+  const start = performance.now()
+  await work()
+  return performance.now() - start
+}
+
+export const median = values => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
+
+export const machine = () => `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform} ${process.arch}`
+
+/** Prints rows of a Markdown table. */
+export function table (head, rows) {
+  const line = cells => `| ${cells.join(' | ')} |`
+  console.log([line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n'))
+}
+
+export const ms = value => `${value < 10 ? value.toFixed(2) : value.toFixed(0)} ms`
+export const ratio = value => value.toFixed(2)
