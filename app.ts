@@ -10,6 +10,8 @@ import { answerClientError, frameworkErrors } from './plugins/errors.ts'
  */
 export const options: FastifyServerOptions = {
   logController: new LogController({ disableRequestLogging: true }),
+  // Loading on a busy machine and waiting for Redis can take longer than the usual 10 s, at whose end nobody says what was wrong.
+  pluginTimeout: 60_000,
   // Longer than a load balancer keeps an idle connection (60 s is usual), so that it is never we who close one in use.
   keepAliveTimeout: 72_000,
   // A body that trickles in must not hold a connection for ever.

@@ -1,23 +1,39 @@
-/* What does the service add to what its MCP server costs anyway? The same echo server, called directly through the SDK and through /call-tool. */
+/*
+ * What does the service add to what its MCP server costs anyway? The same echo server, called directly through the SDK, and
+ * through /call-tool: with a fresh process, with a warm spare, shared.
+ */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Client } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
-import { alternate, bench, echoServer, machine, median, ms, openSession, post, ratio, startRedis, startService, table, timed } from './bench.mjs'
+import { alternate, atEnd, bench, echoServer, machine, median, ms, openSession, post, ratio, root, startRedis, startService, table, temporaryFolder, timed } from './bench.mjs'
 
 const rounds = Number(process.argv[2] ?? 60)
 
 await bench(async () => {
   const redis = await startRedis()
-  const cold = await startService({ REDIS_URL: redis.url, MCP_SERVER_SCRIPT: echoServer, MCP_WARM_SPARES: '0' })
-  const times = await alternate({
-    direct: callDirectly,
-    cold: await callThrough(cold)
-  }, { rounds })
+  const cold = await callThrough(await startService({ REDIS_URL: redis.url, MCP_SERVER_SCRIPT: echoServer, MCP_WARM_SPARES: '0' }))
+  const warmService = await startService({ REDIS_URL: redis.url, MCP_SERVER_SCRIPT: echoServer, MCP_WARM_SPARES: '1' })
+  const warm = await callThrough(warmService)
+  const shared = await callThrough(await startService({ REDIS_URL: redis.url, MCP_SERVERS_FILE: await serversFile({ command: process.execPath, args: [echoServer], lifecycle: 'shared' }), MCP_SESSION_MAX_CONCURRENCY: '100' }))
+  const stubborn = (grace) => startService({ REDIS_URL: redis.url, MCP_SERVER_SCRIPT: join(root, 'bench', `${grace}-server.mjs`), MCP_WARM_SPARES: '0', MCP_STOP_STEP_MS: '2000' })
+  const [endsAtOnce, endsLate] = [await callThrough(await stubborn('tiny')), await callThrough(await stubborn('stubborn'))]
+  const kept = await keepOpen()
 
-  const p50 = Object.fromEntries(Object.entries(times).map(([name, values]) => [name, median(values)]))
-  console.log(machine(), `· ${rounds} rounds, alternating`)
+  const starts = await alternate({ direct: callDirectly, cold, warm: async () => { await spareReady(warmService); return await warm() } }, { rounds })
+  const calls = await alternate({ kept, shared }, { rounds: rounds * 10, warmUp: 100 })
+  const ends = await alternate({ endsAtOnce, endsLate }, { rounds })
+
+  const p50 = Object.fromEntries(Object.entries({ ...starts, ...calls, ...ends }).map(([name, values]) => [name, median(values)]))
+  console.log(`${machine()} · ${rounds} rounds, alternating\n`)
   table(['p50', 'time', 'against', 'ratio'], [
     ['direct SDK: spawn + connect + call', ms(p50.direct), '', ''],
-    ['/call-tool, fresh process', ms(p50.cold), 'direct', ratio(p50.cold / p50.direct)]
+    ['/call-tool, fresh process', ms(p50.cold), 'direct', ratio(p50.cold / p50.direct)],
+    ['/call-tool, warm spare ready', ms(p50.warm), 'direct', ratio(p50.warm / p50.direct)],
+    ['direct SDK: call on a client that is kept open', ms(p50.kept), '', ''],
+    ['/call-tool, shared server', ms(p50.shared), 'kept open', ratio(p50.shared / p50.kept)],
+    ['/call-tool, server ends at once', ms(p50.endsAtOnce), '', ''],
+    ['/call-tool, server takes 4 s to end', ms(p50.endsLate), 'ends at once', ratio(p50.endsLate / p50.endsAtOnce)]
   ])
 })
 
@@ -33,8 +49,29 @@ async function callDirectly () {
   return time
 }
 
+async function keepOpen () {
+  const client = new Client({ name: 'kept', version: '1.0.0' })
+  await client.connect(new StdioClientTransport({ command: process.execPath, args: [echoServer], stderr: 'ignore' }))
+  atEnd(() => client.close())
+  return () => timed(() => client.callTool({ name: 'echo', arguments: { text: 'hello' } }))
+}
+
 async function callThrough (service) {
   const session = await openSession(service)
   const body = { session_id: session, tool: 'echo', params: { text: 'hello' } }
   return () => timed(() => post(`${service.url}/call-tool`, body))
+}
+
+async function spareReady (service) {
+  for (;;) {
+    const { processes } = await (await fetch(`${service.url}/health`)).json()
+    if (processes.spares_ready > 0) return
+    await new Promise(resolve => setTimeout(resolve, 20))
+  }
+}
+
+async function serversFile (entry) {
+  const file = join(await temporaryFolder(), 'servers.json')
+  await writeFile(file, JSON.stringify({ mcpServers: { echo: entry } }))
+  return file
 }

@@ -9,7 +9,7 @@ const seconds = (options: { default: number, description: string }) =>
  * `title` completes "NAME must be …".
  */
 export const EnvironmentSchema = Type.Object({
-  REDIS_URL: Type.Optional(Type.String({ pattern: '^(rediss?|unix)://', title: 'a redis://, rediss:// or unix:// URL', description: 'Where Redis is, in one URL; when set, the other REDIS_ variables but REDIS_COMMAND_TIMEOUT_MS are not read. `unix:///run/redis.sock?db=0` for a socket.' })),
+  REDIS_URL: Type.Optional(Type.String({ pattern: '^(rediss?|unix)://', title: 'a redis://, rediss:// or unix:// URL', description: 'Where Redis is, in one URL; when set, REDIS_HOST, REDIS_PORT and REDIS_DB are not read, and REDIS_PASSWORD only when the URL has none. `unix:///run/redis.sock?db=0` for a socket.' })),
   REDIS_HOST: Type.String({ default: 'localhost', title: 'a host name or address', description: 'Host of Redis.' }),
   REDIS_PORT: Type.Integer({ default: 6379, minimum: 1, maximum: 65_535, title: 'a port from 1 to 65535', description: 'Port of Redis.' }),
   REDIS_DB: Type.Integer({ default: 0, minimum: 0, maximum: 1_000_000, title: 'a database number from 0', description: 'Database number.' }),

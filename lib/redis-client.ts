@@ -99,7 +99,7 @@ type Place = Pick<CommonRedisOptions, 'username' | 'password' | 'db'> & ({ path:
 function placeOf ({ url, host, port, db, password }: Config['redis']): Place {
   if (url === undefined) return { host, port, db, ...(password !== undefined && { password }) }
   const place = new URL(url)
-  const secret = decodeURIComponent(place.password)
+  const secret = decodeURIComponent(place.password) || password
   const user = decodeURIComponent(place.username)
   const login = { ...(secret && { password: secret }), ...(user && { username: user }) }
   if (place.protocol === 'unix:') return { ...login, path: decodeURIComponent(place.pathname), db: Number(place.searchParams.get('db') ?? 0) }

@@ -4,7 +4,6 @@ import { ConfigError } from '../lib/errors.ts'
 import type { Manager } from '../lib/mcp/manager.ts'
 import { createReaper } from '../lib/mcp/reaper.ts'
 import { createServerPool, type Lease } from '../lib/mcp/server-pool.ts'
-import { type ServerSpec, specFromScript, specsFromFile } from '../lib/mcp/server-spec.ts'
 import { createPlaces } from '../lib/places.ts'
 import { createToolCatalog, type ToolCatalog } from '../lib/tool-catalog.ts'
 
@@ -28,10 +27,9 @@ declare module 'fastify' {
 
 /** Third chapter of a request: a fresh MCP server, only for those that need one, and for nobody after. */
 export default fp(async (fastify) => {
-  const { timeouts, maxResultBytes, toolsCacheTtlMs, sensitiveParams, processes } = fastify.config
+  const { serverSpec: spec, config: { timeouts, maxResultBytes, toolsCacheTtlMs, sensitiveParams, processes } } = fastify
   if (process.platform === 'win32') throw new ConfigError('MCP servers are ended by process group, which Windows does not have: run the service on Linux, macOS, or in WSL')
 
-  const spec = resolveServer()
   const queue = { mostWaiting: processes.maxQueued, timeoutMs: processes.queueTimeoutMs }
   const alive = createPlaces({ ...queue, most: processes.maxAlive, what: `all ${processes.maxAlive} MCP servers that may run are running` })
   const maxStarting = processes.maxStarting ?? availableParallelism()
@@ -49,15 +47,6 @@ export default fp(async (fastify) => {
     sharedIdleMs: processes.sharedIdleMs,
     onTrouble: (err, message) => fastify.log.warn({ err, server: spec.name }, message)
   })
-
-  function resolveServer (): ServerSpec {
-    const { serverScript, serversFile } = fastify.config
-    if (serverScript !== undefined) return specFromScript(serverScript, fastify.hostEnvironment)
-    const [first, ...others] = specsFromFile(serversFile ?? '', fastify.hostEnvironment)
-    if (first === undefined) throw new ConfigError('MCP_SERVERS_FILE must name a server')
-    if (others.length > 0) fastify.log.warn({ used: first.name, ignored: others.map(({ name }) => name) }, 'only the first server of MCP_SERVERS_FILE is used')
-    return first
-  }
 
   fastify.decorate('toolCatalog', createToolCatalog({ ttlMs: toolsCacheTtlMs, sensitiveParams }))
   fastify.decorate('processCounts', () => ({ alive: alive.taken, starting: starting.taken, waiting: alive.waiting + starting.waiting, sparesReady: pool.sparesReady }))
@@ -82,4 +71,4 @@ export default fp(async (fastify) => {
     await pool.close()
     await reaper.close()
   })
-}, { name: 'mcp', dependencies: ['session', 'caller-signal', 'after-response'] })
+}, { name: 'mcp', dependencies: ['servers', 'session', 'caller-signal', 'after-response'] })

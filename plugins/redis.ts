@@ -25,4 +25,5 @@ export default fp(async (fastify) => {
   await fastify.register(redis, { client: connection.client })
   fastify.decorate('sessions', createSessionRepository(connection.client, { ...session, sensitiveParams, commandTimeoutMs: options.commandTimeoutMs }))
   fastify.addHook('onClose', () => connection.close())
-}, { name: 'redis', dependencies: ['config'] })
+  // Not for what they give: what the operator wrote is checked before anything is connected.
+}, { name: 'redis', dependencies: ['config', 'servers', 'guidance'] })

@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
@@ -25,6 +25,16 @@ export function installDependencies () {
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return
   console.log('Installing the dependencies …')
   run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'The dependencies could not be installed.')
+}
+
+/** Builds the service, unless what was built is younger than all that it is built from. */
+export function build () {
+  const folders = ['plugins', 'routes', 'lib'].flatMap(folder => readdirSync(join(root, folder), { recursive: true }).map(file => join(folder, file)))
+  const sources = ['app.ts', 'tsconfig.json', 'package.json', ...folders.filter(file => file.endsWith('.ts'))]
+  const built = statSync(join(root, 'dist', 'app.js'), { throwIfNoEntry: false })?.mtimeMs ?? 0
+  if (sources.every(file => statSync(join(root, file)).mtimeMs < built)) return
+  console.log('Building …')
+  run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc')], 'The build failed.')
 }
 
 /** Runs a command in the project's folder, its output on ours. */

@@ -1,8 +1,7 @@
 /* What the tests need beyond the sources: the dependencies, a Redis server and nginx to start, and the built service. */
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { installDebianPackages } from './debian.mjs'
-import { checkNodeVersion, installDependencies, root, run, stop } from './environment.mjs'
+import { build, checkNodeVersion, installDependencies, stop } from './environment.mjs'
 import { provideRedisServer, waysToGetRedis } from './redis-server.mjs'
 
 checkNodeVersion()
@@ -12,4 +11,4 @@ if (!['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/bin/nginx', '/opt/homebre
   !installDebianPackages(['nginx-light'], 'The tests run nginx, and there is none.')) {
   stop('The tests run nginx, and none was found: install it (apt-get install nginx-light, dnf install nginx, brew install nginx).')
 }
-run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc')], 'The build failed.')
+build()

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { checkNodeVersion, installDependencies, loadDotEnv, root, run, stop } from './environment.mjs'
+import { build, checkNodeVersion, installDependencies, loadDotEnv, root, stop } from './environment.mjs'
 import { portIsFree, provideRedisServer, startRedisServer, waysToGetRedis } from './redis-server.mjs'
 
 checkNodeVersion()
@@ -20,8 +20,7 @@ if (!(Number(port) >= 1 && Number(port) <= 65_535)) stop(`MCP_CLIENT_PORT must b
 if (!portIsFree(port, host)) stop(`MCP_CLIENT_PORT must be a free port, but ${host}:${port} is taken by another process. Try: MCP_CLIENT_PORT=33010 npm run quickstart`)
 
 installDependencies()
-console.log('Building …')
-run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc')], 'The build failed.')
+build()
 
 /** What was started, and how it is ended: last first. */
 const running = []

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -6,7 +6,6 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { type AddressInfo, createServer as createSocketServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import Fastify, { type FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Redis } from 'ioredis'
@@ -79,7 +78,7 @@ export async function environment (t: Test, env: Environment = {}): Promise<Envi
 /** The app as production builds it, in this process. */
 export async function build (t: Test, env: Environment = {}): Promise<FastifyInstance> {
   // A busy machine may need longer than the usual 10 s to read the sources, which tap compiles on the way.
-  const service = Fastify({ ...options, logger: false, pluginTimeout: 60_000 })
+  const service = Fastify({ ...options, logger: false })
   // Last registered, first run: the service closes before its Redis goes.
   t.teardown(() => service.close())
   await service.register(fp(app), { env: await environment(t, env) })
@@ -227,17 +226,23 @@ export async function until (condition: () => boolean | Promise<boolean>, what: 
   }
 }
 
+/** Whether a process runs; one that has ended and waits for its parent to notice does not. */
 export function isAlive (pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
+  return processes().some(process => process.pid === pid)
 }
 
-/** Pids of the processes that a process has started and that still run. */
-export async function childrenOf (pid: number): Promise<number[]> {
-  const { stdout } = await promisify(execFile)('ps', ['-e', '-o', 'pid=,ppid='])
-  return stdout.trim().split('\n').map(line => line.trim().split(/\s+/).map(Number)).flatMap(([child = 0, parent]) => parent === pid ? [child] : [])
+export interface RunningProcess { pid: number, parent: number, group: number, command: string }
+
+/** The processes of this machine as the kernel knows them now, without those that have ended. */
+export function processes (): RunningProcess[] {
+  const lines = execFileSync('ps', ['-e', '-o', 'pid=,ppid=,pgid=,stat=,args='], { encoding: 'utf8' }).trim().split('\n')
+  return lines.flatMap(line => {
+    const [pid, parent, group, state, ...command] = line.trim().split(/\s+/)
+    return state?.startsWith('Z') ? [] : [{ pid: Number(pid), parent: Number(parent), group: Number(group), command: command.join(' ') }]
+  })
+}
+
+/** The MCP servers that a worker has started: its children without its reaper. */
+export function serversOf (pid: number): number[] {
+  return processes().filter(({ parent, command }) => parent === pid && !command.startsWith('/bin/sh -c')).map(process => process.pid)
 }

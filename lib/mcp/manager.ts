@@ -122,7 +122,8 @@ export function createManager (spec: ServerSpec, options: ManagerOptions): Manag
   }
 
   function quoteStderr (): string {
-    const quote = mask(transport.stderrLines().join('\n')).slice(-maxQuoteLength)
+    // Line by line: a line that was cut off may end within a secret, which is only recognised at the end.
+    const quote = transport.stderrLines().map(mask).join('\n').slice(-maxQuoteLength)
     return quote === '' ? '' : `; it said: ${quote}`
   }
 

@@ -75,7 +75,10 @@ export function createServerPool (spec: ServerSpec, options: ServerPoolOptions):
     }
 
     return {
-      open: () => opening ??= open(),
+      open () {
+        opening ??= open()
+        return opening
+      },
       async release () {
         await opening?.catch(() => {}) // whoever opened it has been told
         await manager?.close()
@@ -108,7 +111,10 @@ function leaseShared (shared: SharedServer, { secrets }: Owner, signal: AbortSig
   }
 
   return {
-    open: () => opening ??= open(),
+    open () {
+      opening ??= open()
+      return opening
+    },
     async release () {
       if (opening === null) return
       await opening.catch(() => {}) // whoever opened it has been told

@@ -29,8 +29,6 @@ const healthyMs = 10_000
 /** Pauses up to this long are waited out, longer ones are answered with an error (ms). */
 const waitMs = 1_000
 
-const never = new AbortController().signal
-
 /** One process for all requests of this worker, for a server that its operator declared safe to share. */
 export function createSharedServer (spec: ServerSpec, options: SharedServerOptions): SharedServer {
   const { idleMs, alive, starting, onEnded } = options
@@ -42,11 +40,13 @@ export function createSharedServer (spec: ServerSpec, options: SharedServerOptio
   let closing: Promise<void> | null = null
 
   async function start (): Promise<ReadyServer> {
-    const release = await alive.take(never)
+    // The start is for all who will use it: no single caller ends it by leaving.
+    const { signal } = new AbortController()
+    const release = await alive.take(signal)
     const manager = createManager(spec, { ...options, isShared: true })
     try {
-      const started = await starting.take(never)
-      await manager.open(never).finally(started)
+      const started = await starting.take(signal)
+      await manager.open(signal).finally(started)
     } catch (error) {
       pause()
       await manager.close()

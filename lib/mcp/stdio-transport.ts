@@ -12,7 +12,7 @@ export interface StdioTransportOptions {
   maxMessageBytes: number
   /** How long the server may take to end after its input closed, and again after SIGTERM (ms). */
   stopStepMs: number
-  /** Gets each complete line that the server writes to stderr. */
+  /** Gets each complete line that the server writes to stderr, and to stdout when it is no message. */
   onStderrLine?: (line: string) => void
   /** Told of the server's process group, in case this worker is killed before it can end it. */
   reaper?: Reaper
@@ -31,7 +31,7 @@ export interface StdioTransport extends Transport {
   readonly failure: Error | null
   /** Resolves when the process has ended and its last output was read; never before it was started. */
   readonly ended: Promise<void>
-  /** The last lines of the server's stderr. */
+  /** The last lines that the server wrote beside its messages. */
   stderrLines: () => string[]
   /**
    * Ends the server and every process of its group: closes its input, waits a step, SIGTERM, waits a step, SIGKILL.
@@ -39,6 +39,9 @@ export interface StdioTransport extends Transport {
    */
   close: () => Promise<void>
 }
+
+/** What is kept of a line on stdout that is no message (characters). */
+const maxNoiseLength = 4_096
 
 /** How long output that was written before the end may take to arrive after it (ms). */
 const drainMs = 100
@@ -98,8 +101,9 @@ export function createStdioTransport (spec: ServerSpec, options: StdioTransportO
   function attach (process: ChildProcess): void {
     const split = createLineSplitter(options.maxMessageBytes, line => {
       const message = parseMessage(line)
-      // Servers print banners and logs to stdout although they must not; what is no message is passed over.
       if (message !== null) transport.onmessage?.(message)
+      // Servers print banners, and sometimes why they end, to stdout although they must not: as good as stderr.
+      else tail.push(Buffer.from(`${line.slice(0, maxNoiseLength)}\n`))
     })
     process.stdout?.on('data', (chunk: Buffer) => {
       if (failure !== null) return

@@ -30,8 +30,6 @@ export interface WarmSpares {
 const firstRetryMs = 1_000
 const lastRetryMs = 60_000
 
-const never = new AbortController().signal
-
 /**
  * Servers that were started ahead of demand and have never served anyone: a request takes one, uses it once, and it is
  * closed like any other. So what one session leaves in a server's memory is as unreachable for the next as with a cold start.
@@ -46,22 +44,23 @@ export function createWarmSpares (spec: ServerSpec, options: WarmSparesOptions):
   let isClosed = false
 
   function refill (): void {
-    while (!isClosed && retryTimer === null && ready.size + startingCount < most) {
-      // A spare must not make a request wait: it starts only while no request's server does.
-      if (starting.taken > 0) return
-      const release = alive.tryTake()
-      if (release === null) return
-      const started = starting.tryTake()
-      if (started === null) return release()
-      track(start(release).finally(started))
-    }
+    if (isClosed || retryTimer !== null || ready.size + startingCount >= most) return
+    // A spare must not make a request wait: it starts only while no other server does, so one after the other, too.
+    if (starting.taken > 0) return
+    const release = alive.tryTake()
+    const started = release && starting.tryTake()
+    if (release === null || started === null) return release?.()
+    track(start(release).finally(() => {
+      started()
+      refill()
+    }))
   }
 
   async function start (release: Release): Promise<void> {
     const manager = createManager(spec, options)
     startingCount++
     try {
-      await manager.open(never)
+      await manager.open(new AbortController().signal) // nobody's; one that is kept would gather listeners
     } catch (error) {
       await dispose(manager, release)
       if (!isClosed) retryLater(error)

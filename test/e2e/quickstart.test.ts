@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
-import { freePort, isAlive, post, until } from '../helper.ts'
+import { freePort, isAlive, post, processes, until } from '../helper.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 const shell = promisify(exec)
@@ -26,11 +26,10 @@ async function quickstart (t: Test, env: Record<string, string>) {
   return { child, output: () => output, exited }
 }
 
-/** Every process below one, as the kernel knows them now. */
-async function descendants (pid: number): Promise<number[]> {
-  const { stdout } = await shell('ps -e -o pid=,ppid=')
-  const pairs = stdout.trim().split('\n').map(line => line.trim().split(/\s+/).map(Number) as [number, number])
-  const below = (parent: number): number[] => pairs.filter(([, ppid]) => ppid === parent).flatMap(([child]) => [child, ...below(child)])
+/** Every process below one. */
+function descendants (pid: number): number[] {
+  const all = processes()
+  const below = (parent: number): number[] => all.filter(process => process.parent === parent).flatMap(child => [child.pid, ...below(child.pid)])
   return below(pid)
 }
 
@@ -53,7 +52,7 @@ t.test('one command runs everything, its curls work when pasted, and Ctrl-C leav
   t.match(answers[1], { tools: Array, workflow_guidance: Object })
   for (const answer of answers.slice(2)) t.equal(answer.status, 'success')
 
-  const processes = await descendants(first.child.pid ?? 0)
+  const processes = descendants(first.child.pid ?? 0)
   t.ok(processes.length >= 2, 'Redis and the service run below it')
   first.child.kill('SIGINT')
   t.strictSame(await first.exited, [0, null])

@@ -1,13 +1,11 @@
-import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import {
-  apiUrl, type Environment, environment, fixture, freePort, isAlive, jwtToken, post, redisClient, spawnService, startRedis, startService, until
+  apiUrl, type Environment, environment, fixture, freePort, isAlive, jwtToken, post, redisClient, serversOf, spawnService, startRedis, startService, until
 } from '../helper.ts'
 
 t.jobs = 4
@@ -17,7 +15,7 @@ const root = join(import.meta.dirname, '..', '..')
 const secret = 'canary-that-nobody-may-read'
 
 /** Starts the service, which must refuse, and gives the one line that it wrote. */
-async function refusal (t: Test, env: Environment, message?: string): Promise<string> {
+async function refusal (t: Test, env: Environment, message = 'it ends with exit code 1'): Promise<string> {
   const { exited, output } = await spawnService(t, {
     MCP_CLIENT_HOST: '127.0.0.1', MCP_CLIENT_PORT: '0', MCP_API_BASE_URL: 'https://api.example.com', ...env
   })
@@ -164,22 +162,16 @@ t.test('plain `fastify start` works, without our start script and without --opti
   t.strictSame(await service.exited, { code: 0, signal: null })
 })
 
-/** Pids of the processes that a process has started. */
-async function childrenOf (pid: number): Promise<number[]> {
-  const { stdout } = await promisify(execFile)('ps', ['-e', '-o', 'pid=,ppid='])
-  return stdout.trim().split('\n').map(line => line.trim().split(/\s+/).map(Number)).flatMap(([child = 0, parent]) => parent === pid ? [child] : [])
-}
-
 /** A service with a call of `ms` under way, and the process that answers it. */
 async function startSlowCall (t: Test, ms: number, env: Environment = {}) {
   const service = await startService(t, env)
   await post(`${service.url}/init`, { session_id: 'slow', apiUrl, jwtToken })
   await post(`${service.url}/call-tool`, { session_id: 'slow', tool: 'echo' }) // now the tools are known, and the next server is the call's own
-  await until(async () => (await childrenOf(service.pid)).length === 0, 'the server of that call is gone')
+  await until(() => serversOf(service.pid).length === 0, 'the server of that call is gone')
   const call = post(`${service.url}/call-tool`, { session_id: 'slow', tool: 'wait', params: { ms } })
   call.catch(() => {}) // looked at by the test; until then it may break off
   let servers: number[] = []
-  await until(async () => (servers = await childrenOf(service.pid)).length > 0, 'the server runs')
+  await until(() => (servers = serversOf(service.pid)).length > 0, 'the server runs')
   return { service, call, servers }
 }
 
@@ -204,11 +196,12 @@ t.test('SIGTERM with nothing to do ends at once, idle connections or not', async
   t.ok(performance.now() - start < 3_000, 'within 3 seconds')
 })
 
-t.test('a call that takes longer than the grace is cut off, and the exit code says so', async t => {
-  const { service, call } = await startSlowCall(t, 5_000, { MCP_CLOSE_GRACE: '0.5' })
+t.test('a call that takes longer than the grace is cut off, the exit code says so, and no process is left', async t => {
+  const { service, call, servers } = await startSlowCall(t, 60_000, { MCP_CLOSE_GRACE: '0.5' })
 
   service.kill('SIGTERM')
 
   t.strictSame(await service.exited, { code: 1, signal: null })
   await t.rejects(call)
+  await until(() => !servers.some(isAlive), 'the server is gone, too', 5_000)
 })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { apiUrl, build, call, failure, fixture, initSession, jwtToken, redisClient } from '../helper.ts'
+import { apiUrl, build, call, failure, fixture, initSession, jwtToken, redisClient, until } from '../helper.ts'
 
 const toolServer = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
 
@@ -13,6 +13,7 @@ t.test('which results fill later calls', async t => {
     ['success', 'structured_only', { fromStructured: 1 }],
     ['success', 'failure_json', {}],
     ['success', 'plain', {}],
+    ['success', 'intermediate_list', { intermediate: [1, 2] }],
     ['any', 'outputs', all],
     ['any', 'outputs_failed', {}],
     ['any', 'outputs_other', { name: 'Bob', chartData: 'half' }],
@@ -24,7 +25,7 @@ t.test('which results fill later calls', async t => {
     ['off', 'outputs', {}],
     ['off', 'structured_only', {}]
   ]
-  const apps = new Map(await Promise.all(['success', 'any', 'off'].map(async mode => [mode, await build(t, { ...toolServer, MCP_CACHE_RESULTS: mode })] as const)))
+  const apps = new Map(await Promise.all(['success', 'any', 'off'].map(async mode => [mode, await build(t, { ...toolServer, MCP_CACHE_RESULTS: mode, MCP_QUEUE_TIMEOUT: '60' })] as const)))
 
   await Promise.all(cases.map(async ([mode, tool, filled]) => {
     const app = apps.get(mode)
@@ -130,4 +131,37 @@ t.test('values of a session', async t => {
     t.ok(Number.isInteger(duration) && duration >= 0)
     t.equal(new Date(at).toISOString(), at)
   })
+})
+
+t.test('a call restarts the idle TTL when it begins, and when it ends', async t => {
+  const app = await build(t)
+  const redis = await redisClient(t)
+  const session = await initSession(app)
+  const key = `${app.config.session.keyPrefix}:${session}`
+  await redis.expire(key, 5)
+  const response = call(app, session, 'wait', { ms: 700 })
+  await until(async () => await redis.ttl(key) > 5, 'the call has begun')
+  await redis.expire(key, 5)
+  t.equal((await response).statusCode, 200)
+  t.equal(await redis.ttl(key), 86_400)
+})
+
+t.test('a caller learns which values were not kept, whatever they are called, in a header of bounded length', async t => {
+  const app = await build(t)
+  const redis = await redisClient(t)
+
+  const notKept = async (params: object) => {
+    const session = await initSession(app)
+    const key = `${app.config.session.keyPrefix}:${session}`
+    await redis.expire(key, 5)
+    const response = call(app, session, 'wait', params)
+    await until(async () => await redis.ttl(key) > 5, 'the call has begun')
+    await app.inject({ method: 'POST', url: '/shutdown', payload: { session_id: session } })
+    const { statusCode, headers } = await response
+    t.equal(statusCode, 200)
+    t.equal(await redis.exists(key), 0, 'the session stays ended')
+    return headers['x-mcp-not-cached']
+  }
+  t.equal(await notKept({ ms: 700, 'a, b': 1, 会: 2, '\uD800': 3 }), 'ms, a%2C%20b, %E4%BC%9A, %EF%BF%BD, waited')
+  t.equal(await notKept({ ms: 700, ['x'.repeat(5_000)]: 1 }), `ms, ${'x'.repeat(2_044)}...`)
 })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { build, call, failure, fixture, initSession } from '../helper.ts'
+import { build, call, failure, fixture, initSession, redisClient, until } from '../helper.ts'
 
 const toolServer = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
 const image = { type: 'image', data: 'aGVsbG8=', mimeType: 'image/png' }
@@ -16,8 +16,8 @@ t.test('a value that one call returned fills the next call', async t => {
 })
 
 t.test('every shape of result has its reply', async t => {
-  const app = await build(t, toolServer)
-  const session = await initSession(app)
+  // All at once, each in a session of its own; how many servers start at a time is the service's affair.
+  const app = await build(t, { ...toolServer, MCP_QUEUE_TIMEOUT: '60' })
   const replies: Record<string, unknown> = {
     object: { rows: [1, 2], nested: { deep: null } },
     array: [1, 'two', null],
@@ -48,16 +48,16 @@ t.test('every shape of result has its reply', async t => {
     intermediate_list: { status: 'success' }
   }
   await Promise.all(Object.entries(replies).map(async ([tool, reply]) => {
-    const response = await call(app, session, tool)
+    const response = await call(app, await initSession(app), tool)
     t.equal(response.statusCode, 200, tool)
     t.equal(response.headers['content-type'], 'application/json; charset=utf-8', tool)
     t.strictSame(response.json(), reply, tool)
   }))
-  t.equal((await call(app, session, 'spaced_object')).body, '{ "id": 12345678901234567890,\n  "share": 1.50 }', 'numbers keep their digits')
+  t.equal((await call(app, await initSession(app), 'spaced_object')).body, '{ "id": 12345678901234567890,\n  "share": 1.50 }', 'numbers keep their digits')
 })
 
 t.test('failures of a call', async t => {
-  const app = await build(t, { ...toolServer, MCP_API_LONG_TIMEOUT: '0.5' })
+  const app = await build(t, { ...toolServer, MCP_API_LONG_TIMEOUT: '1' })
   const session = await initSession(app)
   const answers = async (payload: unknown, headers: Record<string, string> = {}) => {
     const response = await app.inject({ method: 'POST', url: '/call-tool', payload: payload as object, headers })
@@ -106,8 +106,14 @@ t.test('failures of a call', async t => {
     t.strictSame(await answers({ session_id: session, tool: 'die' }), [502, failure('MCP_CALL', 'MCP server tool-server ended during tool die (exit code 7); it said: out of memory with [hidden]')])
   })
 
+  t.test('nor with the most of a token, where a long line was cut off in it', async t => {
+    const [status, body] = await answers({ session_id: session, tool: 'die_wordy' })
+    t.equal(status, 502)
+    t.match(body.error, /\.using \[hidden\]\nout of memory$/)
+  })
+
   t.test('a tool that does not answer in time', async t => {
-    t.strictSame(await answers({ session_id: session, tool: 'hang' }), [504, failure('MCP_TIMEOUT', 'MCP server tool-server did not answer tool hang in time (0.5 s)')])
+    t.strictSame(await answers({ session_id: session, tool: 'hang' }), [504, failure('MCP_TIMEOUT', 'MCP server tool-server did not answer tool hang in time (1 s)')])
   })
 })
 
@@ -127,4 +133,23 @@ t.test('the id may come in the header alone', async t => {
   const response = await app.inject({ method: 'POST', url: '/call-tool', headers: { 'x-session-id': session }, payload: { tool: 'plain' } })
   t.equal(response.statusCode, 200)
   t.strictSame(response.json(), { result: 'no JSON, {just} text' })
+})
+
+t.test('a session that has as many calls running as it may is told to come again', async t => {
+  const app = await build(t, { MCP_SESSION_MAX_CONCURRENCY: '1' })
+  const redis = await redisClient(t)
+  const session = await initSession(app)
+  const key = `${app.config.session.keyPrefix}:${session}`
+  await redis.expire(key, 5)
+  const first = call(app, session, 'wait', { ms: 1_000 })
+  await until(async () => await redis.ttl(key) > 5, 'the call has begun')
+
+  const second = await call(app, session, 'echo')
+  t.equal(second.statusCode, 429)
+  t.strictSame(second.json(), failure('TOO_MANY_CALLS', `Session ${session} has 1 calls running, which is as many as it may`, { retryable: true }))
+  t.equal(second.headers['retry-after'], '1')
+  t.equal((await call(app, await initSession(app), 'echo')).statusCode, 200, 'another session is not held up')
+
+  t.strictSame((await first).json(), { status: 'success', waited: 1_000 })
+  t.equal((await call(app, session, 'echo')).statusCode, 200, 'nor is this one any more')
 })

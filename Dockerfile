@@ -1,0 +1,30 @@
+# The service, without an MCP server. docs/deployment.md shows how to add one, in JavaScript or in Python.
+#   docker build -t mcp-client .
+ARG NODE_IMAGE=node:22-bookworm-slim
+
+FROM ${NODE_IMAGE} AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN --mount=type=cache,target=/root/.npm npm ci
+COPY tsconfig.json app.ts ./
+COPY lib lib/
+COPY plugins plugins/
+COPY routes routes/
+RUN npm run build
+
+FROM ${NODE_IMAGE}
+# PID 1 must pass signals on and collect the processes that MCP servers leave behind; Node does neither for strangers.
+RUN apt-get update && apt-get install -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/*
+ENV NODE_ENV=production
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev
+COPY scripts/start.mjs scripts/environment.mjs scripts/fastify-cli.mjs scripts/
+COPY --from=build /app/dist dist/
+
+USER node
+EXPOSE 33000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.MCP_CLIENT_PORT || 33000}/livez`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["/usr/bin/tini", "--"]
+CMD ["node", "scripts/start.mjs"]

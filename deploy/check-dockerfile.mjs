@@ -1,0 +1,254 @@
+/*
+ * Does what the Dockerfile says without Docker, in a temporary folder, and uses the result:
+ *
+ *   node deploy/check-dockerfile.mjs [script of an MCP server with a tool `echo`]
+ *
+ * Each stage is a folder. COPY, RUN (but for apt-get, which needs the base image), ENV, WORKDIR, HEALTHCHECK and CMD are read
+ * from the Dockerfile itself, so that this cannot drift from it; an instruction that it does not know fails. Ends with exit
+ * code 0 and a report, or 1 and a reason, within four minutes, and leaves nothing.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { basename, join, posix } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { findRedisServer, startRedisServer, waysToGetRedis } from '../scripts/redis-server.mjs'
+
+const root = join(import.meta.dirname, '..')
+const serverScript = process.argv[2] ?? join(root, 'test', 'fixtures', 'tiny-server.mjs')
+const failed = new AbortController()
+for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => failed.abort(new Error(`stopped by ${name}`)))
+const over = AbortSignal.any([failed.signal, AbortSignal.timeout(200_000)])
+
+/** What the final image may hold in its WORKDIR, and nothing else. */
+const imageFiles = ['.npmrc', 'dist', 'node_modules', 'package-lock.json', 'package.json', 'scripts']
+const imageScripts = ['environment.mjs', 'fastify-cli.mjs', 'start.mjs']
+/** The user `node` of the base image. */
+const userId = 1000
+
+const folder = mkdtempSync(join(tmpdir(), 'mcp-check-dockerfile-'))
+chmodSync(folder, 0o755)
+const cleanups = [() => rmSync(folder, { recursive: true, force: true })]
+process.exitCode = await main().then(() => 0, error => {
+  console.error(`The Dockerfile does not hold: ${error.message}`)
+  return 1
+})
+for (const cleanup of cleanups.reverse()) await cleanup()
+
+async function main () {
+  const image = await build(parse(readFileSync(join(root, 'Dockerfile'), 'utf8')))
+  checkContents(image)
+  await use(image)
+}
+
+/** Instructions as `{ name, flags, text, list }`; `list` for the JSON form. */
+function parse (dockerfile) {
+  const lines = dockerfile.split('\n').filter(line => !/^\s*(#|$)/.test(line)).join('\n').replace(/\\\n\s*/g, '')
+  return lines.split('\n').map(line => {
+    const [, name, flagText, text] = /^([A-Z]+)\s+((?:--\S+\s+)*)(.*)$/.exec(line) ?? fail(`cannot read ${JSON.stringify(line)}`)
+    const flags = Object.fromEntries(flagText.trim().split(/\s+/).filter(Boolean).map(flag => flag.slice(2).split(/=(.*)/)))
+    return { name, flags, text, list: text.startsWith('[') ? JSON.parse(text) : text.split(/\s+/) }
+  })
+}
+
+/** Builds all stages at once, as BuildKit does: one that copies from another waits for it. Gives the last. */
+async function build (instructions) {
+  const stages = new Map()
+  const starts = instructions.flatMap(({ name }, index) => name === 'FROM' ? [index] : [])
+  for (const [index, start] of starts.entries()) {
+    const [from, ...steps] = instructions.slice(start, starts[index + 1])
+    const stage = { folder: join(folder, `stage-${index}`), workdir: '/', env: {}, user: 'root' }
+    mkdirSync(stage.folder)
+    stages.set(from.list[2] ?? String(index), { stage, built: buildStage(stage, steps, stages) })
+  }
+  const all = [...stages.values()].map(({ built }) => built)
+  await Promise.all(all).catch(async error => {
+    failed.abort()
+    await Promise.allSettled(all)
+    throw error
+  })
+  return [...stages.values()].at(-1).stage
+}
+
+async function buildStage (stage, steps, stages) {
+  const apply = {
+    EXPOSE () {},
+    WORKDIR ({ text }) {
+      stage.workdir = text
+      mkdirSync(inStage(stage, text), { recursive: true })
+    },
+    ENV ({ list }) {
+      for (const pair of list) {
+        const [name, value] = pair.split(/=(.*)/)
+        stage.env[name] = value
+      }
+    },
+    async COPY ({ flags, list }) {
+      const other = flags.from && stages.get(flags.from)
+      await other?.built
+      for (const source of list.slice(0, -1)) copy(source, list.at(-1), other?.stage)
+    },
+    async RUN ({ text }) {
+      if (text.startsWith('apt-get ')) return console.log(`left out: RUN ${text}`)
+      console.log(`RUN ${text}: ${await run(text, stage)} s`)
+    },
+    USER ({ text }) { stage.user = text },
+    HEALTHCHECK ({ text }) { stage.health = JSON.parse(text.replace(/^CMD /, '')) },
+    ENTRYPOINT ({ list }) { stage.entrypoint = list },
+    CMD ({ list }) { stage.command = list }
+  }
+
+  function copy (source, target, from) {
+    const path = join(from?.folder ?? root, source)
+    if (!existsSync(path)) fail(`COPY ${source}: it is not there`)
+    if (from === undefined && ignored().includes(source.split('/')[0])) fail(`COPY ${source}: .dockerignore leaves it out`)
+    // As Docker: a folder's contents go into the target, a file goes under its own name.
+    cpSync(path, inStage(stage, statSync(path).isDirectory() ? target : posix.join(target, basename(source))), { recursive: true })
+  }
+
+  for (const instruction of steps) await (apply[instruction.name] ?? fail(`this script does not know ${instruction.name}`))(instruction)
+}
+
+function inStage ({ folder, workdir }, path) {
+  return join(folder, posix.resolve(workdir, path))
+}
+
+function ignored () {
+  return readFileSync(join(root, '.dockerignore'), 'utf8').split('\n').filter(line => line !== '' && !line.startsWith('#'))
+}
+
+/** Runs a shell command in a stage, as Docker's RUN does, and gives the seconds it took. */
+async function run (command, stage) {
+  over.throwIfAborted()
+  const start = performance.now()
+  // npm's own settings stay as they are on this machine; what its cache holds is not asked for again.
+  const env = { ...outerEnvironment(), npm_config_prefer_offline: 'true', npm_config_update_notifier: 'false', ...stage.env }
+  const child = spawn('sh', ['-c', command], { cwd: inStage(stage, '.'), env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+  const output = collect(child)
+  const stop = () => signal(-child.pid, 'SIGKILL')
+  over.addEventListener('abort', stop, { once: true })
+  const [code] = await once(child, 'close')
+  over.removeEventListener('abort', stop)
+  if (code !== 0) fail(`RUN ${command} ${over.aborted ? `was cut off (${over.reason.message})` : `ended with ${code}`}: ${output().slice(-2_000)}`)
+  return Math.round((performance.now() - start) / 100) / 10
+}
+
+/** Without what npm and a test runner put there for their own children; npm's settings stay, but for the folder it is in. */
+function outerEnvironment () {
+  const inner = /^(NODE_OPTIONS|NODE_ENV|_?TAP|INIT_CWD|npm_(?!config_)|npm_config_local_prefix)/i
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !inner.test(name)))
+}
+
+function checkContents (image) {
+  const expect = (actual, expected, what) => {
+    if (JSON.stringify(actual) !== JSON.stringify(expected)) fail(`${what} holds ${actual}, and should hold ${expected}`)
+  }
+  expect(readdirSync(inStage(image, '.')).sort(), imageFiles, 'the image')
+  expect(readdirSync(inStage(image, 'scripts')).sort(), imageScripts, 'scripts/ in the image')
+  const { devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  // A development dependency may be one of a dependency, too: only what only development needs must not be there.
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
+  const unwanted = Object.keys(devDependencies).filter(name => packages[`node_modules/${name}`]?.dev && existsSync(inStage(image, `node_modules/${name}`)))
+  if (unwanted.length > 0) fail(`the image holds development dependencies: ${unwanted}`)
+  if (image.user === 'root') fail('the image runs as root')
+}
+
+/** Starts what the image starts, and does with it what its users and Docker do. */
+async function use (image) {
+  const binary = findRedisServer() ?? fail(waysToGetRedis)
+  const redisFolder = join(folder, 'redis')
+  mkdirSync(redisFolder, { mode: 0o755 })
+  const redis = await startRedisServer({ binary, folder: redisFolder, args: ['--unixsocketperm', '777'] })
+  cleanups.push(redis.stop)
+
+  const server = join(folder, basename(serverScript))
+  cpSync(serverScript, server) // mounted, as it were: not all users may read where it is
+  const port = await freePort()
+  const env = {
+    PATH: process.env.PATH, ...image.env, MCP_CLIENT_PORT: String(port), MCP_SERVER_SCRIPT: server, MCP_SKIP_VALIDATION: 'true', REDIS_URL: redis.url
+  }
+  const command = existsSync(image.entrypoint[0]) ? [...image.entrypoint, ...image.command] : image.command
+  if (command === image.command) console.log(`left out: ENTRYPOINT ${image.entrypoint.join(' ')}, which is not installed here`)
+  const asUser = process.getuid?.() === 0 ? { uid: userId, gid: userId } : {}
+  const start = ([file, ...args]) => spawn(file === 'node' ? process.execPath : file, args, { cwd: inStage(image, '.'), env, stdio: ['ignore', 'pipe', 'pipe'], ...asUser })
+
+  const health = () => exitCode(start(image.health), 10_000)
+  if (await health() === 0) fail('HEALTHCHECK passes before the service runs')
+
+  const service = start(command)
+  const output = collect(service)
+  const ended = once(service, 'exit')
+  cleanups.push(() => service.kill('SIGKILL'))
+  const url = `http://127.0.0.1:${port}`
+  await until(async () => {
+    if (service.exitCode !== null) fail(`the service did not start: ${output()}`)
+    return await fetch(`${url}/readyz`).then(({ ok }) => ok, () => false)
+  }, 30_000, `the service is not ready: ${output()}`)
+
+  const ask = async (path, body) => {
+    const response = await fetch(`${url}${path}`, { signal: AbortSignal.any([over, AbortSignal.timeout(30_000)]), ...(body && { method: 'POST', body: JSON.stringify(body) }) })
+    const text = await response.text()
+    if (response.status !== 200) fail(`${path} answered ${response.status} ${text}; the service wrote ${output()}`)
+    return text
+  }
+  console.log('GET /livez', await ask('/livez'))
+  console.log('GET /readyz', await ask('/readyz'))
+  console.log('POST /init', await ask('/init', { session_id: 'check', apiUrl: 'https://api.example.com', jwtToken: 'not.a-real.token' }))
+  const answer = await ask('/call-tool', { session_id: 'check', tool: 'echo', params: { text: 'hello' } })
+  if (JSON.parse(answer).text !== 'hello') fail(`/call-tool answered ${answer}`)
+  console.log('POST /call-tool', answer)
+
+  const healthCode = await health()
+  if (healthCode !== 0) fail(`HEALTHCHECK ended with ${healthCode} while the service runs`)
+  console.log('HEALTHCHECK exit code 0')
+
+  service.kill('SIGTERM')
+  const [code, killedBy] = await Promise.race([ended, delay(20_000, ['none within 20 s'], { ref: false })])
+  if (code !== 0) fail(`after SIGTERM the exit code is ${code ?? killedBy}: ${output()}`)
+  console.log('SIGTERM exit code 0')
+}
+
+async function exitCode (child, milliseconds) {
+  const timer = setTimeout(() => child.kill('SIGKILL'), milliseconds)
+  const [code] = await once(child, 'exit')
+  clearTimeout(timer)
+  return code
+}
+
+function collect (child) {
+  let text = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', chunk => { text = (text + chunk).slice(-20_000) })
+  return () => text
+}
+
+async function freePort () {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address()
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+async function until (condition, milliseconds, failure) {
+  const end = performance.now() + milliseconds
+  while (!await condition()) {
+    over.throwIfAborted()
+    if (performance.now() > end) fail(failure)
+    await delay(50)
+  }
+}
+
+function signal (pid, name) {
+  try {
+    process.kill(pid, name)
+  } catch {
+    // It ended in the meantime, which is what was wanted.
+  }
+}
+
+function fail (reason) {
+  throw new Error(reason)
+}

@@ -1,0 +1,140 @@
+/*
+ * Ten thousand calls of every kind at concurrency 50, and then: is anything left? `npm run soak [calls] [concurrency]`.
+ * Prints figures; ends with exit code 1 when a process, memory, or file descriptors are left. Talks to this machine only.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { Agent, request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { build, checkNodeVersion, installDependencies, root, stop } from './environment.mjs'
+import { provideRedisServer, startRedisServer, waysToGetRedis } from './redis-server.mjs'
+
+const calls = Number(process.argv[2] ?? 10_000)
+const concurrency = Number(process.argv[3] ?? 50)
+
+checkNodeVersion()
+installDependencies()
+build()
+const binary = provideRedisServer()
+if (binary === null) stop(waysToGetRedis)
+
+const folder = mkdtempSync(join(tmpdir(), 'mcp-soak-'))
+const redis = await startRedisServer({ binary, folder: join(folder, 'redis') })
+writeFileSync(join(folder, 'servers.json'), JSON.stringify({ mcpServers: { soak: { command: process.execPath, args: [join(root, 'test', 'fixtures', 'soak-server.mjs')] } } }))
+const service = spawn(process.execPath, [join(root, 'scripts', 'start.mjs')], {
+  cwd: folder,
+  stdio: ['ignore', 'pipe', 'inherit'],
+  env: {
+    PATH: process.env.PATH,
+    HOME: process.env.HOME,
+    REDIS_URL: redis.url,
+    MCP_CLIENT_HOST: '127.0.0.1',
+    MCP_CLIENT_PORT: '0',
+    MCP_SERVERS_FILE: join(folder, 'servers.json'),
+    MCP_SKIP_VALIDATION: 'true',
+    MCP_SESSION_MAX_CONCURRENCY: '1000',
+    MCP_QUEUE_TIMEOUT: '120',
+    MCP_API_LONG_TIMEOUT: '2',
+    MCP_STOP_STEP_MS: '200',
+    MCP_LOG_LEVEL: 'info'
+  }
+})
+const exited = once(service, 'exit')
+const url = await new Promise((resolve, reject) => {
+  service.stdout.on('data', chunk => {
+    const [, address] = /Server listening at (http:[^"]+)"/.exec(chunk) ?? []
+    if (address) resolve(address)
+  })
+  exited.then(() => reject(new Error('the service ended')))
+})
+
+const agent = new Agent({ keepAlive: true, maxSockets: concurrency })
+const outcomes = {}
+const kinds = ['ok', 'ok', 'ok', 'ok', 'fails', 'ok', 'crashes', 'ok', 'leaves', 'ok', 'ok', 'hangs']
+
+let failure = null
+try {
+  await post('/init', { session_id: 'soak', apiUrl: 'https://api.example.com', jwtToken: 'not.a-real.token' })
+  // As many as warm the caches, the compiler and the heap: what is in use after these is what use costs.
+  await run(Math.max(200, Math.floor(calls / 5)))
+  const before = await settled()
+  await run(calls)
+  const after = await settled()
+  console.log(`outcomes: ${JSON.stringify(outcomes)}`)
+  console.log(`after the warm start: ${describe(before)}\nafter ${calls} calls more:  ${describe(after)}`)
+  failure = faultOf(before, after)
+} catch (error) {
+  failure = error.message
+}
+
+service.kill('SIGTERM')
+const [exitCode] = await exited
+await redis.stop()
+agent.destroy()
+rmSync(folder, { recursive: true, force: true })
+if (failure === null && exitCode !== 0) failure = `the service ended with exit code ${exitCode}`
+console.log(failure === null ? 'nothing is left' : `NOT CLEAN: ${failure}`)
+process.exitCode = failure === null ? 0 : 1
+
+async function run (count) {
+  let next = 0
+  await Promise.all(Array.from({ length: concurrency }, async () => {
+    while (next < count) {
+      const kind = kinds[next++ % kinds.length]
+      const outcome = `${kind} ${await post('/call-tool', { session_id: 'soak', tool: 'act', params: { kind } }, kind === 'leaves' ? 150 : 0)}`
+      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
+    }
+  }))
+}
+
+function post (path, body, leaveAfterMs = 0) {
+  return new Promise((resolve, reject) => {
+    const text = JSON.stringify(body)
+    const call = request(url + path, { method: 'POST', agent, headers: { 'content-length': Buffer.byteLength(text) } }, response => {
+      response.resume().once('end', () => resolve(response.statusCode)).once('error', () => resolve('broken off'))
+    })
+    call.once('error', error => call.destroyed && leaveAfterMs > 0 ? resolve('left') : reject(error))
+    if (leaveAfterMs > 0) setTimeout(() => call.destroy(), leaveAfterMs)
+    call.end(text)
+  })
+}
+
+/** What is in use five seconds after the last call. */
+async function settled () {
+  await delay(5_000)
+  return { processes: servers(), memoryMb: residentMb(), descriptors: readdirSync(`/proc/${service.pid}/fd`).length }
+}
+
+/** MCP servers that are alive, but for the one spare that is there for the next call. */
+function servers () {
+  const pids = readdirSync('/proc').filter(name => /^\d+$/.test(name))
+  const alive = pids.filter(pid => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('soak-server.mjs')
+    } catch {
+      return false // it ended while we looked
+    }
+  })
+  return Math.max(0, alive.length - 1)
+}
+
+function residentMb () {
+  return Math.round(Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${service.pid}/status`, 'utf8'))?.[1]) / 1024)
+}
+
+function describe ({ processes, memoryMb, descriptors }) {
+  return `${processes} processes, ${memoryMb} MB, ${descriptors} file descriptors`
+}
+
+function faultOf (before, after) {
+  if (after.processes > 0) return `${after.processes} processes are left`
+  // A short run sees a heap that still grows into its size.
+  const slackMb = calls < 5_000 ? 24 : 0
+  if (after.memoryMb > before.memoryMb * 1.1 + slackMb) return `memory grew from ${before.memoryMb} to ${after.memoryMb} MB`
+  if (after.descriptors > before.descriptors + 2) return `file descriptors grew from ${before.descriptors} to ${after.descriptors}`
+  const wrong = Object.keys(outcomes).filter(outcome => !['ok 200', 'fails 200', 'crashes 502', 'hangs 504', 'leaves left', 'leaves 200'].includes(outcome))
+  return wrong.length > 0 ? `there were answers of a kind that should not be: ${wrong}` : null
+}

@@ -1,0 +1,264 @@
+import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { apiUrl, type Environment, environment, freePort, jwtToken, post, type Service, serversOf, startService, until } from '../helper.ts'
+
+t.setTimeout(170_000)
+
+const root = join(import.meta.dirname, '..', '..')
+const binary = ['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/bin/nginx', '/opt/homebrew/bin/nginx'].find(existsSync)
+
+interface Nginx { url: string, errorLog: () => Promise<string>, accessLog: () => Promise<string> }
+
+/** The real nginx with deploy/nginx.conf, of which nothing is changed but where things are. */
+async function startNginx (t: Test, upstreams: string[]): Promise<Nginx> {
+  if (binary === undefined) throw new Error('there is no nginx: node scripts/prepare-tests.mjs installs it')
+  const folder = await mkdtemp(join(tmpdir(), 'mcp-test-nginx-'))
+  await chmod(folder, 0o755)
+  const [port, port2] = upstreams.map(url => new URL(url).port)
+  const listen = await freePort()
+  const places: Array<[string, string]> = [
+    ['user www-data;', `user ${userInfo().username};`],
+    ['pid /run/mcp-client-nginx.pid;', `pid ${folder}/nginx.pid;`],
+    ['error_log /var/log/nginx/error.log warn;', `error_log ${folder}/error.log warn;`],
+    ['access_log /var/log/nginx/mcp-client.log service;', `access_log ${folder}/access.log service;`],
+    ['client_body_temp_path /var/lib/nginx/body;', `client_body_temp_path ${folder}/body;`],
+    // nginx makes the folders of its other modules also when nothing uses them.
+    ['proxy_temp_path /var/lib/nginx/proxy;', ['proxy', 'fastcgi', 'uwsgi', 'scgi'].map(name => `${name}_temp_path ${folder}/${name};`).join(' ')],
+    ['server 127.0.0.1:33000 ', `server 127.0.0.1:${port} `],
+    ['server 127.0.0.1:33001 ', `server 127.0.0.1:${port2} `],
+    ['listen 8080;', `listen 127.0.0.1:${listen};`]
+  ]
+  let config = await readFile(join(root, 'deploy', 'nginx.conf'), 'utf8')
+  for (const [from, to] of places) {
+    if (config.split(from).length !== 2) throw new Error(`deploy/nginx.conf must have ${JSON.stringify(from)} once`)
+    config = config.replace(from, to)
+  }
+  const file = join(folder, 'nginx.conf')
+  await writeFile(file, config)
+
+  const nginx = spawn(binary, ['-c', file, '-g', 'daemon off;'], { stdio: ['ignore', 'ignore', 'pipe'] })
+  let said = ''
+  nginx.stderr.on('data', (chunk: Buffer) => { said += chunk.toString() })
+  const exited = once(nginx, 'exit')
+  t.teardown(async () => {
+    nginx.kill('SIGTERM')
+    await exited
+    await rm(folder, { recursive: true, force: true })
+  })
+  const url = `http://127.0.0.1:${listen}`
+  await until(async () => {
+    if (nginx.exitCode !== null) throw new Error(`nginx did not start: ${said}`)
+    return await listens(listen)
+  }, 'nginx listens')
+  return { url, errorLog: () => readFile(join(folder, 'error.log'), 'utf8'), accessLog: () => readFile(join(folder, 'access.log'), 'utf8') }
+}
+
+/** Only connects: a request would count as one with the services behind. */
+function listens (port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}
+
+/** Two services on one Redis, and nginx in front of them. */
+async function startAll (t: Test, env: Environment = {}) {
+  const shared = await environment(t, env)
+  const services = await Promise.all([startService(t, shared), startService(t, shared)])
+  const nginx = await startNginx(t, services.map(({ url }) => url))
+  return { services, nginx, url: nginx.url }
+}
+
+async function init (url: string): Promise<string> {
+  const id = randomUUID()
+  const { status } = await post(`${url}/init`, { session_id: id, apiUrl, jwtToken })
+  if (status !== 200) throw new Error(`/init answered ${status}`)
+  return id
+}
+
+/** How many requests of a route a service has answered, by its log. */
+const answered = ({ output }: Service, route: string) =>
+  output().split('\n').filter(line => line.includes('"msg":"request answered"') && line.includes(`"route":"${route}"`)).length
+
+t.test('calls of one session go to both services, and each sees what the other kept', async t => {
+  const { services, url } = await startAll(t)
+  const id = await init(url)
+
+  const counted: unknown[] = []
+  for (let call = 0; call < 10; call++) {
+    counted.push((await post(`${url}/call-tool`, { session_id: id, tool: 'count' })).body)
+  }
+
+  t.strictSame(counted, Array.from({ length: 10 }, (_, index) => ({ status: 'success', n: index + 1 })))
+  await until(() => services.map(service => answered(service, '/call-tool')).reduce((a, b) => a + b) === 10, 'both have logged')
+  for (const service of services) t.ok(answered(service, '/call-tool') >= 3, `${service.url} answered some`)
+})
+
+t.test('the session\'s id may come in the header', async t => {
+  const { url } = await startAll(t)
+  const id = await init(url)
+
+  t.match(await post(`${url}/call-tool`, { tool: 'echo', params: { text: 'hello' } }, { 'x-session-id': id }), { status: 200, body: { text: 'hello' } })
+  t.match(await post(`${url}/call-tool`, { tool: 'echo' }, { 'x-session-id': 'no-such-session' }), { status: 409, body: { code: 'MCPC_ERR_SESSION_NOT_FOUND' } })
+})
+
+t.test('slow calls are waited for, and spread over the services', async t => {
+  const { services, url } = await startAll(t)
+  const id = await init(url)
+
+  const answers = await Promise.all(Array.from({ length: 4 }, () => post(`${url}/call-tool`, { session_id: id, tool: 'wait', params: { ms: 2_000 } })))
+
+  for (const answer of answers) t.match(answer, { status: 200, body: { status: 'success', waited: 2_000 } })
+  await until(() => services.map(service => answered(service, '/call-tool')).reduce((a, b) => a + b) === 4, 'both have logged')
+  t.strictSame(services.map(service => answered(service, '/call-tool')), [2, 2], 'the one with the fewest under way is next')
+})
+
+t.test('a service that was killed is routed around', async t => {
+  const { services: [first], url } = await startAll(t)
+  const id = await init(url)
+  await Promise.all(Array.from({ length: 4 }, () => post(`${url}/call-tool`, { session_id: id, tool: 'echo' })))
+
+  first?.kill('SIGKILL')
+  await first?.exited
+
+  const statuses: number[] = []
+  for (let call = 0; call < 6; call++) statuses.push((await post(`${url}/call-tool`, { session_id: id, tool: 'echo' })).status)
+  t.strictSame(statuses, [200, 200, 200, 200, 200, 200])
+  t.equal((await fetch(`${url}/readyz`)).status, 200)
+})
+
+t.test('a call whose service dies is answered once, as failed, and never made again', async t => {
+  const { services, url } = await startAll(t)
+  const id = await init(url)
+
+  const call = post(`${url}/call-tool`, { session_id: id, tool: 'wait', params: { ms: 3_000 } })
+  let busy: Service | undefined
+  await until(() => {
+    for (const service of services) if (serversOf(service.pid).length > 0) busy = service
+    return busy !== undefined
+  }, 'a service works on the call')
+  busy?.kill('SIGKILL')
+
+  t.match(await call, { status: 502, body: { status: 'error', code: 'NGINX_NO_ANSWER', retryable: false } })
+  const idle = services.find(service => service !== busy) as Service
+  t.strictSame(serversOf(idle.pid), [], 'the other service does not work on it')
+  await post(`${url}/call-tool`, { session_id: id, tool: 'echo' })
+  await until(() => answered(idle, '/call-tool') > 0, 'the other service has logged')
+  t.equal(answered(idle, '/call-tool'), 1, 'the other service was called after it, and not before')
+})
+
+t.test('a caller who leaves ends the call behind nginx, too', async t => {
+  const { services, url } = await startAll(t)
+  const id = await init(url)
+  const caller = new AbortController()
+
+  const call = fetch(`${url}/call-tool`, {
+    method: 'POST', signal: caller.signal, body: JSON.stringify({ session_id: id, tool: 'wait', params: { ms: 60_000 } })
+  })
+  const servers = () => services.flatMap(({ pid }) => serversOf(pid))
+  await until(() => servers().length > 0, 'a service works on the call')
+  caller.abort()
+
+  await t.rejects(call)
+  await until(() => servers().length === 0, 'the server of the call is gone', 5_000)
+  await until(() => services.some(({ output }) => output().includes('caller left before the answer')), 'it is logged')
+})
+
+t.test('a body that is too large gets the service\'s own answer, and one far too large nginx\'s, with the same code', async t => {
+  const { services, url } = await startAll(t)
+  const send = (bytes: number) => post(`${url}/call-tool`, { session_id: 'any', tool: 'echo', params: { text: 'x'.repeat(bytes) } })
+
+  for (let round = 0; round < 10; round++) {
+    t.match(await send(9_000_000), { status: 413, body: { status: 'error', error: 'The body is larger than 8388608 bytes', code: 'MCPC_ERR_BODY_TOO_LARGE', retryable: false } })
+  }
+  t.match(await send(17_000_000), { status: 413, body: { status: 'error', error: 'The body is too large', code: 'MCPC_ERR_BODY_TOO_LARGE', retryable: false } })
+  t.match(await send(8_388_000), { status: 409, body: { code: 'MCPC_ERR_SESSION_NOT_FOUND' } }, 'one that is allowed is read by a service')
+  await until(() => services.map(service => answered(service, '/call-tool')).reduce((a, b) => a + b) === 11, 'the services have seen all but one')
+})
+
+t.test('no service at all is a failure in the service\'s own shape', async t => {
+  const { services, url, nginx } = await startAll(t)
+  for (const service of services) {
+    service.kill('SIGTERM')
+    t.strictSame(await service.exited, { code: 0, signal: null }, 'connections that nginx keeps do not hold up the end')
+  }
+
+  t.match(await post(`${url}/call-tool`, { session_id: 'any', tool: 'echo' }), { status: 502, body: { status: 'error', code: 'NGINX_NO_ANSWER', retryable: false } })
+  t.equal((await fetch(`${url}/livez`)).status, 502)
+  t.match(await nginx.errorLog(), 'Connection refused')
+})
+
+t.test('neither a session\'s id nor a token is in nginx\'s logs', async t => {
+  const { url, nginx } = await startAll(t)
+  const id = await init(url)
+  await post(`${url}/call-tool`, { session_id: id, tool: 'echo', params: { text: 'x'.repeat(1_000_000) } }) // large enough for a file: that is warned of
+  await post(`${url}/tools`, {}, { 'x-session-id': id })
+
+  const logs = `${await nginx.accessLog()}${await nginx.errorLog()}`
+  t.match(logs, '"POST /call-tool" 200')
+  t.notMatch(logs, id)
+  t.notMatch(logs, jwtToken)
+})
+
+/** A server that stands for a service, to see what nginx sends and when. */
+async function startUpstream (t: Test, handle: (request: IncomingMessage, response: ServerResponse) => void) {
+  const requests: string[] = []
+  const server = createServer((request, response) => {
+    requests.push(`${request.method} ${request.url}`)
+    request.resume()
+    handle(request, response)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => new Promise(resolve => {
+    server.close(resolve)
+    server.closeAllConnections()
+  }))
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests }
+}
+
+t.test('a POST that was sent is never sent again; a GET is', async t => {
+  const breakOff = (request: IncomingMessage, response: ServerResponse) => { request.on('end', () => response.destroy()) }
+  const upstreams = await Promise.all([startUpstream(t, breakOff), startUpstream(t, breakOff)])
+  const { url } = await startNginx(t, upstreams.map(({ url }) => url))
+
+  t.match(await post(`${url}/call-tool`, { tool: 'transfer' }), { status: 502, body: { code: 'NGINX_NO_ANSWER' } })
+  t.strictSame(upstreams.flatMap(({ requests }) => requests), ['POST /call-tool'])
+
+  t.equal((await fetch(`${url}/tools-schema`)).status, 502)
+  t.strictSame(upstreams.flatMap(({ requests }) => requests).sort(), ['GET /tools-schema', 'GET /tools-schema', 'POST /call-tool'])
+})
+
+t.test('an event stream passes event by event, and headers as they were sent', async t => {
+  const seen: IncomingMessage['headers'][] = []
+  const streams: ServerResponse[] = []
+  const stream = (request: IncomingMessage, response: ServerResponse) => {
+    seen.push(request.headers)
+    streams.push(response)
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: first\n\n')
+  }
+  const upstreams = await Promise.all([startUpstream(t, stream), startUpstream(t, stream)])
+  const { url } = await startNginx(t, upstreams.map(({ url }) => url))
+
+  const response = await fetch(`${url}/events`, { headers: { 'x-session-id': 'demo-1', 'x-forwarded-for': '192.0.2.7' } })
+  const events = (response.body as unknown as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
+  const next = async () => Buffer.from((await events.next()).value as Uint8Array).toString()
+
+  t.equal(await next(), 'data: first\n\n')
+  streams[0]?.write('data: second\n\n') // sent only now that the first has arrived
+  t.equal(await next(), 'data: second\n\n')
+  streams[0]?.end()
+  t.match(seen[0], { 'x-session-id': 'demo-1', 'x-forwarded-for': '192.0.2.7, 127.0.0.1' })
+  t.notOk(seen[0]?.connection?.includes('close'), 'the connection to the service is kept')
+})

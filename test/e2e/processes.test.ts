@@ -1,0 +1,172 @@
+import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { request } from 'node:http'
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { apiUrl, build, call, type Environment, environment, fixture, initSession, jwtToken, post, processes, redisClient, serversOf, startService, until } from '../helper.ts'
+
+async function zoo (t: Test, misbehaviour: string, entry: object = {}): Promise<Environment> {
+  const file = join(t.testdir(), 'servers.json')
+  await writeFile(file, JSON.stringify({ mcpServers: { zoo: { command: process.execPath, args: [fixture('zoo-server.mjs'), misbehaviour], ...entry } } }))
+  return { MCP_SERVERS_FILE: file }
+}
+
+async function init (url: string): Promise<string> {
+  const id = randomUUID()
+  await post(`${url}/init`, { session_id: id, apiUrl, jwtToken })
+  return id
+}
+
+t.test('a worker that is killed in the middle of 20 calls leaves no process', async t => {
+  const service = await startService(t, { ...await zoo(t, 'stubborn-with-grandchild'), MCP_MAX_STARTING: '8' })
+  const sessions = await Promise.all([init(service.url), init(service.url)])
+  const calls = Array.from({ length: 20 }, (_, number) => post(`${service.url}/call-tool`, { session_id: sessions[number % 2], tool: 'act' }).catch(() => 'broken off'))
+  // Its servers, and what they started, which is in their process groups.
+  const groups = () => new Set(serversOf(service.pid))
+  const members = (of: Set<number>) => processes().filter(({ group }) => of.has(group))
+  await until(() => members(groups()).length === 40, 'all servers and their grandchildren run', 40_000)
+  const started = groups()
+
+  service.kill('SIGKILL')
+  await service.exited
+
+  await until(() => members(started).length === 0, 'all are gone', 1_000)
+  t.strictSame([...new Set(await Promise.all(calls))], ['broken off'])
+})
+
+t.test('SIGTERM under 50 running calls: 50 good answers, no process left, exit 0', async t => {
+  const service = await startService(t, { MCP_SESSION_MAX_CONCURRENCY: '50', MCP_MAX_STARTING: '8', MCP_QUEUE_TIMEOUT: '60' })
+  const session = await init(service.url)
+  await post(`${service.url}/tools`, { session_id: session })
+  const calls = Array.from({ length: 50 }, () => post(`${service.url}/call-tool`, { session_id: session, tool: 'wait', params: { ms: 2_000 } }))
+  const alive = async () => (await (await fetch(`${service.url}/health`)).json() as { processes: { alive: number } }).processes.alive
+  await until(async () => await alive() === 50, 'all calls have arrived', 30_000)
+  const servers = serversOf(service.pid)
+
+  service.kill('SIGTERM')
+  const answers = await Promise.all(calls)
+
+  t.strictSame([...new Set(answers.map(({ status, body }) => `${status} ${JSON.stringify(body)}`))], ['200 {"status":"success","waited":2000}'])
+  t.strictSame(await service.exited, { code: 0, signal: null })
+  t.notOk(processes().some(({ pid }) => servers.includes(pid)))
+})
+
+t.test('a caller who leaves cancels the tool and frees its process', async t => {
+  const note = join(tmpdir(), `mcp-test-note-${randomUUID()}`)
+  t.teardown(() => rm(note, { force: true }))
+  const app = await build(t, await zoo(t, 'notes-cancellation', { env: { NOTE: note } }))
+  const url = await app.listen({ port: 0, host: '127.0.0.1' })
+  const session = await initSession(app)
+  await app.inject('/tools-schema')
+
+  const body = JSON.stringify({ session_id: session, tool: 'act', params: { given: 'before leaving' } })
+  const left = request(`${url}/call-tool`, { method: 'POST', headers: { 'content-length': body.length } })
+  left.on('error', () => {}) // it is we who break it off
+  left.end(body)
+  await until(() => existsSync(note), 'the call runs')
+  left.destroy()
+
+  await until(() => app.processCounts().alive === 0, 'the process is gone', 5_000)
+  await app.deferredSettled()
+  const stored = await (await redisClient(t)).hgetall((await (await redisClient(t)).keys(`*:${session}`))[0] ?? '')
+  t.match(JSON.parse(stored.last_call ?? '{}'), { tool: 'act', outcome: 'abandoned' }, 'the call is on record')
+  t.equal(stored['p:given'], '"before leaving"')
+  t.equal(stored.running, undefined, 'its place is free')
+  t.match(await readFile(note, 'utf8'), /^cancelled \d+$/m, 'the server was told')
+})
+
+t.test('a session has a bounded number of running calls over all workers', async t => {
+  const shared = await environment(t, { MCP_SESSION_MAX_CONCURRENCY: '3' })
+  const [one, two] = await Promise.all([startService(t, shared), startService(t, shared)])
+  const session = await init(one.url)
+  const wait = (url: string, ms: number) => post(`${url}/call-tool`, { session_id: session, tool: 'wait', params: { ms } })
+  await wait(one.url, 1)
+  const running = [wait(one.url, 1_500), wait(one.url, 1_500), wait(two.url, 1_500)]
+  const redis = await redisClient(t)
+  const key = `${shared.MCP_SESSION_KEY_PREFIX}:${session}`
+  await until(async () => (await redis.hget(key, 'running') ?? '').split(' ').length === 6, 'three calls run')
+
+  const refused = await wait(two.url, 1)
+
+  t.equal(refused.status, 429)
+  t.equal(refused.headers.get('retry-after'), '1')
+  t.strictSame(refused.body, { status: 'error', error: `Session ${session} has 3 calls running, which is as many as it may`, code: 'MCPC_ERR_TOO_MANY_CALLS', retryable: true })
+  t.strictSame((await Promise.all(running)).map(({ status }) => status), [200, 200, 200])
+  t.equal((await wait(two.url, 1)).status, 200, 'a place is free again')
+  t.equal(await redis.hget(key, 'running'), null)
+})
+
+t.test('the places of a worker that died come free by themselves', async t => {
+  const app = await build(t, { MCP_SESSION_MAX_CONCURRENCY: '2' })
+  const session = await initSession(app)
+  const redis = await redisClient(t)
+  const [key = ''] = await redis.keys(`*:${session}`)
+  const place = (id: string, inMs: number) => `${id} ${Date.now() + inMs}`
+
+  await redis.hset(key, 'running', `${place('a', 60_000)} ${place('b', 60_000)}`)
+  t.equal((await call(app, session, 'echo')).statusCode, 429, 'both are held')
+  await redis.hset(key, 'running', `${place('a', 60_000)} ${place('b', -1)}`)
+  t.equal((await call(app, session, 'echo')).statusCode, 200, 'one has lapsed')
+  t.match(await redis.hget(key, 'running'), /^a \d+$/, 'it is cleared away, the other stays')
+})
+
+t.test('a call that fails, whatever the reason, gives its place back', async t => {
+  const app = await build(t, { ...await zoo(t, 'dies-on-call'), MCP_SESSION_MAX_CONCURRENCY: '1' })
+  const session = await initSession(app)
+  const attempts = [
+    () => call(app, session, 'act'),
+    () => call(app, session, 'nothing'),
+    () => app.inject({ method: 'POST', url: '/call-tool', headers: { 'x-session-id': session }, payload: { tool: 5 } })
+  ]
+  for (const attempt of [...attempts, ...attempts]) {
+    t.not((await attempt()).statusCode, 429)
+    await app.deferredSettled()
+  }
+})
+
+t.test('a request that must wait for a server too long is a 503 that may be retried', async t => {
+  const app = await build(t, { MCP_MAX_PROCESSES: '1', MCP_QUEUE_TIMEOUT: '0.2' })
+  const session = await initSession(app)
+  await call(app, session, 'echo')
+  await app.deferredSettled()
+  const running = call(app, session, 'wait', { ms: 1_000 })
+  await until(() => app.processCounts().alive === 1, 'the only place is taken')
+
+  const refused = await call(app, session, 'echo')
+
+  t.equal(refused.statusCode, 503)
+  t.equal(refused.headers['retry-after'], '1')
+  t.strictSame(refused.json(), { status: 'error', error: 'The service is busy: all 1 MCP servers that may run are running for 0.2 s', code: 'MCPC_ERR_OVERLOADED', retryable: true })
+  t.equal((await running).statusCode, 200)
+})
+
+t.test('a warm spare answers without a start, isolated like a fresh process', async t => {
+  const app = await build(t, { ...await zoo(t, 'well-behaved'), MCP_WARM_SPARES: '1' })
+  const session = await initSession(app)
+  const ready = () => until(async () => (await app.inject('/health')).json<{ processes: { spares_ready: number } }>().processes.spares_ready === 1, 'a spare is ready')
+  const pids = new Set<number>()
+  for (let round = 0; round < 3; round++) {
+    await ready()
+    pids.add((await call(app, session, 'act')).json<{ pid: number }>().pid)
+  }
+  t.equal(pids.size, 3, 'each call had a process of its own')
+})
+
+t.test('a server that is declared shared serves all sessions with one process', async t => {
+  const app = await build(t, await zoo(t, 'well-behaved', { lifecycle: 'shared' }))
+  const sessions = await Promise.all([initSession(app), initSession(app, { apiUrl: 'https://other.example.com' })])
+  const answers = await Promise.all([...sessions, ...sessions].map(session => call(app, session, 'act')))
+  t.equal(new Set(answers.map(answer => answer.json<{ pid: number }>().pid)).size, 1)
+})
+
+t.test('what a server takes to end is not on the caller\'s clock', async t => {
+  const app = await build(t, { ...await zoo(t, 'ignores-sigterm'), MCP_STOP_STEP_MS: '2000' })
+  const session = await initSession(app)
+  const response = await call(app, session, 'act')
+  t.equal(response.statusCode, 200)
+  t.equal(app.processCounts().alive, 1, 'the answer is here, and the server has not ended')
+  await app.deferredSettled()
+  t.equal(app.processCounts().alive, 0)
+})

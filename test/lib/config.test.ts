@@ -1,0 +1,124 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { Value } from 'typebox/value'
+import { describeInvalidVariable, type Environment, EnvironmentSchema, normalizeEnvironment, resolveConfig } from '../../lib/config.ts'
+
+const root = join(import.meta.dirname, '..', '..')
+const read = (...path: string[]) => readFileSync(join(root, ...path), 'utf8')
+
+interface Documented { default?: unknown, title?: string, description?: string }
+const properties = Object.entries(EnvironmentSchema.properties) as Array<[string, Documented]>
+const defaultText = ({ default: value }: Documented) => value === undefined ? '' : String(value)
+
+/** The smallest environment that is complete, with the schema's defaults. */
+const complete = (environment: Record<string, string>): Environment =>
+  Value.Default(EnvironmentSchema, { MCP_SERVER_SCRIPT: 'server.mjs', MCP_API_BASE_URL: 'https://api.example.com', ...environment }) as Environment
+
+t.test('.env.example names the variables of the schema with their defaults, each once, and no others', async t => {
+  const lines = [...read('.env.example').matchAll(/^#?(\w+)=(.*)$/gm)].map(([, name, value]) => [name, value])
+
+  t.strictSame(lines.sort(), properties.map(([name, schema]) => [name, defaultText(schema)]).sort())
+})
+
+t.test('.env.example says of each variable what the schema says', async t => {
+  const text = read('.env.example')
+  for (const [name, { description }] of properties) {
+    t.ok(text.includes(`# ${description?.replaceAll('`', '')}\n${text.includes(`\n#${name}=`) ? '#' : ''}${name}=`), name)
+  }
+})
+
+t.test('.env.example sets no secret', async t => {
+  t.notMatch(read('.env.example'), /^#?REDIS_(PASSWORD|URL)=./m)
+})
+
+t.test('docs/configuration.md lists the variables of the schema with default, values and description, each once, and no others', async t => {
+  const rows = [...read('docs', 'configuration.md').matchAll(/^\| `([A-Z_]+)` \| (.*) \|$/gm)].map(([, name, rest]) => `${name}: ${rest}`)
+  const expected = properties.map(([name, schema]) => {
+    const value = defaultText(schema)
+    return `${name}: ${value && `\`${value}\``} | ${schema.title} | ${schema.description}`
+  })
+
+  t.strictSame(rows.sort(), expected.sort())
+})
+
+t.test('every variable says what it takes and what it does', async t => {
+  for (const [name, { title, description }] of properties) t.ok(title && description?.endsWith('.'), name)
+})
+
+t.test('an empty value counts as not set, and what is no variable of ours is left out', async t => {
+  t.strictSame(normalizeEnvironment({ REDIS_PASSWORD: '', REDIS_HOST: '  ', REDIS_PORT: ' 6380 ', PATH: '/bin', MCP_LOG_LEVEL: undefined }), { REDIS_PORT: '6380' })
+})
+
+t.test('a secret is taken as it is, spaces included', async t => {
+  t.strictSame(normalizeEnvironment({ REDIS_PASSWORD: ' not-a-password ' }), { REDIS_PASSWORD: ' not-a-password ' })
+})
+
+t.test('the spellings of the replaced service are understood', async t => {
+  const levels = { DEBUG: 'debug', WARNING: 'warn', Critical: 'fatal', NOTSET: 'trace', info: 'info', loud: 'loud' }
+  for (const [given, level] of Object.entries(levels)) t.equal(normalizeEnvironment({ MCP_LOG_LEVEL: given }).MCP_LOG_LEVEL, level, given)
+  for (const given of ['True', '1', 'yes']) t.equal(normalizeEnvironment({ MCP_SKIP_VALIDATION: given }).MCP_SKIP_VALIDATION, 'true', given)
+  for (const given of ['FALSE', '0', 'no']) t.equal(normalizeEnvironment({ MCP_SKIP_VALIDATION: given }).MCP_SKIP_VALIDATION, 'false', given)
+  t.equal(normalizeEnvironment({ MCP_SKIP_VALIDATION: 'maybe' }).MCP_SKIP_VALIDATION, 'maybe', 'left for the schema to refuse')
+})
+
+t.test('the defaults are those that are documented', async t => {
+  t.strictSame(resolveConfig(complete({})), {
+    redis: { host: 'localhost', port: 6379, db: 0, commandTimeoutMs: 500 },
+    session: { keyPrefix: 'mcp_session', idleTtlSeconds: 86_400, maxConcurrency: 10 },
+    sensitiveParams: ['apiUrl', 'jwtToken'],
+    cacheResults: 'success',
+    validation: { url: 'https://api.example.com/settings/validate', timeoutMs: 5_000 },
+    timeouts: { listMs: 60_000, callMs: 300_000, startMs: 30_000, stopStepMs: 500 },
+    maxBodyBytes: 8 * 1024 * 1024,
+    maxJsonDepth: 100,
+    maxResultBytes: 32 * 1024 * 1024,
+    processes: { maxStarting: null, maxAlive: 50, maxQueued: 1_000, queueTimeoutMs: 10_000, warmSpares: 1, spareMaxAgeMs: 300_000, sharedIdleMs: 300_000 },
+    toolsCacheTtlMs: 60_000,
+    serverScript: 'server.mjs'
+  })
+})
+
+t.test('names with spaces between are names', async t => {
+  t.strictSame(resolveConfig(complete({ MCP_SENSITIVE_PARAMS: 'apiUrl , jwtToken,tenant' })).sensitiveParams, ['apiUrl', 'jwtToken', 'tenant'])
+})
+
+t.test('the validation API is asked under the older name, too, and slashes are not doubled', async t => {
+  const older = { ...complete({ INSIGHT_DIGGER_API_URL: 'http://older.example.com//' }), MCP_API_BASE_URL: undefined } as unknown as Environment
+  t.equal(resolveConfig(older).validation?.url, 'http://older.example.com/settings/validate')
+  t.equal(resolveConfig(complete({ INSIGHT_DIGGER_API_URL: 'http://older.example.com' })).validation?.url, 'https://api.example.com/settings/validate')
+})
+
+t.test('checking can be switched off', async t => {
+  t.equal(resolveConfig({ ...complete({}), MCP_SKIP_VALIDATION: true }).validation, null)
+})
+
+t.test('what no single variable shows is refused by name', async t => {
+  const without = (name: keyof Environment) => ({ ...complete({}), [name]: undefined }) as unknown as Environment
+  t.throws(() => resolveConfig(without('MCP_SERVER_SCRIPT')), { code: 'MCPC_ERR_CONFIG', message: /^MCP_SERVER_SCRIPT or MCP_SERVERS_FILE must be set/ })
+  t.throws(() => resolveConfig(complete({ MCP_SERVERS_FILE: 'servers.json' })), { message: /^MCP_SERVER_SCRIPT and MCP_SERVERS_FILE are both set/ })
+  t.throws(() => resolveConfig(without('MCP_API_BASE_URL')), { message: /^MCP_API_BASE_URL must be set/ })
+  t.throws(() => resolveConfig(complete({ MCP_API_BASE_URL: 'http://[api' })), { message: 'MCP_API_BASE_URL must be an http(s) URL, but is "http://[api"' })
+  t.throws(() => resolveConfig({ ...without('MCP_API_BASE_URL'), INSIGHT_DIGGER_API_URL: 'http://[api' }), { message: /^INSIGHT_DIGGER_API_URL must be/ })
+})
+
+t.test('a URL of Redis that leads nowhere is refused without repeating it', async t => {
+  const urls = ['redis://user:canary@[host', 'redis://user:canary%ZZ@host', 'redis://:canary@host/first', 'unix://run/redis.sock?canary', 'unix://:canary@host/run/redis.sock', 'unix:///run/redis.sock?db=canary', 'redis:///1?canary']
+  for (const url of urls) {
+    t.throws(() => resolveConfig(complete({ REDIS_URL: url })), { message: 'REDIS_URL must be a redis://, rediss:// or unix:// URL, but is a value that is not shown' }, url)
+  }
+})
+
+t.test('a URL of Redis is taken in each of its forms', async t => {
+  for (const url of ['redis://host', 'redis://user:not%20a%20password@host:6380/2', 'rediss://host/', 'redis://[::1]:6379', 'unix:///run/redis.sock', 'unix:///run/redis.sock?db=3']) {
+    t.equal(resolveConfig(complete({ REDIS_URL: url })).redis.url, url)
+  }
+})
+
+t.test('a refused variable is named with what it takes and what it got', async t => {
+  t.equal(describeInvalidVariable('MCP_SESSION_IDLE_TTL', '0'), 'MCP_SESSION_IDLE_TTL must be whole seconds from 1 to 315360000, but is "0"')
+})
+
+t.test('a secret is never repeated, not even when it is wrong', async t => {
+  for (const name of ['REDIS_PASSWORD', 'REDIS_URL']) t.notMatch(describeInvalidVariable(name, 'canary'), /canary/, name)
+})

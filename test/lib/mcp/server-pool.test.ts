@@ -1,0 +1,206 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { createServerPool, type ServerPoolOptions } from '../../../lib/mcp/server-pool.ts'
+import type { ServerSpec } from '../../../lib/mcp/server-spec.ts'
+import { createPlaces } from '../../../lib/places.ts'
+import { fixture, isAlive, until } from '../../helper.ts'
+
+const owner = { secrets: [] }
+const never = () => new AbortController().signal
+const limits = () => ({ timeoutMs: 10_000, signal: never() })
+
+interface PoolOptions extends Partial<ServerPoolOptions> { most?: number, spec?: Partial<ServerSpec> }
+
+function createPool (t: Test, args: string[], { most = 10, spec, ...options }: PoolOptions = {}) {
+  const queue = { most, mostWaiting: 10, timeoutMs: 5_000, what: 'all are taken' }
+  const alive = createPlaces(queue)
+  const starting = createPlaces({ ...queue, most: 2 })
+  const troubles: string[] = []
+  const pool = createServerPool({
+    name: 'zoo', command: process.execPath, args: [fixture('zoo-server.mjs'), ...args], env: { PATH: process.env.PATH ?? '' }, cwd: process.cwd(), lifecycle: 'request', ...spec
+  }, {
+    startTimeoutMs: 10_000,
+    stopStepMs: 200,
+    maxMessageBytes: 1_000_000,
+    alive,
+    starting,
+    warmSpares: 0,
+    spareMaxAgeMs: 60_000,
+    sharedIdleMs: 60_000,
+    onTrouble: (_, message) => troubles.push(message),
+    ...options
+  })
+  t.teardown(() => pool.close())
+  return { pool, alive, starting, troubles }
+}
+
+async function use (pool: ReturnType<typeof createPool>['pool']): Promise<number> {
+  const lease = pool.lease(owner, never())
+  const manager = await lease.open()
+  const result = await manager.callTool('act', {}, limits())
+  await lease.release()
+  return JSON.parse((result.content[0] as { text: string }).text).pid
+}
+
+t.test('each request has a process of its own, which is gone when it is over', async t => {
+  const { pool, alive } = createPool(t, ['well-behaved'])
+  const pids = await Promise.all([use(pool), use(pool), use(pool)])
+  t.equal(new Set(pids).size, 3)
+  t.notOk(pids.some(isAlive))
+  t.equal(alive.taken, 0)
+})
+
+t.test('a lease that is never opened starts nothing', async t => {
+  const { pool, alive } = createPool(t, ['well-behaved'])
+  await pool.lease(owner, never()).release()
+  t.equal(alive.taken, 0)
+})
+
+t.test('no more processes live than may, and none is lost when the queue gives up', async t => {
+  const { pool, alive } = createPool(t, ['well-behaved'], { most: 1 })
+  const first = pool.lease(owner, never())
+  await first.open()
+  const controller = new AbortController()
+  const second = pool.lease(owner, controller.signal)
+  const opening = second.open()
+  t.match(alive, { taken: 1, waiting: 1 })
+  controller.abort()
+  await t.rejects(opening, { code: 'MCPC_ERR_CALLER_LEFT' })
+  await second.release()
+  await first.release()
+  t.match(alive, { taken: 0, waiting: 0 })
+})
+
+t.test('a server that fails to start gives its places back', async t => {
+  const { pool, alive, starting } = createPool(t, ['dies-at-start'])
+  const lease = pool.lease(owner, never())
+  await t.rejects(lease.open(), { code: 'MCPC_ERR_MCP_START' })
+  await lease.release()
+  t.match([alive.taken, starting.taken], [0, 0])
+})
+
+t.test('a spare is started ahead, serves one request, ends, and is replaced', async t => {
+  const { pool, alive } = createPool(t, ['well-behaved'], { warmSpares: 1 })
+  pool.refill()
+  await until(() => pool.sparesReady === 1, 'a spare is ready')
+
+  const first = await use(pool)
+  t.notOk(isAlive(first), 'it ended')
+  await until(() => pool.sparesReady === 1, 'it was replaced')
+  t.not(await use(pool), first, 'by another process')
+  await until(() => pool.sparesReady === 1, 'it was replaced again')
+  t.equal(alive.taken, 1)
+  await pool.close()
+  t.equal(alive.taken, 0, 'none is left after close')
+})
+
+t.test('a spare never takes a place that a request wants', async t => {
+  const { pool, alive } = createPool(t, ['well-behaved'], { warmSpares: 3, most: 2 })
+  const leases = [pool.lease(owner, never()), pool.lease(owner, never())]
+  await Promise.all(leases.map(lease => lease.open()))
+  pool.refill()
+  t.match([pool.sparesReady, alive.taken], [0, 2])
+  for (const lease of leases) await lease.release()
+  await until(() => pool.sparesReady === 2, 'spares take what is free')
+  t.equal(alive.taken, 2)
+})
+
+t.test('a spare that ends by itself is replaced later, each time later', async t => {
+  const { pool, troubles } = createPool(t, ['well-behaved'], { warmSpares: 1 })
+  const killSpare = async () => {
+    await until(() => pool.sparesReady === 1, 'a spare is ready')
+    const lease = pool.lease(owner, never())
+    const { pid } = await lease.open()
+    await lease.release()
+    return pid
+  }
+  pool.refill()
+  await killSpare()
+  await until(() => pool.sparesReady === 1, 'a spare is ready')
+  t.strictSame(troubles, [], 'taking one is no trouble')
+
+  const broken = createPool(t, ['dies-at-start'], { warmSpares: 1 })
+  broken.pool.refill()
+  await until(() => broken.troubles.length === 2, 'it was tried twice')
+  t.strictSame(broken.troubles, ['a warm spare failed, the next is started in 1000 ms', 'a warm spare failed, the next is started in 2000 ms'])
+  t.equal(broken.alive.taken, 0)
+})
+
+t.test('a spare that dies while it waits is not given to a request', async t => {
+  const { pool, troubles } = createPool(t, ['dies-later', '300'], { warmSpares: 1 })
+  pool.refill()
+  await until(() => pool.sparesReady === 1, 'a spare is ready')
+  await until(() => troubles.length === 1, 'its end was seen')
+  t.equal(pool.sparesReady, 0)
+})
+
+t.test('a spare that is too old is replaced', async t => {
+  const { pool } = createPool(t, ['well-behaved'], { warmSpares: 1, spareMaxAgeMs: 300 })
+  pool.refill()
+  const pids = new Set<number>()
+  await until(() => pool.sparesReady === 1, 'a spare is ready')
+  await until(() => pool.sparesReady === 0, 'it was too old')
+  await until(() => pool.sparesReady === 1, 'it was replaced')
+  pids.add(await use(pool))
+  t.equal(pids.size, 1)
+})
+
+t.test('a shared server serves all requests with one process, and ends when nobody used it for a while', async t => {
+  const { pool, alive } = createPool(t, ['well-behaved'], { spec: { lifecycle: 'shared' }, sharedIdleMs: 100 })
+  const pids = await Promise.all(Array.from({ length: 20 }, () => use(pool)))
+  t.equal(new Set(pids).size, 1)
+  t.equal(alive.taken, 1)
+  await until(() => alive.taken === 0, 'it ended')
+  t.notOk(isAlive(pids[0] ?? 0))
+  t.not(await use(pool), pids[0], 'the next request starts it again')
+})
+
+t.test('a shared server that dies fails its running calls and is started again', async t => {
+  const { pool, troubles } = createPool(t, ['dies-on-call'], { spec: { lifecycle: 'shared' } })
+  const attempt = async () => {
+    const lease = pool.lease({ secrets: ['not-a-real-secret'] }, never())
+    try {
+      const manager = await lease.open()
+      await manager.callTool('act', { jwtToken: 'not-a-real-secret' }, limits())
+    } finally {
+      await lease.release()
+    }
+  }
+  const fails = { code: 'MCPC_ERR_MCP_CALL', message: 'MCP server zoo ended during tool act (exit code 3)' }
+  await t.rejects(attempt(), fails, 'without what it wrote, which may be about another session')
+  await until(() => troubles.length === 1, 'its end was seen')
+  await t.rejects(attempt(), fails, 'the next one runs')
+  await until(() => troubles.length === 2, 'its end was seen')
+  t.strictSame(troubles, ['a shared server ended by itself, it may start again in 0 ms', 'a shared server ended by itself, it may start again in 100 ms'])
+})
+
+t.test('a caller who leaves does not end the shared server that others use', async t => {
+  const { pool } = createPool(t, ['slow-start', '500'], { spec: { lifecycle: 'shared' } })
+  const controller = new AbortController()
+  const leaving = pool.lease(owner, controller.signal)
+  const opening = leaving.open()
+  const staying = use(pool)
+  controller.abort()
+  await t.rejects(opening, { code: 'MCPC_ERR_CALLER_LEFT' })
+  await leaving.release()
+  t.type(await staying, 'number')
+})
+
+t.test('closing ends a shared server and what is starting', async t => {
+  const folder = await mkdtemp(join(tmpdir(), 'mcp-test-pool-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  await writeFile(join(folder, 'pids'), '')
+  const shared = createPool(t, ['well-behaved'], { spec: { lifecycle: 'shared' } })
+  const pid = await use(shared.pool)
+  const spares = createPool(t, ['writes-its-pid', join(folder, 'pids')], { warmSpares: 2 })
+  spares.pool.refill()
+
+  await Promise.all([shared.pool.close(), spares.pool.close()])
+
+  t.notOk(isAlive(pid))
+  const started = (await readFile(join(folder, 'pids'), 'utf8')).trim().split('\n').filter(Boolean).map(Number)
+  t.notOk(started.some(isAlive))
+  t.match([shared.alive.taken, spares.alive.taken], [0, 0])
+})

@@ -1,0 +1,93 @@
+import t, { type Test } from 'tap'
+import { build } from '../helper.ts'
+import { version } from '../../lib/version.ts'
+
+interface Operation {
+  summary?: string
+  tags?: string[]
+  requestBody?: { required?: boolean, content: Record<string, { schema: { properties: Record<string, unknown>, required: string[] } }> }
+  responses: Record<string, { description: string, content: Record<string, { schema: { properties?: Record<string, unknown>, required?: string[] } }> }>
+}
+
+interface Description {
+  openapi: string
+  info: { title: string, version: string }
+  paths: Record<string, Record<string, Operation>>
+}
+
+async function describe (t: Test): Promise<Description> {
+  const app = await build(t)
+  const response = await app.inject({ method: 'GET', url: '/openapi.json' })
+  t.equal(response.statusCode, 200)
+  t.match(response.headers['content-type'], /^application\/json/)
+  return response.json()
+}
+
+t.test('the description names the API and its version', async t => {
+  t.match(await describe(t), { openapi: '3.1.0', info: { title: 'MCP client service', version } })
+})
+
+t.test('every endpoint is described with the statuses it may answer', async t => {
+  const { paths } = await describe(t)
+  const endpoints = Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, { responses }]) =>
+    [`${method.toUpperCase()} ${path}`, Object.keys(responses).map(Number).sort((a, b) => a - b)]))
+  t.strictSame(Object.fromEntries(endpoints), {
+    'POST /init': [200, 400, 401, 502, 503, 504],
+    'POST /tools': [200, 400, 409, 502, 503, 504],
+    'POST /call-tool': [200, 400, 404, 409, 429, 502, 503, 504],
+    'POST /shutdown': [200, 400, 503],
+    'GET /tools-schema': [200, 502, 503, 504],
+    'GET /health': [200, 503],
+    'GET /livez': [200],
+    'GET /readyz': [200, 503]
+  })
+})
+
+t.test('every endpoint has a summary and a tag, and every answer a description', async t => {
+  for (const [path, methods] of Object.entries((await describe(t)).paths)) {
+    for (const { summary, tags, responses } of Object.values(methods)) {
+      t.match({ summary, tags }, { summary: /^[A-Z]/, tags: [/^(sessions|tools|operations)$/] }, path)
+      for (const { description } of Object.values(responses)) t.match(description, /\S+ .*\.$/, path)
+    }
+  }
+})
+
+t.test('every failure has the one shape', async t => {
+  for (const [path, methods] of Object.entries((await describe(t)).paths)) {
+    for (const { responses } of Object.values(methods)) {
+      for (const [status, { content }] of Object.entries(responses).filter(([status]) => Number(status) >= 400)) {
+        const { properties = {}, required } = content['application/json']?.schema ?? {}
+        t.strictSame([Object.keys(properties), required], [['status', 'error', 'code', 'retryable'], ['status', 'error', 'code', 'retryable']], `${path} ${status}`)
+      }
+    }
+  }
+})
+
+t.test('every body is described with its required fields', async t => {
+  const { paths } = await describe(t)
+  const bodies = Object.entries(paths).flatMap(([path, { post }]) => {
+    const schema = post?.requestBody?.content['application/json']?.schema
+    return schema === undefined ? [] : [[path, [schema.required, Object.keys(schema.properties)]]]
+  })
+  t.strictSame(Object.fromEntries(bodies), {
+    '/init': [['session_id', 'apiUrl', 'jwtToken'], ['session_id', 'apiUrl', 'jwtToken']],
+    '/tools': [['session_id'], ['session_id']],
+    '/call-tool': [['session_id', 'tool'], ['session_id', 'tool', 'params']],
+    '/shutdown': [['session_id'], ['session_id']]
+  })
+})
+
+t.test('the page that shows it takes everything from this service', async t => {
+  const app = await build(t)
+  const page = await app.inject({ method: 'GET', url: '/docs/' })
+  t.equal(page.statusCode, 200)
+  t.match(page.headers['content-type'], /^text\/html/)
+  const assets = [...page.body.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, asset]) => asset ?? '')
+  t.ok(assets.length >= 4)
+  for (const asset of assets) {
+    t.notMatch(asset, /^(https?:)?\/\//, 'no other host')
+    const response = await app.inject({ method: 'GET', url: new URL(asset, 'http://localhost/docs/').pathname })
+    t.equal(response.statusCode, 200, asset)
+    t.ok(response.rawPayload.length > 0, asset)
+  }
+})
