@@ -36,7 +36,8 @@ export async function openRedis (options: Config['redis'], { onLost, onRestored 
   })
   let lastError: Error | null = null
   let isLost = false
-  client.on('error', error => { lastError = error })
+  // Only the message: a refused command carries its arguments, and those of AUTH are the password.
+  client.on('error', error => { lastError = new Error(reasonOf(error)) })
 
   try {
     await becomeReady(client, () => lastError)

@@ -108,8 +108,9 @@ export function createSessionRepository (client: Redis, options: SessionReposito
   const index = createSessionIndex(redis, { keyPrefix, idleTtlSeconds, sessionKey: key })
 
   async function create (id: string, session: NewSession): Promise<void> {
-    await ask(redis.mcpReplaceSession(key(id), idleTtlSeconds, '', ...fieldsOf(session)))
+    // The index first: an entry without a session is cleared away in time, a session without an entry would never be counted.
     await ask(index.add(id))
+    await ask(redis.mcpReplaceSession(key(id), idleTtlSeconds, '', ...fieldsOf(session)))
   }
 
   async function load (id: string, { takePlace = false } = {}): Promise<Session | null> {
@@ -119,8 +120,8 @@ export function createSessionRepository (client: Redis, options: SessionReposito
     const session = fromFlask(reply[1])
     if (session === null) throw new SessionUnreadableError(id)
     // Somebody else may convert or end the same session now; whoever is second looks again at what is there.
-    const converted = await ask(redis.mcpReplaceSession(key(id), idleTtlSeconds, reply[1], ...fieldsOf(session.content, session.createdAt)))
-    if (converted) await ask(index.add(id))
+    await ask(index.add(id))
+    await ask(redis.mcpReplaceSession(key(id), idleTtlSeconds, reply[1], ...fieldsOf(session.content, session.createdAt)))
     return await load(id, { takePlace })
   }
 

@@ -64,6 +64,7 @@ export default fp(async (fastify) => {
 
   // Every route that knows sessions takes the id in either place; its schema then sees it in the body.
   fastify.addHook('preValidation', (request, reply, done) => {
+    if (request.method !== 'POST') return done()
     const id = idInHeader(request)
     if (id === undefined || !isJsonObject(request.body)) return done()
     const { session_id: idInBody = id } = request.body

@@ -59,7 +59,7 @@ let failure = null
 try {
   await post('/init', { session_id: 'soak', apiUrl: 'https://api.example.com', jwtToken: 'not.a-real.token' })
   // As many as warm the caches, the compiler and the heap: what is in use after these is what use costs.
-  await run(Math.max(200, Math.floor(calls / 5)))
+  await run(Math.max(100, Math.floor(calls / 5)))
   const before = await settled()
   await run(calls)
   const after = await settled()

@@ -108,17 +108,19 @@ export function createManager (spec: ServerSpec, options: ManagerOptions): Manag
     if (isTimeout(error)) return new McpStartTimeoutError(spec.name, options.startTimeoutMs / 1000, quoteStderr())
     if (transport.exit) return new McpStartError(spec.name, `ended before it was ready (${describeExit(transport.exit)})${quoteStderr()}`)
     const reason = transport.failure ?? error
-    return new McpStartError(spec.name, `could not be started: ${sentence(reason)}${quoteStderr()}`, { cause: error })
+    return new McpStartError(spec.name, `could not be started: ${sentence(reason)}${quoteStderr()}`, { cause: causeOf(error, mask) })
   }
 
   function callError (error: unknown, what: string, limits: RequestLimits): Error {
     if (limits.signal.aborted) return new CallerLeftError()
-    const sentence = (reason: unknown) => sentenceOf(reason, createMask([...owner.secrets, ...limits.secrets ?? []]))
+    const mask = createMask([...owner.secrets, ...limits.secrets ?? []])
+    const sentence = (reason: unknown) => sentenceOf(reason, mask)
+    const cause = causeOf(error, mask)
     if (isTimeout(error)) return new McpTimeoutError(spec.name, what, limits.timeoutMs / 1000)
-    if (error instanceof ProtocolError) return new McpCallError(spec.name, `answered ${what} with an error: ${sentence(error)}`, { cause: error })
-    if (transport.failure) return new McpCallError(spec.name, `broke off ${what}: ${sentence(transport.failure)}`, { cause: error })
+    if (error instanceof ProtocolError) return new McpCallError(spec.name, `answered ${what} with an error: ${sentence(error)}`, { cause })
+    if (transport.failure) return new McpCallError(spec.name, `broke off ${what}: ${sentence(transport.failure)}`, { cause })
     if (transport.exit) return new McpCallError(spec.name, `ended during ${what} (${describeExit(transport.exit)})${options.isShared ? '' : quoteStderr()}`)
-    return new McpCallError(spec.name, `did not answer ${what} as the protocol says: ${sentence(error)}`, { cause: error })
+    return new McpCallError(spec.name, `did not answer ${what} as the protocol says: ${sentence(error)}`, { cause })
   }
 
   function quoteStderr (): string {
@@ -178,6 +180,12 @@ function sentenceOf (error: unknown, mask: Mask): string {
   const { code, message } = error as NodeJS.ErrnoException
   // A spawn error's message repeats the command line; its code (ENOENT, EACCES, EAGAIN) says what went wrong.
   return typeof code === 'string' && /^E[A-Z]+$/.test(code) ? code : mask(message).slice(0, maxQuoteLength)
+}
+
+/** What the log is told of an error's origin. A server's error may repeat what it was called with, in its stack and data, too. */
+function causeOf (error: unknown, mask: Mask): Error {
+  const { name, message, stack } = error as Error
+  return Object.assign(new Error(mask(message)), { name, ...(stack !== undefined && { stack: mask(stack) }) })
 }
 
 const isTimeout = (error: unknown) => error instanceof SdkError && error.code === SdkErrorCode.RequestTimeout

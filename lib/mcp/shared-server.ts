@@ -53,17 +53,7 @@ export function createSharedServer (spec: ServerSpec, options: SharedServerOptio
       release()
       throw error
     }
-    const startedAt = performance.now()
-    manager.ended.then(async () => {
-      const isExpected = current === null || closing !== null
-      current = null
-      if (!isExpected) {
-        if (performance.now() - startedAt > healthyMs) failures = 0
-        onEnded(pause())
-      }
-      await manager.close()
-      release()
-    }).catch(() => {}) // neither rejects
+    manager.ended.then(() => manager.close()).then(release, () => {}) // neither rejects
     return { manager, release }
   }
 
@@ -83,14 +73,21 @@ export function createSharedServer (spec: ServerSpec, options: SharedServerOptio
 
   async function running (): Promise<ReadyServer> {
     if (closing !== null) throw new McpStartError(spec.name, 'is not started any more: the service is closing')
-    current ??= start()
-    const attempt = current
-    try {
-      return await attempt
-    } catch (error) {
-      if (current === attempt) current = null
-      throw error
+    if (current === null) {
+      const attempt = current = start()
+      attempt.then(server => watch(attempt, server), () => { if (current === attempt) current = null })
     }
+    return await current
+  }
+
+  /** Notices the end of the server that is in use. One that `end` has let go of, and that takes its time, is none. */
+  async function watch (attempt: Promise<ReadyServer>, { manager }: ReadyServer): Promise<void> {
+    const startedAt = performance.now()
+    await manager.ended
+    if (current !== attempt || closing !== null) return
+    current = null
+    if (performance.now() - startedAt > healthyMs) failures = 0
+    onEnded(pause())
   }
 
   function end (): void {

@@ -68,7 +68,8 @@ export function createWarmSpares (spec: ServerSpec, options: WarmSparesOptions):
     } finally {
       startingCount--
     }
-    if (isClosed) return await dispose(manager, release)
+    // A request that queued while this one started gets its place: it could not know that a spare would come.
+    if (isClosed || alive.waiting > 0) return await dispose(manager, release)
     const timer = setTimeout(() => replace(manager), maxAgeMs)
     timer.unref()
     ready.set(manager, { release, timer })

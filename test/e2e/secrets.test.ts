@@ -47,7 +47,7 @@ async function walkThrough ({ url }: Service): Promise<Array<{ what: string, tex
   return answers
 }
 
-for (const misbehaviour of ['well-behaved', 'dies-on-call', 'dies-at-start']) {
+for (const misbehaviour of ['well-behaved', 'dies-on-call', 'dies-at-start', 'answers-with-an-error']) {
   t.test(`no secret is in any answer or any log line at trace level: a server that is ${misbehaviour}`, async t => {
     // A refusal that repeats the token must not pass it on.
     const api = await startApi(t, (body, response) => {

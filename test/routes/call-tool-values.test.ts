@@ -1,7 +1,8 @@
 import t from 'tap'
 import { apiUrl, build, call, failure, fixture, initSession, jwtToken, redisClient, until } from '../helper.ts'
 
-const toolServer = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
+// Shared: what is kept and filled in is the same, and a start for each of these calls would be most of their time.
+const toolServer = { MCP_SERVERS_FILE: fixture('shared-tool-server.json') }
 
 t.test('which results fill later calls', async t => {
   const all = { name: 'Ann', rows: 'latest', nothing: null, chartData: [[1, 2]] }

@@ -16,8 +16,8 @@ t.test('a value that one call returned fills the next call', async t => {
 })
 
 t.test('every shape of result has its reply', async t => {
-  // All at once, each in a session of its own; how many servers start at a time is the service's affair.
-  const app = await build(t, { ...toolServer, MCP_QUEUE_TIMEOUT: '60' })
+  // Shared: the shapes are the same, and a start for each of them would be most of the time.
+  const app = await build(t, { MCP_SERVERS_FILE: fixture('shared-tool-server.json') })
   const replies: Record<string, unknown> = {
     object: { rows: [1, 2], nested: { deep: null } },
     array: [1, 'two', null],

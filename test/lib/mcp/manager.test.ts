@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
 import { createManager, type ManagerOptions, type Owner } from '../../../lib/mcp/manager.ts'
 import { fixture, isAlive, until } from '../../helper.ts'
@@ -78,6 +79,13 @@ t.test('a server that dies during a call is quoted, without the token it printed
     statusCode: 502,
     message: 'MCP server zoo ended during tool act (exit code 3); it said: the token is [hidden]\nFatal: it broke'
   })
+})
+
+t.test('an error that repeats the token has it neither in its sentence nor in its cause', async t => {
+  const manager = await opened(t, ['answers-with-an-error'])
+  const error = await manager.callTool('act', { jwtToken: secret }, limits).catch((error: Error) => error) as Error
+  t.match(error, { code: 'MCPC_ERR_MCP_CALL', message: 'MCP server zoo answered tool act with an error: cannot use [hidden]', cause: { message: 'cannot use [hidden]' } })
+  t.notMatch(inspect(error, { depth: 5, showHidden: true }), secret)
 })
 
 t.test('a call that is never answered ends at its deadline', async t => {

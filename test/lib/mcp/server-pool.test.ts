@@ -188,6 +188,29 @@ t.test('a caller who leaves does not end the shared server that others use', asy
   t.type(await staying, 'number')
 })
 
+t.test('a shared server that takes its time to end is not taken for the one that followed it', async t => {
+  const { pool, alive, troubles } = createPool(t, ['ignores-sigterm'], { spec: { lifecycle: 'shared' }, sharedIdleMs: 50, stopStepMs: 400 })
+  const first = await use(pool)
+  // Its end has begun, and takes two steps.
+  await new Promise(resolve => setTimeout(resolve, 200))
+  const second = await use(pool)
+  t.not(second, first)
+  t.ok(isAlive(first), 'the first one still ends')
+
+  await until(() => alive.taken === 0, 'both ended, the second one because nobody used it')
+
+  t.notOk(isAlive(first) || isAlive(second))
+  t.strictSame(troubles, [])
+})
+
+t.test('a request that queues while a spare starts is not kept waiting by it', async t => {
+  const { pool } = createPool(t, ['slow-start', '300'], { warmSpares: 1, most: 1 })
+  pool.refill()
+  const lease = pool.lease(owner, never())
+  t.equal((await lease.open()).isRunning, true)
+  await lease.release()
+})
+
 t.test('closing ends a shared server and what is starting', async t => {
   const folder = await mkdtemp(join(tmpdir(), 'mcp-test-pool-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))

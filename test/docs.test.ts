@@ -1,0 +1,102 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import t, { type Test } from 'tap'
+import { signDemoToken, startDemoApi } from '../examples/demo-api.mjs'
+import { EnvironmentSchema } from '../lib/config.ts'
+import * as errors from '../lib/errors.ts'
+import { build, redisClient } from './helper.ts'
+
+const root = join(import.meta.dirname, '..')
+const read = (file: string) => readFileSync(join(root, file), 'utf8')
+const documents = ['README.md', 'CHANGELOG.md', 'examples/README.md', ...readdirSync(join(root, 'docs')).map(name => join('docs', name))]
+
+/** Code blocks, and code within lines. */
+const codeIn = (markdown: string) => [...markdown.matchAll(/^```\w*\n(.*?)^```$|`([^`\n]+)`/gms)].map(([, block, span]) => block ?? span ?? '')
+
+async function describedEndpoints (t: Test): Promise<string[]> {
+  const app = await build(t)
+  const { paths } = (await app.inject('/openapi.json')).json<{ paths: Record<string, Record<string, unknown>> }>()
+  return Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map(method => `${method.toUpperCase()} ${path}`)).sort()
+}
+
+t.test('every link to a file leads to one', async t => {
+  for (const document of documents) {
+    for (const [, target = ''] of read(document).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^(https?:|#)/.test(target)) continue
+      const file = target.replace(/#.*/, '')
+      t.ok(existsSync(join(root, dirname(document), file)), `${document}: ${target}`)
+    }
+  }
+})
+
+t.test('the README names every endpoint that is described, and no others', async t => {
+  const undescribed = ['GET /docs', 'GET /openapi.json']
+  const named = [...read('README.md').matchAll(/^\| `([A-Z]+ \/\S*)` \|/gm)].map(([, endpoint = '']) => endpoint).sort()
+  t.strictSame(named, [...await describedEndpoints(t), ...undescribed].sort())
+
+  const app = await build(t)
+  for (const endpoint of undescribed) t.ok((await app.inject(endpoint.replace('GET ', ''))).statusCode < 400, endpoint)
+})
+
+t.test('docs/api.md has a chapter for every endpoint that is described, and no others', async t => {
+  const chapters = [...read('docs/api.md').matchAll(/^## `([A-Z]+ \/\S*)`$/gm)].map(([, endpoint = '']) => endpoint).sort()
+  t.strictSame(chapters, await describedEndpoints(t))
+})
+
+t.test('every npm script that is named exists', async t => {
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+  const ownCommands = new Set(['ci', 'install'])
+  let found = 0
+  for (const document of documents) {
+    for (const code of codeIn(read(document))) {
+      for (const [, run, name = ''] of code.matchAll(/\bnpm (run )?([a-z][\w:-]*)/g)) {
+        if (run === undefined && ownCommands.has(name)) continue
+        found++
+        t.ok(Object.hasOwn(scripts, name), `${document}: npm ${run ?? ''}${name}`)
+      }
+    }
+  }
+  t.ok(found > 10)
+})
+
+t.test('every variable and every error code that is named exists', async t => {
+  const codes = new Set(Object.values(errors).map(Constructor => new (Constructor as new () => { code: string })().code))
+  for (const document of documents) {
+    for (const [name] of read(document).matchAll(/\b(MCPC_ERR|MCP|REDIS)_[A-Z_]*[A-Z]\b/g)) {
+      const exists = name.startsWith('MCPC_') ? codes.has(name) : Object.hasOwn(EnvironmentSchema.properties, name)
+      t.ok(exists, `${document}: ${name}`)
+    }
+  }
+})
+
+t.test('the session in the README is what the service answers', async t => {
+  const api = await startDemoApi()
+  t.teardown(() => api.close())
+  const token = await signDemoToken()
+  const app = await build(t, {
+    MCP_SERVER_SCRIPT: join(root, 'examples', 'mcp-server.mjs'),
+    MCP_GUIDANCE_FILE: join(root, 'examples', 'guidance.json'),
+    MCP_API_BASE_URL: api.url,
+    MCP_SKIP_VALIDATION: undefined
+  })
+  const steps = [...read('README.md').matchAll(/^curl -s localhost:33000(\S+) -d '(.+)'\n# (.+)$/gm)]
+  const session = steps.map(([, url = '', body = '', shown = '']) => ({ url, body, shown }))
+  t.equal(session.length, 11)
+
+  const here = (text: string) => text.replaceAll('http://127.0.0.1:33001', api.url)
+  for (const { url, body, shown } of session) {
+    const response = await app.inject({ method: 'POST', url, payload: here(body).replace("'$TOKEN'", token) })
+    t.match(response.body, asPattern(here(shown)), `${url} ${body}`)
+    if (url === '/call-tool') t.notMatch(response.body, /chartData|intermediate|"rows"/, 'no rows')
+    if (!body.includes('get_charts_data')) continue
+    const redis = await redisClient(t)
+    const rowBytes = await redis.hstrlen(`${app.config.session.keyPrefix}:demo`, 'p:chartData')
+    t.ok(read('README.md').includes(`The rows, ${Math.round(rowBytes / 1000)} kB in this case`), `${rowBytes} bytes of rows`)
+  }
+})
+
+/** What a text shows of an answer, with … for what it leaves out. */
+function asPattern (shown: string): RegExp {
+  const pieces = shown.split('…').map(piece => piece.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
+  return new RegExp(`^${pieces.join('.*')}$`, 's')
+}
