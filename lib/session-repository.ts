@@ -15,6 +15,15 @@ export interface Session {
   readonly generation: string
   /** The place that a tool call took among the session's running calls; given back by `write`, `givePlaceBack`, or by lapsing. */
   readonly place?: string
+  /** Values that were read when the session was loaded: JSON texts by name, `null` where there is none. */
+  readonly texts?: ReadonlyMap<string, string | null>
+}
+
+export interface LoadOptions {
+  /** For a tool call: a place among the session's running calls, held until it is given back. */
+  takePlace?: boolean
+  /** Names of values that will be wanted, so that `readValues` needs no round trip for them. */
+  valueNames?: readonly string[]
 }
 
 /** What /init brings: credentials apart from everything else. */
@@ -49,14 +58,14 @@ export interface SessionRepository {
    * `null` covers "never existed" and "expired"; callers must not tell them apart. Rejects with SessionUnreadableError
    * when the value at the key is no session, with TooManyCallsError when a place was asked for and all are taken.
    */
-  load: (id: string, options?: { takePlace?: boolean }) => Promise<Session | null>
+  load: (id: string, options?: LoadOptions) => Promise<Session | null>
   /** Holds the session's place for another `placeMs`; to be called more often than that while a call runs. Not an access. */
   renewPlace: (session: Session) => Promise<void>
   /** Gives the session's place back, unless that was done. */
   givePlaceBack: (session: Session) => Promise<void>
   /** The owner of the session at the id; `null` when there is no readable one. Touches nothing, not even the TTL. */
   findOwner: (id: string) => Promise<string | null>
-  /** The cached values that exist, of those named. `null` when the session has ended since it was loaded. */
+  /** The cached values that exist, of those named; no round trip when all were read with the session. `null` when the session has ended since it was loaded. */
   readValues: (session: Session, names: readonly string[]) => Promise<Map<string, unknown> | null>
   /**
    * Keeps values (JSON texts by name) and the record of a call, in one round trip, and restarts the idle TTL. With a record
@@ -113,32 +122,40 @@ export function createSessionRepository (client: Redis, options: SessionReposito
     await ask(redis.mcpReplaceSession(key(id), idleTtlSeconds, '', ...fieldsOf(session)))
   }
 
-  async function load (id: string, { takePlace = false } = {}): Promise<Session | null> {
+  async function load (id: string, options: LoadOptions = {}): Promise<Session | null> {
+    const { takePlace = false, valueNames = [] } = options
     const place = takePlace ? randomUUID() : ''
-    const reply = await ask(redis.mcpReadSession(key(id), idleTtlSeconds, new Date().toISOString(), place, placeMs, maxConcurrency))
-    if (reply[0] !== 'flask') return toSession(id, reply, place)
+    const reply = await ask(redis.mcpReadSession(key(id), idleTtlSeconds, new Date().toISOString(), place, placeMs, maxConcurrency, ...valueNames.map(valueField)))
+    if (reply[0] !== 'flask') return toSession(id, reply, place, valueNames)
     const session = fromFlask(reply[1])
     if (session === null) throw new SessionUnreadableError(id)
     // Somebody else may convert or end the same session now; whoever is second looks again at what is there.
     await ask(index.add(id))
     await ask(redis.mcpReplaceSession(key(id), idleTtlSeconds, reply[1], ...fieldsOf(session.content, session.createdAt)))
-    return await load(id, { takePlace })
+    return await load(id, options)
   }
 
-  function toSession (id: string, reply: Exclude<ReadReply, ['flask', string]>, place: string): Session | null {
+  function toSession (id: string, reply: Exclude<ReadReply, ['flask', string]>, place: string, valueNames: readonly string[]): Session | null {
     if (reply[0] === 'none') return null
     if (reply[0] === 'busy') throw new TooManyCallsError(id, maxConcurrency)
     if (reply[0] === 'foreign') throw new SessionUnreadableError(id)
-    const [, generation, text] = reply
+    const [, generation, text, ...values] = reply
     const credentials = parseObject(text)
     if (credentials === null || parseObject(generation) === null) throw new SessionUnreadableError(id)
-    return { id, credentials, generation, ...(place !== '' && { place }) }
+    const texts = new Map(valueNames.map((name, position) => [name, values[position] ?? null]))
+    return { id, credentials, generation, texts, ...(place !== '' && { place }) }
   }
 
   function fromFlask (text: string) {
     const flask = parseFlaskSession(text)
     if (flask === null) return null
     return { createdAt: flask.createdAt, content: splitFields(flask.fields, sensitiveParams) }
+  }
+
+  async function readTexts (session: Session, names: readonly string[]): Promise<Map<string, string | null> | null> {
+    const [generation, ...texts] = await ask(redis.hmget(key(session.id), 'meta', ...names.map(valueField)), session.id)
+    if (generation !== session.generation) return null
+    return new Map(names.map((name, position) => [name, texts[position] ?? null]))
   }
 
   return {
@@ -155,14 +172,12 @@ export function createSessionRepository (client: Redis, options: SessionReposito
     },
 
     async readValues (session, names) {
-      const [generation, ...texts] = await ask(redis.hmget(key(session.id), 'meta', ...names.map(valueField)), session.id)
-      if (generation !== session.generation) return null
-      const values = new Map<string, unknown>()
-      names.forEach((name, position) => {
-        const text = texts[position]
-        if (typeof text === 'string') values.set(name, parseValue(text, session.id))
-      })
-      return values
+      const texts = names.every(name => session.texts?.has(name)) ? session.texts : await readTexts(session, names)
+      if (!texts) return null
+      return new Map(names.flatMap(name => {
+        const text = texts.get(name)
+        return typeof text === 'string' ? [[name, parseValue(text, session.id)]] : []
+      }))
     },
 
     async write (session, values, call) {

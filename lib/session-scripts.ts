@@ -28,8 +28,8 @@ end
 
 /**
  * KEYS[1] session · ARGV[1] TTL in seconds, '' to leave it alone · ARGV[2] now · ARGV[3] place to take for a call, '' for none ·
- * ARGV[4] how long it holds without being renewed (ms) · ARGV[5] most places
- * → {'none'} · {'session', meta, credentials} · {'flask', value} · {'foreign'} · {'busy'}
+ * ARGV[4] how long it holds without being renewed (ms) · ARGV[5] most places · ARGV[6…] fields to read
+ * → {'none'} · {'session', meta, credentials, value of each field or nil …} · {'flask', value} · {'foreign'} · {'busy'}
  */
 const read = `${places}
 local kind = redis.call('TYPE', KEYS[1]).ok
@@ -47,7 +47,11 @@ if ARGV[3] ~= '' then
   if #list >= tonumber(ARGV[5]) then return {'busy'} end
   keep(KEYS[1], list, ARGV[3], tonumber(ARGV[4]))
 end
-return {'session', fields[1], fields[2]}
+local reply = {'session', fields[1], fields[2]}
+if #ARGV > 5 then
+  for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(ARGV, 6))) do reply[i + 3] = value end
+end
+return reply
 `
 
 /**
@@ -108,10 +112,10 @@ end
 return redis.call('ZCARD', KEYS[1])
 `
 
-export type ReadReply = ['none'] | ['foreign'] | ['flask', string] | ['session', string, string] | ['busy']
+export type ReadReply = ['none'] | ['foreign'] | ['flask', string] | ['session', string, string, ...Array<string | null>] | ['busy']
 
 export interface SessionScripts {
-  mcpReadSession: (key: string, ttl: number | '', now: string, place: string, placeMs: number, mostPlaces: number) => Promise<ReadReply>
+  mcpReadSession: (key: string, ttl: number | '', now: string, place: string, placeMs: number, mostPlaces: number, ...fields: string[]) => Promise<ReadReply>
   mcpReplaceSession: (key: string, ttl: number, expected: string, ...fields: string[]) => Promise<0 | 1>
   mcpWriteSession: (key: string, meta: string, ttl: number, now: string, call: string, place: string, ...fields: string[]) => Promise<0 | 1>
   mcpPlace: (key: string, meta: string, place: string, ms: number | '') => Promise<0 | 1>

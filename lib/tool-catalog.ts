@@ -22,6 +22,8 @@ export type ListTools = () => Promise<ListedTools & Pick<Manager, 'serverName'>>
 export interface ToolCatalog {
   /** The list of tools, from memory when it is young enough. */
   list: (listTools: ListTools) => Promise<Catalog>
+  /** Names that a tool declares, when that is remembered; asks nobody. */
+  peek: (name: string) => readonly string[] | null
   /** One tool; `null` when the server has none of that name, which is asked afresh before it is said. */
   find: (name: string, listTools: ListTools) => Promise<CatalogTool | null>
 }
@@ -46,10 +48,12 @@ export function createToolCatalog ({ ttlMs, sensitiveParams }: { ttlMs: number, 
     return known
   }
 
-  const list = (listTools: ListTools) => known !== null && performance.now() < expiresAt ? Promise.resolve(known) : refresh(listTools)
+  const remembered = () => performance.now() < expiresAt ? known : null
+  const list = async (listTools: ListTools) => remembered() ?? await refresh(listTools)
 
   return {
     list,
+    peek: name => remembered()?.byName.get(name)?.declared ?? null,
     async find (name, listTools) {
       const before = known
       const catalog = await list(listTools)

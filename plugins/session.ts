@@ -18,6 +18,8 @@ declare module 'fastify' {
     session?: boolean
     /** The request is a tool call: it takes one of the session's places while it runs, and is answered 429 when there is none. */
     toolCall?: boolean
+    /** Names of cached values that the request will want, as far as its body tells. Read with the session, they cost no round trip. */
+    valueNames?: (request: FastifyRequest) => readonly string[]
   }
 }
 
@@ -38,8 +40,9 @@ export default fp(async (fastify) => {
   })
 
   async function load (request: FastifyRequest, id: string): Promise<void> {
-    const { toolCall: takePlace = false } = request.routeOptions.config
-    const session = await fastify.sessions.load(id, { takePlace })
+    const { toolCall: takePlace = false, valueNames } = request.routeOptions.config
+    // In onRequest there is no body yet to tell.
+    const session = await fastify.sessions.load(id, { takePlace, ...(valueNames && request.body !== undefined && { valueNames: valueNames(request) }) })
     if (session === null) throw new SessionNotFoundError(id)
     request[kSession] = session
     if (takePlace) holdPlace(request, session)

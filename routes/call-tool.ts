@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import Type from 'typebox'
+import Type, { type Static } from 'typebox'
+import { gapsIn } from '../lib/parameter-injection.ts'
 import { AnySchema, errorResponses, SessionIdSchema } from '../lib/schemas.ts'
 
 const ParamsSchema = Type.Unsafe<Record<string, unknown> | null>({
@@ -8,18 +9,28 @@ const ParamsSchema = Type.Unsafe<Record<string, unknown> | null>({
   description: 'Arguments of the tool. What is left out is filled from the session, where it knows a value of that name.'
 })
 
+const BodySchema = Type.Object({
+  session_id: SessionIdSchema,
+  tool: Type.String({ maxLength: 1_024, title: 'a string of at most 1024 characters', examples: ['list_sources'] }),
+  params: Type.Optional(ParamsSchema)
+})
+
 /** Calls a tool. The reply is the tool's result; its status speaks of the service, `status` in its body of the tool. */
 export default (async (fastify) => {
   fastify.post('/call-tool', {
-    config: { session: true, toolCall: true, missing: 'Missing session_id or tool name' },
+    config: {
+      session: true,
+      toolCall: true,
+      missing: 'Missing session_id or tool name',
+      valueNames: request => {
+        const { tool, params } = request.body as Static<typeof BodySchema> // it is checked by then
+        return gapsIn(params ?? {}, { declared: fastify.toolCatalog.peek(tool) ?? [], sensitiveParams: fastify.config.sensitiveParams })
+      }
+    },
     schema: {
       tags: ['tools'],
       summary: 'Call a tool',
-      body: Type.Object({
-        session_id: SessionIdSchema,
-        tool: Type.String({ maxLength: 1_024, title: 'a string of at most 1024 characters', examples: ['list_sources'] }),
-        params: Type.Optional(ParamsSchema)
-      }),
+      body: BodySchema,
       response: {
         200: { ...AnySchema, description: 'What the tool gave, without its intermediate data; `{"status":"error","error":…}` when it failed.' },
         ...errorResponses({

@@ -18,7 +18,7 @@ async function commandsOf (t: Test, act: () => Promise<unknown>): Promise<string
   return commands.filter(command => !own.has(command.toLowerCase()))
 }
 
-t.test('a tool call takes two round trips before the tool and one after it', async t => {
+t.test('a call of a tool that is known takes one round trip before it and one after it', async t => {
   const app = await build(t)
   const session = await initSession(app)
   await call(app, session, 'echo', { text: 'so that the scripts and the tools are known' })
@@ -28,15 +28,20 @@ t.test('a tool call takes two round trips before the tool and one after it', asy
     await app.deferredSettled()
   })
 
-  t.strictSame(commands, ['evalsha', 'hmget', 'evalsha'], 'load, the values that the tool declares, what is kept')
+  t.strictSame(commands, ['evalsha', 'evalsha'], 'the session with the values that the tool declares, and what is kept')
 })
 
-t.test('a call that leaves no gap to fill reads no values', async t => {
-  const app = await build(t)
+t.test('a call of a tool that is not known, or by an id in the header, takes two before it and one after it', async t => {
+  const app = await build(t, { MCP_TOOLS_CACHE_TTL: '0' })
   const session = await initSession(app)
-  await call(app, session, 'wait', { ms: 1 })
+  await call(app, session, 'echo', { text: 'so that the scripts are known' })
+  t.strictSame(await commandsOf(t, () => call(app, session, 'echo')), ['evalsha', 'hmget', 'evalsha'])
 
-  t.strictSame(await commandsOf(t, () => call(app, session, 'wait', { ms: 1 })), ['evalsha', 'evalsha'])
+  const known = await build(t)
+  const other = await initSession(known)
+  const callByHeader = () => known.inject({ method: 'POST', url: '/call-tool', headers: { 'x-session-id': other }, payload: { tool: 'echo' } })
+  await callByHeader()
+  t.strictSame(await commandsOf(t, callByHeader), ['evalsha', 'hmget', 'evalsha'])
 })
 
 t.test('listing tools takes one round trip', async t => {
