@@ -1,9 +1,10 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import { withDeadline } from './deadline.ts'
 import { SessionUnreadableError, StoreUnavailableError, TooManyCallsError } from './errors.ts'
 import { parseFlaskSession } from './flask-session.ts'
 import { isJsonObject, type JsonObject } from './json.ts'
+import { fieldsOf, type NewSession, splitFields, valueField } from './session-fields.ts'
 import { createSessionIndex } from './session-index.ts'
 import { defineSessionScripts, type ReadReply } from './session-scripts.ts'
 
@@ -24,15 +25,6 @@ export interface LoadOptions {
   takePlace?: boolean
   /** Names of values that will be wanted, so that `readValues` needs no round trip for them. */
   valueNames?: readonly string[]
-}
-
-/** What /init brings: credentials apart from everything else. */
-export interface NewSession {
-  /** Hash that is the same for the same credentials; see `ownerOf`. */
-  owner: string
-  credentials: JsonObject
-  /** Cached values by name, each as JSON text. */
-  values: ReadonlyMap<string, string>
 }
 
 /** What is remembered of a tool call; nothing that the caller or the tool said. */
@@ -93,9 +85,6 @@ export interface SessionRepositoryOptions {
 
 /** How long a running call's place holds without being renewed (ms); the places of a worker that died come free after it. */
 export const placeMs = 15_000
-
-const schemaVersion = 1
-const valueField = (name: string) => `p:${name}`
 
 /** @see {@link https://redis.io/docs/latest/develop/data-types/hashes/} one hash a session: two calls never overwrite each other's values */
 export function createSessionRepository (client: Redis, options: SessionRepositoryOptions): SessionRepository {
@@ -213,35 +202,6 @@ export function createSessionRepository (client: Redis, options: SessionReposito
       return performance.now() - start
     }
   }
-}
-
-/**
- * Takes the fields of /init apart: the sensitive ones are the session's credentials, the others cached values.
- * The owner is a hash over apiUrl, jwtToken and the credentials, so that no later check needs the secrets themselves.
- */
-export function splitFields (fields: JsonObject, sensitiveParams: readonly string[]): NewSession {
-  const entries = Object.entries(fields)
-  const isCredential = ([name]: [string, unknown]) => sensitiveParams.includes(name)
-  const credentials = Object.fromEntries(entries.filter(isCredential))
-  const values = new Map(entries.filter(entry => !isCredential(entry)).map(([name, value]) => [name, JSON.stringify(value)]))
-  return { owner: ownerOf(fields, credentials), credentials, values }
-}
-
-function ownerOf ({ apiUrl, jwtToken }: JsonObject, credentials: JsonObject): string {
-  const sorted = Object.entries(credentials).sort(([a], [b]) => a < b ? -1 : 1)
-  return createHash('sha256').update(JSON.stringify([apiUrl, jwtToken, sorted])).digest('base64url')
-}
-
-function fieldsOf ({ owner, credentials, values }: NewSession, createdAt = new Date().toISOString()): string[] {
-  // The random part makes each session's meta its own: `write` recognises by it the session that was loaded.
-  const meta = { version: schemaVersion, created_at: createdAt, owner, generation: randomUUID() }
-  return [
-    'meta', JSON.stringify(meta),
-    'credentials', JSON.stringify(credentials),
-    'last_accessed', new Date().toISOString(),
-    'calls', '0',
-    ...[...values].flatMap(([name, text]) => [valueField(name), text])
-  ]
 }
 
 function parseValue (text: string, id: string): unknown {

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { AnySchema, errorResponses, SessionIdSchema } from '../lib/schemas.ts'
-import { splitFields } from '../lib/session-repository.ts'
+import { splitFields } from '../lib/session-fields.ts'
 
 const BodySchema = Type.Object({
   session_id: SessionIdSchema,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
-import { createSessionRepository, splitFields } from '../../lib/session-repository.ts'
+import { splitFields } from '../../lib/session-fields.ts'
+import { createSessionRepository } from '../../lib/session-repository.ts'
 import { redisClient, until } from '../helper.ts'
 
 const fields = { apiUrl: 'https://api.example.com', jwtToken: 'a.b.c', question: 'why?' }
