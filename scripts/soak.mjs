@@ -37,7 +37,7 @@ const service = spawn(process.execPath, [join(root, 'scripts', 'start.mjs')], {
     MCP_SKIP_VALIDATION: 'true',
     MCP_SESSION_MAX_CONCURRENCY: '1000',
     MCP_QUEUE_TIMEOUT: '120',
-    MCP_API_LONG_TIMEOUT: '2',
+    MCP_API_LONG_TIMEOUT: '1',
     MCP_STOP_STEP_MS: '200',
     MCP_LOG_LEVEL: 'info'
   }
