@@ -1,9 +1,10 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 /** The project's folder. */
-export const root = join(import.meta.dirname, '..')
+export const root = fileURLToPath(new URL('..', import.meta.url)) // an old Node has no import.meta.dirname, and must get as far as being told so
 
 /** Ends the process with one line. */
 export function stop (sentence) {
