@@ -37,7 +37,7 @@ export const EnvironmentSchema = Type.Object({
   MCP_LOG_LEVEL: Type.Optional(Type.Union([Type.Literal('trace'), Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error'), Type.Literal('fatal'), Type.Literal('silent')], { title: 'trace, debug, info, warn, error, fatal or silent', description: 'Least level that is logged, `info` under `npm start`. Upper case and Python\'s WARNING and CRITICAL are understood. Unset: what fastify-cli was told.' })),
 
   MCP_SERVER_SCRIPT: Type.Optional(Type.String({ title: 'a path', description: 'The MCP server, by its script: `.py`, `.js`, `.mjs`, `.cjs`, or an executable.' })),
-  MCP_SERVERS_FILE: Type.Optional(Type.String({ title: 'a path', description: 'The MCP server, by a JSON file with `mcpServers` (its first entry). Set this or MCP_SERVER_SCRIPT.' })),
+  MCP_SERVERS_FILE: Type.Optional(Type.String({ title: 'a path', description: 'The MCP servers, by a JSON file with `mcpServers`. Set this or MCP_SERVER_SCRIPT.' })),
   MCP_SESSION_START_TIMEOUT: seconds({ default: 30, description: 'How long a server may take from its start to its handshake (s).' }),
   MCP_STOP_STEP_MS: Type.Integer({ default: 500, minimum: 0, maximum: 60_000, title: 'milliseconds from 0 to 60000', description: 'How long a server may take to end after its input closed, and again after SIGTERM, before the next step (ms).' }),
   MCP_MAX_RESULT_BYTES: Type.Integer({ default: 33_554_432, minimum: 1_024, maximum: 1_073_741_824, title: 'bytes from 1024 to 1073741824', description: 'Largest message that a server may send (bytes); a larger one is answered 502.' }),

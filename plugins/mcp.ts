@@ -4,6 +4,7 @@ import { ConfigError } from '../lib/errors.ts'
 import type { Manager } from '../lib/mcp/manager.ts'
 import { createReaper } from '../lib/mcp/reaper.ts'
 import { createServerPool, type Lease } from '../lib/mcp/server-pool.ts'
+import { fillCommand } from '../lib/mcp/server-spec.ts'
 import { createPlaces } from '../lib/places.ts'
 import { createToolCatalog, type ToolCatalog } from '../lib/tool-catalog.ts'
 
@@ -35,7 +36,7 @@ export default fp(async (fastify) => {
   const maxStarting = processes.maxStarting ?? availableParallelism()
   const starting = createPlaces({ ...queue, most: maxStarting, what: 'other MCP servers are starting' })
   const reaper = createReaper()
-  const pool = createServerPool(spec, {
+  const pool = createServerPool({ ...fillCommand(spec, {}), lifecycle: spec.lifecycle }, {
     startTimeoutMs: timeouts.startMs,
     stopStepMs: timeouts.stopStepMs,
     maxMessageBytes: maxResultBytes,

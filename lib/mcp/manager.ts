@@ -6,7 +6,7 @@ import {
 import { createMask, type Mask } from '../mask.ts'
 import { packageName, version } from '../version.ts'
 import type { Reaper } from './reaper.ts'
-import type { ServerSpec } from './server-spec.ts'
+import type { StdioCommand } from './server-spec.ts'
 import { createStdioTransport, type Exit, type StdioTransport } from './stdio-transport.ts'
 
 export interface ManagerOptions {
@@ -75,7 +75,7 @@ const passThroughValidator = {
   getValidator: () => (input: unknown) => ({ valid: true, data: input, errorMessage: undefined })
 } as NonNullable<ClientOptions['jsonSchemaValidator']> // generic over what the schema describes, which only the schema knows
 
-export function createManager (spec: ServerSpec, options: ManagerOptions): Manager {
+export function createManager (spec: StdioCommand, options: ManagerOptions): Manager {
   let owner: Owner = { secrets: [] }
   let mask = createMask([])
   const transport: StdioTransport = createStdioTransport(spec, {

@@ -1,6 +1,6 @@
 import type { Places, Release } from '../places.ts'
 import { createManager, type Manager, type ManagerOptions, type Owner } from './manager.ts'
-import type { ServerSpec } from './server-spec.ts'
+import type { StdioCommand, StdioSpec } from './server-spec.ts'
 import { createSharedServer, type SharedServer } from './shared-server.ts'
 import { createWarmSpares } from './warm-spares.ts'
 
@@ -37,7 +37,7 @@ export interface ServerPool {
 const refillDelayMs = 250
 
 /** The processes of one MCP server in this worker: fresh ones for each request, spares that make that fast, or a shared one. */
-export function createServerPool (spec: ServerSpec, options: ServerPoolOptions): ServerPool {
+export function createServerPool (spec: StdioCommand & Pick<StdioSpec, 'lifecycle'>, options: ServerPoolOptions): ServerPool {
   const { alive, starting, onTrouble } = options
   const spares = createWarmSpares(spec, {
     ...options,

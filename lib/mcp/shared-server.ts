@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { CallerLeftError, McpStartError } from '../errors.ts'
 import type { Places } from '../places.ts'
 import { createManager, type Manager, type ManagerOptions } from './manager.ts'
-import type { ServerSpec } from './server-spec.ts'
+import type { StdioCommand } from './server-spec.ts'
 import type { ReadyServer } from './warm-spares.ts'
 
 export interface SharedServerOptions extends ManagerOptions {
@@ -30,7 +30,7 @@ const healthyMs = 10_000
 const waitMs = 1_000
 
 /** One process for all requests of this worker, for a server that its operator declared safe to share. */
-export function createSharedServer (spec: ServerSpec, options: SharedServerOptions): SharedServer {
+export function createSharedServer (spec: StdioCommand, options: SharedServerOptions): SharedServer {
   const { idleMs, alive, starting, onEnded } = options
   let current: Promise<ReadyServer> | null = null
   let users = 0

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client'
 import { createLineSplitter } from './line-splitter.ts'
 import type { Reaper } from './reaper.ts'
-import type { ServerSpec } from './server-spec.ts'
+import type { StdioCommand } from './server-spec.ts'
 import { createStderrTail } from './stderr-tail.ts'
 
 export interface StdioTransportOptions {
@@ -56,7 +56,7 @@ const drainMs = 100
  * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#stdio
  * @see https://github.com/modelcontextprotocol/typescript-sdk/issues/2023
  */
-export function createStdioTransport (spec: ServerSpec, options: StdioTransportOptions): StdioTransport {
+export function createStdioTransport (spec: StdioCommand, options: StdioTransportOptions): StdioTransport {
   const tail = createStderrTail(options.onStderrLine)
   let child: ChildProcess | null = null
   let exit: Exit | null = null

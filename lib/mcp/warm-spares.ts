@@ -1,6 +1,6 @@
 import type { Places, Release } from '../places.ts'
 import { createManager, type Manager, type ManagerOptions } from './manager.ts'
-import type { ServerSpec } from './server-spec.ts'
+import type { StdioCommand } from './server-spec.ts'
 
 export interface WarmSparesOptions extends ManagerOptions {
   /** How many spares to hold ready; 0 for none. */
@@ -34,7 +34,7 @@ const lastRetryMs = 60_000
  * Servers that were started ahead of demand and have never served anyone: a request takes one, uses it once, and it is
  * closed like any other. So what one session leaves in a server's memory is as unreachable for the next as with a cold start.
  */
-export function createWarmSpares (spec: ServerSpec, options: WarmSparesOptions): WarmSpares {
+export function createWarmSpares (spec: StdioCommand, options: WarmSparesOptions): WarmSpares {
   const { most, maxAgeMs, alive, starting, onFailed } = options
   const ready = new Map<Manager, { release: Release, timer: NodeJS.Timeout }>()
   const working = new Set<Promise<void>>()

@@ -79,7 +79,7 @@ const refusedServers: Array<[title: string, content: string | null, line: RegExp
   ['without servers', '{"servers": {}}', /^MCP_SERVERS_FILE must hold an object "mcpServers"/],
   ['with no server', '{"mcpServers": {}}', /^MCP_SERVERS_FILE must name a server/],
   ['whose server has a command that is not there', '{"mcpServers": {"weather": {"command": "no-such-command"}}}', /^MCP_SERVERS_FILE: server "weather": command must be an executable, but "no-such-command" was not found on PATH$/],
-  ['whose server has no command', '{"mcpServers": {"weather": {"url": "https://mcp.example.com"}}}', /^MCP_SERVERS_FILE: server "weather": command must be a non-empty string/],
+  ['whose server has no command', '{"mcpServers": {"weather": {"args": []}}}', /^MCP_SERVERS_FILE: server "weather": command must be a non-empty string/],
   ['whose server has arguments that are no list', `{"mcpServers": {"weather": {"command": "node", "args": "${secret}"}}}`, /^MCP_SERVERS_FILE: server "weather": args must be an array of strings$/],
   ['whose server has a variable that is no text', `{"mcpServers": {"weather": {"command": "node", "env": {"KEY": ["${secret}"]}}}}`, /^MCP_SERVERS_FILE: server "weather": env must be an object of strings$/]
 ]

@@ -10,7 +10,7 @@ type Options = Partial<ManagerOptions> & Pick<Owner, 'onStderrLine'>
 
 function manage (t: Test, args: string[], { onStderrLine, ...options }: Options = {}) {
   const manager = createManager({
-    name: 'zoo', command: process.execPath, args: [fixture('zoo-server.mjs'), ...args], env: { PATH: process.env.PATH ?? '' }, cwd: process.cwd(), lifecycle: 'request'
+    name: 'zoo', command: process.execPath, args: [fixture('zoo-server.mjs'), ...args], env: { PATH: process.env.PATH ?? '' }, cwd: process.cwd()
   }, { startTimeoutMs: 15_000, stopStepMs: 200, maxMessageBytes: 33_554_432, ...options })
   manager.assign({ secrets: [secret], ...(onStderrLine && { onStderrLine }) })
   t.teardown(() => manager.close())
@@ -65,7 +65,7 @@ t.test('a server that starts slowly is waited for', async t => {
 
 t.test('a command that is not there, or not executable, is a start that failed', async t => {
   for (const [command, code] of [['/nowhere/server', 'ENOENT'], [fixture('zoo-server.mjs'), 'EACCES']] as const) {
-    const manager = createManager({ name: 'gone', command, args: [], env: {}, cwd: process.cwd(), lifecycle: 'request' }, { startTimeoutMs: 1_000, stopStepMs: 100, maxMessageBytes: 1_024 })
+    const manager = createManager({ name: 'gone', command, args: [], env: {}, cwd: process.cwd() }, { startTimeoutMs: 1_000, stopStepMs: 100, maxMessageBytes: 1_024 })
     await t.rejects(manager.open(never), { code: 'MCPC_ERR_MCP_START', message: `MCP server gone could not be started: ${code}` })
     await manager.close()
   }

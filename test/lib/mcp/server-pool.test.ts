@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createServerPool, type ServerPoolOptions } from '../../../lib/mcp/server-pool.ts'
-import type { ServerSpec } from '../../../lib/mcp/server-spec.ts'
+import type { StdioSpec } from '../../../lib/mcp/server-spec.ts'
 import { createPlaces } from '../../../lib/places.ts'
 import { fixture, isAlive, until } from '../../helper.ts'
 
@@ -11,7 +11,7 @@ const owner = { secrets: [] }
 const never = () => new AbortController().signal
 const limits = () => ({ timeoutMs: 10_000, signal: never() })
 
-interface PoolOptions extends Partial<ServerPoolOptions> { most?: number, spec?: Partial<ServerSpec> }
+interface PoolOptions extends Partial<ServerPoolOptions> { most?: number, spec?: Partial<Pick<StdioSpec, 'lifecycle' | 'cwd'>> }
 
 function createPool (t: Test, args: string[], { most = 10, spec, ...options }: PoolOptions = {}) {
   const queue = { most, mostWaiting: 10, timeoutMs: 5_000, what: 'all are taken' }
