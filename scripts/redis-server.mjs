@@ -15,12 +15,15 @@ export const waysToGetRedis = `No redis-server or valkey-server was found. There
   2. set REDIS_SERVER_BIN to the path of a redis-server or valkey-server binary;
   3. set REDIS_HOST (and REDIS_PORT, REDIS_PASSWORD) to a Redis that runs already.`
 
+/** The server's own binary under another name, which Debian's redis-tools brings without the server's service. */
+const bareServer = '/usr/bin/redis-check-rdb'
+
 /** Path of a Redis server binary: REDIS_SERVER_BIN, else on PATH or in the usual folders; `null` when there is none. */
 export function findRedisServer (environment = process.env) {
   if (environment.REDIS_SERVER_BIN) return isExecutable(environment.REDIS_SERVER_BIN) ? environment.REDIS_SERVER_BIN : null
   const places = [...(environment.PATH ?? '').split(delimiter), ...folders]
   const candidates = names.flatMap(name => places.map(folder => join(folder, name)))
-  return candidates.find(isExecutable) ?? null
+  return [...candidates, bareServer].find(isExecutable) ?? null
 }
 
 /** As findRedisServer, but installs Debian's package first where there is none and that is possible without asking. */
@@ -29,7 +32,7 @@ export function provideRedisServer () {
   if (found !== null || process.env.REDIS_SERVER_BIN) return found
   // redis-tools, and not redis-server: it holds the same binary, and starts no service on port 6379.
   if (!installDebianPackages(['redis-tools'], 'There is no Redis server.')) return null
-  return findRedisServer() ?? (isExecutable('/usr/bin/redis-check-rdb') ? '/usr/bin/redis-check-rdb' : null)
+  return findRedisServer()
 }
 
 /**
@@ -63,7 +66,7 @@ export async function startRedisServer ({ binary, folder, persistent = false, ar
 
 /** redis-check-rdb is the server's own binary, which looks at the name it was called by. */
 function asRedis (binary) {
-  return binary.endsWith('redis-check-rdb') ? ['/bin/bash', '-c', 'exec -a redis-server "$0" "$@"', binary] : [binary]
+  return binary === bareServer ? ['/bin/bash', '-c', 'exec -a redis-server "$0" "$@"', binary] : [binary]
 }
 
 async function answers (socket, child, output) {
