@@ -1,0 +1,146 @@
+import { Client as ClientV2, type ClientOptions, SdkHttpError, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client'
+import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
+import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
+import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js'
+import t, { type Test } from 'tap'
+import { until } from './helper.ts'
+import { startUpstream } from './upstream.ts'
+
+/*
+ * The upstream servers of the tests, driven by the official clients: what a test of the service finds is then not theirs.
+ */
+
+const info = { name: 'upstream-test', version: '1.0.0' }
+const elicits = { capabilities: { elicitation: { form: {} } } }
+
+async function connectV2 (t: Test, transport: HttpV2, options: ClientOptions = {}): Promise<ClientV2> {
+  const client = new ClientV2(info, { ...elicits, ...options })
+  client.setRequestHandler('elicitation/create', () => ({ action: 'accept', content: { ok: true } }))
+  t.teardown(async () => {
+    await client.close()
+    await transport.close()
+  })
+  await client.connect(transport)
+  return client
+}
+
+async function connectV1 (t: Test, transport: HttpV1): Promise<ClientV1> {
+  const client = new ClientV1(info, elicits)
+  client.setRequestHandler(ElicitRequestSchema, () => ({ action: 'accept', content: { ok: true } }))
+  t.teardown(() => client.close())
+  // The SDK's own transport does not fit its own interface under exactOptionalPropertyTypes.
+  await client.connect(transport as Parameters<ClientV1['connect']>[0])
+  return client
+}
+
+interface CallOptions { timeout?: number, onprogress?: (notification: { progress: number }) => void }
+
+/** Either client's `callTool`, whose types differ more than what they do. */
+function call (client: ClientV1 | ClientV2, name: string, args = {}, options: CallOptions = {}): Promise<unknown> {
+  const params = { name, arguments: args }
+  return client instanceof ClientV1 ? client.callTool(params, undefined, options) : client.callTool(params, options)
+}
+
+/** The HTTP status that a call fails with. */
+async function statusOf (calling: Promise<unknown>): Promise<number | undefined> {
+  const error = await calling.then(() => undefined, (error: unknown) => error)
+  if (error instanceof SdkHttpError) return error.status
+  throw error ?? new Error('it did not fail')
+}
+
+/** What a tool said, whose one content is JSON. */
+function said (result: unknown): unknown {
+  const { content: [content] } = result as { content: [{ text: string }] }
+  return JSON.parse(content.text)
+}
+
+for (const args of [[], ['--json'], ['--stateless'], ['--stateless', '--json']]) {
+  t.test(`2025 over HTTP ${args.join(' ')}`, async t => {
+    const upstream = await startUpstream(t, 'http-2025', args)
+    const url = new URL('?token=of-the-query', upstream.url)
+    const headers = { authorization: 'Bearer of-the-header', 'x-api-url': 'https://api.example.com' }
+    const sessions = args.includes('--stateless') ? 0 : 1
+    const streams = !args.includes('--json')
+
+    const v2 = await connectV2(t, new HttpV2(url, { requestInit: { headers } }))
+    const v1 = await connectV1(t, new HttpV1(url, { requestInit: { headers } }))
+    t.equal((await upstream.stats()).sessions, 2 * sessions)
+
+    for (const client of [v1, v2]) {
+      t.strictSame(said(await call(client, 'echo', { text: 'hello' })), { status: 'success', text: 'hello' })
+      t.strictSame(said(await call(client, 'whoami')), { status: 'success', authorization: headers.authorization, 'x-api-url': headers['x-api-url'], token: 'of-the-query' })
+      await call(client, 'count')
+      t.strictSame(said(await call(client, 'count')), { status: 'success', n: 1 + sessions })
+      t.match(await call(client, 'fail'), { isError: true })
+      await t.rejects(call(client, 'refuse', { reason: 'not you' }), { code: -32_602, message: /not you/ })
+      t.match(await call(client, 'structured'), { structuredContent: { city: 'Rome', degrees: 21.5 } })
+      t.match(await call(client, 'image'), { content: [{ type: 'text' }, { type: 'image', mimeType: 'image/png' }] })
+      t.match((await client.listTools()).tools.find(({ name }) => name === 'deep'), { inputSchema: { $defs: { place: {} }, allOf: Array } })
+
+      t.match(await client.listResources(), { resources: [{ uri: 'note://hello' }, { uri: 'note://pixel' }] })
+      t.match(await client.listResourceTemplates(), { resourceTemplates: [{ uriTemplate: 'note://people/{name}' }] })
+      t.match(await client.readResource({ uri: 'note://pixel' }), { contents: [{ mimeType: 'image/png', blob: String }] })
+      t.match(await client.readResource({ uri: 'note://people/Ada' }), { contents: [{ text: 'about Ada' }] })
+      t.match(await client.listPrompts(), { prompts: [{ name: 'plain' }, { name: 'greet' }] })
+      t.match(await client.getPrompt({ name: 'greet', arguments: { name: 'Ada' } }), { messages: [{ content: { text: 'Greet Ada in a plain style.' } }] })
+      t.match(await client.complete({ ref: { type: 'ref/prompt', name: 'greet' }, argument: { name: 'style', value: 'f' } }), { completion: { total: 3 } })
+      t.match(await client.complete({ ref: { type: 'ref/resource', uri: 'note://people/{name}' }, argument: { name: 'name', value: 'a' } }), { completion: { values: ['Ada', 'Alan'] } })
+    }
+
+    const steps: number[] = []
+    await call(v2, 'progress', { steps: 3, delay: 1 }, { onprogress: ({ progress }) => { steps.push(progress) } })
+    t.strictSame(steps, streams ? [1, 2, 3] : [], 'there is no progress in a JSON reply')
+
+    if (streams && sessions) {
+      for (const client of [v1, v2]) t.strictSame(said(await call(client, 'ask')), { status: 'success', answer: { action: 'accept', content: { ok: true } } })
+    }
+    t.match(await upstream.stats(), { initialize: 2, calls: { echo: 2, count: 4, progress: 1 }, methods: { 'tools/list': Number } })
+  })
+}
+
+t.test('2025 over HTTP: a session is kept, resumed, ended, and forgotten', async t => {
+  const upstream = await startUpstream(t, 'http-2025')
+  const transport = new HttpV2(new URL(upstream.url))
+  const first = await connectV2(t, transport)
+  await call(first, 'count')
+
+  const resume = () => connectV2(t, new HttpV2(new URL(upstream.url), { sessionId: transport.sessionId ?? '', protocolVersion: '2025-11-25' }))
+  const second = await resume()
+  t.strictSame(said(await call(second, 'count')), { status: 'success', n: 2 })
+  t.match(await upstream.stats(), { initialize: 1, sessions: 1 })
+
+  await upstream.control({ forgetSessions: true })
+  t.match(await upstream.stats(), { sessions: 0 })
+  t.equal(await statusOf(call(await resume(), 'count')), 404)
+
+  const third = new HttpV2(new URL(upstream.url))
+  await connectV2(t, third)
+  await third.terminateSession()
+  t.match(await upstream.stats(), { sessions: 0, http: { DELETE: 1 } })
+})
+
+t.test('2025 over HTTP: a call is cancelled, a credential refused, a tool added', async t => {
+  const upstream = await startUpstream(t, 'http-2025')
+  const client = await connectV2(t, new HttpV2(new URL(upstream.url)))
+  await t.rejects(call(client, 'slow', { delay: 5_000 }, { timeout: 100 }), { code: 'REQUEST_TIMEOUT' })
+  await until(async () => (await upstream.stats()).cancelled === 1, 'the upstream knows of the cancelling')
+
+  await upstream.control({ refuse: 403 })
+  t.equal(await statusOf(call(client, 'echo')), 403)
+  await upstream.control({ refuse: null })
+
+  const changed = new Promise<void>(resolve => client.setNotificationHandler('notifications/tools/list_changed', () => resolve()))
+  await upstream.control({ addTool: 'late', listChanged: true })
+  await changed
+  t.match((await call(client, 'late', { text: 'now' })), { content: [{ text: /now/ }] })
+  t.match((await upstream.requests()).at(-1), { http: 'POST', method: 'tools/call', name: 'late', headers: { 'mcp-protocol-version': '2025-11-25' } })
+})
+
+t.test('2025 over HTTP: an unknown session is 400, and tools come in pages', async t => {
+  const upstream = await startUpstream(t, 'http-2025', ['--unknown-session=400', '--tools=25', '--page-size=10'])
+  const client = await connectV2(t, new HttpV2(new URL(upstream.url)))
+  t.equal((await client.listTools()).tools.length, 36)
+  t.equal((await upstream.stats()).methods['tools/list'], 4)
+  await upstream.control({ forgetSessions: true })
+  t.equal(await statusOf(call(client, 'echo')), 400)
+})
