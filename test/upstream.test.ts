@@ -12,10 +12,11 @@ import { startUpstream } from './upstream.ts'
 
 const info = { name: 'upstream-test', version: '1.0.0' }
 const elicits = { capabilities: { elicitation: { form: {} } } }
+const modern: ClientOptions = { versionNegotiation: { mode: 'auto' } }
 
 async function connectV2 (t: Test, transport: HttpV2, options: ClientOptions = {}): Promise<ClientV2> {
   const client = new ClientV2(info, { ...elicits, ...options })
-  client.setRequestHandler('elicitation/create', () => ({ action: 'accept', content: { ok: true } }))
+  if (options.capabilities === undefined) client.setRequestHandler('elicitation/create', () => ({ action: 'accept', content: { ok: true } }))
   t.teardown(async () => {
     await client.close()
     await transport.close()
@@ -92,7 +93,7 @@ for (const args of [[], ['--json'], ['--stateless'], ['--stateless', '--json']])
     t.strictSame(steps, streams ? [1, 2, 3] : [], 'there is no progress in a JSON reply')
 
     if (streams && sessions) {
-      for (const client of [v1, v2]) t.strictSame(said(await call(client, 'ask')), { status: 'success', answer: { action: 'accept', content: { ok: true } } })
+      for (const client of [v1, v2]) t.strictSame(said(await call(client, 'ask')), { status: 'success', answers: [{ action: 'accept', content: { ok: true } }] })
     }
     t.match(await upstream.stats(), { initialize: 2, calls: { echo: 2, count: 4, progress: 1 }, methods: { 'tools/list': Number } })
   })
@@ -143,4 +144,87 @@ t.test('2025 over HTTP: an unknown session is 400, and tools come in pages', asy
   t.equal((await upstream.stats()).methods['tools/list'], 4)
   await upstream.control({ forgetSessions: true })
   t.equal(await statusOf(call(client, 'echo')), 400)
+})
+
+for (const args of [['--modern-only'], []]) {
+  t.test(`2026 over HTTP ${args.join(' ')}`, async t => {
+    const upstream = await startUpstream(t, 'http-2026', ['--ttl=5000', ...args])
+    const url = new URL('?token=of-the-query', upstream.url)
+    const headers = { authorization: 'Bearer of-the-header', 'x-api-url': 'https://api.example.com' }
+    const client = await connectV2(t, new HttpV2(url, { requestInit: { headers } }), modern)
+    t.match(client.getDiscoverResult(), { supportedVersions: ['2026-07-28'], ttlMs: 5_000 })
+
+    t.strictSame(said(await call(client, 'echo', { text: 'hello' })), { status: 'success', text: 'hello' })
+    t.strictSame(said(await call(client, 'whoami')), { status: 'success', authorization: headers.authorization, 'x-api-url': headers['x-api-url'], token: 'of-the-query' })
+    await call(client, 'count')
+    t.strictSame(said(await call(client, 'count')), { status: 'success', n: 1 }, 'there are no sessions')
+    await t.rejects(call(client, 'refuse'), { code: -32_602 })
+    t.match(await client.readResource({ uri: 'note://people/Ada' }), { ttlMs: 5_000, cacheScope: 'private', contents: [{ text: 'about Ada' }] })
+    const steps: number[] = []
+    await call(client, 'progress', { steps: 3, delay: 1 }, { onprogress: ({ progress }) => { steps.push(progress) } })
+    t.strictSame(steps, [1, 2, 3])
+    await t.rejects(call(client, 'slow', { delay: 5_000 }, { timeout: 100 }), { code: 'REQUEST_TIMEOUT' })
+    await until(async () => (await upstream.stats()).cancelled === 1, 'the upstream knows of the cancelling')
+    t.match(await upstream.stats(), { initialize: 0, sessions: 0, methods: { 'server/discover': 1, 'tools/list': undefined } })
+  })
+}
+
+t.test('2026 over HTTP: a question is answered by another client', async t => {
+  const upstream = await startUpstream(t, 'http-2026')
+  const rounds = { allowInputRequired: true }
+  const asked = { name: 'ask', arguments: { questions: ['Really?', 'Sure?'] } }
+  const round = async (more = {}) => {
+    const client = await connectV2(t, new HttpV2(new URL(upstream.url)), { ...modern, inputRequired: { autoFulfill: false } })
+    const result: unknown = await client.callTool({ ...asked, ...more }, rounds)
+    return result as { requestState: string }
+  }
+  const inputResponses = { answer: { action: 'accept', content: { ok: true } } }
+  const first = await round()
+  t.match(first, { resultType: 'input_required', inputRequests: { answer: { method: 'elicitation/create', params: { message: 'Really?' } } }, requestState: String })
+  const second = await round({ inputResponses, requestState: first.requestState })
+  t.match(second, { resultType: 'input_required', inputRequests: { answer: { params: { message: 'Sure?' } } } })
+  t.strictSame(said(await round({ inputResponses, requestState: second.requestState })), { status: 'success', answers: [inputResponses.answer, inputResponses.answer] })
+  await t.rejects(round({ inputResponses, requestState: `${first.requestState}x` }), { code: -32_602 })
+
+  const mute = await connectV2(t, new HttpV2(new URL(upstream.url)), { ...modern, capabilities: {} })
+  await t.rejects(call(mute, 'ask'), { code: -32_021 })
+})
+
+t.test('2026 over HTTP: an argument comes as a header, too', async t => {
+  const upstream = await startUpstream(t, 'http-2026')
+  const client = await connectV2(t, new HttpV2(new URL(upstream.url)), modern)
+  // The client hears of the header by an error, lists the tools, and calls again.
+  t.match(said(await call(client, 'locate', { city: 'Rome' })), { received: { city: 'Rome' }, headers: { 'mcp-param-city': 'Rome' } })
+  t.match((await upstream.requests()).map(({ method, status }) => [method, status]), [['server/discover', 200], ['tools/call', 400], ['tools/list', 200], ['tools/call', 200]])
+})
+
+t.test('2026 over HTTP: a server changes its era', async t => {
+  const upstream = await startUpstream(t, 'http-2026', ['--stateful'])
+  const connect = () => connectV2(t, new HttpV2(new URL(upstream.url)), modern)
+  const client = await connect()
+  t.equal(client.getNegotiatedProtocolVersion(), '2026-07-28')
+
+  await upstream.control({ era: 'legacy' })
+  t.equal(await statusOf(call(client, 'echo')), 400)
+  const older = await connect()
+  t.equal(older.getNegotiatedProtocolVersion(), '2025-11-25')
+  await call(older, 'count')
+  t.strictSame(said(await call(older, 'count')), { status: 'success', n: 2 })
+  t.strictSame(said(await call(older, 'ask')), { status: 'success', answers: [{ action: 'accept', content: { ok: true } }] })
+
+  await upstream.control({ era: 'modern' })
+  t.equal(await statusOf(call(older, 'echo')), 400)
+  await call(client, 'echo')
+})
+
+t.test('2026 over HTTP: who listens hears that a tool came', async t => {
+  const upstream = await startUpstream(t, 'http-2026', ['--modern-only'])
+  const names: string[] = []
+  await connectV2(t, new HttpV2(new URL(upstream.url)), {
+    ...modern,
+    listChanged: { tools: { onChanged: (_, tools) => { names.push(...tools?.map(({ name }) => name) ?? []) } } }
+  })
+  await until(async () => (await upstream.stats()).methods['subscriptions/listen'] === 1, 'the client listens')
+  await upstream.control({ addTool: 'late', listChanged: true })
+  await until(() => names.includes('late'), 'the client knows of the tool')
 })
