@@ -1,9 +1,12 @@
-import { Client as ClientV2, type ClientOptions, SdkHttpError, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client'
+import { Client as ClientV2, type ClientOptions, SdkHttpError, StreamableHTTPClientTransport as HttpV2, type Transport } from '@modelcontextprotocol/client'
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { until } from './helper.ts'
+import { fixture, until } from './helper.ts'
 import { startUpstream } from './upstream.ts'
 
 /*
@@ -14,7 +17,7 @@ const info = { name: 'upstream-test', version: '1.0.0' }
 const elicits = { capabilities: { elicitation: { form: {} } } }
 const modern: ClientOptions = { versionNegotiation: { mode: 'auto' } }
 
-async function connectV2 (t: Test, transport: HttpV2, options: ClientOptions = {}): Promise<ClientV2> {
+async function connectV2 (t: Test, transport: Transport, options: ClientOptions = {}): Promise<ClientV2> {
   const client = new ClientV2(info, { ...elicits, ...options })
   if (options.capabilities === undefined) client.setRequestHandler('elicitation/create', () => ({ action: 'accept', content: { ok: true } }))
   t.teardown(async () => {
@@ -226,5 +229,41 @@ t.test('2026 over HTTP: who listens hears that a tool came', async t => {
   })
   await until(async () => (await upstream.stats()).methods['subscriptions/listen'] === 1, 'the client listens')
   await upstream.control({ addTool: 'late', listChanged: true })
-  await until(() => names.includes('late'), 'the client knows of the tool')
+  await until(() => names.length > 0, 'the client hears of the change')
+  t.ok(names.includes('late'))
 })
+
+for (const [name, version, ...args] of [['stdio-2026', '2026-07-28'], ['stdio-2026', '2026-07-28', '--modern-only'], ['stdio-2025', '2025-11-25']] as const) {
+  t.test(`${name} ${args.join(' ')}`, async t => {
+    const { client, came } = await startOnStdio(t, name, [...args, 'more', '--key=value'], { GREETING: 'hello' })
+    t.equal(client.getNegotiatedProtocolVersion(), version)
+    t.strictSame(said(await call(client, 'echo', { text: 'hello' })), { status: 'success', text: 'hello' })
+    t.strictSame(said(await call(client, 'ask')), { status: 'success', answers: [{ action: 'accept', content: { ok: true } }] })
+    t.match(said(await call(client, 'environment')), { argv: [/--note/, ...args, 'more', '--key=value'], env: { GREETING: 'hello', PATH: String } })
+    await call(client, 'count')
+    t.strictSame(said(await call(client, 'count')), { status: 'success', n: 2 }, 'the session is the process')
+    const steps: number[] = []
+    await call(client, 'progress', { steps: 3, delay: 20 }, { onprogress: ({ progress }) => { steps.push(progress) } })
+    t.match(steps, [1, 2], 'the last one the client loses when the result comes in the same chunk')
+    t.equal(came('start'), 2, 'one for the probe, which the SDK\'s transport has to itself')
+    t.equal(came('initialize'), version === '2025-11-25' ? 1 : 0)
+  })
+}
+
+t.test('probe-shy: a request before initialize ends it, or is not answered', async t => {
+  for (const [args, probe] of [[[], 'ends'], [['--silent'], 'waits']] as const) {
+    const { client, came } = await startOnStdio(t, 'probe-shy', args, {}, 500)
+    t.equal(client.getNegotiatedProtocolVersion(), '2025-11-25', `the probe ${probe}`)
+    t.strictSame(said(await call(client, 'echo', { text: 'hello' })), { status: 'success', text: 'hello' })
+    t.equal(came('server/discover'), 1)
+  }
+})
+
+/** A client of a server on stdio, and how often something came to the server's processes. */
+async function startOnStdio (t: Test, name: string, args: readonly string[], env: Record<string, string>, probeMs = 10_000) {
+  const note = join(t.testdir({}), 'note')
+  const transport = new StdioClientTransport({ command: process.execPath, args: [fixture(`${name}-server.mjs`), `--note=${note}`, ...args], env, stderr: 'ignore' })
+  const client = await connectV2(t, transport, { versionNegotiation: { mode: 'auto', probe: { timeoutMs: probeMs } } })
+  const came = (what: string) => readFileSync(note, 'utf8').split('\n').filter(line => line.endsWith(` ${what}`)).length
+  return { client, came }
+}
