@@ -1,4 +1,4 @@
-import { Client as ClientV2, type ClientOptions, SdkHttpError, StreamableHTTPClientTransport as HttpV2, type Transport } from '@modelcontextprotocol/client'
+import { Client as ClientV2, type ClientOptions, SdkHttpError, SSEClientTransport, StreamableHTTPClientTransport as HttpV2, type Transport } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
@@ -231,6 +231,36 @@ t.test('2026 over HTTP: who listens hears that a tool came', async t => {
   await upstream.control({ addTool: 'late', listChanged: true })
   await until(() => names.length > 0, 'the client hears of the change')
   t.ok(names.includes('late'))
+})
+
+t.test('the old transport over SSE', async t => {
+  const upstream = await startUpstream(t, 'sse')
+  const url = new URL('?token=of-the-query', upstream.url)
+  const headers = { authorization: 'Bearer of-the-header' }
+  const transport = new SSEClientTransport(url, { requestInit: { headers } })
+  const client = await connectV2(t, transport)
+
+  t.strictSame(said(await call(client, 'echo', { text: 'hello' })), { status: 'success', text: 'hello' })
+  const who = { authorization: headers.authorization, 'x-api-url': null }
+  t.strictSame(said(await call(client, 'whoami')), { status: 'success', ...who, token: null, stream: { ...who, token: 'of-the-query' } }, 'its POSTs go where the server says')
+  await call(client, 'count')
+  t.strictSame(said(await call(client, 'count')), { status: 'success', n: 2 })
+  t.strictSame(said(await call(client, 'ask')), { status: 'success', answers: [{ action: 'accept', content: { ok: true } }] })
+  const steps: number[] = []
+  await call(client, 'progress', { steps: 3, delay: 20 }, { onprogress: ({ progress }) => { steps.push(progress) } })
+  t.match(steps, [1, 2])
+  t.match(await upstream.stats(), { sessions: 1, initialize: 1, http: { GET: 1 } })
+
+  const lost = call(client, 'slow', { delay: 5_000 })
+  await until(async () => (await upstream.stats()).calls.slow === 1, 'the call is under way')
+  await transport.close()
+  await t.rejects(lost)
+  await until(async () => (await upstream.stats()).cancelled === 1, 'the upstream knows of the client that left')
+  t.match(await upstream.stats(), { sessions: 0 })
+
+  t.equal(await statusOf(connectV2(t, new HttpV2(url))), 405)
+  await upstream.control({ endpoint: 'http://localhost:1/message' })
+  await t.rejects(connectV2(t, new SSEClientTransport(url)), { message: /origin/ })
 })
 
 for (const [name, version, ...args] of [['stdio-2026', '2026-07-28'], ['stdio-2026', '2026-07-28', '--modern-only'], ['stdio-2025', '2025-11-25']] as const) {
