@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { fixture, until } from './helper.ts'
+import { startEverything } from './everything.ts'
 import { startUpstream } from './upstream.ts'
 
 /*
@@ -262,6 +263,61 @@ t.test('the old transport over SSE', async t => {
   await upstream.control({ endpoint: 'http://localhost:1/message' })
   await t.rejects(connectV2(t, new SSEClientTransport(url)), { message: /origin/ })
 })
+
+/** What the client makes of misbehaviour that it notices; for the rest it waits until its time is up. */
+const failures = {
+  html: { code: 'CLIENT_HTTP_UNEXPECTED_CONTENT' },
+  'wrong-type': { code: 'CLIENT_HTTP_UNEXPECTED_CONTENT' },
+  reset: { message: 'fetch failed' },
+  cut: { message: 'terminated' },
+  'invalid-json': { name: 'SyntaxError' },
+  'invalid-message': { name: 'ZodError' }
+}
+
+for (const [era, version] of [['2025', '2025-11-25'], ['2026', '2026-07-28']] as const) {
+  t.test(`the one without an SDK, of ${era}`, async t => {
+    const upstream = await startUpstream(t, 'raw-http', [`--era=${era}`, '--bytes=5000000'])
+    const client = await connectV2(t, new HttpV2(new URL(upstream.url)), modern)
+    t.equal(client.getNegotiatedProtocolVersion(), version)
+    const good = { status: 'success', text: 'hello' }
+
+    for (const mode of [null, 'sse', 'sse-resumable', 'redirect-same-origin']) {
+      await upstream.control({ mode })
+      t.strictSame(said(await call(client, 'echo', { text: 'hello' })), good, mode ?? 'well-behaved')
+    }
+    t.match(await upstream.stats(), { redirected: 1, calls: { echo: 4 } })
+
+    await upstream.control({ mode: 'huge' })
+    const { content: [content] } = await call(client, 'echo') as { content: [{ text: string }] }
+    t.equal(content.text.length, 5_000_000)
+
+    for (const mode of ['503', 'redirect']) {
+      await upstream.control({ mode })
+      t.equal(await statusOf(call(client, 'echo')), mode === 'redirect' ? 307 : 503)
+    }
+    for (const [mode, error] of Object.entries(failures)) {
+      await upstream.control({ mode })
+      await t.rejects(call(client, 'echo'), error, mode)
+    }
+    for (const mode of ['never', 'sse-ends', 'sse-silent', 'sse-cut', 'wrong-id', 'empty']) {
+      await upstream.control({ mode })
+      await t.rejects(call(client, 'echo', {}, { timeout: 50 }), { code: 'REQUEST_TIMEOUT' }, mode)
+    }
+
+    await upstream.control({ mode: null, forgetSessions: true })
+    if (era === '2025') t.equal(await statusOf(call(client, 'echo')), 404)
+    else await call(client, 'echo')
+    t.equal((await upstream.stats()).sessions, 0)
+  })
+}
+
+for (const transport of ['streamableHttp', 'sse'] as const) {
+  t.test(`server-everything over ${transport}`, async t => {
+    const url = new URL((await startEverything(t, transport)).url)
+    const client = await connectV2(t, transport === 'sse' ? new SSEClientTransport(url) : new HttpV2(url))
+    t.match(await call(client, 'echo', { message: 'hello' }), { content: [{ text: 'Echo: hello' }] })
+  })
+}
 
 for (const [name, version, ...args] of [['stdio-2026', '2026-07-28'], ['stdio-2026', '2026-07-28', '--modern-only'], ['stdio-2025', '2025-11-25']] as const) {
   t.test(`${name} ${args.join(' ')}`, async t => {
