@@ -5,6 +5,7 @@ import { isJsonObject } from '../json.ts'
 import { checkEntry } from './server-entry.ts'
 import type { HostEnvironment, ServerSpec } from './server-spec.ts'
 import { specFromEntry } from './spec-from-entry.ts'
+import { checkPrefixes } from './tool-names.ts'
 
 export interface ServersFileOptions {
   host: HostEnvironment
@@ -16,7 +17,8 @@ export interface ServersFileOptions {
  * The servers of a `mcpServers` JSON file, in its order, without those that are disabled: the format that Claude Desktop
  * and other hosts share, with fields of our own on top.
  *
- * Throws ConfigError that names the entry and the field, and repeats nothing that could be a secret.
+ * Their prefixes tell their tools apart. Throws ConfigError that names the entry and the field, and repeats nothing that
+ * could be a secret.
  */
 export function specsFromFile (file: string, options: ServersFileOptions): ServerSpec[] {
   const path = resolve(file)
@@ -25,6 +27,7 @@ export function specsFromFile (file: string, options: ServersFileOptions): Serve
     return entry === null ? [] : [specFromEntry(name, entry, { ...options, folder: dirname(path) })]
   })
   if (specs.length === 0) throw new ConfigError(`MCP_SERVERS_FILE must name a server that is not disabled, but "mcpServers" in ${path} does not`)
+  checkPrefixes(specs)
   return specs
 }
 

@@ -197,6 +197,11 @@ for (const [entry, field, rule] of refused) {
   })
 }
 
+t.test('servers whose tools could not be told apart are refused', async t => {
+  t.throws(() => read(t, { 'a b': { command: node }, 'a.b': { command: node } }), { code: 'MCPC_ERR_CONFIG', message: /^MCP_SERVERS_FILE: servers "a b" and "a.b": prefix must / })
+  t.equal(read(t, { 'a b': { command: node }, 'a.b': { command: node, disabled: true } }).length, 1, 'one that is disabled has none')
+})
+
 t.test('a server without a name is refused', async t => {
   t.throws(() => read(t, { ' ': { command: node } }), { code: 'MCPC_ERR_CONFIG', message: 'MCP_SERVERS_FILE: server " ": entry must have a name' })
 })
