@@ -51,10 +51,16 @@ export const StoreUnavailableError = define<[] | [Because]>('MCPC_ERR_STORE_UNAV
 // MCP servers and their tools
 export const UnknownToolError = define<[string]>('MCPC_ERR_UNKNOWN_TOOL', 'There is no tool %s', 404)
 export const ToolArgumentsError = define<[string, string]>('MCPC_ERR_TOOL_ARGUMENTS', 'Tool %s refused its arguments: %s', 400)
+export const UnknownPromptError = define<[string]>('MCPC_ERR_UNKNOWN_PROMPT', 'There is no prompt %s', 404)
+export const PromptArgumentsError = define<[string, string]>('MCPC_ERR_PROMPT_ARGUMENTS', 'Prompt %s refused its arguments: %s', 400)
+export const UnknownResourceError = define<[string, string]>('MCPC_ERR_UNKNOWN_RESOURCE', 'There is no resource %s: %s', 404)
+export const CompletionRefusedError = define<[string, string]>('MCPC_ERR_COMPLETION', 'There is no completion for %s: %s', 400)
 export const McpStartError = define<[string, string] | [string, string, Because]>('MCPC_ERR_MCP_START', 'MCP server %s %s', 502, { retryable: true })
 export const McpStartTimeoutError = define<[string, number, string]>('MCPC_ERR_MCP_START_TIMEOUT', 'MCP server %s was not ready within %d s%s', 504, { retryable: true })
 export const McpCallError = define<[string, string] | [string, string, Because]>('MCPC_ERR_MCP_CALL', 'MCP server %s %s', 502)
+export const NoServerError = define<[string]>('MCPC_ERR_NO_SERVER', 'No MCP server could be asked: %s', 502, { retryable: true })
 export const McpTimeoutError = define<[string, string, number]>('MCPC_ERR_MCP_TIMEOUT', 'MCP server %s did not answer %s in time (%d s)', 504)
+export const UpstreamUnauthorizedError = define<[string, number]>('MCPC_ERR_MCP_UNAUTHORIZED', 'MCP server %s refused the credentials (HTTP %d)', 502)
 export const ResultTooDeepError = define<[string]>('MCPC_ERR_RESULT_TOO_DEEP', 'The result of tool %s is nested too deep to be passed on', 502)
 
 // The service

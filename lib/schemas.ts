@@ -34,6 +34,9 @@ export function errorResponses<Status extends number> (descriptions: Record<Stat
   return Object.fromEntries(responses) as Record<Status, typeof ErrorSchema>
 }
 
+/** Of several servers, those that did not answer. */
+export const ServerErrorsSchema = Type.Record(Type.String(), Type.String(), { description: 'MCP servers that could not be asked: a sentence by server. Absent when all answered.' })
+
 /** Any JSON. Left open on purpose: a tight response schema deletes what it does not name. */
 export const AnySchema = Type.Unsafe<unknown>({})
 

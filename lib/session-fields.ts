@@ -15,6 +15,9 @@ const schemaVersion = 1
 /** The field of a session's hash that holds a cached value. */
 export const valueField = (name: string) => `p:${name}`
 
+/** The field that holds the session's own session at an MCP server. */
+export const upstreamField = (server: string) => `u:${server}`
+
 /**
  * Takes the fields of /init apart: the sensitive ones are the session's credentials, the others cached values.
  * The owner is a hash over apiUrl, jwtToken and the credentials, so that no later check needs the secrets themselves.

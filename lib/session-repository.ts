@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
-import { withDeadline } from './deadline.ts'
-import { SessionUnreadableError, StoreUnavailableError, TooManyCallsError } from './errors.ts'
+import { SessionUnreadableError, TooManyCallsError } from './errors.ts'
 import { parseFlaskSession } from './flask-session.ts'
 import { isJsonObject, type JsonObject } from './json.ts'
-import { fieldsOf, type NewSession, splitFields, valueField } from './session-fields.ts'
+import { createAwaitCommand } from './redis-command.ts'
+import { fieldsOf, type NewSession, splitFields, upstreamField, valueField } from './session-fields.ts'
 import { createSessionIndex } from './session-index.ts'
 import { defineSessionScripts, type ReadReply } from './session-scripts.ts'
 
@@ -16,8 +16,8 @@ export interface Session {
   readonly generation: string
   /** The place that a tool call took among the session's running calls; given back by `write`, `givePlaceBack`, or by lapsing. */
   readonly place?: string
-  /** Values that were read when the session was loaded: JSON texts by name, `null` where there is none. */
-  readonly texts?: ReadonlyMap<string, string | null>
+  /** Fields that were read when the session was loaded: their texts, `null` where there is none. */
+  readonly fields?: ReadonlyMap<string, string | null>
 }
 
 export interface LoadOptions {
@@ -25,6 +25,16 @@ export interface LoadOptions {
   takePlace?: boolean
   /** Names of values that will be wanted, so that `readValues` needs no round trip for them. */
   valueNames?: readonly string[]
+  /** MCP servers whose sessions will be wanted, so that `readUpstream` needs no round trip for them. */
+  upstreams?: readonly string[]
+}
+
+/** What a session leaves to be done when it is over. */
+export interface RemovedSession {
+  /** Secret. */
+  credentials: JsonObject
+  /** Its sessions at MCP servers, by server, as `replaceUpstream` wrote them. */
+  upstreams: ReadonlyMap<string, string>
 }
 
 /** What is remembered of a tool call; nothing that the caller or the tool said. */
@@ -65,8 +75,12 @@ export interface SessionRepository {
    * False, and nothing written, when the session has ended since it was loaded.
    */
   write: (session: Session, values: ReadonlyMap<string, string>, call?: CallRecord) => Promise<boolean>
-  /** Ends a session; true when there was one. */
-  remove: (id: string) => Promise<boolean>
+  /** The session's own session at an MCP server, as it was written; no round trip when it was read with the session. */
+  readUpstream: (session: Session, server: string) => Promise<string | null>
+  /** Writes it, in place of what was read. False, and nothing written, when there is something else by now or the session has ended. */
+  replaceUpstream: (session: Session, server: string, previous: string | null, next: string) => Promise<boolean>
+  /** Ends a session, whatever is at the id. `null` when there was no readable one. `upstreams` names the servers of which it may have sessions. */
+  remove: (id: string, upstreams?: readonly string[]) => Promise<RemovedSession | null>
   /** About how many sessions there are, without scanning the keyspace; see createSessionIndex. */
   count: () => Promise<number>
   /** Round trip to Redis (ms). */
@@ -92,14 +106,7 @@ export function createSessionRepository (client: Redis, options: SessionReposito
   const redis = defineSessionScripts(client)
   const key = (id: string) => `${keyPrefix}:${id}`
 
-  async function ask<Answer> (command: Promise<Answer>, id?: string): Promise<Answer> {
-    try {
-      return await withDeadline(command, commandTimeoutMs, () => new Error(`redis did not answer within ${commandTimeoutMs} ms`))
-    } catch (cause) {
-      if (id !== undefined && cause instanceof Error && cause.message.startsWith('WRONGTYPE')) throw new SessionUnreadableError(id, { cause })
-      throw new StoreUnavailableError({ cause })
-    }
-  }
+  const ask = createAwaitCommand(commandTimeoutMs)
 
   /** Sessions, as they were loaded for a call, whose place was given back. */
   const placesGivenBack = new WeakSet<Session>()
@@ -112,10 +119,11 @@ export function createSessionRepository (client: Redis, options: SessionReposito
   }
 
   async function load (id: string, options: LoadOptions = {}): Promise<Session | null> {
-    const { takePlace = false, valueNames = [] } = options
+    const { takePlace = false, valueNames = [], upstreams = [] } = options
+    const fields = [...valueNames.map(valueField), ...upstreams.map(upstreamField)]
     const place = takePlace ? randomUUID() : ''
-    const reply = await ask(redis.mcpReadSession(key(id), idleTtlSeconds, new Date().toISOString(), place, placeMs, maxConcurrency, ...valueNames.map(valueField)))
-    if (reply[0] !== 'flask') return toSession(id, reply, place, valueNames)
+    const reply = await ask(redis.mcpReadSession(key(id), idleTtlSeconds, new Date().toISOString(), place, placeMs, maxConcurrency, ...fields))
+    if (reply[0] !== 'flask') return toSession(id, reply, place, fields)
     const session = fromFlask(reply[1])
     if (session === null) throw new SessionUnreadableError(id)
     // Somebody else may convert or end the same session now; whoever is second looks again at what is there.
@@ -124,15 +132,15 @@ export function createSessionRepository (client: Redis, options: SessionReposito
     return await load(id, options)
   }
 
-  function toSession (id: string, reply: Exclude<ReadReply, ['flask', string]>, place: string, valueNames: readonly string[]): Session | null {
+  function toSession (id: string, reply: Exclude<ReadReply, ['flask', string]>, place: string, names: readonly string[]): Session | null {
     if (reply[0] === 'none') return null
     if (reply[0] === 'busy') throw new TooManyCallsError(id, maxConcurrency)
     if (reply[0] === 'foreign') throw new SessionUnreadableError(id)
     const [, generation, text, ...values] = reply
     const credentials = parseObject(text)
     if (credentials === null || parseObject(generation) === null) throw new SessionUnreadableError(id)
-    const texts = new Map(valueNames.map((name, position) => [name, values[position] ?? null]))
-    return { id, credentials, generation, texts, ...(place !== '' && { place }) }
+    const fields = new Map(names.map((name, position) => [name, values[position] ?? null]))
+    return { id, credentials, generation, fields, ...(place !== '' && { place }) }
   }
 
   function fromFlask (text: string) {
@@ -141,8 +149,11 @@ export function createSessionRepository (client: Redis, options: SessionReposito
     return { createdAt: flask.createdAt, content: splitFields(flask.fields, sensitiveParams) }
   }
 
-  async function readTexts (session: Session, names: readonly string[]): Promise<Map<string, string | null> | null> {
-    const [generation, ...texts] = await ask(redis.hmget(key(session.id), 'meta', ...names.map(valueField)), session.id)
+  /** `null` when the session has ended since it was loaded. */
+  async function readFields (session: Session, names: readonly string[]): Promise<ReadonlyMap<string, string | null> | null> {
+    const { fields } = session
+    if (fields !== undefined && names.every(name => fields.has(name))) return fields
+    const [generation, ...texts] = await ask(redis.hmget(key(session.id), 'meta', ...names), session.id)
     if (generation !== session.generation) return null
     return new Map(names.map((name, position) => [name, texts[position] ?? null]))
   }
@@ -161,10 +172,10 @@ export function createSessionRepository (client: Redis, options: SessionReposito
     },
 
     async readValues (session, names) {
-      const texts = names.every(name => session.texts?.has(name)) ? session.texts : await readTexts(session, names)
-      if (!texts) return null
+      const fields = await readFields(session, names.map(valueField))
+      if (fields === null) return null
       return new Map(names.flatMap(name => {
-        const text = texts.get(name)
+        const text = fields.get(valueField(name))
         return typeof text === 'string' ? [[name, parseValue(text, session.id)]] : []
       }))
     },
@@ -189,9 +200,22 @@ export function createSessionRepository (client: Redis, options: SessionReposito
       await ask(redis.mcpPlace(key(session.id), session.generation, session.place, ''))
     },
 
-    async remove (id) {
-      const [removed] = await ask(Promise.all([redis.unlink(key(id)), index.remove(id)]))
-      return removed > 0
+    async readUpstream (session, server) {
+      const fields = await readFields(session, [upstreamField(server)])
+      return fields?.get(upstreamField(server)) ?? null
+    },
+
+    async replaceUpstream (session, server, previous, next) {
+      return await ask(redis.mcpExchangeField(key(session.id), session.generation, upstreamField(server), previous ?? '', next)) === 1
+    },
+
+    async remove (id, servers = []) {
+      const fields = ['credentials', ...servers.map(upstreamField)]
+      const [[, text, ...texts]] = await ask(Promise.all([redis.mcpRemoveSession(key(id), ...fields), index.remove(id)]))
+      const credentials = typeof text === 'string' ? parseObject(text) : null
+      if (credentials === null) return null
+      const upstreams = servers.flatMap((server, position) => typeof texts[position] === 'string' ? [[server, texts[position]] as const] : [])
+      return { credentials, upstreams: new Map(upstreams) }
     },
 
     count: () => ask(index.count()),

@@ -87,6 +87,24 @@ return 1
 `
 
 /**
+ * KEYS[1] session · ARGV[1] the meta it was loaded with · ARGV[2] field · ARGV[3] what it has now, '' for nothing · ARGV[4] what it is to have,
+ * '' for nothing → 1, or 0 when it has something else by now or the session is gone. Leaves the TTL alone.
+ */
+const exchange = `
+if redis.call('TYPE', KEYS[1]).ok ~= 'hash' or redis.call('HGET', KEYS[1], 'meta') ~= ARGV[1] then return 0 end
+if (redis.call('HGET', KEYS[1], ARGV[2]) or '') ~= ARGV[3] then return 0 end
+if ARGV[4] == '' then redis.call('HDEL', KEYS[1], ARGV[2]) else redis.call('HSET', KEYS[1], ARGV[2], ARGV[4]) end
+return 1
+`
+
+/** KEYS[1] session · ARGV fields → number of keys removed, and the value of each field or nil, of a session only */
+const remove = `
+local values = {}
+if redis.call('TYPE', KEYS[1]).ok == 'hash' then values = redis.call('HMGET', KEYS[1], unpack(ARGV)) end
+return {redis.call('UNLINK', KEYS[1]), unpack(values)}
+`
+
+/**
  * KEYS[1] session · ARGV[1] the meta it was loaded with · ARGV[2] place · ARGV[3] how long it holds from now (ms), '' to give it back
  * Leaves the TTL alone.
  */
@@ -119,6 +137,8 @@ export interface SessionScripts {
   mcpReplaceSession: (key: string, ttl: number, expected: string, ...fields: string[]) => Promise<0 | 1>
   mcpWriteSession: (key: string, meta: string, ttl: number, now: string, call: string, place: string, ...fields: string[]) => Promise<0 | 1>
   mcpPlace: (key: string, meta: string, place: string, ms: number | '') => Promise<0 | 1>
+  mcpExchangeField: (key: string, meta: string, field: string, now: string, next: string) => Promise<0 | 1>
+  mcpRemoveSession: (key: string, ...fields: string[]) => Promise<[number, ...Array<string | null>]>
   mcpSettleIndex: (key: string, ...entries: Array<string | number>) => Promise<number>
 }
 
@@ -128,6 +148,8 @@ export function defineSessionScripts<Client extends Redis> (client: Client): Cli
   client.defineCommand('mcpReplaceSession', { numberOfKeys: 1, lua: replace })
   client.defineCommand('mcpWriteSession', { numberOfKeys: 1, lua: write })
   client.defineCommand('mcpPlace', { numberOfKeys: 1, lua: place })
+  client.defineCommand('mcpExchangeField', { numberOfKeys: 1, lua: exchange })
+  client.defineCommand('mcpRemoveSession', { numberOfKeys: 1, lua: remove })
   client.defineCommand('mcpSettleIndex', { numberOfKeys: 1, lua: settleIndex })
   return client as Client & SessionScripts // defineCommand adds methods that its types cannot tell
 }

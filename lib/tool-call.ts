@@ -3,11 +3,12 @@ import type { JsonObject } from './json.ts'
 import type { Manager, RequestLimits } from './mcp/manager.ts'
 import { gapsIn, injectParameters } from './parameter-injection.ts'
 import type { CallRecord, Session, SessionRepository } from './session-repository.ts'
-import type { ListTools, ToolCatalog } from './tool-catalog.ts'
+import type { CatalogTool } from './tool-catalog.ts'
 import { readToolResult, type ToolResult, type ToolResultOptions } from './tool-result.ts'
 
 export interface ToolCall {
   session: Session
+  /** As callers know the tool. */
   tool: string
   /** What the caller sent. */
   params: JsonObject
@@ -15,9 +16,9 @@ export interface ToolCall {
 
 export interface ToolCallContext {
   sessions: Pick<SessionRepository, 'readValues' | 'write'>
-  catalog: ToolCatalog
-  listTools: ListTools
-  /** The request's manager, opened when first asked for. */
+  /** The tool that callers know under a name; `null` when no server has one. */
+  findTool: (tool: string) => Promise<CatalogTool | null>
+  /** The manager of the tool's server for this request, opened when first asked for. */
   openManager: () => Promise<Pick<Manager, 'callTool'>>
   limits: RequestLimits
   sensitiveParams: readonly string[]
@@ -40,7 +41,7 @@ export interface ToolReply {
  * and must see it. So is the record of the call, which for that costs no round trip of its own.
  */
 export async function callTool (call: ToolCall, context: ToolCallContext): Promise<ToolReply> {
-  const { args, given } = await fillParameters(call, context)
+  const { args, given, known } = await fillParameters(call, context)
   const manager = await context.openManager()
   const startedAt = new Date()
   const start = performance.now()
@@ -53,8 +54,9 @@ export async function callTool (call: ToolCall, context: ToolCallContext): Promi
 
   let result: ToolResult
   try {
-    const answer = await manager.callTool(call.tool, args, context.limits)
-    result = readToolResult(answer, { tool: call.tool, cacheResults: context.cacheResults, sensitiveParams: context.sensitiveParams })
+    const answer = await manager.callTool({ name: known.name, args, ...(known.definition && { definition: known.definition }) }, context.limits)
+    if ('questions' in answer) throw new Error('not yet')
+    result = readToolResult(answer.result, { tool: call.tool, cacheResults: context.cacheResults, sensitiveParams: context.sensitiveParams })
   } catch (error) {
     await keep(error instanceof CallerLeftError ? 'abandoned' : 'failed', new Map())
     throw error
@@ -62,14 +64,14 @@ export async function callTool (call: ToolCall, context: ToolCallContext): Promi
   return { body: result.body, notCached: await keep(result.outcome, result.outputs) }
 }
 
-async function fillParameters ({ session, tool, params }: ToolCall, { sessions, catalog, listTools, sensitiveParams }: ToolCallContext) {
-  const known = await catalog.find(tool, listTools)
+async function fillParameters ({ session, tool, params }: ToolCall, { sessions, findTool, sensitiveParams }: ToolCallContext) {
+  const known = await findTool(tool)
   if (known === null) throw new UnknownToolError(tool)
   const { declared } = known
   const gaps = gapsIn(params, { declared, sensitiveParams })
   const values = gaps.length === 0 ? new Map<string, unknown>() : await sessions.readValues(session, gaps)
   if (values === null) throw new SessionNotFoundError(session.id)
-  return injectParameters(params, { declared, sensitiveParams, credentials: session.credentials, values })
+  return { known, ...injectParameters(params, { declared, sensitiveParams, credentials: session.credentials, values }) }
 }
 
 /** Names that could not be kept; none when all went well. */

@@ -1,65 +1,81 @@
 import type { JsonObject } from './json.ts'
-import type { ListedTools, Manager } from './mcp/manager.ts'
+import { createListCache, type Fetched, type ListCache } from './list-cache.ts'
+import type { Listed, ToolRequest } from './mcp/manager.ts'
 import { declaredNames } from './parameter-injection.ts'
 import { hideSensitive } from './schema-filter.ts'
 
+type Tool = NonNullable<ToolRequest['definition']>
+
 export interface CatalogTool {
+  /** As its server calls it. */
+  name: string
   /** Names that the tool's input declares, hidden ones included. */
   declared: readonly string[]
+  /** The tool as its server lists it, where calling it takes that. */
+  definition?: Tool
 }
 
-export interface Catalog {
+export interface ToolList {
   /** The tools as callers see them, in the server's order. */
   tools: JsonObject[]
+  /** By the names that callers know them under. */
   byName: ReadonlyMap<string, CatalogTool>
-  /** What the servers say of their own use, by server name. */
-  instructions: Record<string, string>
+  /** What the server says of its own use. */
+  instructions: string | undefined
 }
 
-/** Lists the server's tools through a manager of the current request. */
-export type ListTools = () => Promise<ListedTools & Pick<Manager, 'serverName'>>
+/** Lists a server's tools through a manager of the current request. */
+export type ListTools = () => Promise<Listed<Tool> & { instructions: string | undefined }>
 
 export interface ToolCatalog {
-  /** The list of tools, from memory when it is young enough. */
-  list: (listTools: ListTools) => Promise<Catalog>
-  /** Names that a tool declares, when that is remembered; asks nobody. */
-  peek: (name: string) => readonly string[] | null
+  /** The tools of the server, from memory when that is young enough. */
+  list: (audience: string, listTools: ListTools) => Promise<ToolList>
+  /** A tool, when it is remembered; asks nobody. For no audience in particular, it is a guess. */
+  peek: (name: string, audience?: string) => CatalogTool | null
   /** One tool; `null` when the server has none of that name, which is asked afresh before it is said. */
-  find: (name: string, listTools: ListTools) => Promise<CatalogTool | null>
+  find: (name: string, audience: string, listTools: ListTools) => Promise<CatalogTool | null>
+  forget: () => void
 }
 
-/**
- * Remembers the server's tools for a short time, so that a call to a known tool needs no listing.
- *
- * Holds nothing of any session: the list of a server that starts without a session's credentials is the same for everybody.
- */
-export function createToolCatalog ({ ttlMs, sensitiveParams }: { ttlMs: number, sensitiveParams: readonly string[] }): ToolCatalog {
-  let known: Catalog | null = null
-  let expiresAt = 0
+export interface ToolCatalogOptions {
+  ttlMs: number
+  sensitiveParams: readonly string[]
+  /** The name that callers know a tool under. */
+  exposedName: (tool: string) => string
+  /** Whether a tool is offered at all. */
+  offers: (tool: string) => boolean
+}
 
-  async function refresh (listTools: ListTools): Promise<Catalog> {
-    const { tools, instructions, serverName } = await listTools()
-    known = {
-      tools: tools.map(tool => hideSensitive(tool, sensitiveParams)),
-      byName: new Map(tools.map(tool => [tool.name, { declared: declaredNames(tool.inputSchema) }])),
-      instructions: instructions === undefined ? {} : { [serverName]: instructions }
+/** Remembers the tools of one server for a short time, so that a call to a known tool needs no listing. */
+export function createToolCatalog ({ ttlMs, sensitiveParams, exposedName, offers }: ToolCatalogOptions): ToolCatalog {
+  const lists: ListCache<ToolList> = createListCache({ ttlMs })
+
+  const fetch = (listTools: ListTools) => async (): Promise<Fetched<ToolList>> => {
+    const { items, ttlMs, instructions } = await listTools()
+    const offered = items.filter(({ name }) => offers(name))
+    return {
+      ttlMs,
+      list: {
+        tools: offered.map(tool => ({ ...hideSensitive(tool, sensitiveParams), name: exposedName(tool.name) })),
+        byName: new Map(offered.map(tool => [exposedName(tool.name), catalogTool(tool)])),
+        instructions
+      }
     }
-    expiresAt = performance.now() + ttlMs
-    return known
   }
-
-  const remembered = () => performance.now() < expiresAt ? known : null
-  const list = async (listTools: ListTools) => remembered() ?? await refresh(listTools)
 
   return {
-    list,
-    peek: name => remembered()?.byName.get(name)?.declared ?? null,
-    async find (name, listTools) {
-      const before = known
-      const catalog = await list(listTools)
-      const tool = catalog.byName.get(name)
-      if (tool !== undefined || catalog !== before) return tool ?? null
-      return (await refresh(listTools)).byName.get(name) ?? null
-    }
+    list: (audience, listTools) => lists.get(audience, fetch(listTools)),
+    peek: (name, audience) => lists.peek(audience)?.byName.get(name) ?? null,
+    async find (name, audience, listTools) {
+      const known = lists.peek(audience)?.byName.get(name)
+      return known ?? (await lists.refresh(audience, fetch(listTools))).byName.get(name) ?? null
+    },
+    forget: lists.forget
   }
+}
+
+function catalogTool (tool: Tool): CatalogTool {
+  // Only in the era of 2026 a server may want arguments repeated in headers, and few do.
+  const wantsHeaders = JSON.stringify(tool.inputSchema).includes('"x-mcp-header"')
+  return { name: tool.name, declared: declaredNames(tool.inputSchema), ...(wantsHeaders && { definition: tool }) }
 }

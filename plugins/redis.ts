@@ -1,5 +1,7 @@
 import redis from '@fastify/redis'
 import fp from 'fastify-plugin'
+import { createEraStore } from '../lib/era-store.ts'
+import type { EraStore } from '../lib/mcp/era-memory.ts'
 import { openRedis } from '../lib/redis-client.ts'
 import { createSessionRepository, type SessionRepository } from '../lib/session-repository.ts'
 
@@ -7,6 +9,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** The sessions. */
     readonly sessions: SessionRepository
+    /** What the workers know of the MCP servers' eras. */
+    readonly eraStore: EraStore
   }
 }
 
@@ -24,6 +28,7 @@ export default fp(async (fastify) => {
   })
   await fastify.register(redis, { client: connection.client })
   fastify.decorate('sessions', createSessionRepository(connection.client, { ...session, sensitiveParams, commandTimeoutMs: options.commandTimeoutMs }))
+  fastify.decorate('eraStore', createEraStore(connection.client, { keyPrefix: session.keyPrefix, commandTimeoutMs: options.commandTimeoutMs }))
   fastify.addHook('onClose', () => connection.close())
   // Not for what they give: what the operator wrote is checked before anything is connected.
 }, { name: 'redis', dependencies: ['config', 'servers', 'guidance'] })

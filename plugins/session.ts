@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import { BadRequestError, InvalidFieldError, SessionNotFoundError } from '../lib/errors.ts'
 import { sessionIdHeader, sessionIdPattern } from '../lib/schemas.ts'
 import { isJsonObject } from '../lib/json.ts'
-import { placeMs, type Session } from '../lib/session-repository.ts'
+import { type LoadOptions, placeMs, type Session } from '../lib/session-repository.ts'
 
 const kSession = Symbol('session')
 
@@ -11,6 +11,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The caller's session. Reading it on a route without `config.session` throws. */
     readonly session: Session
+    /** Whether there is one: false on a route without `config.session`. */
+    readonly hasSession: boolean
     [kSession]: Session | null
   }
   interface FastifyContextConfig {
@@ -18,8 +20,8 @@ declare module 'fastify' {
     session?: boolean
     /** The request is a tool call: it takes one of the session's places while it runs, and is answered 429 when there is none. */
     toolCall?: boolean
-    /** Names of cached values that the request will want, as far as its body tells. Read with the session, they cost no round trip. */
-    valueNames?: (request: FastifyRequest) => readonly string[]
+    /** What the request will want of the session, as far as its body tells. Read with the session, it costs no round trip. */
+    wants?: (request: FastifyRequest) => Pick<LoadOptions, 'valueNames' | 'upstreams'>
   }
 }
 
@@ -39,10 +41,16 @@ export default fp(async (fastify) => {
     }
   })
 
+  fastify.decorateRequest('hasSession', {
+    getter () {
+      return this[kSession] !== null
+    }
+  })
+
   async function load (request: FastifyRequest, id: string): Promise<void> {
-    const { toolCall: takePlace = false, valueNames } = request.routeOptions.config
+    const { toolCall: takePlace = false, wants } = request.routeOptions.config
     // In onRequest there is no body yet to tell.
-    const session = await fastify.sessions.load(id, { takePlace, ...(valueNames && request.body !== undefined && { valueNames: valueNames(request) }) })
+    const session = await fastify.sessions.load(id, { takePlace, ...(request.body !== undefined && wants?.(request)) })
     if (session === null) throw new SessionNotFoundError(id)
     request[kSession] = session
     if (takePlace) holdPlace(request, session)

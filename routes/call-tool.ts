@@ -22,9 +22,14 @@ export default (async (fastify) => {
       session: true,
       toolCall: true,
       missing: 'Missing session_id or tool name',
-      valueNames: request => {
+      wants: request => {
         const { tool, params } = request.body as Static<typeof BodySchema> // it is checked by then
-        return gapsIn(params ?? {}, { declared: fastify.toolCatalog.peek(tool) ?? [], sensitiveParams: fastify.config.sensitiveParams })
+        const entry = request.servers.entryOfTool(tool)
+        return {
+          // Of a server whose tools differ by session this is a guess, which costs a round trip where it is wrong.
+          valueNames: gapsIn(params ?? {}, { declared: entry?.tools.peek(tool)?.declared ?? [], sensitiveParams: fastify.config.sensitiveParams }),
+          upstreams: entry?.server.keepsSessions ? [entry.name] : []
+        }
       }
     },
     schema: {

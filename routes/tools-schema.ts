@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { AnyObjectSchema, AnySchema, errorResponses } from '../lib/schemas.ts'
+import { AnyObjectSchema, AnySchema, errorResponses, ServerErrorsSchema } from '../lib/schemas.ts'
 
 /** The tools, for whoever wants to describe them before a user has signed in. */
 export default (async (fastify) => {
@@ -9,12 +9,12 @@ export default (async (fastify) => {
       tags: ['tools'],
       summary: 'List the tools without a session',
       response: {
-        200: Type.Object({ status: Type.Literal('success'), tools: Type.Array(AnyObjectSchema), system_info: AnySchema }, { description: 'The tools as their server describes them, credentials left out.' }),
+        200: Type.Object({ status: Type.Literal('success'), tools: Type.Array(AnyObjectSchema), system_info: AnySchema, errors: Type.Optional(ServerErrorsSchema) }, { description: 'The tools as their server describes them, credentials left out.' }),
         ...errorResponses({ 502: 'The MCP server cannot be started or broke off.', 503: 'Too many requests wait for a server.', 504: 'The MCP server did not answer in time.' })
       }
     }
   }, async (request) => {
-    const { tools } = await request.listTools()
-    return { status: 'success' as const, tools, system_info: fastify.guidance?.systemInfo ?? null }
+    const { tools, errors } = await request.listTools()
+    return { status: 'success' as const, tools, system_info: fastify.guidance?.systemInfo ?? null, ...errors }
   })
 }) satisfies FastifyPluginAsyncTypebox

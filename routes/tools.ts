@@ -1,17 +1,17 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { AnyObjectSchema, AnySchema, errorResponses, SessionIdSchema } from '../lib/schemas.ts'
+import { AnyObjectSchema, AnySchema, errorResponses, ServerErrorsSchema, SessionIdSchema } from '../lib/schemas.ts'
 
 /** The tools that a session may call. */
 export default (async (fastify) => {
   fastify.post('/tools', {
-    config: { session: true, missing: 'Missing session_id' },
+    config: { session: true, missing: 'Missing session_id', wants: request => ({ upstreams: request.servers.sessionKeepers }) },
     schema: {
       tags: ['tools'],
       summary: 'List the tools',
       body: Type.Object({ session_id: SessionIdSchema }),
       response: {
-        200: Type.Object({ tools: Type.Array(AnyObjectSchema), workflow_guidance: AnySchema }, { description: 'The tools as their server describes them, credentials left out.' }),
+        200: Type.Object({ tools: Type.Array(AnyObjectSchema), workflow_guidance: AnySchema, errors: Type.Optional(ServerErrorsSchema) }, { description: 'The tools as their server describes them, credentials left out.' }),
         ...errorResponses({
           400: 'session_id is missing or wrong.',
           409: 'There is no such session.',
@@ -22,7 +22,7 @@ export default (async (fastify) => {
       }
     }
   }, async (request) => {
-    const { tools, instructions } = await request.listTools()
-    return { tools, workflow_guidance: fastify.guidance?.workflowGuidance ?? { instructions } }
+    const { tools, instructions, errors } = await request.listTools()
+    return { tools, workflow_guidance: fastify.guidance?.workflowGuidance ?? { instructions }, ...errors }
   })
 }) satisfies FastifyPluginAsyncTypebox

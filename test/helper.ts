@@ -12,6 +12,7 @@ import { Redis } from 'ioredis'
 import processOnSpawn from 'process-on-spawn'
 import type { Test } from 'tap'
 import app, { options } from '../app.ts'
+import type { ToolAnswer } from '../lib/mcp/manager.ts'
 import { findRedisServer, type RedisServer, startRedisServer, waysToGetRedis } from '../scripts/redis-server.mjs'
 
 /**
@@ -103,6 +104,13 @@ export async function initSession (service: FastifyInstance, fields: Record<stri
 
 export function call (service: FastifyInstance, session: string, tool: string, params: unknown = {}) {
   return service.inject({ method: 'POST', url: '/call-tool', payload: { session_id: session, tool, params } as object })
+}
+
+/** The text of a tool's answer that is one. */
+export function textOf (answer: ToolAnswer): string {
+  const [block] = 'result' in answer ? answer.result.content : []
+  if (block?.type !== 'text') throw new Error(`the tool answered ${JSON.stringify(answer)}`)
+  return block.text
 }
 
 /** The body of every failure. */

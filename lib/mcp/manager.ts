@@ -1,195 +1,225 @@
-import { setTimeout as delay } from 'node:timers/promises'
-import { type CallToolResult, Client, type ClientOptions, ProtocolError, ProtocolErrorCode, SdkError, SdkErrorCode, type Tool } from '@modelcontextprotocol/client'
 import {
-  CallerLeftError, McpCallError, McpStartError, McpStartTimeoutError, McpTimeoutError, ToolArgumentsError
-} from '../errors.ts'
-import { createMask, type Mask } from '../mask.ts'
-import { packageName, version } from '../version.ts'
-import type { Reaper } from './reaper.ts'
-import type { StdioCommand } from './server-spec.ts'
-import { createStdioTransport, type Exit, type StdioTransport } from './stdio-transport.ts'
-
-export interface ManagerOptions {
-  /** How long the server may take from its start to its handshake (ms). */
-  startTimeoutMs: number
-  stopStepMs: number
-  /** Longest message that the server may send (bytes). */
-  maxMessageBytes: number
-  /** The server answers several requests at once: what it writes may be about any of them, and is told to none. */
-  isShared?: boolean
-  reaper?: Reaper
-}
-
-/** Whom a server works for. */
-export interface Owner {
-  /** Values that no sentence and no log line may hold. */
-  secrets: readonly unknown[]
-  /** Gets each line that the server writes to stderr from now on, secrets masked. */
-  onStderrLine?: (line: string) => void
-}
+  type CallToolResult, type Client, type CompleteResult, type GetPromptResult, isInputRequiredResult, LOG_LEVEL_META_KEY, type LoggingMessageNotification,
+  type Progress, type Prompt, ProtocolError, type ReadResourceResult, type RequestOptions, type Resource, type ResourceTemplateType, type ServerCapabilities, type Tool
+} from '@modelcontextprotocol/client'
+import { CompletionRefusedError, PromptArgumentsError, ToolArgumentsError, UnknownResourceError } from '../errors.ts'
+import type { JsonObject } from '../json.ts'
 
 export interface RequestLimits {
+  /** How long the answer may take in all (ms). */
   timeoutMs: number
   /** Aborts when nobody waits for the answer any more; the server is told. */
   signal: AbortSignal
-  /** Values that a rejection's sentence must not hold, beside the owner's. */
+  /** Values that a rejection's sentence must not hold, beside those that the manager knows of. */
   secrets?: readonly unknown[]
 }
 
-export interface ListedTools {
-  tools: Tool[]
-  /** What the server says of its own use, when it says something. */
-  instructions: string | undefined
+/** Somebody follows a call while it runs. */
+export interface Watcher {
+  onProgress: (progress: Progress) => void
+  /** A log message of the server. Never called by a server that several callers share: nothing says whom it is about. */
+  onLog: (message: LoggingMessageNotification['params']) => void
+  /** How long the server may be silent (ms): each progress notification starts it anew. The call's `timeoutMs` stays what it is. */
+  inactivityMs: number
 }
 
+export interface ToolRequest {
+  name: string
+  args: JsonObject
+  /** The tool as its server lists it, for a tool that wants arguments repeated in headers; see `x-mcp-header`. */
+  definition?: Tool
+  watcher?: Watcher
+  /** Goes on with a call that the server answered with questions. */
+  continuation?: { responses: JsonObject, state?: string }
+}
+
+export interface Questions {
+  /** What the server wants to know, by keys of its own. */
+  requests: JsonObject
+  /** The server's own state, to be given back as it is. */
+  state?: string
+}
+
+export type ToolAnswer = { result: CallToolResult } | { questions: Questions }
+
+export interface Listed<Item> {
+  items: Item[]
+  /** How long the server lets its list be remembered (ms), when it says so. */
+  ttlMs?: number
+}
+
+export type Reference = { type: 'ref/prompt', name: string } | { type: 'ref/resource', uri: string }
+
 /**
- * One MCP server as a process of its own: opened on demand, closed when whoever it works for is done with it.
+ * An MCP server, for one request of ours.
  *
  * Rejections are errors of lib/errors.ts; their messages quote what the server said, bounded, with the secrets masked.
  */
 export interface Manager {
   readonly serverName: string
-  readonly pid: number | null
-  /** False once the process has ended. */
-  readonly isRunning: boolean
-  /** Resolves when the process has ended; never before it was started. */
-  readonly ended: Promise<void>
-  /** Says whom the server works for from now on. */
-  assign: (owner: Owner) => void
-  /** Starts the server and shakes hands. May be called again; it starts once. Rejects after `close`. */
-  open: (signal: AbortSignal) => Promise<void>
-  /** All tools, every page of them. */
-  listTools: (limits: RequestLimits) => Promise<ListedTools>
-  callTool: (name: string, args: Record<string, unknown>, limits: RequestLimits) => Promise<CallToolResult>
-  /** Ends the server with all its processes, also while it starts. Never rejects; may be called twice. */
-  close: () => Promise<void>
+  /** What the server says of its own use, when it says something. */
+  instructions: (limits: RequestLimits) => Promise<string | undefined>
+  /** All of them, every page; none when the server has no such thing. */
+  listTools: (limits: RequestLimits) => Promise<Listed<Tool>>
+  listResources: (limits: RequestLimits) => Promise<Listed<Resource>>
+  listResourceTemplates: (limits: RequestLimits) => Promise<Listed<ResourceTemplateType>>
+  listPrompts: (limits: RequestLimits) => Promise<Listed<Prompt>>
+  callTool: (request: ToolRequest, limits: RequestLimits) => Promise<ToolAnswer>
+  readResource: (uri: string, limits: RequestLimits) => Promise<ReadResourceResult>
+  getPrompt: (name: string, args: Record<string, string>, limits: RequestLimits) => Promise<GetPromptResult>
+  complete: (reference: Reference, argument: { name: string, value: string }, context: Record<string, string>, limits: RequestLimits) => Promise<CompleteResult>
 }
 
-const maxQuoteLength = 1_000
+export interface Asked {
+  /** For the sentence of a failure: `tool search`, `the list of tools`. */
+  what: string
+  /** The error when the server refuses what it was given, from the server's own sentence; left out, that is a failure like any other. */
+  refused?: (sentence: string) => Error
+}
 
-/** How long the end of a server that broke its pipe may take to be known (ms). */
-const lastWordsMs = 250
+/** How a manager reaches its server. */
+export interface Link {
+  readonly serverName: string
+  /** Whether the client is this request's alone, so that all that it hears is for it. */
+  readonly isOwn: boolean
+  instructions: (limits: RequestLimits) => Promise<string | undefined>
+  /** Makes a request with a client that is connected, and translates its failure. */
+  ask: <Value>(asked: Asked, limits: RequestLimits, request: (client: Client, options: RequestOptions) => Promise<Value>) => Promise<Value>
+}
 
-/** Results are passed on as the server gave them: whether they keep to the server's own schema is the caller's to judge. */
-const passThroughValidator = {
-  getValidator: () => (input: unknown) => ({ valid: true, data: input, errorMessage: undefined })
-} as NonNullable<ClientOptions['jsonSchemaValidator']> // generic over what the schema describes, which only the schema knows
+/** A server whose list has more pages than this has lost count. */
+const maxPages = 1_000
 
-export function createManager (spec: StdioCommand, options: ManagerOptions): Manager {
-  let owner: Owner = { secrets: [] }
-  let mask = createMask([])
-  const transport: StdioTransport = createStdioTransport(spec, {
-    maxMessageBytes: options.maxMessageBytes,
-    stopStepMs: options.stopStepMs,
-    onStderrLine: line => owner.onStderrLine?.(mask(line)),
-    ...(options.reaper && { reaper: options.reaper })
-  })
-  const client = new Client({ name: packageName, version }, { jsonSchemaValidator: passThroughValidator })
-  let opening: Promise<void> | null = null
+/** What a manager does, whatever its server is reached through. */
+export function createManager (link: Link): Manager {
+  const { ask } = link
 
-  async function connect (signal: AbortSignal): Promise<void> {
-    try {
-      await client.connect(transport, { timeout: options.startTimeoutMs, signal })
-    } catch (error) {
-      await lastWords(error)
-      throw startError(error, signal)
-    }
-  }
-
-  /** A pipe breaks before the process that broke it has ended, and how it ended, and what it said, is what people need to know. */
-  async function lastWords (error: unknown): Promise<void> {
-    if (error instanceof ProtocolError || isTimeout(error) || transport.pid === null) return
-    await Promise.race([transport.ended, delay(lastWordsMs, undefined, { ref: false })])
-  }
-
-  function startError (error: unknown, signal: AbortSignal): Error {
-    if (signal.aborted) return new CallerLeftError()
-    const sentence = (reason: unknown) => sentenceOf(reason, mask)
-    if (isTimeout(error)) return new McpStartTimeoutError(spec.name, options.startTimeoutMs / 1000, quoteStderr())
-    if (transport.exit) return new McpStartError(spec.name, `ended before it was ready (${describeExit(transport.exit)})${quoteStderr()}`)
-    const reason = transport.failure ?? error
-    return new McpStartError(spec.name, `could not be started: ${sentence(reason)}${quoteStderr()}`, { cause: causeOf(error, mask) })
-  }
-
-  function callError (error: unknown, what: string, limits: RequestLimits): Error {
-    if (limits.signal.aborted) return new CallerLeftError()
-    const mask = createMask([...owner.secrets, ...limits.secrets ?? []])
-    const sentence = (reason: unknown) => sentenceOf(reason, mask)
-    const cause = causeOf(error, mask)
-    if (isTimeout(error)) return new McpTimeoutError(spec.name, what, limits.timeoutMs / 1000)
-    if (error instanceof ProtocolError) return new McpCallError(spec.name, `answered ${what} with an error: ${sentence(error)}`, { cause })
-    if (transport.failure) return new McpCallError(spec.name, `broke off ${what}: ${sentence(transport.failure)}`, { cause })
-    if (transport.exit) return new McpCallError(spec.name, `ended during ${what} (${describeExit(transport.exit)})${options.isShared ? '' : quoteStderr()}`)
-    return new McpCallError(spec.name, `did not answer ${what} as the protocol says: ${sentence(error)}`, { cause })
-  }
-
-  function quoteStderr (): string {
-    // Line by line: a line that was cut off may end within a secret, which is only recognised at the end.
-    const quote = transport.stderrLines().map(mask).join('\n').slice(-maxQuoteLength)
-    return quote === '' ? '' : `; it said: ${quote}`
+  function listAll<Item> (kind: ListKind, limits: RequestLimits): Promise<Listed<Item>> {
+    return ask({ what: `the list of ${kind.what}` }, limits, async (client, options) => {
+      if (lacks(client, kind.capability)) return { items: [] }
+      const deadline = performance.now() + limits.timeoutMs
+      const fetchPage = async (cursor?: string) => await kind.fetchPage(client, cursor, { ...options, timeout: Math.max(1, deadline - performance.now()) }) as Page
+      return await collectPages<Item>(kind.items, fetchPage)
+    })
   }
 
   return {
-    serverName: spec.name,
-    get pid () { return transport.pid },
-    get isRunning () { return transport.pid !== null && transport.exit === null && transport.failure === null },
-    ended: transport.ended,
+    serverName: link.serverName,
+    instructions: link.instructions,
+    listTools: limits => listAll(tools, limits),
+    listResources: limits => listAll(resources, limits),
+    listResourceTemplates: limits => listAll(resourceTemplates, limits),
+    listPrompts: limits => listAll(prompts, limits),
 
-    assign (newOwner) {
-      owner = newOwner
-      mask = createMask(newOwner.secrets)
-    },
-
-    open (signal) {
-      opening ??= connect(signal)
-      return opening
-    },
-
-    async listTools (limits) {
-      const { timeoutMs: timeout, signal } = limits
-      try {
-        const { tools } = await client.listTools(undefined, { timeout, maxTotalTimeout: timeout, signal })
-        return { tools, instructions: client.getInstructions() }
-      } catch (error) {
-        await lastWords(error)
-        throw callError(error, 'the list of tools', limits)
-      }
-    },
-
-    async callTool (name, args, limits) {
-      const { timeoutMs: timeout, signal } = limits
-      try {
-        return await client.callTool({ name, arguments: args }, { timeout, maxTotalTimeout: timeout, signal })
-      } catch (error) {
-        if (error instanceof ProtocolError && error.code === ProtocolErrorCode.InvalidParams) {
-          throw new ToolArgumentsError(name, sentenceOf(error, createMask([...owner.secrets, ...limits.secrets ?? []])))
+    callTool ({ name, args, definition, watcher, continuation }, limits) {
+      const asked = { what: `tool ${name}`, refused: (sentence: string) => new ToolArgumentsError(name, sentence) }
+      return ask(asked, limits, async (client, options) => {
+        if (watcher !== undefined && link.isOwn) client.setNotificationHandler('notifications/message', ({ params }) => watcher.onLog(params))
+        const { responses, state } = continuation ?? {}
+        const params = {
+          name,
+          arguments: args,
+          ...(watcher !== undefined && client.getProtocolEra() === 'modern' && { _meta: { [LOG_LEVEL_META_KEY]: 'info' } }),
+          ...(responses !== undefined && { inputResponses: responses }),
+          ...(state !== undefined && { requestState: state })
         }
-        await lastWords(error)
-        throw callError(error, `tool ${name}`, limits)
-      }
+        const callOptions = { ...options, ...(watcher !== undefined && watched(watcher, limits)), allowInputRequired: true }
+        const answer: unknown = await callWithHeaders(definition, headers => client.callTool(params, { ...callOptions, ...headers }))
+        if (!isInputRequiredResult(answer)) return { result: answer as CallToolResult } // what callTool promises when nothing is asked
+        const { inputRequests = {}, requestState } = answer
+        return { questions: { requests: inputRequests, ...(requestState !== undefined && { state: requestState }) } }
+      })
     },
 
-    async close () {
-      // The transport, not the client: a client whose server ended by itself has let go of its transport.
-      await transport.close()
+    readResource (uri, limits) {
+      const asked = { what: `resource ${uri}`, refused: (sentence: string) => new UnknownResourceError(uri, sentence) }
+      // Nothing that a server gave one caller is remembered for another.
+      return ask(asked, limits, (client, options) => client.readResource({ uri }, { ...options, cacheMode: 'bypass' }))
+    },
+
+    getPrompt (name, args, limits) {
+      const asked = { what: `prompt ${name}`, refused: (sentence: string) => new PromptArgumentsError(name, sentence) }
+      return ask(asked, limits, (client, options) => client.getPrompt({ name, arguments: args }, options))
+    },
+
+    complete (reference, argument, context, limits) {
+      const what = reference.type === 'ref/prompt' ? `prompt ${reference.name}` : `resource template ${reference.uri}`
+      const asked = { what: `a completion for ${what}`, refused: (sentence: string) => new CompletionRefusedError(what, sentence) }
+      return ask(asked, limits, async (client, options) => {
+        if (lacks(client, 'completions')) return { completion: { values: [] } }
+        return await client.complete({ ref: reference, argument, context: { arguments: context } }, options)
+      })
     }
   }
 }
 
-function sentenceOf (error: unknown, mask: Mask): string {
-  const { code, message } = error as NodeJS.ErrnoException
-  // A spawn error's message repeats the command line; its code (ENOENT, EACCES, EAGAIN) says what went wrong.
-  return typeof code === 'string' && /^E[A-Z]+$/.test(code) ? code : mask(message).slice(0, maxQuoteLength)
+/** The total deadline is a signal's: the client looks at its own only when there is progress. */
+function watched ({ onProgress, inactivityMs }: Watcher, { timeoutMs, signal }: RequestLimits): RequestOptions {
+  return {
+    timeout: Math.min(inactivityMs, timeoutMs),
+    resetTimeoutOnProgress: true,
+    onprogress: onProgress,
+    signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
+  }
 }
 
-/** What the log is told of an error's origin. A server's error may repeat what it was called with, in its stack and data, too. */
-function causeOf (error: unknown, mask: Mask): Error {
-  const { name, message, stack } = error as Error
-  return Object.assign(new Error(mask(message)), { name, ...(stack !== undefined && { stack: mask(stack) }) })
+/** A server that misses a header did not act; without the definition, which is no longer its tool's, the client asks for the one of now. */
+async function callWithHeaders<Answer> (definition: Tool | undefined, call: (options: { toolDefinition?: Tool }) => Promise<Answer>): Promise<Answer> {
+  if (definition === undefined) return await call({})
+  try {
+    return await call({ toolDefinition: definition })
+  } catch (error) {
+    if (!(error instanceof ProtocolError) || error.code !== headerMismatch) throw error
+    return await call({})
+  }
 }
 
-const isTimeout = (error: unknown) => error instanceof SdkError && error.code === SdkErrorCode.RequestTimeout
+/** @see https://modelcontextprotocol.io/specification/2026-07-28/basic/transports#server-validation */
+const headerMismatch = -32_020
 
-function describeExit ({ code, signal }: Exit): string {
-  return signal === null ? `exit code ${code}` : signal
+interface Page { nextCursor?: string, ttlMs?: unknown, [items: string]: unknown }
+
+interface ListKind {
+  what: string
+  capability: keyof ServerCapabilities
+  /** The field of a page that has the items. */
+  items: string
+  fetchPage: (client: Client, cursor: string | undefined, options: RequestOptions) => Promise<unknown>
+}
+
+const listKind = (method: 'tools/list' | 'resources/list' | 'resources/templates/list' | 'prompts/list', kind: Omit<ListKind, 'fetchPage'>): ListKind => ({
+  ...kind,
+  // Not the client's own lists: of a session that goes on it does not know what its server can, and gives an empty list.
+  fetchPage: (client, cursor, options) => client.request({ method, params: cursor === undefined ? {} : { cursor } }, options)
+})
+
+const resources = listKind('resources/list', { what: 'resources', capability: 'resources', items: 'resources' })
+const resourceTemplates = listKind('resources/templates/list', { what: 'resource templates', capability: 'resources', items: 'resourceTemplates' })
+const prompts = listKind('prompts/list', { what: 'prompts', capability: 'prompts', items: 'prompts' })
+const anyTools = listKind('tools/list', { what: 'tools', capability: 'tools', items: 'tools' })
+const tools: ListKind = {
+  ...anyTools,
+  // In the era of 2026 the client leaves out what may not be called, which is for it to know.
+  fetchPage: (client, cursor, options) => client.getProtocolEra() === 'modern'
+    ? client.listTools(cursor === undefined ? undefined : { cursor }, { ...options, cacheMode: 'bypass' })
+    : anyTools.fetchPage(client, cursor, options)
+}
+
+async function collectPages<Item> (key: string, fetchPage: (cursor?: string) => Promise<Page>): Promise<Listed<Item>> {
+  const first = await fetchPage()
+  const items = [...first[key] as Item[]] // the client has checked the page against the protocol's schema
+  let cursor = first.nextCursor
+  for (let pages = 1; cursor !== undefined && pages < maxPages; pages++) {
+    const page = await fetchPage(cursor)
+    items.push(...page[key] as Item[])
+    if (page.nextCursor === cursor) break // a server that makes no progress
+    cursor = page.nextCursor
+  }
+  return { items, ...(typeof first.ttlMs === 'number' && { ttlMs: first.ttlMs }) }
+}
+
+/** Whether the server has said that it has no such thing. Of a session that goes on, nobody said anything. */
+function lacks (client: Client, capability: keyof ServerCapabilities): boolean {
+  const capabilities = client.getServerCapabilities()
+  return capabilities !== undefined && capabilities[capability] === undefined
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { MissingCredentialError } from '../errors.ts'
 import type { JsonObject } from '../json.ts'
 import { entryFault } from './entry-fault.ts'
@@ -12,6 +13,8 @@ import type { HostEnvironment } from './server-spec.ts'
 export interface Template {
   /** Credentials that it needs. */
   readonly sessionNames: readonly string[]
+  /** A hash of what it says: the same for the same text, by which a changed file is known. */
+  readonly fingerprint: string
   /**
    * Throws MissingCredentialError that names the credential when the session lacks one, or has it with characters that
    * cannot be used there.
@@ -39,7 +42,9 @@ const unusable = {
 type Part = { text: string, variable?: string } | { credential: string }
 
 /** A text that stands for itself, `${` included. */
-export const literal = (text: string): Template => ({ sessionNames: [], fill: () => text })
+export const literal = (text: string): Template => ({ sessionNames: [], fingerprint: fingerprintOf([{ text }]), fill: () => text })
+
+const fingerprintOf = (parts: readonly Part[]) => createHash('sha256').update(JSON.stringify(parts)).digest('base64url')
 
 /** `$${` in the text is a literal `${`. Throws ConfigError that names entry and field, and never a value. */
 export function parseTemplate (text: string, host: HostEnvironment, options: TemplateOptions): Template {
@@ -118,6 +123,7 @@ function createTemplate (parts: readonly Part[], { server, field, use, encode }:
   }
 
   return {
+    fingerprint: fingerprintOf(parts),
     sessionNames: [...new Set(parts.flatMap(part => 'credential' in part ? [part.credential] : []))],
     fill: credentials => parts.map(part => 'text' in part ? part.text : valueOf(part.credential, credentials)).join('')
   }

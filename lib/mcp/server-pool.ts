@@ -1,13 +1,16 @@
 import type { Places, Release } from '../places.ts'
-import { createManager, type Manager, type ManagerOptions, type Owner } from './manager.ts'
-import type { StdioCommand, StdioSpec } from './server-spec.ts'
+import type { Manager } from './manager.ts'
+import { createProcessManager, type Owner, type ProcessManager, type ProcessOptions } from './process-manager.ts'
+import { credentialNames, fillCommand, type StdioCommand, type StdioSpec } from './server-spec.ts'
+import type { Lease, Server } from './server.ts'
 import { createSharedServer, type SharedServer } from './shared-server.ts'
 import { createWarmSpares } from './warm-spares.ts'
 
-export interface ServerPoolOptions extends ManagerOptions {
+export interface ServerPoolOptions extends ProcessOptions {
   /** Processes that may be alive in this worker, and those among them that may be starting. */
   alive: Places
   starting: Places
+  /** For a spec that does not say. */
   warmSpares: number
   spareMaxAgeMs: number
   sharedIdleMs: number
@@ -15,42 +18,27 @@ export interface ServerPoolOptions extends ManagerOptions {
   onTrouble: (error: unknown, message: string) => void
 }
 
-/** What a request holds of a server. */
-export interface Lease {
-  /** A manager that is open. May be called again; it is the same. */
-  open: () => Promise<Manager>
-  /** Ends what was opened for this request, also while it opens. Resolves when it is gone. Never rejects. */
-  release: () => Promise<void>
-}
-
-export interface ServerPool {
-  /** How many spares are ready. */
-  readonly sparesReady: number
-  /** A server for one request. Nothing is started before it is opened. */
-  lease: (owner: Owner, signal: AbortSignal) => Lease
-  /** Starts spares where some are missing; otherwise that happens when requests end. */
-  refill: () => void
-  close: () => Promise<void>
-}
-
 /** A request that runs long must not keep its spare from being replaced until it ends (ms). */
 const refillDelayMs = 250
 
 /** The processes of one MCP server in this worker: fresh ones for each request, spares that make that fast, or a shared one. */
-export function createServerPool (spec: StdioCommand & Pick<StdioSpec, 'lifecycle'>, options: ServerPoolOptions): ServerPool {
+export function createServerPool (spec: StdioSpec, options: ServerPoolOptions): Server {
   const { alive, starting, onTrouble } = options
-  const spares = createWarmSpares(spec, {
+  const isPersonal = credentialNames(spec).length > 0
+  // What everybody is given; a server that wants a session's credentials is started for that session only.
+  const common = isPersonal ? null : fillCommand(spec, {})
+  const spares = createWarmSpares(common, {
     ...options,
-    most: spec.lifecycle === 'shared' ? 0 : options.warmSpares,
+    most: spec.lifecycle === 'shared' ? 0 : spec.warmSpares ?? options.warmSpares,
     maxAgeMs: options.spareMaxAgeMs,
     onFailed: (error, retryMs) => onTrouble(error, `a warm spare failed, the next is started in ${retryMs} ms`)
   })
-  const shared = spec.lifecycle === 'shared'
-    ? createSharedServer(spec, { ...options, idleMs: options.sharedIdleMs, onEnded: retryMs => onTrouble(undefined, `a shared server ended by itself, it may start again in ${retryMs} ms`) })
+  const shared = spec.lifecycle === 'shared' && common !== null
+    ? createSharedServer(common, { ...options, idleMs: options.sharedIdleMs, onEnded: retryMs => onTrouble(undefined, `a shared server ended by itself, it may start again in ${retryMs} ms`) })
     : null
 
-  function leaseFresh (owner: Owner, signal: AbortSignal): Lease {
-    let manager: Manager | null = null
+  function leaseFresh (command: StdioCommand, owner: Owner, signal: AbortSignal): Lease {
+    let manager: ProcessManager | null = null
     let release: Release = () => {}
     let opening: Promise<Manager> | null = null
 
@@ -65,7 +53,7 @@ export function createServerPool (spec: StdioCommand & Pick<StdioSpec, 'lifecycl
       release = await alive.take(signal)
       const started = await starting.take(signal)
       try {
-        manager = createManager(spec, options)
+        manager = createProcessManager(command, options)
         manager.assign(owner)
         await manager.open(signal)
       } finally {
@@ -89,8 +77,15 @@ export function createServerPool (spec: StdioCommand & Pick<StdioSpec, 'lifecycl
   }
 
   return {
+    spec,
     get sparesReady () { return spares.ready },
-    lease: (owner, signal) => shared === null ? leaseFresh(owner, signal) : leaseShared(shared, owner, signal),
+    lease ({ credentials, onStderrLine }, signal) {
+      if (shared !== null) return leaseShared(shared, signal)
+      const owner = { secrets: Object.values(credentials), ...(onStderrLine && { onStderrLine }) }
+      return leaseFresh(common ?? fillCommand(spec, credentials), owner, signal)
+    },
+    keepsSessions: false,
+    async endSession () {},
     refill: spares.refill,
     async close () {
       await Promise.all([spares.close(), shared?.close()])
@@ -98,21 +93,12 @@ export function createServerPool (spec: StdioCommand & Pick<StdioSpec, 'lifecycl
   }
 }
 
-function leaseShared (shared: SharedServer, { secrets }: Owner, signal: AbortSignal): Lease {
+function leaseShared (shared: SharedServer, signal: AbortSignal): Lease {
   let opening: Promise<Manager> | null = null
-
-  async function open (): Promise<Manager> {
-    const manager = await shared.use(signal)
-    return {
-      ...manager,
-      listTools: limits => manager.listTools({ ...limits, secrets }),
-      callTool: (name, args, limits) => manager.callTool(name, args, { ...limits, secrets })
-    }
-  }
 
   return {
     open () {
-      opening ??= open()
+      opening ??= shared.use(signal)
       return opening
     },
     async release () {

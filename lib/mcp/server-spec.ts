@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { basename, delimiter, extname, join, resolve } from 'node:path'
 import { ConfigError } from '../errors.ts'
@@ -86,6 +87,11 @@ export function credentialNames (spec: ServerSpec): readonly string[] {
     ? [...spec.args, ...Object.values(spec.env)]
     : [spec.url, ...Object.values(spec.headers)]
   return [...new Set(templates.flatMap(({ sessionNames }) => sessionNames))]
+}
+
+/** The same for specs that say the same, in whatever process; a hash, which tells nothing of what they say. */
+export function specIdentity (spec: ServerSpec): string {
+  return createHash('sha256').update(JSON.stringify(spec)).digest('base64url')
 }
 
 /** Whether the operator lets callers have a tool, by the name that its server gives it. */

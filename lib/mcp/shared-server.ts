@@ -1,11 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { CallerLeftError, McpStartError } from '../errors.ts'
+import { orLeave } from '../or-leave.ts'
 import type { Places } from '../places.ts'
-import { createManager, type Manager, type ManagerOptions } from './manager.ts'
+import type { Manager } from './manager.ts'
+import { createProcessManager, type ProcessOptions } from './process-manager.ts'
 import type { StdioCommand } from './server-spec.ts'
 import type { ReadyServer } from './warm-spares.ts'
 
-export interface SharedServerOptions extends ManagerOptions {
+export interface SharedServerOptions extends ProcessOptions {
   /** A server that nobody used for so long is ended (ms); the next request starts it again. */
   idleMs: number
   alive: Places
@@ -30,7 +32,7 @@ const healthyMs = 10_000
 const waitMs = 1_000
 
 /** One process for all requests of this worker, for a server that its operator declared safe to share. */
-export function createSharedServer (spec: StdioCommand, options: SharedServerOptions): SharedServer {
+export function createSharedServer (command: StdioCommand, options: SharedServerOptions): SharedServer {
   const { idleMs, alive, starting, onEnded } = options
   let current: Promise<ReadyServer> | null = null
   let users = 0
@@ -43,7 +45,7 @@ export function createSharedServer (spec: StdioCommand, options: SharedServerOpt
     // The start is for all who will use it: no single caller ends it by leaving.
     const { signal } = new AbortController()
     const release = await alive.take(signal)
-    const manager = createManager(spec, { ...options, isShared: true })
+    const manager = createProcessManager(command, { ...options, isShared: true })
     try {
       const started = await starting.take(signal)
       await manager.open(signal).finally(started)
@@ -67,12 +69,12 @@ export function createSharedServer (spec: StdioCommand, options: SharedServerOpt
 
   async function waitOutPause (signal: AbortSignal): Promise<void> {
     const leftMs = pauseEndsAt - performance.now()
-    if (leftMs > waitMs) throw new McpStartError(spec.name, `has ended ${failures} times in a row and is started again in ${Math.ceil(leftMs / 1000)} s`)
+    if (leftMs > waitMs) throw new McpStartError(command.name, `has ended ${failures} times in a row and is started again in ${Math.ceil(leftMs / 1000)} s`)
     if (leftMs > 0) await delay(leftMs, undefined, { signal }).catch(() => { throw new CallerLeftError() })
   }
 
   async function running (): Promise<ReadyServer> {
-    if (closing !== null) throw new McpStartError(spec.name, 'is not started any more: the service is closing')
+    if (closing !== null) throw new McpStartError(command.name, 'is not started any more: the service is closing')
     if (current === null) {
       const attempt = current = start()
       attempt.then(server => watch(attempt, server), () => { if (current === attempt) current = null })
@@ -121,13 +123,4 @@ export function createSharedServer (spec: StdioCommand, options: SharedServerOpt
       return closing
     }
   }
-}
-
-function orLeave<Value> (promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(new CallerLeftError())
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
 }

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client'
+import { createDelivery } from './delivery.ts'
 import { createLineSplitter } from './line-splitter.ts'
 import type { Reaper } from './reaper.ts'
 import type { StdioCommand } from './server-spec.ts'
@@ -58,6 +59,7 @@ const drainMs = 100
  */
 export function createStdioTransport (spec: StdioCommand, options: StdioTransportOptions): StdioTransport {
   const tail = createStderrTail(options.onStderrLine)
+  const hand = createDelivery(message => transport.onmessage?.(message))
   let child: ChildProcess | null = null
   let exit: Exit | null = null
   let failure: Error | null = null
@@ -101,7 +103,7 @@ export function createStdioTransport (spec: StdioCommand, options: StdioTranspor
   function attach (process: ChildProcess): void {
     const split = createLineSplitter(options.maxMessageBytes, line => {
       const message = parseMessage(line)
-      if (message !== null) transport.onmessage?.(message)
+      if (message !== null) hand(message)
       // Servers print banners, and sometimes why they end, to stdout although they must not: as good as stderr.
       else tail.push(Buffer.from(`${line.slice(0, maxNoiseLength)}\n`))
     })

@@ -1,8 +1,8 @@
 import type { Places, Release } from '../places.ts'
-import { createManager, type Manager, type ManagerOptions } from './manager.ts'
+import { createProcessManager, type ProcessManager, type ProcessOptions } from './process-manager.ts'
 import type { StdioCommand } from './server-spec.ts'
 
-export interface WarmSparesOptions extends ManagerOptions {
+export interface WarmSparesOptions extends ProcessOptions {
   /** How many spares to hold ready; 0 for none. */
   most: number
   /** A spare that nobody took for so long is replaced (ms): what it read at its start may have changed. */
@@ -15,7 +15,7 @@ export interface WarmSparesOptions extends ManagerOptions {
 }
 
 /** A server that is ready, and the place that it takes among those alive. */
-export interface ReadyServer { manager: Manager, release: Release }
+export interface ReadyServer { manager: ProcessManager, release: Release }
 
 export interface WarmSpares {
   readonly ready: number
@@ -33,10 +33,11 @@ const lastRetryMs = 60_000
 /**
  * Servers that were started ahead of demand and have never served anyone: a request takes one, uses it once, and it is
  * closed like any other. So what one session leaves in a server's memory is as unreachable for the next as with a cold start.
+ * A command of `null` is a server that cannot be started before its request is known.
  */
-export function createWarmSpares (spec: StdioCommand, options: WarmSparesOptions): WarmSpares {
+export function createWarmSpares (command: StdioCommand | null, options: WarmSparesOptions): WarmSpares {
   const { most, maxAgeMs, alive, starting, onFailed } = options
-  const ready = new Map<Manager, { release: Release, timer: NodeJS.Timeout }>()
+  const ready = new Map<ProcessManager, { release: Release, timer: NodeJS.Timeout }>()
   const working = new Set<Promise<void>>()
   let startingCount = 0
   let failures = 0
@@ -44,20 +45,20 @@ export function createWarmSpares (spec: StdioCommand, options: WarmSparesOptions
   let isClosed = false
 
   function refill (): void {
-    if (isClosed || retryTimer !== null || ready.size + startingCount >= most) return
+    if (command === null || isClosed || retryTimer !== null || ready.size + startingCount >= most) return
     // A spare must not make a request wait: it starts only while no other server does, so one after the other, too.
     if (starting.taken > 0) return
     const release = alive.tryTake()
     const started = release && starting.tryTake()
     if (release === null || started === null) return release?.()
-    track(start(release).finally(() => {
+    track(start(command, release).finally(() => {
       started()
       refill()
     }))
   }
 
-  async function start (release: Release): Promise<void> {
-    const manager = createManager(spec, options)
+  async function start (command: StdioCommand, release: Release): Promise<void> {
+    const manager = createProcessManager(command, options)
     startingCount++
     try {
       await manager.open(new AbortController().signal) // nobody's; one that is kept would gather listeners
@@ -74,12 +75,12 @@ export function createWarmSpares (spec: StdioCommand, options: WarmSparesOptions
     timer.unref()
     ready.set(manager, { release, timer })
     manager.ended.then(() => {
-      if (ready.has(manager)) replace(manager, new Error(`a spare of MCP server ${spec.name} ended by itself`))
+      if (ready.has(manager)) replace(manager, new Error(`a spare of MCP server ${manager.serverName} ended by itself`))
     }, () => {}) // `ended` never rejects
   }
 
   /** A spare that is too old, or with an error one that ended by itself. */
-  function replace (manager: Manager, error?: Error): void {
+  function replace (manager: ProcessManager, error?: Error): void {
     const spare = remove(manager)
     if (spare === null) return
     track(dispose(manager, spare.release))
@@ -87,7 +88,7 @@ export function createWarmSpares (spec: StdioCommand, options: WarmSparesOptions
     else retryLater(error)
   }
 
-  function remove (manager: Manager): { release: Release } | null {
+  function remove (manager: ProcessManager): { release: Release } | null {
     const spare = ready.get(manager)
     if (spare === undefined) return null
     clearTimeout(spare.timer)
@@ -106,7 +107,7 @@ export function createWarmSpares (spec: StdioCommand, options: WarmSparesOptions
     retryTimer.unref()
   }
 
-  async function dispose (manager: Manager, release: Release): Promise<void> {
+  async function dispose (manager: ProcessManager, release: Release): Promise<void> {
     await manager.close()
     release()
   }

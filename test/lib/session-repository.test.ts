@@ -91,12 +91,12 @@ t.test('a write does not bring back a session that was ended', async t => {
   await create('one')
   const session = await repository.load('one')
   if (session === null) throw new Error('no session')
-  t.equal(await repository.remove('one'), true)
+  t.not(await repository.remove('one'), null)
 
   t.equal(await repository.write(session, texts({ a: 1 })), false)
 
   t.equal(await client.exists(key('one')), 0)
-  t.equal(await repository.remove('one'), false)
+  t.equal(await repository.remove('one'), null)
 })
 
 t.test('a write does not bring back a session that expired', async t => {

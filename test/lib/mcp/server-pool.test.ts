@@ -3,15 +3,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createServerPool, type ServerPoolOptions } from '../../../lib/mcp/server-pool.ts'
+import { literal } from '../../../lib/mcp/placeholders.ts'
+import type { ProcessManager } from '../../../lib/mcp/process-manager.ts'
 import type { StdioSpec } from '../../../lib/mcp/server-spec.ts'
+import type { Lease } from '../../../lib/mcp/server.ts'
 import { createPlaces } from '../../../lib/places.ts'
-import { fixture, isAlive, until } from '../../helper.ts'
+import { fixture, isAlive, textOf, until } from '../../helper.ts'
 
-const owner = { secrets: [] }
+const user = { credentials: {}, slot: null, isWatched: false }
+/** The servers here are processes. */
+const openProcess = async (lease: Lease) => await lease.open() as ProcessManager
 const never = () => new AbortController().signal
 const limits = () => ({ timeoutMs: 10_000, signal: never() })
 
-interface PoolOptions extends Partial<ServerPoolOptions> { most?: number, spec?: Partial<Pick<StdioSpec, 'lifecycle' | 'cwd'>> }
+interface PoolOptions extends Partial<ServerPoolOptions> { most?: number, spec?: Partial<StdioSpec> }
 
 function createPool (t: Test, args: string[], { most = 10, spec, ...options }: PoolOptions = {}) {
   const queue = { most, mostWaiting: 10, timeoutMs: 5_000, what: 'all are taken' }
@@ -19,7 +24,16 @@ function createPool (t: Test, args: string[], { most = 10, spec, ...options }: P
   const starting = createPlaces({ ...queue, most: 2 })
   const troubles: string[] = []
   const pool = createServerPool({
-    name: 'zoo', command: process.execPath, args: [fixture('zoo-server.mjs'), ...args], env: { PATH: process.env.PATH ?? '' }, cwd: process.cwd(), lifecycle: 'request', ...spec
+    kind: 'stdio',
+    name: 'zoo',
+    prefix: 'zoo',
+    timeouts: {},
+    command: process.execPath,
+    args: [fixture('zoo-server.mjs'), ...args].map(literal),
+    env: { PATH: literal(process.env.PATH ?? '') },
+    cwd: process.cwd(),
+    lifecycle: 'request',
+    ...spec
   }, {
     startTimeoutMs: 10_000,
     stopStepMs: 200,
@@ -37,11 +51,11 @@ function createPool (t: Test, args: string[], { most = 10, spec, ...options }: P
 }
 
 async function use (pool: ReturnType<typeof createPool>['pool']): Promise<number> {
-  const lease = pool.lease(owner, never())
+  const lease = pool.lease(user, never())
   const manager = await lease.open()
-  const result = await manager.callTool('act', {}, limits())
+  const answer = await manager.callTool({ name: 'act', args: {} }, limits())
   await lease.release()
-  return JSON.parse((result.content[0] as { text: string }).text).pid
+  return JSON.parse(textOf(answer)).pid
 }
 
 t.test('each request has a process of its own, which is gone when it is over', async t => {
@@ -54,16 +68,16 @@ t.test('each request has a process of its own, which is gone when it is over', a
 
 t.test('a lease that is never opened starts nothing', async t => {
   const { pool, alive } = createPool(t, ['well-behaved'])
-  await pool.lease(owner, never()).release()
+  await pool.lease(user, never()).release()
   t.equal(alive.taken, 0)
 })
 
 t.test('no more processes live than may, and none is lost when the queue gives up', async t => {
   const { pool, alive } = createPool(t, ['well-behaved'], { most: 1 })
-  const first = pool.lease(owner, never())
+  const first = pool.lease(user, never())
   await first.open()
   const controller = new AbortController()
-  const second = pool.lease(owner, controller.signal)
+  const second = pool.lease(user, controller.signal)
   const opening = second.open()
   t.match(alive, { taken: 1, waiting: 1 })
   controller.abort()
@@ -75,7 +89,7 @@ t.test('no more processes live than may, and none is lost when the queue gives u
 
 t.test('a server that fails to start gives its places back', async t => {
   const { pool, alive, starting } = createPool(t, ['dies-at-start'])
-  const lease = pool.lease(owner, never())
+  const lease = pool.lease(user, never())
   await t.rejects(lease.open(), { code: 'MCPC_ERR_MCP_START' })
   await lease.release()
   t.match([alive.taken, starting.taken], [0, 0])
@@ -98,7 +112,7 @@ t.test('a spare is started ahead, serves one request, ends, and is replaced', as
 
 t.test('a spare never takes a place that a request wants', async t => {
   const { pool, alive } = createPool(t, ['well-behaved'], { warmSpares: 3, most: 2 })
-  const leases = [pool.lease(owner, never()), pool.lease(owner, never())]
+  const leases = [pool.lease(user, never()), pool.lease(user, never())]
   await Promise.all(leases.map(lease => lease.open()))
   pool.refill()
   t.match([pool.sparesReady, alive.taken], [0, 2])
@@ -111,8 +125,8 @@ t.test('a spare that ends by itself is replaced later, each time later', async t
   const { pool, troubles } = createPool(t, ['well-behaved'], { warmSpares: 1 })
   const killSpare = async () => {
     await until(() => pool.sparesReady === 1, 'a spare is ready')
-    const lease = pool.lease(owner, never())
-    const { pid } = await lease.open()
+    const lease = pool.lease(user, never())
+    const { pid } = await openProcess(lease)
     await lease.release()
     return pid
   }
@@ -160,10 +174,10 @@ t.test('a shared server serves all requests with one process, and ends when nobo
 t.test('a shared server that dies fails its running calls and is started again', async t => {
   const { pool, troubles } = createPool(t, ['dies-on-call'], { spec: { lifecycle: 'shared' } })
   const attempt = async () => {
-    const lease = pool.lease({ secrets: ['not-a-real-secret'] }, never())
+    const lease = pool.lease(user, never())
     try {
       const manager = await lease.open()
-      await manager.callTool('act', { jwtToken: 'not-a-real-secret' }, limits())
+      await manager.callTool({ name: 'act', args: { jwtToken: 'not-a-real-secret' } }, limits())
     } finally {
       await lease.release()
     }
@@ -179,7 +193,7 @@ t.test('a shared server that dies fails its running calls and is started again',
 t.test('a caller who leaves does not end the shared server that others use', async t => {
   const { pool } = createPool(t, ['slow-start', '500'], { spec: { lifecycle: 'shared' } })
   const controller = new AbortController()
-  const leaving = pool.lease(owner, controller.signal)
+  const leaving = pool.lease(user, controller.signal)
   const opening = leaving.open()
   const staying = use(pool)
   controller.abort()
@@ -206,8 +220,8 @@ t.test('a shared server that takes its time to end is not taken for the one that
 t.test('a request that queues while a spare starts is not kept waiting by it', async t => {
   const { pool } = createPool(t, ['slow-start', '300'], { warmSpares: 1, most: 1 })
   pool.refill()
-  const lease = pool.lease(owner, never())
-  t.equal((await lease.open()).isRunning, true)
+  const lease = pool.lease(user, never())
+  t.equal((await openProcess(lease)).isRunning, true)
   await lease.release()
 })
 

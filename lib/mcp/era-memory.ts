@@ -1,0 +1,72 @@
+import type { PriorDiscovery } from '@modelcontextprotocol/client'
+
+/** The era of the protocol that a server speaks, as connecting takes it. */
+export type Era = PriorDiscovery
+
+/** Remembers the era of one server, so that it is asked once. None of this rejects: what is not known is asked for. */
+export interface EraMemory {
+  recall: () => Promise<Era | null>
+  remember: (era: Era) => Promise<void>
+  forget: () => Promise<void>
+}
+
+/** Where the workers share what they know: JSON texts. May reject. */
+export interface EraStore {
+  read: (server: string) => Promise<string | null>
+  write: (server: string, text: string) => Promise<void>
+  remove: (server: string) => Promise<void>
+}
+
+export interface EraMemoryOptions {
+  store: EraStore
+  /** Names the server's configuration; another configuration is another server. */
+  server: string
+  onTrouble: (error: unknown) => void
+}
+
+/** How long this worker goes by what it knows before it looks at what the others know (ms). */
+const ownMs = 600_000
+
+/** An era found by one worker is known to all; that of a server whose credentials differ by session is still one and the same. */
+export function createEraMemory ({ store, server, onTrouble }: EraMemoryOptions): EraMemory {
+  let own: { era: Era, until: number } | null = null
+
+  const keep = (era: Era) => { own = { era, until: performance.now() + ownMs } }
+  /** Redis in trouble costs a question, never a call. */
+  const trying = async <Value>(work: Promise<Value>): Promise<Value | null> => {
+    try {
+      return await work
+    } catch (error) {
+      onTrouble(error)
+      return null
+    }
+  }
+
+  return {
+    async recall () {
+      if (own !== null && performance.now() < own.until) return own.era
+      const text = await trying(store.read(server))
+      const era = text === null ? null : parseEra(text)
+      if (era !== null) keep(era)
+      return era
+    },
+    async remember (era) {
+      if (own !== null && JSON.stringify(own.era) === JSON.stringify(era)) return keep(era)
+      keep(era)
+      await trying(store.write(server, JSON.stringify(era)))
+    },
+    async forget () {
+      own = null
+      await trying(store.remove(server))
+    }
+  }
+}
+
+function parseEra (text: string): Era | null {
+  try {
+    const era = JSON.parse(text) as Partial<Era> | null
+    return era?.kind === 'legacy' || era?.kind === 'modern' ? era as Era : null
+  } catch {
+    return null // not ours: as good as not known
+  }
+}

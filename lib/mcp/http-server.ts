@@ -1,0 +1,120 @@
+import { createHash } from 'node:crypto'
+import type { Client } from '@modelcontextprotocol/client'
+import type { Dispatcher } from 'undici'
+import { createClient } from './client.ts'
+import type { Era, EraMemory } from './era-memory.ts'
+import { createHttpManager } from './http-manager.ts'
+import { createHttpTransport } from './http-transport.ts'
+import { credentialNames, fillEndpoint, type HttpEndpoint, type HttpSpec } from './server-spec.ts'
+import type { Lease, Server, User } from './server.ts'
+import { createSseTransport } from './sse-transport.ts'
+import type { UpstreamSession, UpstreamSlot } from './upstream-session.ts'
+
+export interface HttpServerOptions {
+  dispatcher: Dispatcher
+  startTimeoutMs: number
+  /** Longest message that the server may send (bytes). */
+  maxMessageBytes: number
+  answersQuestions: boolean
+  era: EraMemory
+  onToolsChanged: () => void
+}
+
+/** How long a server may take to be told that a session is over (ms). */
+const endSessionMs = 2_000
+
+/** How many clients are kept for servers whose address or headers differ by session. Each is some kilobytes, and no connection. */
+const maxClients = 500
+
+/** An MCP server that is reached over HTTP. */
+export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): Server {
+  const { dispatcher, maxMessageBytes, startTimeoutMs, era: memory } = options
+  const keepsSessions = spec.kind === 'http' && spec.session === 'kept'
+  const isPersonal = credentialNames(spec).length > 0
+  const clients = new Map<string, { era: Era, client: Promise<Client> }>()
+
+  const newClient = () => createClient({ probeTimeoutMs: startTimeoutMs, answersQuestions: options.answersQuestions, onToolsChanged: options.onToolsChanged })
+  const newTransport = (endpoint: HttpEndpoint) => createHttpTransport(endpoint, { dispatcher, maxMessageBytes })
+
+  /**
+   * The client for an address and its headers, credentials included: so no request's credentials can reach another's. In the
+   * era of 2026 a client holds nothing of who uses it, and making one costs more than a call.
+   */
+  function sharedClient (endpoint: HttpEndpoint, era: Era & { kind: 'modern' }): Promise<Client> {
+    const key = identityOf(endpoint)
+    const known = clients.get(key)
+    clients.delete(key) // put back at the end: the first one is the one that was not used for longest
+    const entry = known?.era === era ? known : { era, client: connect(endpoint, era) }
+    clients.set(key, entry)
+    if (clients.size > maxClients) clients.delete(clients.keys().next().value as string)
+    return entry.client
+  }
+
+  async function connect (endpoint: HttpEndpoint, era: Era): Promise<Client> {
+    const client = newClient()
+    await client.connect(newTransport(endpoint), { prior: era }) // asks nobody
+    return client
+  }
+
+  /** What a server tells one user about itself is not for the others. */
+  function publicPart (era: Era): Era {
+    if (!isPersonal || era.kind === 'legacy' || era.discover.cacheScope === 'public') return era
+    const { instructions, ...discover } = era.discover
+    return { kind: 'modern', discover }
+  }
+
+  return {
+    spec,
+    sparesReady: 0,
+    keepsSessions,
+
+    async endSession ({ endpoint: identity, ...session }, credentials) {
+      const endpoint = fillEndpoint(spec, credentials)
+      if (identityOf(endpoint) !== identity) return // begun with other credentials, or another address: no business of this one
+      const transport = createHttpTransport(endpoint, { dispatcher, maxMessageBytes, resume: session })
+      await transport.endSession(AbortSignal.timeout(endSessionMs)).catch(() => {})
+      await transport.close()
+    },
+
+    lease ({ credentials, slot, isWatched }: User): Lease {
+      const endpoint = fillEndpoint(spec, credentials)
+      const manager = createHttpManager({
+        serverName: spec.name,
+        startTimeoutMs,
+        era: spec.kind === 'sse' ? oldEra : memory,
+        slot: keepsSessions && slot !== null ? ownSlot(slot, identityOf(endpoint)) : null,
+        create: resume => ({
+          client: newClient(),
+          transport: spec.kind === 'sse'
+            ? createSseTransport(endpoint, { dispatcher, maxMessageBytes })
+            : createHttpTransport(endpoint, { dispatcher, maxMessageBytes, ...(resume && { resume }) })
+        }),
+        shared: isWatched ? null : era => sharedClient(endpoint, era),
+        publicPart
+      })
+      return { open: async () => manager, release: manager.close }
+    },
+
+    refill () {},
+    async close () {
+      clients.clear()
+    }
+  }
+}
+
+/** The transport that only the oldest era has. */
+const oldEra: EraMemory = { recall: async () => ({ kind: 'legacy' }), remember: async () => {}, forget: async () => {} }
+
+/** A session that was begun with other credentials, or at another address, is none of this endpoint's. */
+function ownSlot (slot: UpstreamSlot, endpoint: string) {
+  return {
+    async read () {
+      const session = await slot.read()
+      return session?.endpoint === endpoint ? session : null
+    },
+    replace: (session: Omit<UpstreamSession, 'endpoint'>) => slot.replace({ ...session, endpoint })
+  }
+}
+
+const identityOf = ({ url, headers }: HttpEndpoint) => digest([url, headers])
+const digest = (value: unknown) => createHash('sha256').update(JSON.stringify(value)).digest('base64url')

@@ -1,0 +1,16 @@
+import type { ResumableSession } from './http-transport.ts'
+
+/** The session of an MCP server that belongs to one of ours. Secret: whoever knows its id can use it. */
+export interface UpstreamSession extends ResumableSession {
+  /** Names the address and the headers, credentials included, that it was begun with. With others it is not used. */
+  endpoint: string
+  /** What the server said of its own use when the session began. */
+  instructions?: string
+}
+
+/** Where one of our sessions keeps its session at one server. */
+export interface UpstreamSlot {
+  read: () => Promise<UpstreamSession | null>
+  /** Puts a session in the place of what was read. False, and nothing changed, when there is something else by now. */
+  replace: (session: UpstreamSession) => Promise<boolean>
+}

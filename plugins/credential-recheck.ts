@@ -1,0 +1,50 @@
+import fp from 'fastify-plugin'
+import type { FastifyRequest } from 'fastify'
+import type { Credentials } from '../lib/credential-validator.ts'
+import { InvalidCredentialsError, UpstreamUnauthorizedError } from '../lib/errors.ts'
+import type { JsonObject } from '../lib/json.ts'
+
+const kVerdict = Symbol('credentialVerdict')
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /**
+     * Does `work`. When an MCP server refuses the session's credentials, the API that accepted them is asked once more: it
+     * knows whether the fault is theirs. They are no longer good → InvalidCredentialsError (401); else the server's refusal stays.
+     */
+    recheckingCredentials: <Value>(work: () => Promise<Value>) => Promise<Value>
+    /** Settled by the first refusal; a request asks the API once, however many servers refuse. */
+    [kVerdict]: Promise<Refusal | null> | null
+  }
+}
+
+type Refusal = InstanceType<typeof InvalidCredentialsError>
+
+export default fp(async (fastify) => {
+  fastify.decorateRequest(kVerdict, null)
+  fastify.decorateRequest('recheckingCredentials', async function (work) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!(error instanceof UpstreamUnauthorizedError) || !this.hasSession) throw error
+      this[kVerdict] ??= verdict(this)
+      throw await this[kVerdict] ?? error
+    }
+  })
+
+  async function verdict ({ session, callerSignal, log }: FastifyRequest): Promise<Refusal | null> {
+    if (!areComplete(session.credentials)) return null
+    try {
+      await fastify.validateCredentials(session.credentials, callerSignal)
+      return null
+    } catch (error) {
+      if (error instanceof InvalidCredentialsError) return error
+      log.warn({ err: error }, 'the credentials that an mcp server refused could not be checked again')
+      return null
+    }
+  }
+}, { name: 'credential-recheck', dependencies: ['credentials', 'session', 'caller-signal'] })
+
+/** What is checked may be named other than as credentials; then it is not kept as such. */
+const areComplete = (credentials: JsonObject): credentials is JsonObject & Credentials =>
+  typeof credentials.apiUrl === 'string' && typeof credentials.jwtToken === 'string'

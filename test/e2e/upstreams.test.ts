@@ -1,0 +1,54 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { apiUrl, build, call, initSession, jwtToken } from '../helper.ts'
+import { startUpstream } from '../upstream.ts'
+
+type Entry = Record<string, unknown>
+
+/** A servers file of these entries. */
+async function serversFile (t: Test, mcpServers: Record<string, Entry>): Promise<string> {
+  const file = join(t.testdir({}), 'servers.json')
+  await writeFile(file, JSON.stringify({ mcpServers }))
+  return file
+}
+
+const serviceOn = async (t: Test, mcpServers: Record<string, Entry>, env: Record<string, string> = {}) =>
+  await build(t, { MCP_SERVERS_FILE: await serversFile(t, mcpServers), ...env })
+
+/** A placeholder of the servers file. */
+const credential = (name: string) => `\${session.${name}}`
+
+const post = (service: Awaited<ReturnType<typeof build>>, url: string, payload: object) => service.inject({ method: 'POST', url, payload })
+
+for (const [what, name, args, type] of [
+  ['the 2025 era with sessions and event streams', 'http-2025', [], 'http'],
+  ['the 2025 era with sessions and JSON', 'http-2025', ['--json'], 'http'],
+  ['the 2025 era without sessions', 'http-2025', ['--stateless'], 'http'],
+  ['the 2026 era', 'http-2026', ['--modern-only'], 'http'],
+  ['both eras', 'http-2026', [], 'http'],
+  ['the first HTTP transport', 'sse', [], 'sse']
+] as const) {
+  t.test(`a server of ${what} lists and calls`, async t => {
+    const upstream = await startUpstream(t, name, [...args])
+    const service = await serviceOn(t, {
+      up: { type, url: `${upstream.url}?token=${credential('jwtToken')}`, headers: { authorization: `Bearer ${credential('jwtToken')}`, 'x-api-url': credential('apiUrl') } }
+    })
+    const id = await initSession(service)
+
+    const { tools } = (await post(service, '/tools', { session_id: id })).json()
+    t.ok(tools.some((tool: { name: string }) => tool.name === 'echo'))
+    t.notMatch(JSON.stringify(tools.find((tool: { name: string }) => tool.name === 'echo')), /jwtToken/)
+
+    for (let times = 0; times < 3; times++) {
+      const echoed = await call(service, id, 'echo', { text: `hello ${times}` })
+      t.equal(echoed.statusCode, 200, echoed.body)
+      t.match(echoed.json(), { status: 'success', text: `hello ${times}` })
+    }
+    const { stream, ...seen } = (await call(service, id, 'whoami')).json()
+    // Over the first transport, the address with the query is that of the stream.
+    t.match({ ...seen, ...stream }, { authorization: `Bearer ${jwtToken}`, 'x-api-url': apiUrl, token: jwtToken })
+    t.match((await call(service, id, 'fail', { reason: 'no luck' })).json(), { status: 'error', error: /no luck/ })
+    t.equal((await call(service, id, 'none')).statusCode, 404)
+  })
+}
