@@ -182,9 +182,10 @@ export function createSessionRepository (client: Redis, options: SessionReposito
 
     async write (session, values, call) {
       const fields = [...values].flatMap(([name, text]) => [valueField(name), text])
-      const record = call === undefined ? '' : JSON.stringify(call)
+      const record = call === undefined ? [] : ['last_call', JSON.stringify(call)]
+      const [place, calls] = call === undefined ? ['', 0] : [session.place ?? '', 1]
       const written = await ask(redis.mcpWriteSession(
-        key(session.id), session.generation, idleTtlSeconds, new Date().toISOString(), record, call === undefined ? '' : session.place ?? '', ...fields
+        key(session.id), session.generation, idleTtlSeconds, place, calls, 'last_accessed', new Date().toISOString(), ...record, ...fields
       ))
       if (call !== undefined) placesGivenBack.add(session)
       return written === 1

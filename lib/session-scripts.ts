@@ -5,52 +5,67 @@ import type { Redis } from 'ioredis'
  * https://redis.io/docs/latest/develop/programmability/eval-intro/
  */
 
+/*
+ * A script costs what it calls, not what it computes. So the two of a tool call read all that they need with one HMGET, whose error or
+ * gaps also tell that there is no session, and set all that changes with one HSET.
+ */
+
 /**
  * Places of running calls, in one field of the session: `id until id until …`, times in ms of Redis's own clock. A worker that
- * dies gives nothing back: its places lapse. Defines for the scripts below: `running(key, without)`, the places that have
- * not lapsed, without the one given; `keep(key, list, id)`, which writes them, with a new one when an id is given.
+ * dies gives nothing back: its places lapse. Defines for the scripts below: `running(text, without)`, the places that have not
+ * lapsed, without the one given; `place(id, ms)`, one that holds for so long; `keep(key, list)`, which writes them.
  */
 const places = `
-local function clock () local time = redis.call('TIME'); return time[1] * 1000 + math.floor(time[2] / 1000) end
-local function running (key, without)
+local now
+local function clock ()
+  if not now then
+    local time = redis.call('TIME')
+    now = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return now
+end
+local function running (text, without)
   local list = {}
-  for id, expires in string.gmatch(redis.call('HGET', key, 'running') or '', '(%S+) (%d+)') do
+  for id, expires in string.gmatch(text or '', '(%S+) (%d+)') do
     if id ~= without and tonumber(expires) > clock() then list[#list + 1] = id .. ' ' .. expires end
   end
   return list
 end
-local function keep (key, list, id, ms)
-  if id then list[#list + 1] = id .. ' ' .. string.format('%.0f', clock() + ms) end
+local function place (id, ms) return id .. ' ' .. string.format('%.0f', clock() + ms) end
+local function keep (key, list)
   if #list > 0 then redis.call('HSET', key, 'running', table.concat(list, ' '))
   else redis.call('HDEL', key, 'running') end
 end
 `
 
 /**
- * KEYS[1] session · ARGV[1] TTL in seconds, '' to leave it alone · ARGV[2] now · ARGV[3] place to take for a call, '' for none ·
+ * KEYS[1] session · ARGV[1] TTL in seconds, '' to change nothing · ARGV[2] now · ARGV[3] place to take for a call, '' for none ·
  * ARGV[4] how long it holds without being renewed (ms) · ARGV[5] most places · ARGV[6…] fields to read
  * → {'none'} · {'session', meta, credentials, value of each field or nil …} · {'flask', value} · {'foreign'} · {'busy'}
  */
 const read = `${places}
-local kind = redis.call('TYPE', KEYS[1]).ok
-if kind == 'none' then return {'none'} end
-if kind == 'string' then return {'flask', redis.call('GET', KEYS[1])} end
-if kind ~= 'hash' then return {'foreign'} end
-local fields = redis.call('HMGET', KEYS[1], 'meta', 'credentials')
-if not fields[1] or not fields[2] then return {'foreign'} end
-if ARGV[1] ~= '' then
-  redis.call('HSET', KEYS[1], 'last_accessed', ARGV[2])
-  redis.call('EXPIRE', KEYS[1], ARGV[1])
+local reply = redis.pcall('HMGET', KEYS[1], 'running', 'meta', 'credentials', unpack(ARGV, 6))
+if reply.err or not reply[2] or not reply[3] then
+  local kind = redis.call('TYPE', KEYS[1]).ok
+  if kind == 'none' then return {'none'} end
+  if kind == 'string' then return {'flask', redis.call('GET', KEYS[1])} end
+  return {'foreign'}
 end
+local text = reply[1]
+reply[1] = 'session'
+if ARGV[1] == '' then return reply end
+local changes = {'last_accessed', ARGV[2]}
 if ARGV[3] ~= '' then
-  local list = running(KEYS[1])
-  if #list >= tonumber(ARGV[5]) then return {'busy'} end
-  keep(KEYS[1], list, ARGV[3], tonumber(ARGV[4]))
+  local list = running(text)
+  if #list >= tonumber(ARGV[5]) then
+    reply = {'busy'}
+  else
+    list[#list + 1] = place(ARGV[3], tonumber(ARGV[4]))
+    changes[3], changes[4] = 'running', table.concat(list, ' ')
+  end
 end
-local reply = {'session', fields[1], fields[2]}
-if #ARGV > 5 then
-  for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(ARGV, 6))) do reply[i + 3] = value end
-end
+redis.call('HSET', KEYS[1], unpack(changes))
+redis.call('EXPIRE', KEYS[1], ARGV[1])
 return reply
 `
 
@@ -69,19 +84,18 @@ return 1
 `
 
 /**
- * KEYS[1] session · ARGV[1] the meta it was loaded with · ARGV[2] TTL in seconds · ARGV[3] now · ARGV[4] record of a call, '' for none ·
- * ARGV[5] place to give back, '' for none · ARGV[6…] fields, values → 1, or 0 when that session is gone: a write never brings one back, and never goes into another
+ * KEYS[1] session · ARGV[1] the meta it was loaded with · ARGV[2] TTL in seconds · ARGV[3] place to give back, '' for none · ARGV[4] how many
+ * calls to count · ARGV[5…] fields, values → 1, or 0 when that session is gone: a write never brings one back, and never goes into another
  * one that was opened under the same id since.
  */
 const write = `${places}
-if redis.call('TYPE', KEYS[1]).ok ~= 'hash' or redis.call('HGET', KEYS[1], 'meta') ~= ARGV[1] then return 0 end
-for i = 6, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-if ARGV[5] ~= '' then keep(KEYS[1], running(KEYS[1], ARGV[5])) end
-redis.call('HSET', KEYS[1], 'last_accessed', ARGV[3])
-if ARGV[4] ~= '' then
-  redis.call('HSET', KEYS[1], 'last_call', ARGV[4])
-  redis.call('HINCRBY', KEYS[1], 'calls', 1)
+local session = redis.pcall('HMGET', KEYS[1], 'meta', 'running')
+if session.err or session[1] ~= ARGV[1] then return 0 end
+for first = 5, #ARGV, 1000 do -- in portions: what unpack can take is limited
+  redis.call('HSET', KEYS[1], unpack(ARGV, first, math.min(first + 999, #ARGV)))
 end
+if ARGV[4] ~= '0' then redis.call('HINCRBY', KEYS[1], 'calls', ARGV[4]) end
+if ARGV[3] ~= '' then keep(KEYS[1], running(session[2], ARGV[3])) end
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 return 1
 `
@@ -108,10 +122,12 @@ return {redis.call('UNLINK', KEYS[1]), unpack(values)}
  * KEYS[1] session · ARGV[1] the meta it was loaded with · ARGV[2] place · ARGV[3] how long it holds from now (ms), '' to give it back
  * Leaves the TTL alone.
  */
-const place = `${places}
-if redis.call('TYPE', KEYS[1]).ok ~= 'hash' or redis.call('HGET', KEYS[1], 'meta') ~= ARGV[1] then return 0 end
-local list = running(KEYS[1], ARGV[2])
-if ARGV[3] == '' then keep(KEYS[1], list) else keep(KEYS[1], list, ARGV[2], tonumber(ARGV[3])) end
+const renew = `${places}
+local session = redis.pcall('HMGET', KEYS[1], 'meta', 'running')
+if session.err or session[1] ~= ARGV[1] then return 0 end
+local list = running(session[2], ARGV[2])
+if ARGV[3] ~= '' then list[#list + 1] = place(ARGV[2], tonumber(ARGV[3])) end
+keep(KEYS[1], list)
 return 1
 `
 
@@ -135,7 +151,7 @@ export type ReadReply = ['none'] | ['foreign'] | ['flask', string] | ['session',
 export interface SessionScripts {
   mcpReadSession: (key: string, ttl: number | '', now: string, place: string, placeMs: number, mostPlaces: number, ...fields: string[]) => Promise<ReadReply>
   mcpReplaceSession: (key: string, ttl: number, expected: string, ...fields: string[]) => Promise<0 | 1>
-  mcpWriteSession: (key: string, meta: string, ttl: number, now: string, call: string, place: string, ...fields: string[]) => Promise<0 | 1>
+  mcpWriteSession: (key: string, meta: string, ttl: number, place: string, calls: number, ...fields: string[]) => Promise<0 | 1>
   mcpPlace: (key: string, meta: string, place: string, ms: number | '') => Promise<0 | 1>
   mcpExchangeField: (key: string, meta: string, field: string, now: string, next: string) => Promise<0 | 1>
   mcpRemoveSession: (key: string, ...fields: string[]) => Promise<[number, ...Array<string | null>]>
@@ -147,7 +163,7 @@ export function defineSessionScripts<Client extends Redis> (client: Client): Cli
   client.defineCommand('mcpReadSession', { numberOfKeys: 1, lua: read })
   client.defineCommand('mcpReplaceSession', { numberOfKeys: 1, lua: replace })
   client.defineCommand('mcpWriteSession', { numberOfKeys: 1, lua: write })
-  client.defineCommand('mcpPlace', { numberOfKeys: 1, lua: place })
+  client.defineCommand('mcpPlace', { numberOfKeys: 1, lua: renew })
   client.defineCommand('mcpExchangeField', { numberOfKeys: 1, lua: exchange })
   client.defineCommand('mcpRemoveSession', { numberOfKeys: 1, lua: remove })
   client.defineCommand('mcpSettleIndex', { numberOfKeys: 1, lua: settleIndex })
