@@ -2,7 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client'
+import { batchWrites } from '../batched-writes.ts'
 import { createDelivery } from './delivery.ts'
+import { createLineSplitter } from './line-splitter.ts'
 import { createLineSplitter } from './line-splitter.ts'
 import type { Reaper } from './reaper.ts'
 import type { StdioCommand } from './server-spec.ts'
@@ -88,6 +90,7 @@ export function createStdioTransport (spec: StdioCommand, options: StdioTranspor
     async send (message) {
       const stdin = child?.stdin
       if (!stdin?.writable) throw new Error('the server does not read any more')
+      batchWrites(stdin) // calls of many requests, when the server is shared
       await new Promise<void>((resolve, reject) => {
         // The callback also runs, with an error, when the pipe breaks while the write waits: a send always settles.
         stdin.write(`${JSON.stringify(message)}\n`, error => error ? reject(error) : resolve())
