@@ -5,7 +5,7 @@ import { orLeave } from '../or-leave.ts'
 import { createClient } from './client.ts'
 import type { Era, EraMemory } from './era-memory.ts'
 import { causeOf, isTimeout, maskOf, maxQuoteLength, sentenceOf, translate } from './failures.ts'
-import { type Asked, createManager, type Manager, type RequestLimits } from './manager.ts'
+import { type Asked, createManager, type Link, type Manager, type RequestLimits } from './manager.ts'
 import type { Reaper } from './reaper.ts'
 import type { StdioCommand } from './server-spec.ts'
 import { createStdioTransport, type Exit, type StdioTransport } from './stdio-transport.ts'
@@ -36,9 +36,12 @@ export interface Owner {
 
 /** One MCP server as a process of its own: opened on demand, closed when whoever it works for is done with it. */
 export interface ProcessManager extends Manager {
+  readonly link: Link
   readonly pid: number | null
   /** False once the process has ended. */
   readonly isRunning: boolean
+  /** How many messages the server was given, to their last byte. */
+  readonly messagesWritten: number
   /** Resolves when the process has ended; never before it was started. */
   readonly ended: Promise<void>
   /** Says whom the server works for from now on. */
@@ -157,7 +160,7 @@ export function createProcessManager (command: StdioCommand, options: ProcessOpt
     return quote === '' ? '' : `; it said: ${quote}`
   }
 
-  const manager = createManager({
+  const link: Link = {
     serverName: command.name,
     isOwn: !isShared,
     instructions: async () => client.getInstructions(),
@@ -169,10 +172,12 @@ export function createProcessManager (command: StdioCommand, options: ProcessOpt
         throw callError(error, asked, limits)
       }
     }
-  })
+  }
 
   return {
-    ...manager,
+    ...createManager(link),
+    link,
+    get messagesWritten () { return transport.messagesWritten },
     get pid () { return transport.pid },
     get isRunning () { return transport.pid !== null && transport.exit === null && transport.failure === null },
     get ended () { return transport.ended },

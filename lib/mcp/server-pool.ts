@@ -3,6 +3,7 @@ import type { Manager } from './manager.ts'
 import { createProcessManager, type Owner, type ProcessManager, type ProcessOptions } from './process-manager.ts'
 import { credentialNames, fillCommand, type StdioCommand, type StdioSpec } from './server-spec.ts'
 import type { Lease, Server } from './server.ts'
+import { replaceableSpare } from './replaceable-spare.ts'
 import { createSharedServer, type SharedServer } from './shared-server.ts'
 import { createWarmSpares } from './warm-spares.ts'
 
@@ -44,12 +45,20 @@ export function createServerPool (spec: StdioSpec, options: ServerPoolOptions): 
 
     async function open (): Promise<Manager> {
       const spare = spares.take()
-      if (spare !== null) {
-        ({ manager, release } = spare)
-        manager.assign(owner)
-        setTimeout(spares.refill, refillDelayMs).unref()
-        return manager
-      }
+      if (spare === null) return await openCold()
+      manager = spare.manager
+      release = spare.release
+      manager.assign(owner)
+      setTimeout(spares.refill, refillDelayMs).unref()
+      return replaceableSpare(manager, () => {
+        onTrouble(undefined, 'a warm spare ended as it was taken, its request gets a fresh server')
+        const another = spare.manager.close().then(spare.release).then(openCold)
+        opening = another // what `release` then waits for, should the request end meanwhile
+        return another
+      })
+    }
+
+    async function openCold (): Promise<ProcessManager> {
       release = await alive.take(signal)
       const started = await starting.take(signal)
       try {

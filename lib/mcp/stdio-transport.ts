@@ -5,7 +5,6 @@ import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client'
 import { batchWrites } from '../batched-writes.ts'
 import { createDelivery } from './delivery.ts'
 import { createLineSplitter } from './line-splitter.ts'
-import { createLineSplitter } from './line-splitter.ts'
 import type { Reaper } from './reaper.ts'
 import type { StdioCommand } from './server-spec.ts'
 import { createStderrTail } from './stderr-tail.ts'
@@ -32,6 +31,8 @@ export interface StdioTransport extends Transport {
   readonly exit: Exit | null
   /** Why the transport gave the server up, when it was the one to do so. */
   readonly failure: Error | null
+  /** How many messages the server was given, to their last byte; one that was not cannot have been acted upon. */
+  readonly messagesWritten: number
   /** Resolves when the process has ended and its last output was read; never before it was started. */
   readonly ended: Promise<void>
   /** The last lines that the server wrote beside its messages. */
@@ -65,6 +66,7 @@ export function createStdioTransport (spec: StdioCommand, options: StdioTranspor
   let child: ChildProcess | null = null
   let exit: Exit | null = null
   let failure: Error | null = null
+  let messagesWritten = 0
   let exited: Promise<void> = Promise.resolve()
   let closing: Promise<void> | null = null
   let announce = (): void => {}
@@ -75,6 +77,7 @@ export function createStdioTransport (spec: StdioCommand, options: StdioTranspor
     get stderr () { return child?.stderr ?? null },
     get exit () { return exit },
     get failure () { return failure },
+    get messagesWritten () { return messagesWritten },
     ended,
     stderrLines: tail.lines,
 
@@ -95,6 +98,7 @@ export function createStdioTransport (spec: StdioCommand, options: StdioTranspor
         // The callback also runs, with an error, when the pipe breaks while the write waits: a send always settles.
         stdin.write(`${JSON.stringify(message)}\n`, error => error ? reject(error) : resolve())
       })
+      messagesWritten++
     },
 
     close () {

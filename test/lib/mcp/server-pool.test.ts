@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -148,6 +149,67 @@ t.test('a spare that dies while it waits is not given to a request', async t => 
   await until(() => pool.sparesReady === 1, 'a spare is ready')
   await until(() => troubles.length === 1, 'its end was seen')
   t.equal(pool.sparesReady, 0)
+})
+
+/** Ends a server; when this returns, its pipes are closed, and nothing of it was heard here yet. */
+function killUnheard (pid: number | null): void {
+  process.kill(pid ?? 0, 'SIGKILL')
+  const state = () => spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' }).stdout
+  while (/^[^Z]/.test(state())) continue // a zombie, which we have not reaped, or nothing
+}
+
+t.test('a spare that dies before the call is written is replaced by a fresh server, once', async t => {
+  const { pool, alive, troubles } = createPool(t, ['well-behaved'], { warmSpares: 1 })
+  const callOn = async (end: (spare: ProcessManager) => unknown) => {
+    pool.refill()
+    await until(() => pool.sparesReady === 1, 'a spare is ready')
+    troubles.length = 0
+    const lease = pool.lease(user, never())
+    const spare = await openProcess(lease)
+    await end(spare)
+    const { pid } = JSON.parse(textOf(await spare.callTool({ name: 'act', args: {} }, limits())))
+    t.not(pid, spare.pid)
+    t.strictSame(troubles, ['a warm spare ended as it was taken, its request gets a fresh server'])
+    t.ok(isAlive(pid))
+    await lease.release()
+    t.notOk(isAlive(pid), 'it ends with its request')
+  }
+
+  await t.test('its end was not heard of', () => callOn(({ pid }) => killUnheard(pid)))
+  await t.test('its end was heard of', () => callOn(async spare => {
+    killUnheard(spare.pid)
+    await spare.ended
+  }))
+  await pool.close()
+  t.equal(alive.taken, 0)
+})
+
+t.test('a spare that dies of the call is not: the call may have acted', async t => {
+  const { pool, troubles } = createPool(t, ['dies-on-call'], { warmSpares: 1 })
+  pool.refill()
+  await until(() => pool.sparesReady === 1, 'a spare is ready')
+  const lease = pool.lease(user, never())
+  const manager = await lease.open()
+  await t.rejects(manager.callTool({ name: 'act', args: {} }, limits()), { code: 'MCPC_ERR_MCP_CALL' })
+  t.strictSame(troubles, [])
+  await lease.release()
+})
+
+t.test('a caller who has left gets no fresh server for a spare that died', async t => {
+  const { pool, alive, troubles } = createPool(t, ['well-behaved'], { warmSpares: 1 })
+  pool.refill()
+  await until(() => pool.sparesReady === 1, 'a spare is ready')
+  const controller = new AbortController()
+  const lease = pool.lease(user, controller.signal)
+  const spare = await openProcess(lease)
+  killUnheard(spare.pid)
+  const calling = spare.callTool({ name: 'act', args: {} }, { timeoutMs: 10_000, signal: controller.signal })
+  controller.abort()
+  await t.rejects(calling, { code: 'MCPC_ERR_CALLER_LEFT' })
+  await lease.release()
+  t.strictSame(troubles, [])
+  await pool.close()
+  t.equal(alive.taken, 0)
 })
 
 t.test('a spare that is too old is replaced', async t => {
