@@ -122,7 +122,7 @@ function matches (pattern: string, name: string): boolean {
  */
 const inheritedNames = [
   'HOME', 'LOGNAME', 'PATH', 'SHELL', 'TERM', 'USER',
-  'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'VIRTUAL_ENV', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'NODE_EXTRA_CA_CERTS'
+  'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'VIRTUAL_ENV', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'NODE_EXTRA_CA_CERTS', 'NODE_COMPILE_CACHE'
 ]
 
 export function inheritedEnvironment (host: HostEnvironment): Record<string, Template> {
