@@ -1,14 +1,15 @@
 /*
  * What does the service add to what its MCP server costs anyway? The same echo server, called directly through the SDK, and
- * through /call-tool: with a fresh process, with a warm spare, shared.
+ * through /call-tool: with a fresh process, with a warm spare, shared; the last also against the least that it can cost.
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
-import { alternate, atEnd, bench, echoServer, machine, median, ms, openSession, post, ratio, root, startRedis, startService, table, temporaryFolder, timed } from './bench.mjs'
+import { alternate, atEnd, bench, echoServer, machine, median, ms, openSession, post, ratio, root, startFloor, startRedis, startService, table, temporaryFolder, timed } from './bench.mjs'
 
 const rounds = Number(process.argv[2] ?? 60)
+const echo = { tool: 'echo', params: { text: 'hello' } }
 
 await bench(async () => {
   const redis = await startRedis()
@@ -19,10 +20,12 @@ await bench(async () => {
   const stubborn = (grace) => startService({ REDIS_URL: redis.url, MCP_SERVER_SCRIPT: join(root, 'bench', `${grace}-server.mjs`), MCP_WARM_SPARES: '0', MCP_STOP_STEP_MS: '2000' })
   const [endsAtOnce, endsLate] = [await callThrough(await stubborn('tiny')), await callThrough(await stubborn('stubborn'))]
   const kept = await keepOpen()
+  const { url: floorUrl } = await startFloor(redis)
+  const floor = () => timed(() => post(`${floorUrl}/call-tool`, { session_id: 'floor', ...echo }))
 
   // A service runs for weeks: what counts is what it does when its code is compiled, which takes some thousand calls.
   const starts = await alternate({ direct: callDirectly, cold, warm: async () => { await spareReady(warmService); return await warm() } }, { rounds })
-  const calls = await alternate({ kept, shared }, { rounds: rounds * 20, warmUp: 3_000 })
+  const calls = await alternate({ kept, floor, shared }, { rounds: rounds * 20, warmUp: 3_000 })
   const ends = await alternate({ endsAtOnce, endsLate }, { rounds })
 
   const p50 = Object.fromEntries(Object.entries({ ...starts, ...calls, ...ends }).map(([name, values]) => [name, median(values)]))
@@ -32,7 +35,9 @@ await bench(async () => {
     ['/call-tool, fresh process', ms(p50.cold), 'direct', ratio(p50.cold / p50.direct)],
     ['/call-tool, warm spare ready', ms(p50.warm), 'direct', ratio(p50.warm / p50.direct)],
     ['direct SDK: call on a client that is kept open', ms(p50.kept), '', ''],
+    ['the floor: Fastify, two round trips to Redis, that call', ms(p50.floor), 'kept open', ratio(p50.floor / p50.kept)],
     ['/call-tool, shared server', ms(p50.shared), 'kept open', ratio(p50.shared / p50.kept)],
+    ['', '', 'the floor', ratio(p50.shared / p50.floor)],
     ['/call-tool, server ends at once', ms(p50.endsAtOnce), '', ''],
     ['/call-tool, server takes 4 s to end', ms(p50.endsLate), 'ends at once', ratio(p50.endsLate / p50.endsAtOnce)]
   ])
@@ -59,7 +64,7 @@ async function keepOpen () {
 
 async function callThrough (service) {
   const session = await openSession(service)
-  const body = { session_id: session, tool: 'echo', params: { text: 'hello' } }
+  const body = { session_id: session, ...echo }
   return () => timed(() => post(`${service.url}/call-tool`, body))
 }
 
