@@ -11,11 +11,11 @@ export interface Answers<Answer> {
  * Asks all servers at once. One that fails leaves the others' answers as they are; when all fail, so does this: with the error of
  * the only server, or with NoServerError, which has all sentences.
  */
-export async function askAll<Answer> (servers: readonly string[], ask: (server: string) => Promise<Answer>): Promise<Answers<Answer>> {
+export async function askAll<Server extends { name: string }, Answer> (servers: readonly Server[], ask: (server: Server) => Promise<Answer>): Promise<Answers<Answer>> {
   const outcomes = await Promise.allSettled(servers.map(ask))
   const answers: Array<{ server: string, answer: Answer }> = []
   const failures: Array<[server: string, reason: unknown]> = []
-  servers.forEach((server, position) => {
+  servers.forEach(({ name: server }, position) => {
     const outcome = outcomes[position]
     if (outcome?.status === 'fulfilled') answers.push({ server, answer: outcome.value })
     else failures.push([server, outcome?.reason])

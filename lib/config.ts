@@ -50,6 +50,8 @@ export const EnvironmentSchema = Type.Object({
   MCP_WARM_SPARE_MAX_AGE: seconds({ default: 300, description: 'How old a spare may become before it is replaced (s).' }),
   MCP_SHARED_IDLE_TIMEOUT: seconds({ default: 300, description: 'How long a server with `"lifecycle": "shared"` may be unused before it is ended (s).' }),
   MCP_TOOLS_CACHE_TTL: Type.Integer({ default: 60, minimum: 0, maximum: 86_400, title: 'whole seconds from 0 to 86400', description: 'How long a worker remembers a server\'s list of tools (s); 0 asks every time.' }),
+  MCP_ELICITATION: Type.Union([Type.Literal('on'), Type.Literal('off')], { default: 'off', title: 'on or off', description: 'Whether a server of the 2026-07-28 era may ask the caller of a tool something: /call-tool then answers 202. `off` tells servers that nobody answers.' }),
+  MCP_HEARTBEAT_INTERVAL: seconds({ default: 15, description: 'How often a /call-tool that streams events says that it is alive (s).' }),
   MCP_GUIDANCE_FILE: Type.Optional(Type.String({ title: 'a path', description: 'JSON file with `system_info` and `workflow_guidance` for /tools-schema and /tools.' })),
 
   VIRTUAL_ENV: Type.Optional(Type.String({ title: 'a path', description: 'Python environment whose `mcp` and `python3` run a `.py` server; set by its activate script.' }))
@@ -84,6 +86,9 @@ export interface Config {
     sharedIdleMs: number
   }
   toolsCacheTtlMs: number
+  /** Whether questions of a server are put to the caller. */
+  elicitation: boolean
+  heartbeatMs: number
   logLevel?: NonNullable<Environment['MCP_LOG_LEVEL']>
   serverScript?: string
   serversFile?: string
@@ -185,6 +190,8 @@ export function resolveConfig (environment: Environment): Config {
       sharedIdleMs: env.MCP_SHARED_IDLE_TIMEOUT * 1000
     },
     toolsCacheTtlMs: env.MCP_TOOLS_CACHE_TTL * 1000,
+    elicitation: env.MCP_ELICITATION === 'on',
+    heartbeatMs: env.MCP_HEARTBEAT_INTERVAL * 1000,
     ...(env.MCP_LOG_LEVEL && { logLevel: env.MCP_LOG_LEVEL }),
     ...(env.MCP_SERVER_SCRIPT && { serverScript: env.MCP_SERVER_SCRIPT }),
     ...(env.MCP_SERVERS_FILE && { serversFile: env.MCP_SERVERS_FILE }),

@@ -51,6 +51,7 @@ export const StoreUnavailableError = define<[] | [Because]>('MCPC_ERR_STORE_UNAV
 // MCP servers and their tools
 export const UnknownToolError = define<[string]>('MCPC_ERR_UNKNOWN_TOOL', 'There is no tool %s', 404)
 export const ToolArgumentsError = define<[string, string]>('MCPC_ERR_TOOL_ARGUMENTS', 'Tool %s refused its arguments: %s', 400)
+export const UnknownContinuationError = define<[]>('MCPC_ERR_UNKNOWN_CONTINUATION', 'There is no call that goes on under this token: it was used, it has made room for newer ones, or it is another session\'s', 404)
 export const UnknownPromptError = define<[string]>('MCPC_ERR_UNKNOWN_PROMPT', 'There is no prompt %s', 404)
 export const PromptArgumentsError = define<[string, string]>('MCPC_ERR_PROMPT_ARGUMENTS', 'Prompt %s refused its arguments: %s', 400)
 export const UnknownResourceError = define<[string, string]>('MCPC_ERR_UNKNOWN_RESOURCE', 'There is no resource %s: %s', 404)

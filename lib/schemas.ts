@@ -42,3 +42,26 @@ export const AnySchema = Type.Unsafe<unknown>({})
 
 /** Any JSON object, passed on as it is. */
 export const AnyObjectSchema = Type.Unsafe<Record<string, unknown>>({ type: 'object', additionalProperties: true })
+
+export const UriSchema = Type.String({ minLength: 1, maxLength: 8_192, title: 'a URI of at most 8192 characters', examples: ['file:///report.md'] })
+
+/** Which of several servers is meant, as the listings name it. */
+export const ServerNameSchema = Type.String({ maxLength: 1_024, title: 'the name of a server', description: 'Needed only where several servers have the same.' })
+
+export const PromptNameSchema = Type.String({ minLength: 1, maxLength: 1_024, title: 'a string of at most 1024 characters' })
+
+/** MCP's arguments of prompts and templates are texts. */
+export const TextsSchema = Type.Record(Type.String(), Type.String(), { title: 'an object of strings' })
+
+const serverFailures = {
+  400: 'A field is missing or wrong, or the server refused what it was given.',
+  401: 'A server refused the session\'s credentials, which are no longer good.',
+  409: 'There is no such session, or it lacks a credential that a server needs.',
+  502: 'The MCP server cannot be reached or broke off.',
+  503: 'Redis does not answer, or too many requests wait for a server.',
+  504: 'The MCP server did not answer in time.'
+}
+
+/** Failures of what lists something of all servers, and of what asks one server for something. */
+export const listErrors = errorResponses(serverFailures)
+export const askErrors = errorResponses({ ...serverFailures, 404: 'There is no such thing.' })

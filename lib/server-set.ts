@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { JsonObject } from './json.ts'
+import { createListCache, type ListCache } from './list-cache.ts'
 import type { Server } from './mcp/server.ts'
 import { credentialNames, offersTool } from './mcp/server-spec.ts'
 import { createToolNames, type ToolNames } from './mcp/tool-names.ts'
@@ -10,6 +11,9 @@ export interface ServerEntry {
   readonly name: string
   readonly server: Server
   readonly tools: ToolCatalog
+  readonly resources: ListCache<JsonObject[]>
+  readonly resourceTemplates: ListCache<JsonObject[]>
+  readonly prompts: ListCache<JsonObject[]>
   /** Names who gets the same lists from the server as the one with these credentials does. Tells nothing of them. */
   audienceOf: (credentials: JsonObject) => string
 }
@@ -39,6 +43,9 @@ export function createServerSet (servers: readonly Server[], { toolsCacheTtlMs, 
     return {
       name: spec.name,
       server,
+      resources: createListCache({ ttlMs: toolsCacheTtlMs }),
+      resourceTemplates: createListCache({ ttlMs: toolsCacheTtlMs }),
+      prompts: createListCache({ ttlMs: toolsCacheTtlMs }),
       tools: createToolCatalog({
         ttlMs: toolsCacheTtlMs,
         sensitiveParams,

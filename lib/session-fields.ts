@@ -12,6 +12,9 @@ export interface NewSession {
 
 const schemaVersion = 1
 
+/** Where a session is. Operators list and look at these keys: no other may begin so. */
+export const sessionKey = (keyPrefix: string, id: string) => `${keyPrefix}:${id}`
+
 /** The field of a session's hash that holds a cached value. */
 export const valueField = (name: string) => `p:${name}`
 

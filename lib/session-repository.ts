@@ -4,7 +4,7 @@ import { SessionUnreadableError, TooManyCallsError } from './errors.ts'
 import { parseFlaskSession } from './flask-session.ts'
 import { isJsonObject, type JsonObject } from './json.ts'
 import { createAwaitCommand } from './redis-command.ts'
-import { fieldsOf, type NewSession, splitFields, upstreamField, valueField } from './session-fields.ts'
+import { fieldsOf, type NewSession, sessionKey, splitFields, upstreamField, valueField } from './session-fields.ts'
 import { createSessionIndex } from './session-index.ts'
 import { defineSessionScripts, type ReadReply } from './session-scripts.ts'
 
@@ -40,7 +40,7 @@ export interface RemovedSession {
 /** What is remembered of a tool call; nothing that the caller or the tool said. */
 export interface CallRecord {
   tool: string
-  outcome: 'ok' | 'tool_error' | 'failed' | 'abandoned'
+  outcome: 'ok' | 'tool_error' | 'input_required' | 'failed' | 'abandoned'
   duration_ms: number
   /** ISO 8601, UTC. */
   at: string
@@ -104,7 +104,7 @@ export const placeMs = 15_000
 export function createSessionRepository (client: Redis, options: SessionRepositoryOptions): SessionRepository {
   const { keyPrefix, idleTtlSeconds, sensitiveParams, commandTimeoutMs, maxConcurrency } = options
   const redis = defineSessionScripts(client)
-  const key = (id: string) => `${keyPrefix}:${id}`
+  const key = (id: string) => sessionKey(keyPrefix, id)
 
   const ask = createAwaitCommand(commandTimeoutMs)
 

@@ -111,6 +111,34 @@ if ARGV[4] == '' then redis.call('HDEL', KEYS[1], ARGV[2]) else redis.call('HSET
 return 1
 `
 
+/*
+ * Calls that wait for answers: each in a field `q:<token>`, the tokens in their order in the field `questions`. A caller who never answers
+ * leaves one behind, so there is a most, and the oldest makes room.
+ */
+
+/** KEYS[1] session · ARGV[1] the meta it was loaded with · ARGV[2] token · ARGV[3] the call · ARGV[4] most → 1, or 0 when the session is gone */
+const askQuestion = `
+local session = redis.pcall('HMGET', KEYS[1], 'meta', 'questions')
+if session.err or session[1] ~= ARGV[1] then return 0 end
+local tokens = {}
+for token in string.gmatch(session[2] or '', '%S+') do tokens[#tokens + 1] = token end
+while #tokens >= tonumber(ARGV[4]) do redis.call('HDEL', KEYS[1], 'q:' .. table.remove(tokens, 1)) end
+tokens[#tokens + 1] = ARGV[2]
+redis.call('HSET', KEYS[1], 'q:' .. ARGV[2], ARGV[3], 'questions', table.concat(tokens, ' '))
+return 1
+`
+
+/** KEYS[1] session · ARGV[1] the meta it was loaded with · ARGV[2] token → the call, which nobody gets a second time, or nil */
+const takeQuestion = `
+local session = redis.pcall('HMGET', KEYS[1], 'meta', 'questions', 'q:' .. ARGV[2])
+if session.err or session[1] ~= ARGV[1] or not session[3] then return false end
+local tokens = {}
+for token in string.gmatch(session[2] or '', '%S+') do if token ~= ARGV[2] then tokens[#tokens + 1] = token end end
+redis.call('HDEL', KEYS[1], 'q:' .. ARGV[2])
+redis.call('HSET', KEYS[1], 'questions', table.concat(tokens, ' '))
+return session[3]
+`
+
 /** KEYS[1] session · ARGV fields → number of keys removed, and the value of each field or nil, of a session only */
 const remove = `
 local values = {}
@@ -155,6 +183,8 @@ export interface SessionScripts {
   mcpPlace: (key: string, meta: string, place: string, ms: number | '') => Promise<0 | 1>
   mcpExchangeField: (key: string, meta: string, field: string, now: string, next: string) => Promise<0 | 1>
   mcpRemoveSession: (key: string, ...fields: string[]) => Promise<[number, ...Array<string | null>]>
+  mcpAskQuestion: (key: string, meta: string, token: string, call: string, most: number) => Promise<0 | 1>
+  mcpTakeQuestion: (key: string, meta: string, token: string) => Promise<string | null>
   mcpSettleIndex: (key: string, ...entries: Array<string | number>) => Promise<number>
 }
 
@@ -166,6 +196,8 @@ export function defineSessionScripts<Client extends Redis> (client: Client): Cli
   client.defineCommand('mcpPlace', { numberOfKeys: 1, lua: renew })
   client.defineCommand('mcpExchangeField', { numberOfKeys: 1, lua: exchange })
   client.defineCommand('mcpRemoveSession', { numberOfKeys: 1, lua: remove })
+  client.defineCommand('mcpAskQuestion', { numberOfKeys: 1, lua: askQuestion })
+  client.defineCommand('mcpTakeQuestion', { numberOfKeys: 1, lua: takeQuestion })
   client.defineCommand('mcpSettleIndex', { numberOfKeys: 1, lua: settleIndex })
   return client as Client & SessionScripts // defineCommand adds methods that its types cannot tell
 }

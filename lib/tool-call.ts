@@ -1,10 +1,11 @@
-import { CallerLeftError, SessionNotFoundError, UnknownToolError } from './errors.ts'
+import { CallerLeftError, McpCallError, SessionNotFoundError, UnknownContinuationError, UnknownToolError } from './errors.ts'
 import type { JsonObject } from './json.ts'
-import type { Manager, RequestLimits } from './mcp/manager.ts'
+import type { Manager, Questions, RequestLimits, ToolRequest, Watcher } from './mcp/manager.ts'
 import { gapsIn, injectParameters } from './parameter-injection.ts'
+import type { PendingCall, QuestionRepository } from './question-repository.ts'
 import type { CallRecord, Session, SessionRepository } from './session-repository.ts'
 import type { CatalogTool } from './tool-catalog.ts'
-import { readToolResult, type ToolResult, type ToolResultOptions } from './tool-result.ts'
+import { readToolResult, type ToolResultOptions } from './tool-result.ts'
 
 export interface ToolCall {
   session: Session
@@ -16,11 +17,15 @@ export interface ToolCall {
 
 export interface ToolCallContext {
   sessions: Pick<SessionRepository, 'readValues' | 'write'>
+  /** `null` where nobody answers the questions of a server. */
+  questions: QuestionRepository | null
   /** The tool that callers know under a name; `null` when no server has one. */
   findTool: (tool: string) => Promise<CatalogTool | null>
   /** The manager of the tool's server for this request, opened when first asked for. */
-  openManager: () => Promise<Pick<Manager, 'callTool'>>
+  openManager: () => Promise<Pick<Manager, 'serverName' | 'callTool'>>
   limits: RequestLimits
+  /** Whoever follows the call while it runs. */
+  watcher?: Watcher
   sensitiveParams: readonly string[]
   cacheResults: ToolResultOptions['cacheResults']
   /** Told when a result could not be kept in the session; the call itself is not lost for that. */
@@ -30,8 +35,19 @@ export interface ToolCallContext {
 export interface ToolReply {
   /** JSON text. */
   body: string
+  /** Whether the tool gave its result, or asks for more first. */
+  isComplete: boolean
   /** Names that later calls will not be filled with, although this one gave them. */
   notCached: string[]
+}
+
+/** A call with all that it takes: by itself, or taken up again. */
+interface PreparedCall {
+  session: Session
+  tool: string
+  request: Pick<ToolRequest, 'name' | 'args' | 'definition' | 'continuation'>
+  /** What the caller gave: later calls may be filled with it. */
+  given: JsonObject
 }
 
 /**
@@ -40,38 +56,84 @@ export interface ToolReply {
  * What was kept is acknowledged by Redis before this resolves: the caller's next request may be on another worker already,
  * and must see it. So is the record of the call, which for that costs no round trip of its own.
  */
-export async function callTool (call: ToolCall, context: ToolCallContext): Promise<ToolReply> {
-  const { args, given, known } = await fillParameters(call, context)
+export async function callTool ({ session, tool, params }: ToolCall, context: ToolCallContext): Promise<ToolReply> {
+  const { sessions, findTool, sensitiveParams } = context
+  const known = await findTool(tool)
+  if (known === null) throw new UnknownToolError(tool)
+  const { name, declared, definition } = known
+  const gaps = gapsIn(params, { declared, sensitiveParams })
+  const values = gaps.length === 0 ? new Map<string, unknown>() : await sessions.readValues(session, gaps)
+  if (values === null) throw new SessionNotFoundError(session.id)
+  const { args, given } = injectParameters(params, { declared, sensitiveParams, credentials: session.credentials, values })
+  return await run({ session, tool, request: { name, args, ...(definition !== undefined && { definition }) }, given }, context)
+}
+
+/**
+ * Goes on with a call that its server answered with questions: the same call again, with the answers. Any worker can; each
+ * call goes on once. Credentials are those that the session has now. Rejects with UnknownContinuationError.
+ */
+export async function continueCall (session: Session, pending: PendingCall, responses: JsonObject, context: ToolCallContext): Promise<ToolReply> {
+  const { tool, name, args, secretNames, state } = pending
+  const secrets = Object.entries(session.credentials).filter(([name]) => secretNames.includes(name))
+  const known = await context.findTool(tool)
+  if (known?.name !== name) throw new UnknownContinuationError() // the servers are not those that asked
+  return await run({
+    session,
+    tool,
+    request: {
+      name,
+      args: Object.fromEntries([...Object.entries(args), ...secrets]),
+      ...(known.definition !== undefined && { definition: known.definition }),
+      continuation: { responses, ...(state !== undefined && { state }) }
+    },
+    given: {} // it was kept when the server asked
+  }, context)
+}
+
+async function run (call: PreparedCall, context: ToolCallContext): Promise<ToolReply> {
+  const { session, tool, request, given } = call
+  const { limits, watcher, cacheResults, sensitiveParams } = context
   const manager = await context.openManager()
   const startedAt = new Date()
   const start = performance.now()
 
-  const keep = async (outcome: CallRecord['outcome'], outputs: ReadonlyMap<string, string>): Promise<string[]> => {
+  const keep = async (outcome: CallRecord['outcome'], outputs: ReadonlyMap<string, string> = new Map()): Promise<string[]> => {
     const texts = Object.entries(given).map(([name, value]) => [name, JSON.stringify(value)] as const)
-    const record = { tool: call.tool, outcome, duration_ms: Math.round(performance.now() - start), at: startedAt.toISOString() }
-    return await keepValues(call.session, new Map([...texts, ...outputs]), record, context)
+    const record = { tool, outcome, duration_ms: Math.round(performance.now() - start), at: startedAt.toISOString() }
+    return await keepValues(session, new Map([...texts, ...outputs]), record, context)
   }
 
-  let result: ToolResult
   try {
-    const answer = await manager.callTool({ name: known.name, args, ...(known.definition && { definition: known.definition }) }, context.limits)
-    if ('questions' in answer) throw new Error('not yet')
-    result = readToolResult(answer.result, { tool: call.tool, cacheResults: context.cacheResults, sensitiveParams: context.sensitiveParams })
+    const answer = await manager.callTool({ ...request, ...(watcher && { watcher }) }, limits)
+    if ('questions' in answer) return await putQuestions(call, answer.questions, manager.serverName, keep, context)
+    const { body, outcome, outputs } = readToolResult(answer.result, { tool, cacheResults, sensitiveParams })
+    return { body, isComplete: true, notCached: await keep(outcome, outputs) }
   } catch (error) {
-    await keep(error instanceof CallerLeftError ? 'abandoned' : 'failed', new Map())
+    await keep(error instanceof CallerLeftError ? 'abandoned' : 'failed')
     throw error
   }
-  return { body: result.body, notCached: await keep(result.outcome, result.outputs) }
 }
 
-async function fillParameters ({ session, tool, params }: ToolCall, { sessions, findTool, sensitiveParams }: ToolCallContext) {
-  const known = await findTool(tool)
-  if (known === null) throw new UnknownToolError(tool)
-  const { declared } = known
-  const gaps = gapsIn(params, { declared, sensitiveParams })
-  const values = gaps.length === 0 ? new Map<string, unknown>() : await sessions.readValues(session, gaps)
-  if (values === null) throw new SessionNotFoundError(session.id)
-  return { known, ...injectParameters(params, { declared, sensitiveParams, credentials: session.credentials, values }) }
+/** What a caller is told of a call that waits for answers. */
+async function putQuestions (
+  { session, tool, request }: PreparedCall,
+  { requests, state }: Questions,
+  server: string,
+  keep: (outcome: 'input_required') => Promise<string[]>,
+  { questions, sensitiveParams }: ToolCallContext
+): Promise<ToolReply> {
+  if (questions === null) throw new McpCallError(server, `answered tool ${tool} with questions, although it was told that nobody answers`)
+  const isSecret = (name: string) => sensitiveParams.includes(name)
+  const token = await questions.keep(session, {
+    tool,
+    name: request.name,
+    args: Object.fromEntries(Object.entries(request.args).filter(([name]) => !isSecret(name))),
+    secretNames: Object.keys(request.args).filter(isSecret),
+    ...(state !== undefined && { state })
+  })
+  if (token === null) throw new SessionNotFoundError(session.id)
+  const body = { status: 'input_required', requests: Object.entries(requests).map(([id, asked]) => ({ id, ...asked as object })), continue: token }
+  return { body: JSON.stringify(body), isComplete: false, notCached: await keep('input_required') }
 }
 
 /** Names that could not be kept; none when all went well. */

@@ -7,6 +7,13 @@ import {
   BadRequestError, BodyNotJsonError, BodyTooLargeError, InternalError, MethodNotAllowedError, RouteNotFoundError
 } from '../lib/errors.ts'
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Logs a failure, and gives the body that tells a caller of it, for an answer that has begun already. */
+    readonly describeFailure: (error: FastifyError, request: FastifyRequest) => { body: string }
+  }
+}
+
 /** Seconds after which a request that found the service in trouble may come again. */
 const retryAfterSeconds = '1'
 
@@ -18,12 +25,19 @@ const retryAfterSeconds = '1'
 export default fp(async (fastify) => {
   await fastify.register(sensible)
 
-  fastify.setErrorHandler((error: FastifyError, request, reply) => {
+  function report (error: FastifyError, request: FastifyRequest) {
     const failure = translate(error, fastify.config.maxBodyBytes)
     const statusCode = failure.statusCode ?? 500
     // A 4xx is the caller's business: its sentence may repeat what the caller said, so the log gets only the code.
     if (statusCode >= 500) request.log.error({ err: failure, code: failure.code, route: request.routeOptions.url }, 'request failed')
     else request.log.info({ code: failure.code, statusCode, route: request.routeOptions.url }, 'request refused')
+    return { failure, statusCode }
+  }
+
+  fastify.decorate('describeFailure', (error: FastifyError, request: FastifyRequest) => ({ body: bodyOf(report(error, request).failure) }))
+
+  fastify.setErrorHandler((error: FastifyError, request, reply) => {
+    const { failure, statusCode } = report(error, request)
     // Fastify would close the connection on a caller who is still sending, and who then sees a reset instead of the answer.
     // Left open, Node reads what is still to come, and drops it.
     if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') reply.removeHeader('connection')

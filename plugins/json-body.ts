@@ -3,12 +3,14 @@ import type { FastifySchemaValidationError } from 'fastify/types/schema.js'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { BodyNotJsonError, BodyNotObjectError, BodyTooDeepError, InvalidFieldError, InvalidParamsError, MissingFieldError } from '../lib/errors.ts'
-import { isJsonObject, isNestedDeeper } from '../lib/json.ts'
+import { isJsonObject, isNestedDeeper, type JsonObject } from '../lib/json.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** What a request is told that leaves out a field which the body's schema requires. */
     missing?: string
+    /** Fields that a body must have because of others that it has, beside those that its schema requires. */
+    requires?: (body: JsonObject) => readonly string[]
   }
 }
 
@@ -61,7 +63,7 @@ function decodeUtf8 (bytes: Buffer): string | null {
 function faultOf ({ body, routeOptions }: FastifyRequest): Error | undefined {
   if (!isJsonObject(body)) return new BodyNotObjectError()
   const { required = [] } = (routeOptions.schema?.body ?? {}) as { required?: string[] }
-  const absent = required.find(name => !Object.hasOwn(body, name) || body[name] === null || body[name] === '')
+  const absent = [...required, ...routeOptions.config.requires?.(body) ?? []].find(name => !Object.hasOwn(body, name) || body[name] === null || body[name] === '')
   return absent === undefined ? undefined : new MissingFieldError(routeOptions.config.missing ?? `Missing ${absent}`)
 }
 

@@ -33,7 +33,7 @@ declare module 'fastify' {
     /** The servers that this request may use, the same from its beginning to its end. */
     readonly servers: ServerSet
     /** This request's own MCP manager of a server, opened when first asked for, closed when the request is over. */
-    mcp: (entry: ServerEntry, options?: { isWatched: boolean }) => Promise<Manager>
+    mcp: (entry: ServerEntry) => Promise<Manager>
     /** What a question to a server is bound to. */
     limits: (entry: ServerEntry, kind: 'list' | 'call') => RequestLimits
     [kLeases]: Map<ServerEntry, Lease> | null
@@ -43,7 +43,7 @@ declare module 'fastify' {
 
 /** Third chapter of a request: a fresh MCP manager, only for those that need one, and for nobody after. */
 export default fp(async (fastify) => {
-  const { serverSpecs, config: { timeouts, maxResultBytes, toolsCacheTtlMs, sensitiveParams, processes } } = fastify
+  const { serverSpecs, config: { timeouts, maxResultBytes, toolsCacheTtlMs, sensitiveParams, elicitation, processes } } = fastify
   if (process.platform === 'win32') throw new ConfigError('MCP servers are ended by process group, which Windows does not have: run the service on Linux, macOS, or in WSL')
 
   const queue = { mostWaiting: processes.maxQueued, timeoutMs: processes.queueTimeoutMs }
@@ -60,7 +60,7 @@ export default fp(async (fastify) => {
     const common = {
       startTimeoutMs: spec.timeouts.startMs ?? timeouts.startMs,
       maxMessageBytes: maxResultBytes,
-      answersQuestions: false,
+      answersQuestions: elicitation,
       era: createEraMemory({
         store: fastify.eraStore,
         server: specIdentity(spec),
@@ -112,19 +112,19 @@ export default fp(async (fastify) => {
     const timeoutMs = kind === 'list' ? spec.timeouts.listMs ?? timeouts.listMs : spec.timeouts.callMs ?? timeouts.callMs
     return { timeoutMs, signal: this.callerSignal, secrets: Object.values(credentialsOf(this)) }
   })
-  fastify.decorateRequest('mcp', async function (entry, { isWatched } = { isWatched: false }) {
+  fastify.decorateRequest('mcp', async function (entry) {
     const leases = this[kLeases] ??= new Map()
-    const lease = leases.get(entry) ?? leaseFor(this, entry, isWatched)
+    const lease = leases.get(entry) ?? leaseFor(this, entry)
     leases.set(entry, lease)
     return await lease.open()
   })
 
-  function leaseFor (request: FastifyRequest, { name, server }: ServerEntry, isWatched: boolean): Lease {
+  function leaseFor (request: FastifyRequest, { name, server }: ServerEntry): Lease {
     const { log } = request
     const lease = server.lease({
       credentials: credentialsOf(request),
       slot: server.keepsSessions && request.hasSession ? createUpstreamSlot(fastify.sessions, request.session, name) : null,
-      isWatched,
+      isWatched: request.wantsEvents,
       // Only when somebody reads it: a server may write far more than anybody wants to format.
       ...(['debug', 'trace'].includes(log.level) && { onStderrLine: line => log.debug({ server: name, line }, 'mcp server stderr') })
     }, request.callerSignal)
@@ -141,4 +141,4 @@ export default fp(async (fastify) => {
     await registry.close()
     await Promise.all([reaper.close(), dispatcher.close()])
   })
-}, { name: 'mcp', dependencies: ['servers', 'session', 'caller-signal', 'after-response'] })
+}, { name: 'mcp', dependencies: ['servers', 'session', 'caller-signal', 'after-response', 'events'] })

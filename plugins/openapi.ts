@@ -16,6 +16,8 @@ export default fp(async (fastify) => {
       tags: [
         { name: 'sessions', description: 'Open and end a session.' },
         { name: 'tools', description: 'List and call tools.' },
+        { name: 'resources', description: 'List and read resources.' },
+        { name: 'prompts', description: 'List, complete and get prompts.' },
         { name: 'operations', description: 'For operators and probes.' }
       ]
     }

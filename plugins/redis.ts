@@ -2,6 +2,7 @@ import redis from '@fastify/redis'
 import fp from 'fastify-plugin'
 import { createEraStore } from '../lib/era-store.ts'
 import type { EraStore } from '../lib/mcp/era-memory.ts'
+import { createQuestionRepository, type QuestionRepository } from '../lib/question-repository.ts'
 import { openRedis } from '../lib/redis-client.ts'
 import { createSessionRepository, type SessionRepository } from '../lib/session-repository.ts'
 
@@ -9,6 +10,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** The sessions. */
     readonly sessions: SessionRepository
+    /** Tool calls that wait for answers of their callers. */
+    readonly questions: QuestionRepository
     /** What the workers know of the MCP servers' eras. */
     readonly eraStore: EraStore
   }
@@ -28,7 +31,9 @@ export default fp(async (fastify) => {
   })
   await fastify.register(redis, { client: connection.client })
   fastify.decorate('sessions', createSessionRepository(connection.client, { ...session, sensitiveParams, commandTimeoutMs: options.commandTimeoutMs }))
-  fastify.decorate('eraStore', createEraStore(connection.client, { keyPrefix: session.keyPrefix, commandTimeoutMs: options.commandTimeoutMs }))
+  const place = { keyPrefix: session.keyPrefix, commandTimeoutMs: options.commandTimeoutMs }
+  fastify.decorate('questions', createQuestionRepository(connection.client, place))
+  fastify.decorate('eraStore', createEraStore(connection.client, place))
   fastify.addHook('onClose', () => connection.close())
   // Not for what they give: what the operator wrote is checked before anything is connected.
 }, { name: 'redis', dependencies: ['config', 'servers', 'guidance'] })

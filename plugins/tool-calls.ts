@@ -1,10 +1,11 @@
 import fp from 'fastify-plugin'
 import type { FastifyRequest } from 'fastify'
 import { type Answers, askAll } from '../lib/ask-all.ts'
-import { UnknownToolError } from '../lib/errors.ts'
+import { UnknownContinuationError, UnknownToolError } from '../lib/errors.ts'
+import type { EventWriter } from '../lib/event-writer.ts'
 import type { JsonObject } from '../lib/json.ts'
 import type { ServerEntry } from '../lib/server-set.ts'
-import { callTool, type ToolReply } from '../lib/tool-call.ts'
+import { callTool, continueCall, type ToolCallContext, type ToolReply } from '../lib/tool-call.ts'
 import type { ListTools } from '../lib/tool-catalog.ts'
 
 export interface ListedTools {
@@ -20,14 +21,26 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The tools that there are, from memory or from the servers. */
     listTools: () => Promise<ListedTools>
-    /** Calls a tool for this request's session; see lib/tool-call.ts. */
-    callTool: (tool: string, params: JsonObject) => Promise<ToolReply>
+    /** Calls a tool for this request's session, or goes on with a call; see lib/tool-call.ts. */
+    callTool: (call: ToolCallRequest) => Promise<ToolReply>
   }
+}
+
+export interface ToolCallRequest {
+  tool?: string
+  params?: JsonObject | null
+  /** How long the tool may take (s), where that is less than the settings say. */
+  timeout?: number
+  /** Token of a call that goes on, and what its server is answered. */
+  continue?: string
+  responses?: JsonObject
+  /** Told of what happens while the tool runs. */
+  events?: Pick<EventWriter, 'tell'>
 }
 
 /** What the requests are about, put together from the chapters before. */
 export default fp(async (fastify) => {
-  const { sessions, config: { sensitiveParams, cacheResults } } = fastify
+  const { sessions, config: { sensitiveParams, cacheResults, elicitation } } = fastify
 
   const listThrough = (request: FastifyRequest, entry: ServerEntry): ListTools => () => request.recheckingCredentials(async () => {
     const limits = request.limits(entry, 'list')
@@ -40,10 +53,7 @@ export default fp(async (fastify) => {
 
   fastify.decorateRequest('listTools', async function () {
     const { servers } = this
-    const { answers, errors } = await askAll(servers.entries.map(({ name }) => name), async name => {
-      const entry = servers.entry(name) as ServerEntry // it is one of them
-      return await entry.tools.list(audience(this, entry), listThrough(this, entry))
-    })
+    const { answers, errors } = await askAll(servers.entries, entry => entry.tools.list(audience(this, entry), listThrough(this, entry)))
     return {
       tools: answers.flatMap(({ answer }) => answer.tools),
       instructions: Object.fromEntries(answers.flatMap(({ server, answer }) => answer.instructions === undefined ? [] : [[server, answer.instructions]])),
@@ -51,21 +61,47 @@ export default fp(async (fastify) => {
     }
   })
 
-  fastify.decorateRequest('callTool', function (tool, params) {
-    const entry = this.servers.entryOfTool(tool)
-    const reply = entry === null
-      ? Promise.reject(new UnknownToolError(tool))
-      : this.recheckingCredentials(() => callTool({ session: this.session, tool, params }, {
-        sessions,
-        findTool: name => entry.tools.find(name, audience(this, entry), listThrough(this, entry)),
-        openManager: () => this.mcp(entry),
-        limits: this.limits(entry, 'call'),
-        sensitiveParams,
-        cacheResults,
-        onNotCached: err => this.log.warn({ err, tool }, 'the values of a call could not be kept')
-      }))
+  fastify.decorateRequest('callTool', function (call) {
+    const reply = call.continue === undefined ? begin(this, call) : goOn(this, call, call.continue)
     // A caller who leaves does not end the handler: what it still writes must be done before Redis is let go.
     this.defer(() => reply.catch(() => {}))
     return reply
   })
+
+  async function begin (request: FastifyRequest, { tool = '', params, ...options }: ToolCallRequest): Promise<ToolReply> {
+    const entry = request.servers.entryOfTool(tool)
+    if (entry === null) throw new UnknownToolError(tool)
+    return await request.recheckingCredentials(() =>
+      callTool({ session: request.session, tool, params: params ?? {} }, contextOf(request, entry, tool, options)))
+  }
+
+  async function goOn (request: FastifyRequest, { responses = {}, ...options }: ToolCallRequest, token: string): Promise<ToolReply> {
+    const pending = await fastify.questions.take(request.session, token)
+    const entry = pending && request.servers.entryOfTool(pending.tool)
+    if (pending === null || entry === null) throw new UnknownContinuationError()
+    return await request.recheckingCredentials(() =>
+      continueCall(request.session, pending, responses, contextOf(request, entry, pending.tool, options)))
+  }
+
+  function contextOf (request: FastifyRequest, entry: ServerEntry, tool: string, { timeout, events }: ToolCallRequest): ToolCallContext {
+    const limits = request.limits(entry, 'call')
+    const timeoutMs = Math.min(limits.timeoutMs, timeout === undefined ? Infinity : timeout * 1000)
+    return {
+      sessions,
+      questions: elicitation ? fastify.questions : null,
+      findTool: name => entry.tools.find(name, audience(request, entry), listThrough(request, entry)),
+      openManager: () => request.mcp(entry),
+      limits: { ...limits, timeoutMs },
+      ...(events && {
+        watcher: {
+          onProgress: progress => events.tell('progress', progress),
+          onLog: message => events.tell('log', message),
+          inactivityMs: request.limits(entry, 'list').timeoutMs
+        }
+      }),
+      sensitiveParams,
+      cacheResults,
+      onNotCached: err => request.log.warn({ err, tool }, 'the values of a call could not be kept')
+    }
+  }
 }, { name: 'tool-calls', dependencies: ['mcp', 'credential-recheck'] })

@@ -10,7 +10,7 @@ export default (async (fastify) => {
       summary: 'List the tools without a session',
       response: {
         200: Type.Object({ status: Type.Literal('success'), tools: Type.Array(AnyObjectSchema), system_info: AnySchema, errors: Type.Optional(ServerErrorsSchema) }, { description: 'The tools as their server describes them, credentials left out.' }),
-        ...errorResponses({ 502: 'The MCP server cannot be started or broke off.', 503: 'Too many requests wait for a server.', 504: 'The MCP server did not answer in time.' })
+        ...errorResponses({ 409: 'The only server needs a session\'s credentials.', 502: 'The MCP server cannot be started or broke off.', 503: 'Too many requests wait for a server.', 504: 'The MCP server did not answer in time.' })
       }
     }
   }, async (request) => {

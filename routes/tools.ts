@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { AnyObjectSchema, AnySchema, errorResponses, ServerErrorsSchema, SessionIdSchema } from '../lib/schemas.ts'
+import { AnyObjectSchema, AnySchema, listErrors, ServerErrorsSchema, SessionIdSchema } from '../lib/schemas.ts'
 
 /** The tools that a session may call. */
 export default (async (fastify) => {
@@ -12,13 +12,7 @@ export default (async (fastify) => {
       body: Type.Object({ session_id: SessionIdSchema }),
       response: {
         200: Type.Object({ tools: Type.Array(AnyObjectSchema), workflow_guidance: AnySchema, errors: Type.Optional(ServerErrorsSchema) }, { description: 'The tools as their server describes them, credentials left out.' }),
-        ...errorResponses({
-          400: 'session_id is missing or wrong.',
-          409: 'There is no such session.',
-          502: 'The MCP server cannot be started or broke off.',
-          503: 'Redis does not answer, or too many requests wait for a server.',
-          504: 'The MCP server did not answer in time.'
-        })
+        ...listErrors
       }
     }
   }, async (request) => {

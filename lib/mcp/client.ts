@@ -26,6 +26,8 @@ export function createClient ({ probeTimeoutMs, answersQuestions, onToolsChanged
     inputRequired: { autoFulfill: false },
     ...(answersQuestions && { capabilities: { elicitation: { form: {}, url: {} } } })
   })
+  // In the eras before 2026 a server waits for the answer while the call runs, and nobody is there to be asked.
+  if (answersQuestions) client.setRequestHandler('elicitation/create', () => ({ action: 'decline' }))
   if (onToolsChanged !== undefined) client.setNotificationHandler('notifications/tools/list_changed', onToolsChanged)
   return client
 }

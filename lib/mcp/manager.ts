@@ -1,6 +1,6 @@
 import {
   type CallToolResult, type Client, type CompleteResult, type GetPromptResult, isInputRequiredResult, LOG_LEVEL_META_KEY, type LoggingMessageNotification,
-  type Progress, type Prompt, ProtocolError, type ReadResourceResult, type RequestOptions, type Resource, type ResourceTemplateType, type ServerCapabilities, type Tool
+  type Progress, type Prompt, ProtocolError, ProtocolErrorCode, type ReadResourceResult, type RequestOptions, type Resource, type ResourceTemplateType, type ServerCapabilities, type Tool
 } from '@modelcontextprotocol/client'
 import { CompletionRefusedError, PromptArgumentsError, ToolArgumentsError, UnknownResourceError } from '../errors.ts'
 import type { JsonObject } from '../json.ts'
@@ -99,7 +99,12 @@ export function createManager (link: Link): Manager {
       if (lacks(client, kind.capability)) return { items: [] }
       const deadline = performance.now() + limits.timeoutMs
       const fetchPage = async (cursor?: string) => await kind.fetchPage(client, cursor, { ...options, timeout: Math.max(1, deadline - performance.now()) }) as Page
-      return await collectPages<Item>(kind.items, fetchPage)
+      try {
+        return await collectPages<Item>(kind.items, fetchPage)
+      } catch (error) {
+        if (error instanceof ProtocolError && error.code === ProtocolErrorCode.MethodNotFound) return { items: [] } // it lacks them, and nobody had said so
+        throw error
+      }
     })
   }
 

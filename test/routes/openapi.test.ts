@@ -33,10 +33,16 @@ t.test('every endpoint is described with the statuses it may answer', async t =>
     [`${method.toUpperCase()} ${path}`, Object.keys(responses).map(Number).sort((a, b) => a - b)]))
   t.strictSame(Object.fromEntries(endpoints), {
     'POST /init': [200, 400, 401, 502, 503, 504],
-    'POST /tools': [200, 400, 409, 502, 503, 504],
-    'POST /call-tool': [200, 400, 404, 409, 429, 502, 503, 504],
+    'POST /tools': [200, 400, 401, 409, 502, 503, 504],
+    'POST /call-tool': [200, 202, 400, 401, 404, 409, 429, 502, 503, 504],
+    'POST /resources': [200, 400, 401, 409, 502, 503, 504],
+    'POST /resource-templates': [200, 400, 401, 409, 502, 503, 504],
+    'POST /read-resource': [200, 400, 401, 404, 409, 502, 503, 504],
+    'POST /prompts': [200, 400, 401, 409, 502, 503, 504],
+    'POST /get-prompt': [200, 400, 401, 404, 409, 502, 503, 504],
+    'POST /complete': [200, 400, 401, 404, 409, 502, 503, 504],
     'POST /shutdown': [200, 400, 503],
-    'GET /tools-schema': [200, 502, 503, 504],
+    'GET /tools-schema': [200, 409, 502, 503, 504],
     'GET /health': [200, 503],
     'GET /livez': [200],
     'GET /readyz': [200, 503]
@@ -46,7 +52,7 @@ t.test('every endpoint is described with the statuses it may answer', async t =>
 t.test('every endpoint has a summary and a tag, and every answer a description', async t => {
   for (const [path, methods] of Object.entries((await describe(t)).paths)) {
     for (const { summary, tags, responses } of Object.values(methods)) {
-      t.match({ summary, tags }, { summary: /^[A-Z]/, tags: [/^(sessions|tools|operations)$/] }, path)
+      t.match({ summary, tags }, { summary: /^[A-Z]/, tags: [/^(sessions|tools|resources|prompts|operations)$/] }, path)
       for (const { description } of Object.values(responses)) t.match(description, /\S+ .*\.$/, path)
     }
   }
@@ -72,7 +78,13 @@ t.test('every body is described with its required fields', async t => {
   t.strictSame(Object.fromEntries(bodies), {
     '/init': [['session_id', 'apiUrl', 'jwtToken'], ['session_id', 'apiUrl', 'jwtToken']],
     '/tools': [['session_id'], ['session_id']],
-    '/call-tool': [['session_id', 'tool'], ['session_id', 'tool', 'params']],
+    '/call-tool': [['session_id'], ['session_id', 'tool', 'params', 'timeout', 'continue', 'responses']],
+    '/resources': [['session_id'], ['session_id']],
+    '/resource-templates': [['session_id'], ['session_id']],
+    '/read-resource': [['session_id', 'uri'], ['session_id', 'uri', 'server']],
+    '/prompts': [['session_id'], ['session_id']],
+    '/get-prompt': [['session_id', 'name'], ['session_id', 'name', 'arguments']],
+    '/complete': [['session_id', 'ref', 'argument'], ['session_id', 'ref', 'argument', 'context']],
     '/shutdown': [['session_id'], ['session_id']]
   })
 })

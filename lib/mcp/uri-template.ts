@@ -1,0 +1,13 @@
+import { UriTemplate } from '@modelcontextprotocol/client'
+
+/**
+ * Whether a URI can come of a template. Never throws: a template that is none matches nothing.
+ * @see https://www.rfc-editor.org/rfc/rfc6570
+ */
+export function matchesTemplate (template: string, uri: string): boolean {
+  try {
+    return new UriTemplate(template).match(uri) !== null
+  } catch {
+    return false
+  }
+}
