@@ -30,4 +30,10 @@ export function isNestedDeeper (text: string, limit: number): boolean {
   return false
 }
 
+/** True when objects and arrays in a value are nested deeper than `limit`; goes no deeper itself. */
+export function isDeeperThan (value: unknown, limit: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return limit === 0 || Object.values(value).some(inner => isDeeperThan(inner, limit - 1))
+}
+
 const [quote, backslash, openBracket, closeBracket, openBrace, closeBrace] = [0x22, 0x5c, 0x5b, 0x5d, 0x7b, 0x7d]

@@ -1,9 +1,14 @@
 import { isJsonObject, type JsonObject } from './json.ts'
+import { topLevelSchemas } from './json-schema.ts'
 
-/** Names of the properties that a tool's input schema declares. */
+/** Names of the properties that a tool's input schema declares, also in schemas that it references or combines. */
 export function declaredNames (inputSchema: unknown): string[] {
-  const properties = isJsonObject(inputSchema) ? inputSchema.properties : undefined
-  return isJsonObject(properties) ? Object.keys(properties) : []
+  if (!isJsonObject(inputSchema)) return []
+  const names = new Set<string>()
+  for (const { properties } of topLevelSchemas(inputSchema)) {
+    for (const name of isJsonObject(properties) ? Object.keys(properties) : []) names.add(name)
+  }
+  return [...names]
 }
 
 export interface Injection {

@@ -1,22 +1,19 @@
-import { isJsonObject, type JsonObject } from './json.ts'
+import { withoutNames } from './hidden-names.ts'
+import { isDeeperThan, isJsonObject, type JsonObject } from './json.ts'
+
+/** What is nested deeper (levels) would overflow the stack of whatever writes it as JSON, and is no honest tool's. */
+const maxDepth = 500
 
 /**
- * A tool as callers see it: without the sensitive names among its input's `properties` and `required`, and without fields
- * that are null or undefined (strict MCP clients refuse `annotations: null`). Does not modify its input.
+ * A tool as callers see it: its input schema without the sensitive names, and without fields that are null or undefined
+ * (strict MCP clients refuse `annotations: null`). A field that is nested too deep is left out; for an input schema, which
+ * every tool must have, stands one that says nothing. Does not modify its input.
  */
 export function hideSensitive (tool: JsonObject, sensitiveParams: readonly string[]): JsonObject {
-  const given = Object.entries(tool).filter(([, value]) => value !== null && value !== undefined)
-  return Object.fromEntries(given.map(([field, value]) =>
-    [field, field === 'inputSchema' && isJsonObject(value) ? withoutNames(value, sensitiveParams) : value]
-  ))
-}
-
-function withoutNames (schema: JsonObject, names: readonly string[]): JsonObject {
-  const { properties, required } = schema
-  const filtered = { ...schema }
-  if (isJsonObject(properties)) {
-    filtered.properties = Object.fromEntries(Object.entries(properties).filter(([name]) => !names.includes(name)))
-  }
-  if (Array.isArray(required)) filtered.required = required.filter(name => !names.includes(name))
-  return filtered
+  const names = new Set(sensitiveParams)
+  return Object.fromEntries(Object.entries(tool).flatMap(([field, value]) => {
+    if (value === null || value === undefined) return []
+    if (isDeeperThan(value, maxDepth)) return field === 'inputSchema' ? [[field, { type: 'object' }]] : []
+    return [[field, field === 'inputSchema' && isJsonObject(value) ? withoutNames(value, names) : value]]
+  }))
 }
