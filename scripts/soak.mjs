@@ -23,7 +23,7 @@ if (binary === null) stop(waysToGetRedis)
 
 const folder = mkdtempSync(join(tmpdir(), 'mcp-soak-'))
 const redis = await startRedisServer({ binary, folder: join(folder, 'redis') })
-writeFileSync(join(folder, 'servers.json'), JSON.stringify({ mcpServers: { soak: { command: process.execPath, args: [join(root, 'test', 'fixtures', 'soak-server.mjs')] } } }))
+writeFileSync(join(folder, 'servers.json'), JSON.stringify({ mcpServers: { soak: { command: process.execPath, args: [join(root, 'test', 'fixtures', 'soak-server.mjs'), folder] } } }))
 const service = spawn(process.execPath, [join(root, 'scripts', 'start.mjs')], {
   cwd: folder,
   stdio: ['ignore', 'pipe', 'inherit'],
@@ -108,12 +108,12 @@ async function settled () {
   return { processes: servers(), memoryMb: residentMb(), descriptors: readdirSync(`/proc/${service.pid}/fd`).length }
 }
 
-/** MCP servers that are alive, but for the one spare that is there for the next call. */
+/** MCP servers of this run that are alive, but for the one spare that is there for the next call. They are told the folder to be known by it. */
 function servers () {
   const pids = readdirSync('/proc').filter(name => /^\d+$/.test(name))
   const alive = pids.filter(pid => {
     try {
-      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('soak-server.mjs')
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`soak-server.mjs\0${folder}\0`)
     } catch {
       return false // it ended while we looked
     }
