@@ -77,8 +77,8 @@ export interface SessionRepository {
   write: (session: Session, values: ReadonlyMap<string, string>, call?: CallRecord) => Promise<boolean>
   /** The session's own session at an MCP server, as it was written; no round trip when it was read with the session. */
   readUpstream: (session: Session, server: string) => Promise<string | null>
-  /** Writes it, in place of what was read. False, and nothing written, when there is something else by now or the session has ended. */
-  replaceUpstream: (session: Session, server: string, previous: string | null, next: string) => Promise<boolean>
+  /** Writes it, in place of what was read, unless there is something else by now. Gives what is there then; `null` when the session has ended. */
+  replaceUpstream: (session: Session, server: string, previous: string | null, next: string) => Promise<string | null>
   /** Ends a session, whatever is at the id. `null` when there was no readable one. `upstreams` names the servers of which it may have sessions. */
   remove: (id: string, upstreams?: readonly string[]) => Promise<RemovedSession | null>
   /** About how many sessions there are, without scanning the keyspace; see createSessionIndex. */
@@ -207,7 +207,7 @@ export function createSessionRepository (client: Redis, options: SessionReposito
     },
 
     async replaceUpstream (session, server, previous, next) {
-      return await ask(redis.mcpExchangeField(key(session.id), session.generation, upstreamField(server), previous ?? '', next)) === 1
+      return await ask(redis.mcpExchangeField(key(session.id), session.generation, upstreamField(server), previous ?? '', next))
     },
 
     async remove (id, servers = []) {

@@ -102,13 +102,14 @@ return 1
 
 /**
  * KEYS[1] session · ARGV[1] the meta it was loaded with · ARGV[2] field · ARGV[3] what it has now, '' for nothing · ARGV[4] what it is to have,
- * '' for nothing → 1, or 0 when it has something else by now or the session is gone. Leaves the TTL alone.
+ * '' for nothing → what it has then: that, or something else that it has by now; nil for nothing, and when the session is gone. Leaves the TTL alone.
  */
 const exchange = `
-if redis.call('TYPE', KEYS[1]).ok ~= 'hash' or redis.call('HGET', KEYS[1], 'meta') ~= ARGV[1] then return 0 end
-if (redis.call('HGET', KEYS[1], ARGV[2]) or '') ~= ARGV[3] then return 0 end
-if ARGV[4] == '' then redis.call('HDEL', KEYS[1], ARGV[2]) else redis.call('HSET', KEYS[1], ARGV[2], ARGV[4]) end
-return 1
+if redis.call('TYPE', KEYS[1]).ok ~= 'hash' or redis.call('HGET', KEYS[1], 'meta') ~= ARGV[1] then return false end
+if (redis.call('HGET', KEYS[1], ARGV[2]) or '') == ARGV[3] then
+  if ARGV[4] == '' then redis.call('HDEL', KEYS[1], ARGV[2]) else redis.call('HSET', KEYS[1], ARGV[2], ARGV[4]) end
+end
+return redis.call('HGET', KEYS[1], ARGV[2])
 `
 
 /*
@@ -181,7 +182,7 @@ export interface SessionScripts {
   mcpReplaceSession: (key: string, ttl: number, expected: string, ...fields: string[]) => Promise<0 | 1>
   mcpWriteSession: (key: string, meta: string, ttl: number, place: string, calls: number, ...fields: string[]) => Promise<0 | 1>
   mcpPlace: (key: string, meta: string, place: string, ms: number | '') => Promise<0 | 1>
-  mcpExchangeField: (key: string, meta: string, field: string, now: string, next: string) => Promise<0 | 1>
+  mcpExchangeField: (key: string, meta: string, field: string, now: string, next: string) => Promise<string | null>
   mcpRemoveSession: (key: string, ...fields: string[]) => Promise<[number, ...Array<string | null>]>
   mcpAskQuestion: (key: string, meta: string, token: string, call: string, most: number) => Promise<0 | 1>
   mcpTakeQuestion: (key: string, meta: string, token: string) => Promise<string | null>

@@ -11,10 +11,8 @@ export function createUpstreamSlot (sessions: Pick<SessionRepository, 'readUpstr
       return text === null ? null : parseUpstream(text)
     },
     async replace (next) {
-      const nextText = JSON.stringify(next)
-      const isReplaced = await sessions.replaceUpstream(session, server, text, nextText)
-      if (isReplaced) text = nextText
-      return isReplaced
+      text = await sessions.replaceUpstream(session, server, text, JSON.stringify(next))
+      return text === null ? null : parseUpstream(text)
     }
   }
 }

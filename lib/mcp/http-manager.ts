@@ -16,7 +16,7 @@ export interface HttpManagerOptions {
   startTimeoutMs: number
   era: EraMemory
   /** Where the server's session is kept for our session; `null` when one is begun for this request alone. */
-  slot: { read: () => Promise<KeptSession | null>, replace: (session: KeptSession) => Promise<boolean> } | null
+  slot: { read: () => Promise<KeptSession | null>, replace: (session: KeptSession) => Promise<KeptSession | null> } | null
   /** A client and a transport that nobody used. */
   create: (resume?: ResumableSession) => { client: Client, transport: Transport & Partial<HttpTransport> }
   /** A client of the era of 2026, which many requests may use: that era has no sessions. `null` when this request needs one of its own. */
@@ -79,8 +79,9 @@ export function createHttpManager (options: HttpManagerOptions): HttpManager {
       await memory.forget()
       connection = await open(null, null, limits)
     }
-    await keep(connection)
-    return connection
+    const kept = await keep(connection)
+    // Another request of the same session came first: what it does there is to be seen here, too.
+    return kept === null ? connection : await open(connection.era ?? { kind: 'legacy' }, kept, limits)
   }
 
   async function open (era: Era | null, session: KeptSession | null, { signal }: RequestLimits): Promise<Connection> {
@@ -91,8 +92,8 @@ export function createHttpManager (options: HttpManagerOptions): HttpManager {
     return connection
   }
 
-  /** Remembers what the handshake brought, for the next request. */
-  async function keep (connection: Connection): Promise<void> {
+  /** Remembers what the handshake brought, for the next request. Gives the session that was kept before it could be this one. */
+  async function keep (connection: Connection): Promise<KeptSession | null> {
     const { client, transport, era } = connection
     const discover = client.getDiscoverResult()
     const found: Era = client.getProtocolEra() === 'modern' && discover !== undefined ? { kind: 'modern', discover } : { kind: 'legacy' }
@@ -100,9 +101,10 @@ export function createHttpManager (options: HttpManagerOptions): HttpManager {
     const session = transport?.session ?? null
     const instructions = client.getInstructions()
     const next = session === null ? null : { ...session, ...(instructions !== undefined && { instructions }) }
-    if (next === null) return
-    // One that nobody keeps, or that came second to the one of another request of the same session.
-    connection.endsSession = slot === null || !await slot.replace(next).catch(() => false)
+    if (next === null || slot === null) return null
+    const kept = await slot.replace(next).catch(() => null) // as good as one that is not kept
+    connection.endsSession = kept?.sessionId !== next.sessionId
+    return connection.endsSession ? kept : null
   }
 
   async function renew ({ resumed, era }: Connection, limits: RequestLimits): Promise<Connection> {

@@ -107,12 +107,10 @@ const oldEra: EraMemory = { recall: async () => ({ kind: 'legacy' }), remember: 
 
 /** A session that was begun with other credentials, or at another address, is none of this endpoint's. */
 function ownSlot (slot: UpstreamSlot, endpoint: string) {
+  const own = (session: UpstreamSession | null) => session?.endpoint === endpoint ? session : null
   return {
-    async read () {
-      const session = await slot.read()
-      return session?.endpoint === endpoint ? session : null
-    },
-    replace: (session: Omit<UpstreamSession, 'endpoint'>) => slot.replace({ ...session, endpoint })
+    read: async () => own(await slot.read()),
+    replace: async (session: Omit<UpstreamSession, 'endpoint'>) => own(await slot.replace({ ...session, endpoint }))
   }
 }
 

@@ -11,6 +11,9 @@ export interface UpstreamSession extends ResumableSession {
 /** Where one of our sessions keeps its session at one server. */
 export interface UpstreamSlot {
   read: () => Promise<UpstreamSession | null>
-  /** Puts a session in the place of what was read. False, and nothing changed, when there is something else by now. */
-  replace: (session: UpstreamSession) => Promise<boolean>
+  /**
+   * Puts a session in the place of what was read, unless another request has put one there meanwhile. Gives the one that is kept
+   * then; `null` when none is, since ours has ended.
+   */
+  replace: (session: UpstreamSession) => Promise<UpstreamSession | null>
 }
