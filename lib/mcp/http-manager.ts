@@ -1,4 +1,5 @@
 import { type Client, ProtocolError, ProtocolErrorCode, SdkError, SdkErrorCode, SdkHttpError, type Transport } from '@modelcontextprotocol/client'
+import { withDeadline } from '../deadline.ts'
 import { CallerLeftError, McpCallError, McpStartError, McpStartTimeoutError, UpstreamUnauthorizedError } from '../errors.ts'
 import type { Mask } from '../mask.ts'
 import { orLeave } from '../or-leave.ts'
@@ -86,9 +87,11 @@ export function createHttpManager (options: HttpManagerOptions): HttpManager {
 
   async function open (era: Era | null, session: KeptSession | null, { signal }: RequestLimits): Promise<Connection> {
     const { client, transport } = options.create(session ?? undefined)
-    const connection: Connection = { client, transport, resumed: session, era, endsSession: false }
+    const connection: Connection = { client, transport, resumed: session, era, endsSession: session === null }
     opened.add(connection)
-    await orLeave(client.connect(transport, { timeout: startTimeoutMs, signal, ...(era !== null && { prior: era }) }), signal)
+    const connecting = client.connect(transport, { timeout: startTimeoutMs, signal, ...(era !== null && { prior: era }) })
+    // The client's own timeout is that of a question; a server may also be silent where nothing is asked.
+    await withDeadline(orLeave(connecting, signal), startTimeoutMs, () => new SdkError(SdkErrorCode.RequestTimeout, 'it was not connected in time'))
     return connection
   }
 
