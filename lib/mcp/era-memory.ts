@@ -45,6 +45,7 @@ export function createEraMemory ({ store, server, onTrouble }: EraMemoryOptions)
   return {
     async recall () {
       if (own !== null && performance.now() < own.until) return own.era
+      own = null
       const text = await trying(store.read(server))
       const era = text === null ? null : parseEra(text)
       if (era !== null) keep(era)

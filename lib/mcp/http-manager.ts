@@ -66,8 +66,14 @@ export function createHttpManager (options: HttpManagerOptions): HttpManager {
   }
 
   async function connectModern (era: Era & { kind: 'modern' }, limits: RequestLimits): Promise<Connection> {
-    if (options.shared !== null) return { client: await options.shared(era), transport: null, resumed: null, era, endsSession: false }
-    return await open(era, null, limits)
+    try {
+      if (options.shared !== null) return { client: await options.shared(era), transport: null, resumed: null, era, endsSession: false }
+      return await open(era, null, limits)
+    } catch (error) {
+      if (limits.signal.aborted) throw error
+      await memory.forget() // connecting asked nobody: what was remembered is no era
+      return await begin(null, limits)
+    }
   }
 
   /** Shakes hands; asks anew for an era that was remembered when the server does not know that one any more. */
