@@ -178,6 +178,7 @@ export function createHttpManager (options: HttpManagerOptions): HttpManager {
     const mask = maskOf(limits.secrets)
     const known = translate(error, { serverName, asked, limits, mask }) ?? unauthorized(error)
     if (known !== null) return known
+    if (isUnreachable(error)) return startError(error, limits)
     const verb = error instanceof SdkHttpError ? 'answered' : error instanceof RangeError ? 'broke off' : 'did not answer'
     return new McpCallError(serverName, `${verb} ${asked.what}: ${reasonOf(error, mask)}`, { cause: causeOf(error, mask) })
   }
@@ -214,10 +215,20 @@ function isRefusal (error: unknown): boolean {
   return error instanceof ProtocolError && error.code === ProtocolErrorCode.UnsupportedProtocolVersion
 }
 
-/** Why, in a sentence: the server's own where its refusal has one. */
-function reasonOf (error: unknown, mask: Mask): string {
+/** What it takes to have a connection was missing, so nothing was sent. */
+const connectFailures = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'EACCES', 'UND_ERR_CONNECT_TIMEOUT'])
+
+const isUnreachable = (error: unknown) => connectFailures.has((rootOf(error) as NodeJS.ErrnoException).code ?? '')
+
+function rootOf (error: unknown): unknown {
   let root = error
   while (root instanceof Error && !(root instanceof SdkHttpError) && root.cause instanceof Error) root = root.cause
+  return root
+}
+
+/** Why, in a sentence: the server's own where its refusal has one. */
+function reasonOf (error: unknown, mask: Mask): string {
+  const root = rootOf(error)
   if (!(root instanceof SdkHttpError)) return sentenceOf(root, mask)
   const sentence = sentenceIn(root.data.text)
   return sentence === null ? mask(root.message) : mask(`HTTP ${root.status}: ${sentence}`).slice(0, maxQuoteLength)
