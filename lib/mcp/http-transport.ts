@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import {
-  isJSONRPCErrorResponse, type JSONRPCMessage, type JSONRPCRequest, PROTOCOL_VERSION_META_KEY, type RequestId, SdkError, SdkErrorCode, SdkHttpError,
+  isJSONRPCErrorResponse, type JSONRPCMessage, type JSONRPCRequest, type JSONRPCResponse, PROTOCOL_VERSION_META_KEY, type RequestId, SdkError, SdkErrorCode, SdkHttpError,
   type Transport, type TransportSendOptions
 } from '@modelcontextprotocol/client'
 import type { Dispatcher } from 'undici'
@@ -30,7 +30,7 @@ export interface HttpTransport extends Transport {
   endSession: (signal: AbortSignal) => Promise<void>
 }
 
-/** An event stream ended, or broke off, and the answer had not come. */
+/** The answer cannot come any more: its stream ended or broke off, or what came is no answer. */
 export class StreamEndedError extends Error {}
 
 /** How often a stream that broke off is asked for again. */
@@ -107,7 +107,7 @@ export function createHttpTransport (endpoint: HttpEndpoint, { dispatcher, maxMe
       if (request.method === 'initialize') sessionId = typeof begun === 'string' ? begun : undefined
       switch (mediaType(type)) {
         case 'application/json':
-          if (!deliver(await readText(body, maxMessageBytes), request.id)) breakOff(request.id, new StreamEndedError('its answer was to something else'))
+          if (!deliver(await readText(body, maxMessageBytes), request.id)) throw new StreamEndedError('what came is no answer to it')
           break
         case 'text/event-stream':
           isStreaming = true
@@ -118,7 +118,8 @@ export function createHttpTransport (endpoint: HttpEndpoint, { dispatcher, maxMe
           throw new SdkError(SdkErrorCode.ClientHttpUnexpectedContent, `it answered with the content type ${mediaType(type) || 'of nothing'}`)
       }
     } catch (error) {
-      if (!deliverRefusal(request, error)) throw error
+      if (error instanceof StreamEndedError) breakOff(request.id, error)
+      else if (!deliverRefusal(request, error)) throw error
     } finally {
       if (!isStreaming) running.delete(controller)
     }
@@ -180,12 +181,12 @@ export function createHttpTransport (endpoint: HttpEndpoint, { dispatcher, maxMe
 
   /** Delivers what a JSON text has, one message or several. True when the answer to `id` is among it. */
   function deliver (text: string, id: RequestId): boolean {
-    const value: unknown = JSON.parse(text)
+    const value = parse(text)
     let isAnswer = false
     for (const item of Array.isArray(value) ? value : [value]) {
       if (!isMessage(item)) continue
       const message = ids.inbound(item)
-      isAnswer ||= !('method' in message) && message.id === id
+      isAnswer ||= isResponse(message) && message.id === id
       hand(message)
     }
     return isAnswer
@@ -239,6 +240,19 @@ const asHeader = (value: string) => /^[!-~]([ -~]*[!-~])?$/.test(value) && !valu
 const mediaType = (value: string | string[] | undefined) => String(value ?? '').split(';', 1)[0]?.trim().toLowerCase()
 
 const isMessage = (value: unknown): value is JSONRPCMessage => isJsonObject(value) && value.jsonrpc === '2.0'
+
+/** As the client sees it, which passes over one with more in it and would wait on. */
+const isResponse = (message: JSONRPCMessage): message is JSONRPCResponse =>
+  ('result' in message && isJsonObject(message.result) && Object.keys(message).length === 3) || isJSONRPCErrorResponse(message)
+
+/** The parser's own sentence would quote what it could not read. */
+function parse (text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new StreamEndedError('what came is not JSON')
+  }
+}
 
 function parseRefusal (text: unknown) {
   try {
