@@ -22,6 +22,7 @@ export function readEvents (body: Body, { maxEventBytes, onEvent, onRetry }: Eve
       pendingBytes = 0
       onEvent(event)
     },
+    onComment: () => { pendingBytes = 0 }, // a heart-beat belongs to no event
     ...(onRetry && { onRetry })
   })
   return new Promise((resolve, reject) => {
