@@ -23,11 +23,13 @@ export function createServerRegistry (create: (spec: ServerSpec) => Server, onTr
   function track (server: Server): Tracked {
     let users = 0
     let isRetired = false
+    let isEnding = false
     living.add(server)
 
     function endWhenUnused (): void {
-      if (!isRetired || users > 0 || !living.delete(server)) return
-      server.close().catch(onTrouble)
+      if (!isRetired || users > 0 || isEnding) return
+      isEnding = true
+      server.close().catch(onTrouble).finally(() => living.delete(server)) // until then, closing the service waits for it
     }
 
     const tracked: Server = {
