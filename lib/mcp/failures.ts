@@ -1,7 +1,6 @@
 import { ProtocolError, ProtocolErrorCode, SdkError, SdkErrorCode } from '@modelcontextprotocol/client'
 import { CallerLeftError, McpCallError, McpTimeoutError } from '../errors.ts'
 import { createMask, type Mask } from '../mask.ts'
-import { StreamEndedError } from './http-transport.ts'
 import type { Asked, RequestLimits } from './manager.ts'
 
 export const maxQuoteLength = 1_000
@@ -20,17 +19,13 @@ export function translate (error: unknown, { serverName, asked, limits, mask }: 
   if (limits.signal.aborted) return new CallerLeftError()
   if (isTimeout(error)) return new McpTimeoutError(serverName, what, (error.data?.timeout ?? limits.timeoutMs) / 1000)
   if (!(error instanceof ProtocolError)) return null
-  // A transport that cannot deliver an answer any more says so in the answer's place.
   const cause = causeOf(error, mask)
-  if (isBrokenAnswer(error)) return new McpCallError(serverName, `broke off ${what}: ${sentenceOf(error, mask)}`, { cause })
   if (refused !== undefined && refusals.has(error.code)) return refused(sentenceOf(error, mask))
   return new McpCallError(serverName, `answered ${what} with an error: ${sentenceOf(error, mask)}`, { cause })
 }
 
 /** What a server answers when it cannot do what it was asked with what it was given. */
 const refusals = new Set<number>([ProtocolErrorCode.InvalidParams, ProtocolErrorCode.ResourceNotFound])
-
-const isBrokenAnswer = ({ data }: ProtocolError) => data instanceof StreamEndedError || data instanceof RangeError
 
 /** The data has the deadline that passed (ms), where the client had set it. */
 export const isTimeout = (error: unknown): error is SdkError & { data?: { timeout?: number } } =>

@@ -5,7 +5,7 @@ import type { Mask } from '../mask.ts'
 import { orLeave } from '../or-leave.ts'
 import type { Era, EraMemory } from './era-memory.ts'
 import { causeOf, isTimeout, maskOf, maxQuoteLength, sentenceOf, translate } from './failures.ts'
-import type { HttpTransport, ResumableSession } from './http-transport.ts'
+import { type HttpTransport, type ResumableSession, StreamEndedError } from './http-transport.ts'
 import { type Asked, createManager, type Link, type Manager, type RequestLimits } from './manager.ts'
 import type { UpstreamSession } from './upstream-session.ts'
 
@@ -179,7 +179,7 @@ export function createHttpManager (options: HttpManagerOptions): HttpManager {
     const known = translate(error, { serverName, asked, limits, mask }) ?? unauthorized(error)
     if (known !== null) return known
     if (isUnreachable(error)) return startError(error, limits)
-    const verb = error instanceof SdkHttpError ? 'answered' : error instanceof RangeError ? 'broke off' : 'did not answer'
+    const verb = error instanceof SdkHttpError ? 'answered' : error instanceof RangeError || error instanceof StreamEndedError ? 'broke off' : 'did not answer'
     return new McpCallError(serverName, `${verb} ${asked.what}: ${reasonOf(error, mask)}`, { cause: causeOf(error, mask) })
   }
 
@@ -222,7 +222,7 @@ const isUnreachable = (error: unknown) => connectFailures.has((rootOf(error) as 
 
 function rootOf (error: unknown): unknown {
   let root = error
-  while (root instanceof Error && !(root instanceof SdkHttpError) && root.cause instanceof Error) root = root.cause
+  while (root instanceof Error && !(root instanceof SdkHttpError) && !(root instanceof StreamEndedError) && root.cause instanceof Error) root = root.cause
   return root
 }
 

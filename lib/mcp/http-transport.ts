@@ -98,10 +98,9 @@ export function createHttpTransport (endpoint: HttpEndpoint, { dispatcher, maxMe
     }
   }
 
-  /** Resolves when the answer has been delivered, or when it is to come in a stream, which is then read on its own. */
+  /** Resolves when the answer has been delivered, and its stream, if it has one, has ended; rejects when it cannot come any more. */
   async function ask (request: JSONRPCRequest, { headers, requestSignal }: TransportSendOptions): Promise<void> {
     const controller = abortable(requestSignal)
-    let isStreaming = false
     try {
       const { headers: { 'content-type': type, 'mcp-session-id': begun }, body } = await post(request, controller.signal, headers)
       if (request.method === 'initialize') sessionId = typeof begun === 'string' ? begun : undefined
@@ -110,18 +109,16 @@ export function createHttpTransport (endpoint: HttpEndpoint, { dispatcher, maxMe
           if (!deliver(await readText(body, maxMessageBytes), request.id)) throw new StreamEndedError('what came is no answer to it')
           break
         case 'text/event-stream':
-          isStreaming = true
-          follow(request.id, body, controller).finally(() => running.delete(controller)).catch(() => {}) // tells the one who asked
+          await follow(request.id, body, controller)
           break
         default:
           await body.dump()
           throw new SdkError(SdkErrorCode.ClientHttpUnexpectedContent, `it answered with the content type ${mediaType(type) || 'of nothing'}`)
       }
     } catch (error) {
-      if (error instanceof StreamEndedError) breakOff(request.id, error)
-      else if (!deliverRefusal(request, error)) throw error
+      if (!deliverRefusal(request, error)) throw error
     } finally {
-      if (!isStreaming) running.delete(controller)
+      running.delete(controller)
     }
   }
 
@@ -163,12 +160,13 @@ export function createHttpTransport (endpoint: HttpEndpoint, { dispatcher, maxMe
         onRetry: milliseconds => { retryMs = milliseconds }
       }).catch(error => { failure = error }))
       if (isAnswered || signal.aborted) return
-      if (lastEventId === undefined || failure instanceof RangeError || resumptions === maxResumptions) return breakOff(id, failure)
+      if (lastEventId === undefined || failure instanceof RangeError || resumptions === maxResumptions) throw brokenOff(failure)
       try {
         await delay(retryMs, undefined, { signal })
         ;({ body } = await exchange(dispatcher, { method: 'GET', url, headers: { ...connectionHeaders(), accept: 'text/event-stream', 'last-event-id': lastEventId }, signal }))
       } catch (error) {
-        return signal.aborted ? undefined : breakOff(id, error)
+        if (signal.aborted) return
+        throw brokenOff(error)
       }
     }
   }
@@ -201,12 +199,6 @@ export function createHttpTransport (endpoint: HttpEndpoint, { dispatcher, maxMe
     return true
   }
 
-  /** Tells the one who asked that there will be no answer; the reason travels as data, for whoever makes the sentence. */
-  function breakOff (id: RequestId, cause: unknown): void {
-    const data = cause instanceof RangeError || cause instanceof StreamEndedError ? cause : new StreamEndedError('its answer broke off', { cause })
-    hand({ jsonrpc: '2.0', id, error: { code: -32000, message: data.message, data } })
-  }
-
   function abortable (signal?: AbortSignal): AbortController {
     const controller = new AbortController()
     running.add(controller)
@@ -216,6 +208,8 @@ export function createHttpTransport (endpoint: HttpEndpoint, { dispatcher, maxMe
 
   return transport
 }
+
+const brokenOff = (cause: unknown): Error => cause instanceof RangeError || cause instanceof StreamEndedError ? cause : new StreamEndedError('its answer broke off', { cause })
 
 const versionOf = ({ params }: JSONRPCRequest): unknown => params?._meta?.[PROTOCOL_VERSION_META_KEY]
 
