@@ -75,6 +75,8 @@ t.test('the defaults are those that are documented', async t => {
     maxResultBytes: 32 * 1024 * 1024,
     processes: { maxStarting: null, maxAlive: 50, maxQueued: 1_000, queueTimeoutMs: 10_000, warmSpares: 1, spareMaxAgeMs: 300_000, sharedIdleMs: 300_000 },
     toolsCacheTtlMs: 60_000,
+    elicitation: false,
+    heartbeatMs: 15_000,
     serverScript: 'server.mjs'
   })
 })
