@@ -22,6 +22,7 @@ export interface HttpManagerOptions {
   create: (resume?: ResumableSession) => { client: Client, transport: Transport & Partial<HttpTransport> }
   /** A client of the era of 2026, which many requests may use: that era has no sessions. `null` when this request needs one of its own. */
   shared: ((era: Era & { kind: 'modern' }) => Promise<Client>) | null
+  onToolsChanged: () => void
   /** What of an era may be told to others than this session. */
   publicPart: (era: Era) => Era
 }
@@ -130,6 +131,7 @@ export function createHttpManager (options: HttpManagerOptions): HttpManager {
   const link: Link = {
     serverName,
     isOwn: options.shared === null,
+    onToolsChanged: options.onToolsChanged,
 
     async instructions (limits) {
       const { client, resumed } = await connected(limits)

@@ -89,6 +89,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
             ? createSseTransport(endpoint, { dispatcher, maxMessageBytes })
             : createHttpTransport(endpoint, { dispatcher, maxMessageBytes, ...(resume && { resume }) })
         }),
+        onToolsChanged: options.onToolsChanged,
         shared: isWatched ? null : era => sharedClient(endpoint, era),
         publicPart
       })

@@ -82,6 +82,8 @@ export interface Link {
   readonly serverName: string
   /** Whether the client is this request's alone, so that all that it hears is for it. */
   readonly isOwn: boolean
+  /** Told when a list of tools that was remembered is not the server's any more. */
+  onToolsChanged: () => void
   instructions: (limits: RequestLimits) => Promise<string | undefined>
   /** Makes a request with a client that is connected, and translates its failure. */
   ask: <Value>(asked: Asked, limits: RequestLimits, request: (client: Client, options: RequestOptions) => Promise<Value>) => Promise<Value>
@@ -129,7 +131,7 @@ export function createManager (link: Link): Manager {
           ...(state !== undefined && { requestState: state })
         }
         const callOptions = { ...options, ...(watcher !== undefined && watched(watcher, limits)), allowInputRequired: true }
-        const answer: unknown = await callWithHeaders(definition, headers => client.callTool(params, { ...callOptions, ...headers }))
+        const answer: unknown = await callWithHeaders({ definition, onChanged: link.onToolsChanged }, headers => client.callTool(params, { ...callOptions, ...headers }))
         if (!isInputRequiredResult(answer)) return { result: answer as CallToolResult } // what callTool promises when nothing is asked
         const { inputRequests = {}, requestState } = answer
         return { questions: { requests: inputRequests, ...(requestState !== undefined && { state: requestState }) } }
@@ -169,12 +171,13 @@ function watched ({ onProgress, inactivityMs }: Watcher, { timeoutMs, signal }: 
 }
 
 /** A server that misses a header did not act; without the definition, which is no longer its tool's, the client asks for the one of now. */
-async function callWithHeaders<Answer> (definition: Tool | undefined, call: (options: { toolDefinition?: Tool }) => Promise<Answer>): Promise<Answer> {
+async function callWithHeaders<Answer> ({ definition, onChanged }: { definition: Tool | undefined, onChanged: () => void }, call: (options: { toolDefinition?: Tool }) => Promise<Answer>): Promise<Answer> {
   if (definition === undefined) return await call({})
   try {
     return await call({ toolDefinition: definition })
   } catch (error) {
     if (!(error instanceof ProtocolError) || error.code !== headerMismatch) throw error
+    onChanged()
     return await call({})
   }
 }

@@ -163,6 +163,7 @@ export function createProcessManager (command: StdioCommand, options: ProcessOpt
   const link: Link = {
     serverName: command.name,
     isOwn: !isShared,
+    onToolsChanged: () => options.onToolsChanged?.(),
     instructions: async () => client.getInstructions(),
     async ask (asked, limits, request) {
       try {
