@@ -1,4 +1,4 @@
-import { NoServerError } from './errors.ts'
+import { InvalidCredentialsError, NoServerError } from './errors.ts'
 
 export interface Answers<Answer> {
   /** In the order of the servers. */
@@ -9,7 +9,8 @@ export interface Answers<Answer> {
 
 /**
  * Asks all servers at once. One that fails leaves the others' answers as they are; when all fail, so does this: with the error of
- * the only server, or with NoServerError, which has all sentences.
+ * the only server, with that of credentials that are no longer good, which are the same for all, or with NoServerError, which has
+ * all sentences.
  */
 export async function askAll<Server extends { name: string }, Answer> (servers: readonly Server[], ask: (server: Server) => Promise<Answer>): Promise<Answers<Answer>> {
   const outcomes = await Promise.allSettled(servers.map(ask))
@@ -21,6 +22,8 @@ export async function askAll<Server extends { name: string }, Answer> (servers: 
     else failures.push([server, outcome?.reason])
   })
   if (answers.length === 0 && failures.length === 1) throw failures[0]?.[1]
+  const refusal = failures.find(([, reason]) => reason instanceof InvalidCredentialsError)
+  if (answers.length === 0 && refusal !== undefined) throw refusal[1]
   const errors = Object.fromEntries(failures.map(([server, reason]) => [server, sentenceOf(reason)]))
   if (answers.length === 0 && failures.length > 0) throw new NoServerError(Object.values(errors).join('; '))
   return { answers, errors: failures.length === 0 ? {} : { errors } }
