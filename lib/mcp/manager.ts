@@ -100,7 +100,9 @@ export function createManager (link: Link): Manager {
     return ask({ what: `the list of ${kind.what}` }, limits, async (client, options) => {
       if (lacks(client, kind.capability)) return { items: [] }
       const deadline = performance.now() + limits.timeoutMs
-      const fetchPage = async (cursor?: string) => await kind.fetchPage(client, cursor, { ...options, timeout: Math.max(1, deadline - performance.now()) }) as Page
+      const leftMs = () => Math.max(1, Math.ceil(deadline - performance.now()))
+      const fetchPage = async (cursor?: string) =>
+        await kind.fetchPage(client, cursor, { ...options, timeout: cursor === undefined ? limits.timeoutMs : leftMs() }) as Page
       try {
         return await collectPages<Item>(kind.items, fetchPage)
       } catch (error) {
