@@ -1,0 +1,144 @@
+/*
+ * The official conformance suite's client scenarios against the service: `npm run conformance [word]`, a word for those whose
+ * name has it. For each scenario the suite starts an MCP server of its own, and conformance/client.mjs starts the built service
+ * in front of it and calls that. Which scenarios there are, which wait for something, and why some do not apply, says
+ * conformance/scenarios.json; one that it does not know fails the run, so that a newer suite cannot pass unseen.
+ * Ends with exit code 1 when anything is not as it must be. Talks to this machine only.
+ *
+ * @see https://github.com/modelcontextprotocol/conformance
+ */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { build, checkNodeVersion, installDependencies, root, stop } from './environment.mjs'
+import { provideRedisServer, startRedisServer, waysToGetRedis } from './redis-server.mjs'
+
+const here = join(root, 'scripts', 'conformance')
+const suite = join(root, 'node_modules', '@modelcontextprotocol', 'conformance', 'dist', 'index.js')
+const known = JSON.parse(readFileSync(join(here, 'scenarios.json'), 'utf8'))
+const versions = Object.keys(known.apply)
+const word = process.argv[2] ?? ''
+/** How long one scenario may take (ms): two seconds are usual, and a busy machine is slow. */
+const clientMs = 60_000
+
+checkNodeVersion()
+installDependencies()
+build()
+const binary = provideRedisServer()
+if (binary === null) stop(waysToGetRedis)
+
+const folder = mkdtempSync(join(tmpdir(), 'mcp-conformance-'))
+const redis = await startRedisServer({ binary, folder: join(folder, 'redis') })
+let isGood = false
+try {
+  const rows = await runAll(sortOut(await listScenarios()).filter(({ name }) => name.includes(word)))
+  isGood = report(rows)
+} finally {
+  await redis.stop()
+  rmSync(folder, { recursive: true, force: true })
+}
+process.exitCode = isGood ? 0 : 1
+
+/** Every client scenario of the suite for the versions that we look at, with those it belongs to: none for an extension's. */
+async function listScenarios () {
+  const { output } = await runSuite(['list', '--client'])
+  const scenarios = [...output.matchAll(/^ {2}- (\S+) \[([^\]]+)\]$/gm)].map(([, name, tags]) => ({ name, tags: tags.split(',') }))
+  if (scenarios.length === 0) stop(`The suite lists no scenarios: ${output}`)
+  return scenarios.filter(({ tags }) => tags.includes('extension') || versions.some(version => tags.includes(version)))
+}
+
+/** A row for each scenario and version: to be run, or with what there is to say of it instead. */
+function sortOut (scenarios) {
+  const rows = scenarios.flatMap(({ name, tags }) => {
+    const reason = reasonFor(known.doNotApply, name)
+    const applicable = versions.filter(version => tags.includes(version))
+    if (reason !== undefined) return [{ name, version: applicable.join(', ') || 'extension', outcome: 'does not apply', reason }]
+    if (applicable.length === 0) return [unknown(name, 'extension')]
+    return applicable.map(version => {
+      if (known.apply[version].includes(name)) return { name, version }
+      return Object.hasOwn(known.pending, name) ? { name, version, pending: known.pending[name] } : unknown(name, version)
+    })
+  })
+  const has = (name, version) => rows.some(row => row.name === name && (version === undefined || row.version === version))
+  const gone = versions.flatMap(version => known.apply[version].filter(name => !has(name, version)).map(name => ({ name, version })))
+  const goneOthers = [...Object.keys(known.pending), ...Object.keys(known.doNotApply)]
+    .filter(pattern => !rows.some(({ name }) => matches(pattern, name))).map(name => ({ name, version: '' }))
+  return [...rows, ...[...gone, ...goneOthers].map(row => ({ ...row, outcome: 'failed', reason: 'scenarios.json names it, and the suite has no such scenario' }))]
+}
+
+function unknown (name, version) {
+  return { name, version, outcome: 'failed', reason: 'the suite has it, and scenarios.json does not say whether it applies' }
+}
+
+/** A pattern is a name, or the beginning of several and a star. */
+function matches (pattern, name) {
+  return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
+}
+
+function reasonFor (reasons, name) {
+  return Object.entries(reasons).find(([pattern]) => matches(pattern, name))?.[1]
+}
+
+/** As many at once as there are cores. */
+async function runAll (rows) {
+  const waiting = rows.filter(({ outcome }) => outcome === undefined)
+  await Promise.all(Array.from({ length: availableParallelism() }, async () => {
+    for (let row = waiting.shift(); row !== undefined; row = waiting.shift()) Object.assign(row, await runScenario(row))
+  }))
+  return rows
+}
+
+async function runScenario ({ name, version, pending }) {
+  const results = join(folder, `${name.replaceAll('/', '_')}-${version}`)
+  const client = `"${process.execPath}" "${join(here, 'client.mjs')}"`
+  const startedAt = performance.now()
+  const { code, output } = await runSuite(['client', '--command', client, '--scenario', name, '--spec-version', version, '--timeout', String(clientMs), '--output-dir', results])
+  const took = `${((performance.now() - startedAt) / 1000).toFixed(1)} s`
+  const checks = readChecks(results)
+  const count = status => checks.filter(check => check.status === status).length
+  const summary = [`${count('SUCCESS')} checks`, ...count('SKIPPED') > 0 ? [`${count('SKIPPED')} skipped`] : [], took].join(', ')
+  // The suite takes a scenario that it left out, or that checked nothing, for one that passed.
+  const isPassed = code === 0 && count('SUCCESS') > 0
+  if (pending !== undefined) {
+    return isPassed ? { outcome: 'failed', reason: 'it passes by now: take it from the pending ones in scenarios.json to those that apply' } : { outcome: 'pending', reason: pending }
+  }
+  if (isPassed) return { outcome: 'passed', reason: summary }
+  const faults = checks.filter(({ status }) => status === 'FAILURE' || status === 'WARNING').map(({ id, errorMessage }) => `${id}: ${errorMessage}`)
+  return { outcome: 'failed', reason: [summary, ...faults].join('\n'), log: faults.length > 0 && code === 0 ? '' : output }
+}
+
+function readChecks (results) {
+  try {
+    const [run] = readdirSync(results)
+    return JSON.parse(readFileSync(join(results, run, 'checks.json'), 'utf8'))
+  } catch {
+    return [] // the suite did not come that far; its output says why
+  }
+}
+
+function runSuite (args) {
+  // Of the environment only what finds programs: whoever runs this may have variables of a service set.
+  const env = { PATH: process.env.PATH, HOME: process.env.HOME, TMPDIR: folder, CONFORMANCE_REDIS_URL: redis.url }
+  return new Promise(resolve => {
+    execFile(process.execPath, ['--import', join(here, 'fs-with-glob.mjs'), suite, ...args], { cwd: folder, env, timeout: 2 * clientMs, killSignal: 'SIGKILL', maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : error.code ?? 1, output: stdout + stderr })
+    })
+  })
+}
+
+function report (rows) {
+  const width = Math.max(...rows.map(({ name }) => name.length))
+  for (const { name, version, outcome, reason, log } of rows.filter(({ outcome }) => outcome !== 'does not apply')) {
+    console.log(`${outcome.padEnd(8)}${version.padEnd(12)}${name.padEnd(width + 2)}${reason.replaceAll('\n', '\n    ')}`)
+    if (log) console.log(log.trim().slice(-3_000).replaceAll(/^/gm, '      | '))
+  }
+  for (const [pattern, reason] of Object.entries(known.doNotApply)) {
+    const names = rows.filter(({ name, outcome }) => outcome === 'does not apply' && matches(pattern, name)).map(({ name }) => name)
+    if (names.length > 0) console.log(`\n${pattern} (${names.length}) does not apply: ${reason}`)
+  }
+  const count = outcome => rows.filter(row => row.outcome === outcome).length
+  const pending = count('pending') > 0 ? `${count('pending')} pending, ` : ''
+  console.log(`\n${count('passed')} passed, ${count('failed')} failed, ${pending}${count('does not apply')} do not apply`)
+  return count('failed') === 0 && count('passed') > 0
+}
