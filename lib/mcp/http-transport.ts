@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import {
-  isJSONRPCErrorResponse, type JSONRPCMessage, type JSONRPCRequest, type JSONRPCResponse, PROTOCOL_VERSION_META_KEY, type RequestId, SdkError, SdkErrorCode, SdkHttpError,
+  isJSONRPCErrorResponse, type JSONRPCMessage, type JSONRPCRequest, type JSONRPCResponse, PROTOCOL_VERSION_META_KEY, SdkError, SdkErrorCode, SdkHttpError,
   type Transport, type TransportSendOptions
 } from '@modelcontextprotocol/client'
 import type { Dispatcher } from 'undici'
@@ -106,10 +106,10 @@ export function createHttpTransport (endpoint: HttpEndpoint, { dispatcher, maxMe
       if (request.method === 'initialize') sessionId = typeof begun === 'string' ? begun : undefined
       switch (mediaType(type)) {
         case 'application/json':
-          if (!deliver(await readText(body, maxMessageBytes), request.id)) throw new StreamEndedError('what came is no answer to it')
+          if (!deliver(await readText(body, maxMessageBytes), request)) throw new StreamEndedError('what came is no answer to it')
           break
         case 'text/event-stream':
-          await follow(request.id, body, controller)
+          await follow(request, body, controller)
           break
         default:
           await body.dump()
@@ -143,7 +143,7 @@ export function createHttpTransport (endpoint: HttpEndpoint, { dispatcher, maxMe
    * The stream of one answer, resumed where it breaks off after an event with an id.
    * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#resumability-and-redelivery
    */
-  async function follow (id: RequestId, first: Body, { signal }: AbortController): Promise<void> {
+  async function follow (request: JSONRPCRequest, first: Body, { signal }: AbortController): Promise<void> {
     let body = first
     let lastEventId: string | undefined
     let retryMs = defaultRetryMs
@@ -155,7 +155,7 @@ export function createHttpTransport (endpoint: HttpEndpoint, { dispatcher, maxMe
         maxEventBytes: maxMessageBytes,
         onEvent (event) {
           if (event.id) lastEventId = event.id
-          if (event.data && (event.event ?? 'message') === 'message') isAnswered = deliver(event.data, id) || isAnswered
+          if (event.data && (event.event ?? 'message') === 'message') isAnswered = deliver(event.data, request) || isAnswered
         },
         onRetry: milliseconds => { retryMs = milliseconds }
       }).catch(error => { failure = error }))
@@ -177,15 +177,16 @@ export function createHttpTransport (endpoint: HttpEndpoint, { dispatcher, maxMe
     return work
   }
 
-  /** Delivers what a JSON text has, one message or several. True when the answer to `id` is among it. */
-  function deliver (text: string, id: RequestId): boolean {
+  /** Delivers what a JSON text has, one message or several. True when the answer to the request is among it. */
+  function deliver (text: string, request: JSONRPCRequest): boolean {
     const value = parse(text)
     let isAnswer = false
     for (const item of Array.isArray(value) ? value : [value]) {
       if (!isMessage(item)) continue
       const message = ids.inbound(item)
-      isAnswer ||= isResponse(message) && message.id === id
-      hand(message)
+      const isIt = isResponse(message) && message.id === request.id
+      isAnswer ||= isIt
+      hand(isIt ? completed(message, request) : message)
     }
     return isAnswer
   }
@@ -212,6 +213,16 @@ export function createHttpTransport (endpoint: HttpEndpoint, { dispatcher, maxMe
 const brokenOff = (cause: unknown): Error => cause instanceof RangeError || cause instanceof StreamEndedError ? cause : new StreamEndedError('its answer broke off', { cause })
 
 const versionOf = ({ params }: JSONRPCRequest): unknown => params?._meta?.[PROTOCOL_VERSION_META_KEY]
+
+/**
+ * A result that does not say what it is, is complete. The client would refuse it in the era of 2026, and the tool has acted. Of
+ * the answer that tells a server's era, it is left to the client to judge.
+ * @see https://modelcontextprotocol.io/specification/2026-07-28/basic/utilities/mrtr
+ */
+function completed (message: JSONRPCMessage, request: JSONRPCRequest): JSONRPCMessage {
+  if (!('result' in message) || versionOf(request) === undefined || request.method === 'server/discover') return message
+  return { ...message, result: { resultType: 'complete', ...message.result } }
+}
 
 /** The parameter that Mcp-Name repeats, by method. */
 const nameOf = new Map([['tools/call', 'name'], ['prompts/get', 'name'], ['resources/read', 'uri']])

@@ -52,3 +52,11 @@ for (const [what, name, args, type] of [
     t.equal((await call(service, id, 'none')).statusCode, 404)
   })
 }
+
+t.test('a result that does not say what it is, is complete', async t => {
+  const upstream = await startUpstream(t, 'raw-http', ['--era=2026', '--mode=no-result-type'])
+  const service = await serviceOn(t, { up: { url: upstream.url } })
+  const id = await initSession(service)
+  t.strictSame((await call(service, id, 'echo', { text: 'hello' })).json(), { status: 'success', text: 'hello', jwtToken })
+  t.strictSame((await upstream.stats()).calls, { echo: 1 })
+})
