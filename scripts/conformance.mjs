@@ -1,8 +1,8 @@
 /*
  * The official conformance suite's client scenarios against the service: `npm run conformance [word]`, a word for those whose
  * name has it. For each scenario the suite starts an MCP server of its own, and conformance/client.mjs starts the built service
- * in front of it and calls that. Which scenarios there are, which wait for something, and why some do not apply, says
- * conformance/scenarios.json; one that it does not know fails the run, so that a newer suite cannot pass unseen.
+ * in front of it and calls that. Which scenarios apply, and why the others do not, says conformance/scenarios.json; one that it
+ * does not know, and one that is gone, fails the run, so that a newer suite cannot pass unseen.
  * Ends with exit code 1 when anything is not as it must be. Talks to this machine only.
  *
  * @see https://github.com/modelcontextprotocol/conformance
@@ -40,31 +40,28 @@ try {
 }
 process.exitCode = isGood ? 0 : 1
 
-/** Every client scenario of the suite for the versions that we look at, with those it belongs to: none for an extension's. */
+/** Every client scenario of the suite, with what it belongs to: versions of the protocol, or `extension`. */
 async function listScenarios () {
   const { output } = await runSuite(['list', '--client'])
   const scenarios = [...output.matchAll(/^ {2}- (\S+) \[([^\]]+)\]$/gm)].map(([, name, tags]) => ({ name, tags: tags.split(',') }))
-  if (scenarios.length === 0) stop(`The suite lists no scenarios: ${output}`)
-  return scenarios.filter(({ tags }) => tags.includes('extension') || versions.some(version => tags.includes(version)))
+  if (scenarios.length === 0) throw new Error(`The suite lists no scenarios: ${output}`)
+  return scenarios
 }
 
 /** A row for each scenario and version: to be run, or with what there is to say of it instead. */
 function sortOut (scenarios) {
   const rows = scenarios.flatMap(({ name, tags }) => {
     const reason = reasonFor(known.doNotApply, name)
+    if (reason !== undefined) return [{ name, version: tags.join(', '), outcome: 'does not apply', reason }]
     const applicable = versions.filter(version => tags.includes(version))
-    if (reason !== undefined) return [{ name, version: applicable.join(', ') || 'extension', outcome: 'does not apply', reason }]
-    if (applicable.length === 0) return [unknown(name, 'extension')]
-    return applicable.map(version => {
-      if (known.apply[version].includes(name)) return { name, version }
-      return Object.hasOwn(known.pending, name) ? { name, version, pending: known.pending[name] } : unknown(name, version)
-    })
+    if (applicable.length === 0) return [unknown(name, tags.join(', '))]
+    return applicable.map(version => known.apply[version].includes(name) ? { name, version } : unknown(name, version))
   })
-  const has = (name, version) => rows.some(row => row.name === name && (version === undefined || row.version === version))
-  const gone = versions.flatMap(version => known.apply[version].filter(name => !has(name, version)).map(name => ({ name, version })))
-  const goneOthers = [...Object.keys(known.pending), ...Object.keys(known.doNotApply)]
-    .filter(pattern => !rows.some(({ name }) => matches(pattern, name))).map(name => ({ name, version: '' }))
-  return [...rows, ...[...gone, ...goneOthers].map(row => ({ ...row, outcome: 'failed', reason: 'scenarios.json names it, and the suite has no such scenario' }))]
+  const gone = [
+    ...versions.flatMap(version => known.apply[version].map(name => ({ name, version }))).filter(({ name, version }) => !rows.some(row => row.name === name && row.version === version)),
+    ...Object.keys(known.doNotApply).filter(pattern => !rows.some(({ name }) => matches(pattern, name))).map(name => ({ name, version: '' }))
+  ]
+  return [...rows, ...gone.map(row => ({ ...row, outcome: 'failed', reason: 'scenarios.json names it, and the suite has no such scenario' }))]
 }
 
 function unknown (name, version) {
@@ -89,7 +86,7 @@ async function runAll (rows) {
   return rows
 }
 
-async function runScenario ({ name, version, pending }) {
+async function runScenario ({ name, version }) {
   const results = join(folder, `${name.replaceAll('/', '_')}-${version}`)
   const client = `"${process.execPath}" "${join(here, 'client.mjs')}"`
   const startedAt = performance.now()
@@ -100,9 +97,6 @@ async function runScenario ({ name, version, pending }) {
   const summary = [`${count('SUCCESS')} checks`, ...count('SKIPPED') > 0 ? [`${count('SKIPPED')} skipped`] : [], took].join(', ')
   // The suite takes a scenario that it left out, or that checked nothing, for one that passed.
   const isPassed = code === 0 && count('SUCCESS') > 0
-  if (pending !== undefined) {
-    return isPassed ? { outcome: 'failed', reason: 'it passes by now: take it from the pending ones in scenarios.json to those that apply' } : { outcome: 'pending', reason: pending }
-  }
   if (isPassed) return { outcome: 'passed', reason: summary }
   const faults = checks.filter(({ status }) => status === 'FAILURE' || status === 'WARNING').map(({ id, errorMessage }) => `${id}: ${errorMessage}`)
   return { outcome: 'failed', reason: [summary, ...faults].join('\n'), log: faults.length > 0 && code === 0 ? '' : output }
@@ -138,7 +132,6 @@ function report (rows) {
     if (names.length > 0) console.log(`\n${pattern} (${names.length}) does not apply: ${reason}`)
   }
   const count = outcome => rows.filter(row => row.outcome === outcome).length
-  const pending = count('pending') > 0 ? `${count('pending')} pending, ` : ''
-  console.log(`\n${count('passed')} passed, ${count('failed')} failed, ${pending}${count('does not apply')} do not apply`)
+  console.log(`\n${count('passed')} passed, ${count('failed')} failed, ${count('does not apply')} do not apply`)
   return count('failed') === 0 && count('passed') > 0
 }

@@ -33,14 +33,10 @@ const acts = {
 
   async 'http-standard-headers' () {
     for (const name of await list()) await call(name)
-    if (service.hasRoute({ method: 'POST', url: '/read-resource' })) {
-      const { resources } = await post('/resources')
-      for (const { uri } of resources) await post('/read-resource', { uri })
-    }
-    if (service.hasRoute({ method: 'POST', url: '/get-prompt' })) {
-      const { prompts } = await post('/prompts')
-      for (const { name } of prompts) await post('/get-prompt', { name, arguments: {} })
-    }
+    const { resources } = await post('/resources')
+    for (const { uri } of resources) await post('/read-resource', { uri })
+    const { prompts } = await post('/prompts')
+    for (const { name } of prompts) await post('/get-prompt', { name, arguments: {} })
   },
 
   async 'http-custom-headers' () {
