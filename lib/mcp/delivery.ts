@@ -15,10 +15,10 @@ export function createDelivery (hand: Hand): Hand {
     const isNotification = 'method' in message && !('id' in message)
     if (turn === null && !isNotification) return hand(message)
     // A turn of microtasks each: what is handed on in one is done in the next.
-    const mine: Promise<void> = (turn ?? Promise.resolve()).then(() => hand(message)).then(() => {}).finally(() => {
+    // The client reports its own faults; one here must neither end the worker nor keep back what comes after it.
+    const mine: Promise<void> = (turn ?? Promise.resolve()).then(() => hand(message)).catch(() => {}).finally(() => {
       if (turn === mine) turn = null
     })
-    mine.catch(() => {}) // the client reports its own faults; one here must not end the worker
     turn = mine
   }
 }
