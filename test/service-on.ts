@@ -7,8 +7,9 @@ import { build, type Environment } from './helper.ts'
 /** Entries of a servers file, by name. */
 export type Entries = Record<string, Record<string, unknown>>
 
-/** A placeholder of the servers file. */
+/** Placeholders of the servers file: for a credential of the session, and for a variable of the operator's. */
 export const credential = (name: string) => `\${session.${name}}`
+export const variable = (name: string) => `\${env.${name}}`
 
 /** A servers file of these entries. */
 export async function serversFile (t: Test, mcpServers: Entries): Promise<string> {

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { call, fixture, initSession, startRedis } from '../helper.ts'
-import { bodiesOf, credential, postTo, serviceOn } from '../service-on.ts'
+import { bodiesOf, credential, postTo, serviceOn, variable } from '../service-on.ts'
 
 const stdio = (name: string, ...args: string[]) => ({ command: process.execPath, args: [fixture(`${name}-server.mjs`), ...args] })
 
@@ -13,7 +13,7 @@ for (const [era, name] of [['2025', 'stdio-2025'], ['2026', 'stdio-2026']] as co
     const password = 'canary-redis-password-4711'
     const redis = await startRedis(t, ['--requirepass', password])
     const service = await serviceOn(t, {
-      up: { ...stdio(name, `--token=${credential('jwtToken')}`), env: { TOKEN: `Bearer ${credential('jwtToken')}`, API_URL: credential('apiUrl'), OWN: '${env.OWN_SECRET}' } }
+      up: { ...stdio(name, `--token=${credential('jwtToken')}`), env: { TOKEN: `Bearer ${credential('jwtToken')}`, API_URL: credential('apiUrl'), OWN: variable('OWN_SECRET') } }
     }, {
       REDIS_URL: redis.url.replace('unix://', `unix://:${password}@localhost`),
       REDIS_PASSWORD: password,
