@@ -23,6 +23,8 @@ export interface HttpManagerOptions {
   /** A client of the era of 2026, which many requests may use: that era has no sessions. `null` when this request needs one of its own. */
   shared: ((era: Era & { kind: 'modern' }) => Promise<Client>) | null
   onToolsChanged: () => void
+  /** Values that no sentence may hold, beside those of a request. */
+  secrets: readonly string[]
   /** What of an era may be told to others than this session. */
   publicPart: (era: Era) => Era
 }
@@ -171,13 +173,13 @@ export function createHttpManager (options: HttpManagerOptions): HttpManager {
 
   function startError (error: unknown, limits: RequestLimits): Error {
     if (limits.signal.aborted) return new CallerLeftError()
-    const mask = maskOf(limits.secrets)
+    const mask = maskOf(options.secrets, limits.secrets)
     if (isTimeout(error)) return new McpStartTimeoutError(serverName, startTimeoutMs / 1000, '')
     return unauthorized(error) ?? new McpStartError(serverName, `cannot be reached: ${reasonOf(error, mask)}`, { cause: causeOf(error, mask) })
   }
 
   function callError (error: unknown, asked: Asked, limits: RequestLimits): Error {
-    const mask = maskOf(limits.secrets)
+    const mask = maskOf(options.secrets, limits.secrets)
     const known = translate(error, { serverName, asked, limits, mask }) ?? unauthorized(error)
     if (known !== null) return known
     if (isUnreachable(error)) return startError(error, limits)

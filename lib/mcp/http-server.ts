@@ -81,6 +81,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
       const manager = createHttpManager({
         serverName: spec.name,
         startTimeoutMs,
+        secrets: endpoint.secrets,
         era: spec.kind === 'sse' ? oldEra : memory,
         slot: keepsSessions && slot !== null ? ownSlot(slot, identityOf(endpoint)) : null,
         create: resume => ({

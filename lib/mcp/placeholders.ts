@@ -13,6 +13,8 @@ import type { HostEnvironment } from './server-spec.ts'
 export interface Template {
   /** Credentials that it needs. */
   readonly sessionNames: readonly string[]
+  /** The operator's own values in it, those of `${env.NAME}`: for masks. */
+  readonly operatorValues: () => readonly string[]
   /** A hash of what it says: the same for the same text, by which a changed file is known. */
   readonly fingerprint: string
   /**
@@ -39,10 +41,11 @@ const unusable = {
   url: { characters: /\p{Cs}/u, rule: 'must not hold half a character' }
 }
 
-type Part = { text: string, variable?: string } | { credential: string }
+/** `value` is what a variable has, before it is encoded for where it goes. */
+type Part = { text: string, variable?: string, value?: string } | { credential: string }
 
 /** A text that stands for itself, `${` included. */
-export const literal = (text: string): Template => ({ sessionNames: [], fingerprint: fingerprintOf([{ text }]), fill: () => text })
+export const literal = (text: string): Template => ({ sessionNames: [], operatorValues: () => [], fingerprint: fingerprintOf([{ text }]), fill: () => text })
 
 const fingerprintOf = (parts: readonly Part[]) => createHash('sha256').update(JSON.stringify(parts)).digest('base64url')
 
@@ -95,7 +98,7 @@ function readParts (text: string, host: HostEnvironment, { server, field, sensit
     } else if (groups?.kind === 'env') {
       const value = host[name]
       if (!value) throw entryFault(server, field, `needs the variable ${name}, which is not set`)
-      parts.push({ text: value, variable: name })
+      parts.push({ text: value, variable: name, value })
     } else {
       if (!sensitiveParams.includes(name)) throw entryFault(server, field, `needs the credential ${name}, which is not among MCP_SENSITIVE_PARAMS`)
       parts.push({ credential: name })
@@ -124,6 +127,7 @@ function createTemplate (parts: readonly Part[], { server, field, use, encode }:
 
   return {
     fingerprint: fingerprintOf(parts),
+    operatorValues: () => parts.flatMap(part => 'text' in part && part.value !== undefined ? [part.value, part.text] : []),
     sessionNames: [...new Set(parts.flatMap(part => 'credential' in part ? [part.credential] : []))],
     fill: credentials => parts.map(part => 'text' in part ? part.text : valueOf(part.credential, credentials)).join('')
   }

@@ -64,7 +64,7 @@ const probeShare = 3
 export function createProcessManager (command: StdioCommand, options: ProcessOptions): ProcessManager {
   const { startTimeoutMs, era: memory, isShared = false } = options
   let owner: Owner = { secrets: [] }
-  let mask = maskOf()
+  let mask = maskOf(command.secrets)
   let transport = createTransport()
   let client = newClient()
   let opening: Promise<void> | null = null
@@ -144,7 +144,7 @@ export function createProcessManager (command: StdioCommand, options: ProcessOpt
   }
 
   function callError (error: unknown, asked: Asked, limits: RequestLimits): Error {
-    const mask = maskOf(owner.secrets, limits.secrets)
+    const mask = maskOf(command.secrets, owner.secrets, limits.secrets)
     const known = translate(error, { serverName: command.name, asked, limits, mask })
     if (known !== null) return known
     const { what } = asked
@@ -185,7 +185,7 @@ export function createProcessManager (command: StdioCommand, options: ProcessOpt
 
     assign (newOwner) {
       owner = newOwner
-      mask = maskOf(newOwner.secrets)
+      mask = maskOf(command.secrets, newOwner.secrets)
     },
 
     open (signal) {

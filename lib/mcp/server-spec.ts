@@ -55,6 +55,8 @@ export interface StdioCommand {
   readonly args: readonly string[]
   readonly env: Readonly<Record<string, string>>
   readonly cwd: string
+  /** What of it is the operator's secret, as far as can be told: no sentence and no log line may hold it. */
+  readonly secrets?: readonly string[]
 }
 
 /** Where requests go: an HttpSpec filled for one session. Holds secrets, in the url, too: never log it, log `name`. */
@@ -63,18 +65,40 @@ export interface HttpEndpoint {
   readonly kind: 'http' | 'sse'
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
+  /** What of it is secret, whoever's it is: no sentence and no log line may hold it. */
+  readonly secrets: readonly string[]
 }
 
 export type HostEnvironment = Readonly<Record<string, string | undefined>>
 
 /** Throws MissingCredentialError. */
 export function fillCommand ({ name, command, args, env, cwd }: StdioSpec, credentials: JsonObject): StdioCommand {
-  return { name, command, args: args.map(arg => arg.fill(credentials)), env: fillAll(env, credentials), cwd }
+  const filled = fillAll(env, credentials)
+  const named = Object.entries(filled).filter(([name]) => soundsSecret.test(name)).map(([, value]) => value)
+  const secrets = [...[...args, ...Object.values(env)].flatMap(template => template.operatorValues()), ...named]
+  return { name, command, args: args.map(arg => arg.fill(credentials)), env: filled, cwd, secrets }
 }
+
+/** A variable of such a name holds what its operator would not see in an answer, although it is written in the file as it is. */
+const soundsSecret = /key|token|secret|passw|credential|auth/i
 
 /** Throws MissingCredentialError. */
 export function fillEndpoint ({ name, kind, url, headers }: HttpSpec, credentials: JsonObject): HttpEndpoint {
-  return { name, kind, url: url.fill(credentials), headers: fillAll(headers, credentials) }
+  const filled = { name, kind, url: url.fill(credentials), headers: fillAll(headers, credentials) }
+  return { ...filled, secrets: [...[url, ...Object.values(headers)].flatMap(template => template.operatorValues()), ...secretsIn(filled)] }
+}
+
+/** Shorter values of a query are settings. */
+const minQuerySecretLength = 8
+
+/** Whatever goes in a header or in the query may be a secret: a header's value, also without its scheme, and those of the query as they are sent. */
+function secretsIn ({ url, headers }: Pick<HttpEndpoint, 'url' | 'headers'>): string[] {
+  const { search, searchParams } = new URL(url)
+  const sent = search.slice(1).split('&').map(pair => pair.slice(pair.indexOf('=') + 1))
+  return [
+    ...Object.values(headers).flatMap(value => [value, value.slice(value.indexOf(' ') + 1)]),
+    ...[...sent, ...searchParams.values()].filter(value => value.length >= minQuerySecretLength)
+  ]
 }
 
 function fillAll (templates: Readonly<Record<string, Template>>, credentials: JsonObject): Record<string, string> {

@@ -22,7 +22,7 @@ t.test('a stdio server with nothing but its command', async t => {
   t.match(spec, { kind: 'stdio', name: 'weather', prefix: 'weather', timeouts: {}, command: node, args: [], cwd: process.cwd(), lifecycle: 'request' })
   t.notOk('warmSpares' in spec || 'includeTools' in spec || 'excludeTools' in spec, 'what is not said is absent')
   t.strictSame(credentialNames(spec), [])
-  t.strictSame(fillCommand(spec, {}), { name: 'weather', command: node, args: [], env: { HOME: '/home/${user}', PATH: process.env.PATH }, cwd: process.cwd() })
+  t.strictSame(fillCommand(spec, {}), { name: 'weather', command: node, args: [], env: { HOME: '/home/${user}', PATH: process.env.PATH }, cwd: process.cwd(), secrets: [] })
 })
 
 t.test('a stdio server with all that there is', async t => {
@@ -46,7 +46,8 @@ t.test('a stdio server with all that there is', async t => {
     command: node,
     args: ['--tenant', '7'],
     env: { PATH: process.env.PATH, HOME: '/elsewhere', TOKEN: 'a.b.c', KEY: 'key-of-the-operator' },
-    cwd: t.testdirName
+    cwd: t.testdirName,
+    secrets: ['key-of-the-operator', 'key-of-the-operator', 'a.b.c', 'key-of-the-operator'] // as variables of the operator's, and by the names of TOKEN and KEY
   })
   t.throws(() => fillCommand(spec, { tenant: 7 }), { code: 'MCPC_ERR_MISSING_CREDENTIAL', message: /^MCP server weather needs the credential jwtToken, / })
 })
@@ -54,7 +55,7 @@ t.test('a stdio server with all that there is', async t => {
 t.test('an http server with nothing but its url', async t => {
   const spec = http(t, {})
   t.match(spec, { kind: 'http', name: 'weather', prefix: 'weather', timeouts: {}, label: 'https://mcp.example.com/mcp', session: 'kept' })
-  t.strictSame(fillEndpoint(spec, {}), { name: 'weather', kind: 'http', url: 'https://mcp.example.com/mcp', headers: {} })
+  t.strictSame(fillEndpoint(spec, {}), { name: 'weather', kind: 'http', url: 'https://mcp.example.com/mcp', headers: {}, secrets: [] })
 })
 
 t.test('an http server with all that there is', async t => {
@@ -66,7 +67,9 @@ t.test('an http server with all that there is', async t => {
   })
   t.match(spec, { kind: 'http', label: 'https://mcp.example.com/mcp', session: 'request' })
   t.strictSame(credentialNames(spec), ['tenant', 'jwtToken', 'apiUrl'])
-  t.strictSame(fillEndpoint(spec, { tenant: 'a&b', jwtToken: 'a.b.c', apiUrl: 'https://api.example.com' }), {
+  const { secrets, ...endpoint } = fillEndpoint(spec, { tenant: 'a&b', jwtToken: 'a.b.c', apiUrl: 'https://api.example.com' })
+  t.strictSame(new Set(secrets), new Set(['key-of-the-operator', 'Bearer a.b.c', 'a.b.c', 'https://api.example.com']))
+  t.strictSame(endpoint, {
     name: 'weather',
     kind: 'http',
     url: 'https://mcp.example.com/mcp?key=key-of-the-operator&tenant=a%26b',
