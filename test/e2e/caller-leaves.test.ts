@@ -6,6 +6,9 @@ import { apiUrl, fixture, jwtToken, post, until } from '../helper.ts'
 import { serviceOn } from '../service-on.ts'
 import { startUpstream } from '../upstream.ts'
 
+/** The service closes at once, instead of when an idle connection has timed out. */
+const notKept = { connection: 'close' }
+
 type Service = Awaited<ReturnType<typeof serviceOn>>
 
 /** Where the service listens: only over a socket can a caller leave. */
@@ -18,10 +21,10 @@ const urlOf = (service: Service) => `http://127.0.0.1:${(service.server.address(
 
 /** Calls a tool for long, and leaves as soon as it runs. */
 async function callAndLeave (url: string, runs: () => Promise<boolean>): Promise<void> {
-  await post(`${url}/init`, { session_id: 'ours', apiUrl, jwtToken })
+  await post(`${url}/init`, { session_id: 'ours', apiUrl, jwtToken }, notKept)
   const leaving = new AbortController()
   const response = fetch(`${url}/call-tool`, {
-    method: 'POST', signal: leaving.signal, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ session_id: 'ours', tool: 'slow', params: { delay: 60_000 } })
+    method: 'POST', signal: leaving.signal, headers: { 'content-type': 'application/json', ...notKept }, body: JSON.stringify({ session_id: 'ours', tool: 'slow', params: { delay: 60_000 } })
   })
   await until(runs, 'the call runs')
   leaving.abort()
@@ -45,7 +48,7 @@ for (const [what, name, args, type] of [
     if (what.startsWith('2025 with sessions')) t.equal(methods['notifications/cancelled'], 1)
     if (name === 'http-2025') t.equal(sessions, args[0] === '--stateless' ? 0 : 1, 'the session there goes on')
     if (type === 'sse') t.equal(sessions, 0)
-    t.equal((await post(`${urlOf(service)}/call-tool`, { session_id: 'ours', tool: 'echo' })).status, 200)
+    t.equal((await post(`${urlOf(service)}/call-tool`, { session_id: 'ours', tool: 'echo' }, notKept)).status, 200)
   })
 }
 
