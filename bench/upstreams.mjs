@@ -3,7 +3,7 @@
  * through /call-tool: in the 2025 era with a session that is resumed, and with one for each request; in the 2026 era against the one
  * POST that it takes. Then how many calls there are in a second, and whether a thousand tools make a call slower than ten.
  *
- * The servers are made with the official SDKs; the last two questions, and the calls per second of all, also with one that no SDK
+ * What is direct is the SDK's first generation, which most programs have. The servers are made with the official SDKs; the last two questions, and the calls per second of all, also with one that no SDK
  * made, which leaves more of the two cores to what is measured.
  */
 import { spawn } from 'node:child_process'
@@ -11,7 +11,8 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
+import { Client } from '@modelcontextprotocol/sdk/client/index.js'
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { request } from 'undici'
 import { alternate, atEnd, bench, machine, median, ms, openSession, post, ratio, root, startRedis, startService, table, temporaryFolder, timed } from './bench.mjs'
 
@@ -93,10 +94,8 @@ async function keptOpen (url) {
 
 async function connectCallClose (url) {
   const client = new Client({ name: 'fresh', version: '1.0.0' })
-  const transport = new StreamableHTTPClientTransport(new URL(url))
-  await client.connect(transport)
+  await client.connect(new StreamableHTTPClientTransport(new URL(url)))
   await client.callTool({ name: 'echo', arguments: echo })
-  await transport.terminateSession()
   await client.close()
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Client } from '@modelcontextprotocol/client'
 import type { Dispatcher } from 'undici'
+import type { JsonObject } from '../json.ts'
 import { createClient } from './client.ts'
 import type { Era, EraMemory } from './era-memory.ts'
 import { createHttpManager } from './http-manager.ts'
@@ -20,6 +21,9 @@ export interface HttpServerOptions {
   onToolsChanged: () => void
 }
 
+/** Where a request goes, and what names that, credentials included. */
+interface Target { endpoint: HttpEndpoint, identity: string }
+
 /** How long a server may take to be told that a session is over (ms). */
 const endSessionMs = 2_000
 
@@ -36,16 +40,21 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
   const newClient = () => createClient({ probeTimeoutMs: startTimeoutMs, answersQuestions: options.answersQuestions, onToolsChanged: options.onToolsChanged })
   const newTransport = (endpoint: HttpEndpoint) => createHttpTransport(endpoint, { dispatcher, maxMessageBytes })
 
+  const target = (credentials: JsonObject): Target => {
+    const endpoint = fillEndpoint(spec, credentials)
+    return { endpoint, identity: identityOf(endpoint) }
+  }
+  const common = isPersonal ? null : target({})
+
   /**
    * The client for an address and its headers, credentials included: so no request's credentials can reach another's. In the
    * era of 2026 a client holds nothing of who uses it, and making one costs more than a call.
    */
-  function sharedClient (endpoint: HttpEndpoint, era: Era & { kind: 'modern' }): Promise<Client> {
-    const key = identityOf(endpoint)
-    const known = clients.get(key)
-    clients.delete(key) // put back at the end: the first one is the one that was not used for longest
+  function sharedClient ({ endpoint, identity }: Target, era: Era & { kind: 'modern' }): Promise<Client> {
+    const known = clients.get(identity)
+    clients.delete(identity) // put back at the end: the first one is the one that was not used for longest
     const entry = known?.era === era ? known : { era, client: connect(endpoint, era) }
-    clients.set(key, entry)
+    clients.set(identity, entry)
     if (clients.size > maxClients) clients.delete(clients.keys().next().value as string)
     return entry.client
   }
@@ -68,22 +77,23 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
     sparesReady: 0,
     keepsSessions,
 
-    async endSession ({ endpoint: identity, ...session }, credentials) {
-      const endpoint = fillEndpoint(spec, credentials)
-      if (identityOf(endpoint) !== identity) return // begun with other credentials, or another address: no business of this one
+    async endSession ({ endpoint: begunWith, ...session }, credentials) {
+      const { endpoint, identity } = common ?? target(credentials)
+      if (identity !== begunWith) return // begun with other credentials, or another address: no business of this one
       const transport = createHttpTransport(endpoint, { dispatcher, maxMessageBytes, resume: session })
       await transport.endSession(AbortSignal.timeout(endSessionMs)).catch(() => {})
       await transport.close()
     },
 
     lease ({ credentials, slot, isWatched }: User): Lease {
-      const endpoint = fillEndpoint(spec, credentials)
+      const here = common ?? target(credentials)
+      const { endpoint, identity } = here
       const manager = createHttpManager({
         serverName: spec.name,
         startTimeoutMs,
         secrets: endpoint.secrets,
         era: spec.kind === 'sse' ? oldEra : memory,
-        slot: keepsSessions && slot !== null ? ownSlot(slot, identityOf(endpoint)) : null,
+        slot: keepsSessions && slot !== null ? ownSlot(slot, identity) : null,
         create: resume => ({
           client: newClient(),
           transport: spec.kind === 'sse'
@@ -91,7 +101,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
             : createHttpTransport(endpoint, { dispatcher, maxMessageBytes, ...(resume && { resume }) })
         }),
         onToolsChanged: options.onToolsChanged,
-        shared: isWatched ? null : era => sharedClient(endpoint, era),
+        shared: isWatched ? null : era => sharedClient(here, era),
         publicPart
       })
       return { open: async () => manager, release: manager.close }
