@@ -1,6 +1,6 @@
 import { type Client, ProtocolError, ProtocolErrorCode, SdkError, SdkErrorCode, SdkHttpError, type Transport } from '@modelcontextprotocol/client'
 import { withDeadline } from '../deadline.ts'
-import { CallerLeftError, McpCallError, McpStartError, McpStartTimeoutError, UpstreamUnauthorizedError } from '../errors.ts'
+import { CallerLeftError, McpCallError, McpStartError, McpStartTimeoutError, StoreUnavailableError, UpstreamUnauthorizedError } from '../errors.ts'
 import type { Mask } from '../mask.ts'
 import { orLeave } from '../or-leave.ts'
 import type { Era, EraMemory } from './era-memory.ts'
@@ -173,6 +173,7 @@ export function createHttpManager (options: HttpManagerOptions): HttpManager {
 
   function startError (error: unknown, limits: RequestLimits): Error {
     if (limits.signal.aborted) return new CallerLeftError()
+    if (error instanceof StoreUnavailableError) return error // where the server's session is kept; of the server it says nothing
     const mask = maskOf(options.secrets, limits.secrets)
     if (isTimeout(error)) return new McpStartTimeoutError(serverName, startTimeoutMs / 1000, '')
     return unauthorized(error) ?? new McpStartError(serverName, `cannot be reached: ${reasonOf(error, mask)}`, { cause: causeOf(error, mask) })

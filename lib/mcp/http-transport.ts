@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import {
-  isJSONRPCErrorResponse, type JSONRPCMessage, type JSONRPCRequest, type JSONRPCResponse, PROTOCOL_VERSION_META_KEY, SdkError, SdkErrorCode, SdkHttpError,
+  isJSONRPCErrorResponse, type JSONRPCMessage, type JSONRPCRequest, type JSONRPCResponse, SdkError, SdkErrorCode, SdkHttpError,
   type Transport, type TransportSendOptions
 } from '@modelcontextprotocol/client'
 import type { Dispatcher } from 'undici'
@@ -10,6 +10,7 @@ import { createDelivery } from './delivery.ts'
 import { readEvents } from './event-stream.ts'
 import { type Body, exchange, readText } from './http-exchange.ts'
 import { createIdShift } from './id-shift.ts'
+import { completed, isModern, standardHeaders } from './modern-era.ts'
 import type { HttpEndpoint } from './server-spec.ts'
 
 /** A session that a server of the eras before 2026-07-28 began, as another transport can go on with it. */
@@ -38,6 +39,8 @@ const maxResumptions = 5
 const defaultRetryMs = 1_000
 /** How long what the server has already been sent, or has already answered, may take to come to its end when the transport closes (ms). */
 const settleMs = 250
+/** How long a stream may go on when it has given its answer (ms). */
+const answeredMs = 1_000
 
 /**
  * MCP's streamable HTTP: each message is a POST; the answer is JSON, or a stream of events that has it.
@@ -143,22 +146,27 @@ export function createHttpTransport (endpoint: HttpEndpoint, { dispatcher, maxMe
    * The stream of one answer, resumed where it breaks off after an event with an id.
    * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#resumability-and-redelivery
    */
-  async function follow (request: JSONRPCRequest, first: Body, { signal }: AbortController): Promise<void> {
+  async function follow (request: JSONRPCRequest, first: Body, controller: AbortController): Promise<void> {
+    const { signal } = controller
     let body = first
     let lastEventId: string | undefined
     let retryMs = defaultRetryMs
     let isAnswered = false
     for (let resumptions = 0; ; resumptions++) {
       let failure: unknown
-      // A stream that has given its answer ends in a moment: to cut it off would cost the connection, which others can use.
+      // A stream that has given its answer ends in a moment: to cut it off at once would cost the connection, which others can use.
+      let cutOff: NodeJS.Timeout | undefined
       await settle(readEvents(body, {
         maxEventBytes: maxMessageBytes,
         onEvent (event) {
           if (event.id) lastEventId = event.id
-          if (event.data && (event.event ?? 'message') === 'message') isAnswered = deliver(event.data, request) || isAnswered
+          if (!event.data || (event.event ?? 'message') !== 'message' || !deliver(event.data, request)) return
+          isAnswered = true
+          cutOff ??= setTimeout(() => controller.abort(), answeredMs).unref()
         },
         onRetry: milliseconds => { retryMs = milliseconds }
       }).catch(error => { failure = error }))
+      clearTimeout(cutOff)
       if (isAnswered || signal.aborted) return
       if (lastEventId === undefined || failure instanceof RangeError || resumptions === maxResumptions) throw brokenOff(failure)
       try {
@@ -193,7 +201,7 @@ export function createHttpTransport (endpoint: HttpEndpoint, { dispatcher, maxMe
 
   /** In the era of 2026 a refusal is an answer like any other: a 4xx has it in its body. */
   function deliverRefusal (request: JSONRPCRequest, error: unknown): boolean {
-    if (!(error instanceof SdkHttpError) || versionOf(request) === undefined) return false
+    if (!(error instanceof SdkHttpError) || !isModern(request)) return false
     const message = parseRefusal(error.data.text)
     if (message === null || ids.inbound(message).id !== request.id) return false
     hand(ids.inbound(message))
@@ -211,36 +219,6 @@ export function createHttpTransport (endpoint: HttpEndpoint, { dispatcher, maxMe
 }
 
 const brokenOff = (cause: unknown): Error => cause instanceof RangeError || cause instanceof StreamEndedError ? cause : new StreamEndedError('its answer broke off', { cause })
-
-const versionOf = ({ params }: JSONRPCRequest): unknown => params?._meta?.[PROTOCOL_VERSION_META_KEY]
-
-/**
- * A result that does not say what it is, is complete. The client would refuse it in the era of 2026, and the tool has acted. Of
- * the answer that tells a server's era, it is left to the client to judge.
- * @see https://modelcontextprotocol.io/specification/2026-07-28/basic/utilities/mrtr
- */
-function completed (message: JSONRPCMessage, request: JSONRPCRequest): JSONRPCMessage {
-  if (!('result' in message) || versionOf(request) === undefined || request.method === 'server/discover') return message
-  return { ...message, result: { resultType: 'complete', ...message.result } }
-}
-
-/** The parameter that Mcp-Name repeats, by method. */
-const nameOf = new Map([['tools/call', 'name'], ['prompts/get', 'name'], ['resources/read', 'uri']])
-
-/**
- * The headers in which a request of the era of 2026 repeats what its body says, for whatever routes it.
- * @see https://modelcontextprotocol.io/specification/2026-07-28/basic/transports#standard-headers
- */
-function standardHeaders (message: JSONRPCMessage): Record<string, string> {
-  if (!('method' in message) || !('id' in message)) return {}
-  const version = versionOf(message)
-  if (typeof version !== 'string') return {}
-  const name = message.params?.[nameOf.get(message.method) ?? '']
-  return { 'mcp-protocol-version': version, 'mcp-method': message.method, ...(typeof name === 'string' && { 'mcp-name': asHeader(name) }) }
-}
-
-/** What a header cannot carry, or would carry changed, travels in Base64, marked as such. */
-const asHeader = (value: string) => /^[!-~]([ -~]*[!-~])?$/.test(value) && !value.startsWith('=?base64?') ? value : `=?base64?${Buffer.from(value).toString('base64')}?=`
 
 const mediaType = (value: string | string[] | undefined) => String(value ?? '').split(';', 1)[0]?.trim().toLowerCase()
 
