@@ -14,6 +14,8 @@ export interface ServerEntry {
   readonly resources: ListCache<JsonObject[]>
   readonly resourceTemplates: ListCache<JsonObject[]>
   readonly prompts: ListCache<JsonObject[]>
+  /** The server says that a list of it is not what it was. */
+  forgetLists: () => void
   /** Names who gets the same lists from the server as the one with these credentials does. Tells nothing of them. */
   audienceOf: (credentials: JsonObject) => string
 }
@@ -40,18 +42,20 @@ export function createServerSet (servers: readonly Server[], { toolsCacheTtlMs, 
   const entries = servers.map((server): ServerEntry => {
     const { spec } = server
     const personal = credentialNames(spec)
+    const newList = () => createListCache<JsonObject[]>({ ttlMs: toolsCacheTtlMs })
+    const lists = { resources: newList(), resourceTemplates: newList(), prompts: newList() }
+    const tools = createToolCatalog({
+      ttlMs: toolsCacheTtlMs,
+      sensitiveParams,
+      exposedName: tool => names.exposedName(spec.name, tool),
+      offers: tool => offersTool(spec, tool)
+    })
     return {
       name: spec.name,
       server,
-      resources: createListCache({ ttlMs: toolsCacheTtlMs }),
-      resourceTemplates: createListCache({ ttlMs: toolsCacheTtlMs }),
-      prompts: createListCache({ ttlMs: toolsCacheTtlMs }),
-      tools: createToolCatalog({
-        ttlMs: toolsCacheTtlMs,
-        sensitiveParams,
-        exposedName: tool => names.exposedName(spec.name, tool),
-        offers: tool => offersTool(spec, tool)
-      }),
+      tools,
+      ...lists,
+      forgetLists: () => [tools, ...Object.values(lists)].forEach(list => list.forget()),
       audienceOf: credentials => personal.length === 0 ? '' : digest(personal.map(name => credentials[name]))
     }
   })

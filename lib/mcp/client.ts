@@ -6,8 +6,8 @@ export interface McpClientOptions {
   probeTimeoutMs: number
   /** The client tells servers that their questions will be put to a person. */
   answersQuestions: boolean
-  /** The server says that its list of tools is not what it was. */
-  onToolsChanged?: () => void
+  /** The server says that a list of it is not what it was. */
+  onListChanged?: () => void
 }
 
 /** Results are passed on as the server gave them: whether they keep to the server's own schema is the caller's to judge. */
@@ -19,7 +19,7 @@ const passThroughValidator = {
  * A client of the SDK as this service needs it: it finds out a server's era when it is not told, and answers no question of a
  * server by itself. What a server asks without being told that it may, is refused as the protocol says.
  */
-export function createClient ({ probeTimeoutMs, answersQuestions, onToolsChanged }: McpClientOptions): Client {
+export function createClient ({ probeTimeoutMs, answersQuestions, onListChanged }: McpClientOptions): Client {
   const client = new Client({ name: packageName, version }, {
     jsonSchemaValidator: passThroughValidator,
     versionNegotiation: { mode: 'auto', probe: { timeoutMs: probeTimeoutMs } },
@@ -28,6 +28,8 @@ export function createClient ({ probeTimeoutMs, answersQuestions, onToolsChanged
   })
   // In the eras before 2026 a server waits for the answer while the call runs, and nobody is there to be asked.
   if (answersQuestions) client.setRequestHandler('elicitation/create', () => ({ action: 'decline' }))
-  if (onToolsChanged !== undefined) client.setNotificationHandler('notifications/tools/list_changed', onToolsChanged)
+  if (onListChanged !== undefined) {
+    for (const what of ['tools', 'resources', 'prompts'] as const) client.setNotificationHandler(`notifications/${what}/list_changed`, onListChanged)
+  }
   return client
 }

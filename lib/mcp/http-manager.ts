@@ -22,7 +22,7 @@ export interface HttpManagerOptions {
   create: (resume?: ResumableSession) => { client: Client, transport: Transport & Partial<HttpTransport> }
   /** A client of the era of 2026, which many requests may use: that era has no sessions. `null` when this request needs one of its own. */
   shared: ((era: Era & { kind: 'modern' }) => Promise<Client>) | null
-  onToolsChanged: () => void
+  onListChanged: () => void
   /** Values that no sentence may hold, beside those of a request. */
   secrets: readonly string[]
   /** What of an era may be told to others than this session. */
@@ -133,7 +133,7 @@ export function createHttpManager (options: HttpManagerOptions): HttpManager {
   const link: Link = {
     serverName,
     isOwn: options.shared === null,
-    onToolsChanged: options.onToolsChanged,
+    onListChanged: options.onListChanged,
 
     async instructions (limits) {
       const { client, resumed } = await connected(limits)

@@ -18,7 +18,7 @@ export interface HttpServerOptions {
   maxMessageBytes: number
   answersQuestions: boolean
   era: EraMemory
-  onToolsChanged: () => void
+  onListChanged: () => void
 }
 
 /** Where a request goes, and what names that, credentials included. */
@@ -37,7 +37,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
   const isPersonal = credentialNames(spec).length > 0
   const clients = new Map<string, { era: Era, client: Promise<Client> }>()
 
-  const newClient = () => createClient({ probeTimeoutMs: startTimeoutMs, answersQuestions: options.answersQuestions, onToolsChanged: options.onToolsChanged })
+  const newClient = () => createClient({ probeTimeoutMs: startTimeoutMs, answersQuestions: options.answersQuestions, onListChanged: options.onListChanged })
   const newTransport = (endpoint: HttpEndpoint) => createHttpTransport(endpoint, { dispatcher, maxMessageBytes })
 
   const target = (credentials: JsonObject): Target => {
@@ -100,7 +100,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
             ? createSseTransport(endpoint, { dispatcher, maxMessageBytes })
             : createHttpTransport(endpoint, { dispatcher, maxMessageBytes, ...(resume && { resume }) })
         }),
-        onToolsChanged: options.onToolsChanged,
+        onListChanged: options.onListChanged,
         shared: isWatched ? null : era => sharedClient(here, era),
         publicPart
       })

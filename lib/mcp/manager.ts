@@ -83,7 +83,7 @@ export interface Link {
   /** Whether the client is this request's alone, so that all that it hears is for it. */
   readonly isOwn: boolean
   /** Told when a list of tools that was remembered is not the server's any more. */
-  onToolsChanged: () => void
+  onListChanged: () => void
   instructions: (limits: RequestLimits) => Promise<string | undefined>
   /** Makes a request with a client that is connected, and translates its failure. */
   ask: <Value>(asked: Asked, limits: RequestLimits, request: (client: Client, options: RequestOptions) => Promise<Value>) => Promise<Value>
@@ -133,7 +133,7 @@ export function createManager (link: Link): Manager {
           ...(state !== undefined && { requestState: state })
         }
         const callOptions = { ...options, ...(watcher !== undefined && watched(watcher, limits)), allowInputRequired: true }
-        const answer: unknown = await callWithHeaders({ definition, onChanged: link.onToolsChanged }, headers => client.callTool(params, { ...callOptions, ...headers }))
+        const answer: unknown = await callWithHeaders({ definition, onChanged: link.onListChanged }, headers => client.callTool(params, { ...callOptions, ...headers }))
         if (!isInputRequiredResult(answer)) return { result: answer as CallToolResult } // what callTool promises when nothing is asked
         const { inputRequests = {}, requestState } = answer
         return { questions: { requests: inputRequests, ...(requestState !== undefined && { state: requestState }) } }

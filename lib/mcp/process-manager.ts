@@ -23,7 +23,7 @@ export interface ProcessOptions {
   reaper?: Reaper
   /** Left out, each process is asked anew. */
   era?: EraMemory
-  onToolsChanged?: () => void
+  onListChanged?: () => void
 }
 
 /** Whom a server works for. */
@@ -83,7 +83,7 @@ export function createProcessManager (command: StdioCommand, options: ProcessOpt
     return createClient({
       probeTimeoutMs: startTimeoutMs / probeShare,
       answersQuestions: options.answersQuestions ?? false,
-      ...(options.onToolsChanged && { onToolsChanged: options.onToolsChanged })
+      ...(options.onListChanged && { onListChanged: options.onListChanged })
     })
   }
 
@@ -163,7 +163,7 @@ export function createProcessManager (command: StdioCommand, options: ProcessOpt
   const link: Link = {
     serverName: command.name,
     isOwn: !isShared,
-    onToolsChanged: () => options.onToolsChanged?.(),
+    onListChanged: () => options.onListChanged?.(),
     instructions: async () => client.getInstructions(),
     async ask (asked, limits, request) {
       try {
