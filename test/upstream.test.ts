@@ -144,7 +144,7 @@ t.test('2025 over HTTP: a call is cancelled, a credential refused, a tool added'
 t.test('2025 over HTTP: an unknown session is 400, and tools come in pages', async t => {
   const upstream = await startUpstream(t, 'http-2025', ['--unknown-session=400', '--tools=25', '--page-size=10'])
   const client = await connectV2(t, new HttpV2(new URL(upstream.url)))
-  t.equal((await client.listTools()).tools.length, 36)
+  t.equal((await client.listTools()).tools.length, 37)
   t.equal((await upstream.stats()).methods['tools/list'], 4)
   await upstream.control({ forgetSessions: true })
   t.equal(await statusOf(call(client, 'echo')), 400)
