@@ -101,14 +101,12 @@ return 1
 `
 
 /**
- * KEYS[1] session · ARGV[1] the meta it was loaded with · ARGV[2] field · ARGV[3] what it has now, '' for nothing · ARGV[4] what it is to have,
- * '' for nothing → what it has then: that, or something else that it has by now; nil for nothing, and when the session is gone. Leaves the TTL alone.
+ * KEYS[1] session · ARGV[1] the meta it was loaded with · ARGV[2] field · ARGV[3] what it has now, '' for nothing · ARGV[4] what it is to have
+ * → what it has then: that, or something else that it has by now; nil for nothing, and when the session is gone. Leaves the TTL alone.
  */
 const exchange = `
 if redis.call('TYPE', KEYS[1]).ok ~= 'hash' or redis.call('HGET', KEYS[1], 'meta') ~= ARGV[1] then return false end
-if (redis.call('HGET', KEYS[1], ARGV[2]) or '') == ARGV[3] then
-  if ARGV[4] == '' then redis.call('HDEL', KEYS[1], ARGV[2]) else redis.call('HSET', KEYS[1], ARGV[2], ARGV[4]) end
-end
+if (redis.call('HGET', KEYS[1], ARGV[2]) or '') == ARGV[3] then redis.call('HSET', KEYS[1], ARGV[2], ARGV[4]) end
 return redis.call('HGET', KEYS[1], ARGV[2])
 `
 

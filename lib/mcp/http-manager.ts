@@ -47,7 +47,7 @@ interface Connection {
 }
 
 /** How long the server may take to be told that a session is over (ms). */
-const endSessionMs = 2_000
+export const endSessionMs = 2_000
 
 /**
  * An MCP server over HTTP, for one request.

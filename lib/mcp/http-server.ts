@@ -4,8 +4,8 @@ import type { Dispatcher } from 'undici'
 import type { JsonObject } from '../json.ts'
 import { createClient } from './client.ts'
 import type { Era, EraMemory } from './era-memory.ts'
-import { createHttpManager } from './http-manager.ts'
-import { createHttpTransport } from './http-transport.ts'
+import { createHttpManager, endSessionMs } from './http-manager.ts'
+import { createHttpTransport, type ResumableSession } from './http-transport.ts'
 import { credentialNames, fillEndpoint, type HttpEndpoint, type HttpSpec } from './server-spec.ts'
 import type { Lease, Server, User } from './server.ts'
 import { createSseTransport } from './sse-transport.ts'
@@ -24,9 +24,6 @@ export interface HttpServerOptions {
 /** Where a request goes, and what names that, credentials included. */
 interface Target { endpoint: HttpEndpoint, identity: string }
 
-/** How long a server may take to be told that a session is over (ms). */
-const endSessionMs = 2_000
-
 /** How many clients are kept for servers whose address or headers differ by session. Each is some kilobytes, and no connection. */
 const maxClients = 500
 
@@ -38,7 +35,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
   const clients = new Map<string, { era: Era, client: Promise<Client> }>()
 
   const newClient = () => createClient({ probeTimeoutMs: startTimeoutMs, answersQuestions: options.answersQuestions, onListChanged: options.onListChanged })
-  const newTransport = (endpoint: HttpEndpoint) => createHttpTransport(endpoint, { dispatcher, maxMessageBytes })
+  const newTransport = (endpoint: HttpEndpoint, resume?: ResumableSession) => createHttpTransport(endpoint, { dispatcher, maxMessageBytes, ...(resume && { resume }) })
 
   const target = (credentials: JsonObject): Target => {
     const endpoint = fillEndpoint(spec, credentials)
@@ -80,7 +77,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
     async endSession ({ endpoint: begunWith, ...session }, credentials) {
       const { endpoint, identity } = common ?? target(credentials)
       if (identity !== begunWith) return // begun with other credentials, or another address: no business of this one
-      const transport = createHttpTransport(endpoint, { dispatcher, maxMessageBytes, resume: session })
+      const transport = newTransport(endpoint, session)
       await transport.endSession(AbortSignal.timeout(endSessionMs)).catch(() => {})
       await transport.close()
     },
@@ -96,9 +93,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
         slot: keepsSessions && slot !== null ? ownSlot(slot, identity) : null,
         create: resume => ({
           client: newClient(),
-          transport: spec.kind === 'sse'
-            ? createSseTransport(endpoint, { dispatcher, maxMessageBytes })
-            : createHttpTransport(endpoint, { dispatcher, maxMessageBytes, ...(resume && { resume }) })
+          transport: spec.kind === 'sse' ? createSseTransport(endpoint, { dispatcher, maxMessageBytes }) : newTransport(endpoint, resume)
         }),
         onListChanged: options.onListChanged,
         shared: isWatched ? null : era => sharedClient(here, era),

@@ -168,7 +168,7 @@ function watched ({ onProgress, inactivityMs }: Watcher, { timeoutMs, signal }: 
     timeout: Math.min(inactivityMs, timeoutMs),
     resetTimeoutOnProgress: true,
     onprogress: onProgress,
-    signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
+    signal: AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(timeoutMs))]) // which takes no fractions
   }
 }
 

@@ -1,25 +1,7 @@
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import t, { type Test } from 'tap'
-import { apiUrl, build, call, initSession, jwtToken } from '../helper.ts'
+import t from 'tap'
+import { apiUrl, call, initSession, jwtToken } from '../helper.ts'
+import { credential, postTo, serviceOn } from '../service-on.ts'
 import { startUpstream } from '../upstream.ts'
-
-type Entry = Record<string, unknown>
-
-/** A servers file of these entries. */
-async function serversFile (t: Test, mcpServers: Record<string, Entry>): Promise<string> {
-  const file = join(t.testdir({}), 'servers.json')
-  await writeFile(file, JSON.stringify({ mcpServers }))
-  return file
-}
-
-const serviceOn = async (t: Test, mcpServers: Record<string, Entry>, env: Record<string, string> = {}) =>
-  await build(t, { MCP_SERVERS_FILE: await serversFile(t, mcpServers), ...env })
-
-/** A placeholder of the servers file. */
-const credential = (name: string) => `\${session.${name}}`
-
-const post = (service: Awaited<ReturnType<typeof build>>, url: string, payload: object) => service.inject({ method: 'POST', url, payload })
 
 for (const [what, name, args, type] of [
   ['the 2025 era with sessions and event streams', 'http-2025', [], 'http'],
@@ -36,7 +18,7 @@ for (const [what, name, args, type] of [
     })
     const id = await initSession(service)
 
-    const { tools } = (await post(service, '/tools', { session_id: id })).json()
+    const { tools } = (await postTo(service, '/tools', { session_id: id })).json()
     t.ok(tools.some((tool: { name: string }) => tool.name === 'echo'))
     t.notMatch(JSON.stringify(tools.find((tool: { name: string }) => tool.name === 'echo')), /jwtToken/)
 

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { build, failure, initSession, until } from '../helper.ts'
-import { serversFile } from '../servers-file.ts'
+import { serversFile } from '../service-on.ts'
 import { startUpstream } from '../upstream.ts'
 
 interface Event { event: string, data: unknown }
@@ -24,7 +24,7 @@ const said = (events: Event[]) => events.filter(({ event }) => event !== ':')
 const follow = (service: FastifyInstance, payload: object) =>
   service.inject({ method: 'POST', url: '/call-tool', headers: { accept: 'text/event-stream' }, payload })
 
-const upstreamOf = async (t: Test, env: Record<string, string> = {}, entry: object = {}) => {
+const upstreamOf = async (t: Test, env: Record<string, string> = {}, entry: Record<string, unknown> = {}) => {
   const upstream = await startUpstream(t, 'http-2025')
   const service = await build(t, { MCP_SERVERS_FILE: await serversFile(t, { up: { url: upstream.url, ...entry } }), ...env })
   return { upstream, service, id: await initSession(service) }
@@ -90,7 +90,10 @@ t.test('`timeout` lowers the total deadline, with and without events, and cannot
   t.match((await plain(60)).json(), failure('MCP_TIMEOUT', 'MCP server up did not answer tool slow in time (1 s)'))
   t.match((await plain('soon')).json(), failure('INVALID_FIELD', 'timeout must be a number of seconds above 0'))
   t.match((await plain(0)).statusCode, 400)
-  t.match(said(parseEvents((await follow(service, { ...late, timeout: 0.2 })).body)), [{ event: 'error', data: { code: 'MCPC_ERR_MCP_TIMEOUT' } }])
+  // The second one is no whole number of milliseconds.
+  for (const timeout of [0.2, 0.2001]) {
+    t.match(said(parseEvents((await follow(service, { ...late, timeout })).body)), [{ event: 'error', data: { code: 'MCPC_ERR_MCP_TIMEOUT' } }])
+  }
 })
 
 t.test('the stream begins at once, and beats while the tool is silent', async t => {

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { build, call, failure, initSession, jwtToken, redisClient } from '../helper.ts'
-import { serversFile } from '../servers-file.ts'
+import { serversFile } from '../service-on.ts'
 import { startUpstream } from '../upstream.ts'
 
 const post = (service: FastifyInstance, payload: object, headers = {}) => service.inject({ method: 'POST', url: '/call-tool', payload, headers })

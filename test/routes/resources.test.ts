@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { build, initSession } from '../helper.ts'
-import { serversFile } from '../servers-file.ts'
+import { serversFile } from '../service-on.ts'
 import { startUpstream } from '../upstream.ts'
 
 const post = (service: FastifyInstance, url: string, payload: object) => service.inject({ method: 'POST', url, payload })
