@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { ConfigError } from './errors.ts'
+import { type EncryptionKey, parseEncryptionKeys } from './sealing.ts'
 
 const seconds = (options: { default: number, description: string }) =>
   Type.Number({ exclusiveMinimum: 0, maximum: 86_400, title: 'a number of seconds above 0, at most 86400', ...options })
@@ -17,9 +18,15 @@ export const EnvironmentSchema = Type.Object({
   REDIS_COMMAND_TIMEOUT_MS: Type.Integer({ default: 500, minimum: 10, maximum: 60_000, title: 'milliseconds from 10 to 60000', description: 'How long one Redis command may take before the request is answered 503 (ms).' }),
 
   MCP_SESSION_IDLE_TTL: Type.Integer({ default: 86_400, minimum: 1, maximum: 315_360_000, title: 'whole seconds from 1 to 315360000', description: 'How long an unused session lives (s); every access restarts it.' }),
-  MCP_SESSION_KEY_PREFIX: Type.String({ default: 'mcp_session', pattern: '^[\\w.:{}-]+$', title: 'letters, digits and _ . : { } -', description: 'A session is kept at the Redis key `<prefix>:<session_id>`.' }),
+  MCP_SESSION_MAX_LIFETIME: Type.Integer({ default: 2_592_000, minimum: 0, maximum: 315_360_000, title: 'whole seconds from 0 to 315360000', description: 'How long a session lives at most, however much it is used (s); 0 for no end. Counts for sessions that are opened from then on.' }),
+  MCP_SESSION_KEY_PREFIX: Type.String({ default: 'mcp_session', pattern: '^[\\w.:{}-]+$', title: 'letters, digits and _ . : { } -', description: 'A session is kept at the Redis key `<prefix>:<session_id>`, or `<prefix>:<name of the API key>:<session_id>`.' }),
   MCP_SENSITIVE_PARAMS: Type.String({ default: 'apiUrl,jwtToken', pattern: '^[^,\\s]+(\\s*,\\s*[^,\\s]+)*$', title: 'names with commas between', description: 'Fields of /init that are credentials: hidden from listed tools, set by the session, never by the caller.' }),
   MCP_CACHE_RESULTS: Type.Union([Type.Literal('success'), Type.Literal('any'), Type.Literal('off')], { default: 'success', title: 'success, any or off', description: 'Which object results fill later calls: those whose `status` is `"success"`, any that is no failure, or none.' }),
+  MCP_SESSION_MAX_BYTES: Type.Integer({ default: 16_777_216, minimum: 0, maximum: 1_073_741_824, title: 'bytes from 0 to 1073741824', description: 'How much a session may cache (bytes, names included, as stored); what does not fit is not cached, and `X-MCP-Not-Cached` names it.' }),
+
+  MCP_SESSION_TOKENS: Type.Union([Type.Literal('off'), Type.Literal('required')], { default: 'off', title: 'off or required', description: 'Whether /init and /sessions give a `session_token` that every later request for the session must carry as `Authorization: Bearer`.' }),
+  MCP_MAX_SESSIONS_PER_KEY: Type.Integer({ default: 100_000, minimum: 1, maximum: 100_000_000, title: 'a number from 1 to 100000000', description: 'How many sessions an API key may have open; further ones are answered 429.' }),
+  MCP_ENCRYPTION_KEYS: Type.Optional(Type.String({ title: 'pairs id:key with commas between, each key 32 bytes in Base64', description: 'Keys that seal what is anybody\'s in Redis. The first one seals, all of them open. Never logged.' })),
 
   MCP_API_BASE_URL: Type.Optional(Type.String({ pattern: '^https?://[^/\\s]', title: 'an http(s) URL', description: 'The API that validates credentials. Required unless MCP_SKIP_VALIDATION is true.' })),
   INSIGHT_DIGGER_API_URL: Type.Optional(Type.String({ pattern: '^https?://[^/\\s]', title: 'an http(s) URL', description: 'Older name of MCP_API_BASE_URL; read when that is not set.' })),
@@ -58,14 +65,26 @@ export const EnvironmentSchema = Type.Object({
 })
 
 /** Variables whose value may never be repeated, not even when it is wrong. */
-const secretNames = new Set(['REDIS_URL', 'REDIS_PASSWORD'])
+const secretNames = new Set(['REDIS_URL', 'REDIS_PASSWORD', 'MCP_ENCRYPTION_KEYS'])
 
 export type Environment = Static<typeof EnvironmentSchema>
 
 /** The settings as the code uses them: resolved, with units in the names. */
 export interface Config {
   redis: { url?: string, host: string, port: number, db: number, password?: string, commandTimeoutMs: number }
-  session: { keyPrefix: string, idleTtlSeconds: number, maxConcurrency: number }
+  session: {
+    keyPrefix: string
+    idleTtlSeconds: number
+    /** 0: no end. */
+    maxLifetimeSeconds: number
+    maxBytes: number
+    maxConcurrency: number
+    maxSessionsPerClient: number
+  }
+  /** Whether a session is used by its token, and not by its id alone. */
+  sessionTokens: boolean
+  /** Secret. None: nothing is sealed. */
+  encryptionKeys: readonly EncryptionKey[]
   /** Names of the fields that are credentials. */
   sensitiveParams: readonly string[]
   cacheResults: 'success' | 'any' | 'off'
@@ -156,6 +175,9 @@ export function resolveConfig (environment: Environment): Config {
   }
   if (env.REDIS_URL && !isRedisUrl(env.REDIS_URL)) throw new ConfigError(describeInvalidVariable('REDIS_URL', env.REDIS_URL))
 
+  const encryptionKeys = env.MCP_ENCRYPTION_KEYS === undefined ? [] : parseEncryptionKeys(env.MCP_ENCRYPTION_KEYS)
+  if (encryptionKeys === null) throw new ConfigError(describeInvalidVariable('MCP_ENCRYPTION_KEYS', env.MCP_ENCRYPTION_KEYS))
+
   return {
     redis: {
       ...(env.REDIS_URL && { url: env.REDIS_URL }),
@@ -165,7 +187,16 @@ export function resolveConfig (environment: Environment): Config {
       ...(env.REDIS_PASSWORD && { password: env.REDIS_PASSWORD }),
       commandTimeoutMs: env.REDIS_COMMAND_TIMEOUT_MS
     },
-    session: { keyPrefix: env.MCP_SESSION_KEY_PREFIX, idleTtlSeconds: env.MCP_SESSION_IDLE_TTL, maxConcurrency: env.MCP_SESSION_MAX_CONCURRENCY },
+    session: {
+      keyPrefix: env.MCP_SESSION_KEY_PREFIX,
+      idleTtlSeconds: env.MCP_SESSION_IDLE_TTL,
+      maxLifetimeSeconds: env.MCP_SESSION_MAX_LIFETIME,
+      maxBytes: env.MCP_SESSION_MAX_BYTES,
+      maxConcurrency: env.MCP_SESSION_MAX_CONCURRENCY,
+      maxSessionsPerClient: env.MCP_MAX_SESSIONS_PER_KEY
+    },
+    sessionTokens: env.MCP_SESSION_TOKENS === 'required',
+    encryptionKeys,
     sensitiveParams: env.MCP_SENSITIVE_PARAMS.split(',').map(name => name.trim()),
     cacheResults: env.MCP_CACHE_RESULTS,
     validation: env.MCP_SKIP_VALIDATION

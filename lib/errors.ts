@@ -42,6 +42,8 @@ export const MethodNotAllowedError = define<[string, string]>('MCPC_ERR_METHOD_N
 export const InvalidCredentialsError = define<[string]>('MCPC_ERR_INVALID_CREDENTIALS', '%s', 401)
 export const SessionNotFoundError = define<[string]>('MCPC_ERR_SESSION_NOT_FOUND', 'Session %s not found or expired. Please run /init first.', 409)
 export const SessionUnreadableError = define<[string] | [string, Because]>('MCPC_ERR_SESSION_UNREADABLE', 'Session %s cannot be read. Please run /init first.', 409)
+export const SessionTakenError = define<[string]>('MCPC_ERR_SESSION_TAKEN', 'Session %s is another user\'s', 403)
+export const TooManySessionsError = define<[string, number]>('MCPC_ERR_TOO_MANY_SESSIONS', 'API key %s has %d sessions open, which is as many as it may', 429, { retryable: true })
 /** The last argument says what is wrong with a value that is there: ` as text`, ` in a form that …`; empty when there is none. */
 export const MissingCredentialError = define<[server: string, credential: string, form: string]>('MCPC_ERR_MISSING_CREDENTIAL', 'MCP server %s needs the credential %s, which the session does not have%s. Please run /init with it.', 409)
 export const ValidationApiError = define<[string] | [string, Because]>('MCPC_ERR_VALIDATION_API', 'The credentials could not be checked: %s', 502, { retryable: true })

@@ -3,8 +3,9 @@ import type { Redis } from 'ioredis'
 import { SessionUnreadableError } from './errors.ts'
 import { isJsonObject, type JsonObject } from './json.ts'
 import { createAwaitCommand } from './redis-command.ts'
-import { sessionKey } from './session-fields.ts'
-import type { Session } from './session-repository.ts'
+import type { Session } from './session.ts'
+import { openField } from './session-codec.ts'
+import { questionField } from './session-fields.ts'
 import { defineSessionScripts } from './session-scripts.ts'
 
 /** A tool call that its server answered with questions. */
@@ -22,8 +23,8 @@ export interface PendingCall {
 
 /** Calls that wait for answers. They live in their session, and end with it. Both reject with StoreUnavailableError. */
 export interface QuestionRepository {
-  /** Keeps a call; gives the token by which it goes on, once, or `null` when the session has ended. */
-  keep: (session: Session, call: PendingCall) => Promise<string | null>
+  /** Keeps a call; gives the token by which it goes on, once. */
+  keep: (session: Session, call: PendingCall) => Promise<{ token: string } | { refused: 'session ended' | 'too large' }>
   /** The call, which nobody gets a second time; `null` when there is none under the token. */
   take: (session: Session, token: string) => Promise<PendingCall | null>
 }
@@ -31,21 +32,29 @@ export interface QuestionRepository {
 /** How many calls of one session may wait; the oldest makes room. */
 const mostPending = 16
 
-export function createQuestionRepository (client: Redis, { keyPrefix, commandTimeoutMs }: { keyPrefix: string, commandTimeoutMs: number }): QuestionRepository {
+export interface QuestionRepositoryOptions {
+  /** How long Redis may take to answer (ms). */
+  commandTimeoutMs: number
+  /** Of all calls of one session that wait. */
+  maxBytes: number
+}
+
+export function createQuestionRepository (client: Redis, { commandTimeoutMs, maxBytes }: QuestionRepositoryOptions): QuestionRepository {
   const redis = defineSessionScripts(client)
   const ask = createAwaitCommand(commandTimeoutMs)
 
   return {
-    async keep ({ id, generation }, call) {
+    async keep ({ id, key, meta, seal }, call) {
       const token = randomBytes(24).toString('base64url')
-      const isKept = await ask(redis.mcpAskQuestion(sessionKey(keyPrefix, id), generation, token, JSON.stringify(call), mostPending), id)
-      return isKept === 1 ? token : null
+      const text = seal.seal(questionField(token), JSON.stringify(call))
+      const isKept = await ask(redis.mcpAskQuestion(key, meta, token, text, mostPending, maxBytes), id)
+      return isKept === 1 ? { token } : { refused: isKept === 0 ? 'session ended' : 'too large' }
     },
 
-    async take ({ id, generation }, token) {
-      const text = await ask(redis.mcpTakeQuestion(sessionKey(keyPrefix, id), generation, token), id)
+    async take ({ id, key, meta, seal }, token) {
+      const text = await ask(redis.mcpTakeQuestion(key, meta, token), id)
       if (text === null) return null
-      const call: unknown = JSON.parse(text)
+      const call: unknown = JSON.parse(openField(seal, questionField(token), text, id))
       if (!isJsonObject(call) || !isJsonObject(call.args)) throw new SessionUnreadableError(id)
       return call as unknown as PendingCall // this service wrote it
     }

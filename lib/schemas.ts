@@ -21,6 +21,21 @@ export const SessionIdSchema = Type.Unsafe<string | number>({
   examples: ['demo-1']
 })
 
+/** Ids in a header are bytes, and checked where they are read. */
+export const SessionHeaderSchema = Type.Object({
+  [sessionIdHeader]: Type.Optional(Type.String({ description: 'Id of the session.' }))
+})
+
+export const SessionTokenSchema = Type.String({ description: 'Secret. Every later request for the session must carry it as `Authorization: Bearer`. Only with MCP_SESSION_TOKENS=required.' })
+
+/** What opens a session, in a body that may hold more. */
+export const CredentialFields = {
+  apiUrl: Type.String({ title: 'a string', description: 'http(s) URL of the user\'s API.', examples: ['https://api.example.com'] }),
+  jwtToken: Type.String({ title: 'a string', description: 'The user\'s token for that API.', examples: ['header.payload.signature'] })
+}
+
+export const furtherFields = 'Further fields: those named in MCP_SENSITIVE_PARAMS are credentials, all others are cached parameters that fill later calls.'
+
 export const ErrorSchema = Type.Object({
   status: Type.Literal('error'),
   error: Type.String({ description: 'A sentence for people.' }),
@@ -52,6 +67,16 @@ export const PromptNameSchema = Type.String({ minLength: 1, maxLength: 1_024, ti
 
 /** MCP's arguments of prompts and templates are texts. */
 export const TextsSchema = Type.Record(Type.String(), Type.String(), { title: 'an object of strings' })
+
+/** Failures of what opens a session. */
+export const openErrors = errorResponses({
+  400: 'A field is missing or wrong.',
+  401: 'The credentials were not accepted.',
+  429: 'There are as many sessions as there may be.',
+  502: 'The validation API cannot be reached or gave no verdict.',
+  503: 'Redis does not answer.',
+  504: 'The validation API did not answer in time.'
+})
 
 const serverFailures = {
   400: 'A field is missing or wrong, or the server refused what it was given.',

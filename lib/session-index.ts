@@ -2,8 +2,10 @@ import type { Redis } from 'ioredis'
 import type { SessionScripts } from './session-scripts.ts'
 
 export interface SessionIndexOptions {
-  keyPrefix: string
-  idleTtlSeconds: number
+  /** Where the index is in Redis. */
+  key: string
+  /** How long a session lives at least once it was opened. */
+  ttlSeconds: number
   /** The Redis key of a session. */
   sessionKey: (id: string) => string
 }
@@ -28,9 +30,7 @@ const addBatch = 10
  * is looked at about once in an idle TTL, and the set stays as large as the sessions are many, with nothing to sweep it.
  */
 export function createSessionIndex (redis: Redis & SessionScripts, options: SessionIndexOptions): SessionIndex {
-  const { keyPrefix, idleTtlSeconds, sessionKey } = options
-  // Not under the sessions' own prefix: `KEYS <prefix>:*` lists sessions and nothing else.
-  const key = `mcp_index:${keyPrefix}`
+  const { key, ttlSeconds, sessionKey } = options
 
   async function settle (most: number): Promise<number> {
     const now = Date.now()
@@ -44,7 +44,7 @@ export function createSessionIndex (redis: Redis & SessionScripts, options: Sess
 
   return {
     async add (id) {
-      await redis.zadd(key, Date.now() + idleTtlSeconds * 1000, id)
+      await redis.zadd(key, Date.now() + ttlSeconds * 1000, id)
       await settle(addBatch)
     },
     async remove (id) {

@@ -1,174 +1,175 @@
 import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
-import { SessionUnreadableError, TooManyCallsError } from './errors.ts'
-import { parseFlaskSession } from './flask-session.ts'
-import { isJsonObject, type JsonObject } from './json.ts'
+import { SessionUnreadableError, TooManyCallsError, TooManySessionsError } from './errors.ts'
 import { createAwaitCommand } from './redis-command.ts'
-import { fieldsOf, type NewSession, sessionKey, splitFields, upstreamField, valueField } from './session-fields.ts'
+import type { CallRecord, Changes, FoundSession, LoadOptions, RemovedSession, Session, SessionClaim, SessionDescription, StoredText } from './session.ts'
+import { hashOfToken } from './session.ts'
+import { createSessionCodec, metaOf, openField, parseObject, parseValue, type SessionCodecOptions } from './session-codec.ts'
+import { isSealedField, type NewSession, sessionKey, upstreamField, valueField } from './session-fields.ts'
 import { createSessionIndex } from './session-index.ts'
-import { defineSessionScripts, type ReadReply } from './session-scripts.ts'
-
-export interface Session {
-  readonly id: string
-  /** Secret. The fields of /init that are credentials. */
-  readonly credentials: JsonObject
-  /** Tells this session from any other that is opened under the same id later. */
-  readonly generation: string
-  /** The place that a tool call took among the session's running calls; given back by `write`, `givePlaceBack`, or by lapsing. */
-  readonly place?: string
-  /** Fields that were read when the session was loaded: their texts, `null` where there is none. */
-  readonly fields?: ReadonlyMap<string, string | null>
-}
-
-export interface LoadOptions {
-  /** For a tool call: a place among the session's running calls, held until it is given back. */
-  takePlace?: boolean
-  /** Names of values that will be wanted, so that `readValues` needs no round trip for them. */
-  valueNames?: readonly string[]
-  /** MCP servers whose sessions will be wanted, so that `readUpstream` needs no round trip for them. */
-  upstreams?: readonly string[]
-}
-
-/** What a session leaves to be done when it is over. */
-export interface RemovedSession {
-  /** Secret. */
-  credentials: JsonObject
-  /** Its sessions at MCP servers, by server, as `replaceUpstream` wrote them. */
-  upstreams: ReadonlyMap<string, string>
-}
-
-/** What is remembered of a tool call; nothing that the caller or the tool said. */
-export interface CallRecord {
-  tool: string
-  outcome: 'ok' | 'tool_error' | 'input_required' | 'failed' | 'abandoned'
-  duration_ms: number
-  /** ISO 8601, UTC. */
-  at: string
-}
+import { ownerOf } from './session-owner.ts'
+import { defineSessionScripts } from './session-scripts.ts'
 
 /**
  * The sessions, which live nowhere else.
  *
- * Every method rejects with StoreUnavailableError when Redis does not answer in time.
+ * Every method rejects with StoreUnavailableError when Redis does not answer in time, with SessionUnreadableError when what is at
+ * the key is no session, or is sealed with a key that is not there.
  */
 export interface SessionRepository {
-  /** Puts a session in place of whatever is at the id. */
-  create: (id: string, session: NewSession) => Promise<void>
+  /** What is at a claim's id. Touches nothing, not even the TTL. A claim's token does not matter here. */
+  find: (claim: SessionClaim) => Promise<FoundSession>
+  /**
+   * Puts a session in place of what was found. Gives the names of values that did not fit; `null`, and nothing written, when something else is
+   * there by now. Rejects with TooManySessionsError when the API key has as many as it may.
+   */
+  create: (claim: SessionClaim, session: NewSession, instead: Pick<FoundSession, 'seen'>, token?: string) => Promise<string[] | null>
   /**
    * Loads a session and restarts its idle TTL, in one round trip. A session that the Flask service wrote is converted.
    *
-   * `null` covers "never existed" and "expired"; callers must not tell them apart. Rejects with SessionUnreadableError
-   * when the value at the key is no session, with TooManyCallsError when a place was asked for and all are taken.
+   * `null` covers "never existed", "expired", "another API key's" and "a wrong token"; callers must not tell them apart. Rejects
+   * with TooManyCallsError when a place was asked for and all are taken.
    */
-  load: (id: string, options?: LoadOptions) => Promise<Session | null>
+  load: (claim: SessionClaim, options?: LoadOptions) => Promise<Session | null>
+  /** Seals with the first key what was not: to be done with a session that is stale. Not an access. */
+  reseal: (session: Session) => Promise<void>
   /** Holds the session's place for another `placeMs`; to be called more often than that while a call runs. Not an access. */
   renewPlace: (session: Session) => Promise<void>
   /** Gives the session's place back, unless that was done. */
   givePlaceBack: (session: Session) => Promise<void>
-  /** The owner of the session at the id; `null` when there is no readable one. Touches nothing, not even the TTL. */
-  findOwner: (id: string) => Promise<string | null>
   /** The cached values that exist, of those named; no round trip when all were read with the session. `null` when the session has ended since it was loaded. */
   readValues: (session: Session, names: readonly string[]) => Promise<Map<string, unknown> | null>
   /**
-   * Keeps values (JSON texts by name) and the record of a call, in one round trip, and restarts the idle TTL. With a record
-   * it also gives the call's place back: the call is over.
-   * False, and nothing written, when the session has ended since it was loaded.
+   * Writes changes in one round trip, and restarts the idle TTL. Gives the names of values that did not fit, which then have no older value
+   * either; `null`, and nothing written, when the session has ended since it was loaded.
    */
-  write: (session: Session, values: ReadonlyMap<string, string>, call?: CallRecord) => Promise<boolean>
+  write: (session: Session, changes: Changes) => Promise<string[] | null>
   /** The session's own session at an MCP server, as it was written; no round trip when it was read with the session. */
-  readUpstream: (session: Session, server: string) => Promise<string | null>
+  readUpstream: (session: Session, server: string) => Promise<StoredText | null>
   /** Writes it, in place of what was read, unless there is something else by now. Gives what is there then; `null` when the session has ended. */
-  replaceUpstream: (session: Session, server: string, previous: string | null, next: string) => Promise<string | null>
+  replaceUpstream: (session: Session, server: string, previous: StoredText | null, next: string) => Promise<StoredText | null>
+  /** `null` when the session has ended since it was loaded. */
+  describe: (session: Session) => Promise<SessionDescription | null>
   /** Ends a session, whatever is at the id. `null` when there was no readable one. `upstreams` names the servers of which it may have sessions. */
-  remove: (id: string, upstreams?: readonly string[]) => Promise<RemovedSession | null>
+  remove: (claim: SessionClaim, upstreams?: readonly string[]) => Promise<RemovedSession | null>
   /** About how many sessions there are, without scanning the keyspace; see createSessionIndex. */
   count: () => Promise<number>
   /** Round trip to Redis (ms). */
   ping: () => Promise<number>
 }
 
-export interface SessionRepositoryOptions {
-  keyPrefix: string
+export interface SessionRepositoryOptions extends SessionCodecOptions {
   idleTtlSeconds: number
-  sensitiveParams: readonly string[]
-  /** How long Redis may take to answer (ms). */
-  commandTimeoutMs: number
+  /** Of a session, however much it is used; 0 for no end. */
+  maxLifetimeSeconds: number
+  /** Of a session's cached values, names included. */
+  maxBytes: number
   /** How many calls of one session may run at once, over all workers. */
   maxConcurrency: number
+  /** How long Redis may take to answer (ms). */
+  commandTimeoutMs: number
+  /** Names of the API keys. */
+  clients: readonly string[]
+  maxSessionsPerClient: number
 }
 
 /** How long a running call's place holds without being renewed (ms); the places of a worker that died come free after it. */
 export const placeMs = 15_000
 
+/** Of a session. A name and a short value take more room in Redis than they have bytes. */
+const mostFields = 10_000
+
 /** @see {@link https://redis.io/docs/latest/develop/data-types/hashes/} one hash a session: two calls never overwrite each other's values */
 export function createSessionRepository (client: Redis, options: SessionRepositoryOptions): SessionRepository {
-  const { keyPrefix, idleTtlSeconds, sensitiveParams, commandTimeoutMs, maxConcurrency } = options
+  const { keyPrefix, idleTtlSeconds, maxLifetimeSeconds, maxBytes, maxConcurrency, commandTimeoutMs, clients, maxSessionsPerClient } = options
   const redis = defineSessionScripts(client)
-  const key = (id: string) => sessionKey(keyPrefix, id)
-
   const ask = createAwaitCommand(commandTimeoutMs)
+  const codec = createSessionCodec(options)
+  const { keyOf } = codec
+  const wantedHash = ({ token }: SessionClaim) => token === undefined ? '' : hashOfToken(token)
 
   /** Sessions, as they were loaded for a call, whose place was given back. */
   const placesGivenBack = new WeakSet<Session>()
-  const index = createSessionIndex(redis, { keyPrefix, idleTtlSeconds, sessionKey: key })
 
-  async function create (id: string, session: NewSession): Promise<void> {
-    // The index first: an entry without a session is cleared away in time, a session without an entry would never be counted.
-    await ask(index.add(id))
-    await ask(redis.mcpReplaceSession(key(id), idleTtlSeconds, '', ...fieldsOf(session)))
+  const ttlSeconds = maxLifetimeSeconds === 0 ? idleTtlSeconds : Math.min(idleTtlSeconds, maxLifetimeSeconds)
+  const indexFor = (client: string | null) => createSessionIndex(redis, {
+    // Not under the sessions' own prefix: `KEYS <prefix>:*` lists sessions and nothing else.
+    key: `mcp_index:${keyPrefix}${client === null ? '' : `#${client}`}`,
+    ttlSeconds,
+    sessionKey: id => sessionKey(keyPrefix, client, id)
+  })
+  const indexes = new Map([null, ...clients].map(client => [client, indexFor(client)]))
+  const indexOf = (client: string | null) => indexes.get(client) ?? indexFor(client)
+
+  /** Puts a session's fields in place of what is there; false when something else is. */
+  async function replace (key: string, seen: string, fields: string[]): Promise<boolean> {
+    const now = Date.now()
+    const ends = maxLifetimeSeconds === 0 ? '' : now + maxLifetimeSeconds * 1000
+    return await ask(redis.mcpReplaceSession(key, idleTtlSeconds, now, ends, seen, ...fields)) === 1
   }
 
-  async function load (id: string, options: LoadOptions = {}): Promise<Session | null> {
+  async function load (claim: SessionClaim, options: LoadOptions = {}): Promise<Session | null> {
     const { takePlace = false, valueNames = [], upstreams = [] } = options
-    const fields = [...valueNames.map(valueField), ...upstreams.map(upstreamField)]
+    const names = [...valueNames.map(valueField), ...upstreams.map(upstreamField)]
     const place = takePlace ? randomUUID() : ''
-    const reply = await ask(redis.mcpReadSession(key(id), idleTtlSeconds, new Date().toISOString(), place, placeMs, maxConcurrency, ...fields))
-    if (reply[0] !== 'flask') return toSession(id, reply, place, fields)
-    const session = fromFlask(reply[1])
-    if (session === null) throw new SessionUnreadableError(id)
-    // Somebody else may convert or end the same session now; whoever is second looks again at what is there.
-    await ask(index.add(id))
-    await ask(redis.mcpReplaceSession(key(id), idleTtlSeconds, reply[1], ...fieldsOf(session.content, session.createdAt)))
-    return await load(id, options)
-  }
-
-  function toSession (id: string, reply: Exclude<ReadReply, ['flask', string]>, place: string, names: readonly string[]): Session | null {
+    const now = new Date()
+    const reply = await ask(redis.mcpReadSession(
+      keyOf(claim), idleTtlSeconds, now.toISOString(), now.getTime(), wantedHash(claim), place, placeMs, maxConcurrency, ...names
+    ))
     if (reply[0] === 'none') return null
-    if (reply[0] === 'busy') throw new TooManyCallsError(id, maxConcurrency)
-    if (reply[0] === 'foreign') throw new SessionUnreadableError(id)
-    const [, generation, text, ...values] = reply
-    const credentials = parseObject(text)
-    if (credentials === null || parseObject(generation) === null) throw new SessionUnreadableError(id)
-    const fields = new Map(names.map((name, position) => [name, values[position] ?? null]))
-    return { id, credentials, generation, fields, ...(place !== '' && { place }) }
+    if (reply[0] === 'busy') throw new TooManyCallsError(claim.id, maxConcurrency)
+    if (reply[0] === 'session') {
+      const [, meta, credentials, ends, ...texts] = reply
+      return codec.decode(claim, { meta, credentials, ends, fields: new Map(names.map((name, position) => [name, texts[position] ?? null])) }, place)
+    }
+    const flask = codec.fromFlask(reply[1])
+    if (flask === null) throw new SessionUnreadableError(claim.id)
+    // Somebody else may convert or end the same session now; whoever is second looks again at what is there.
+    await ask(indexOf(claim.client).add(claim.id))
+    const { fields } = codec.encode(claim, flask.content, { maxBytes: Infinity, createdAt: flask.createdAt })
+    await replace(keyOf(claim), reply[1], fields)
+    return await load(claim, options)
   }
 
-  function fromFlask (text: string) {
-    const flask = parseFlaskSession(text)
-    if (flask === null) return null
-    return { createdAt: flask.createdAt, content: splitFields(flask.fields, sensitiveParams) }
-  }
-
-  /** `null` when the session has ended since it was loaded. */
-  async function readFields (session: Session, names: readonly string[]): Promise<ReadonlyMap<string, string | null> | null> {
-    const { fields } = session
-    if (fields !== undefined && names.every(name => fields.has(name))) return fields
-    const [generation, ...texts] = await ask(redis.hmget(key(session.id), 'meta', ...names), session.id)
-    if (generation !== session.generation) return null
+  /** As they are stored; `null` when the session has ended since it was loaded. */
+  async function readFields ({ id, key, meta, fields }: Session, names: readonly string[]): Promise<ReadonlyMap<string, string | null> | null> {
+    if (names.every(name => fields.has(name))) return fields
+    const [there, ...texts] = await ask(redis.hmget(key, 'meta', ...names), id)
+    if (there !== meta) return null
     return new Map(names.map((name, position) => [name, texts[position] ?? null]))
   }
 
   return {
-    create,
     load,
 
-    async findOwner (id) {
-      const reply = await ask(redis.mcpReadSession(key(id), '', '', '', 0, 0))
+    async find (claim) {
+      const reply = await ask(redis.mcpReadSession(keyOf(claim), '', '', 0, '', '', 0, 0, 'owner', 'token'))
       if (reply[0] === 'session') {
-        const owner = parseObject(reply[2]) && parseObject(reply[1])?.owner
-        return typeof owner === 'string' ? owner : null
+        const [, meta, credentials, , owner = null, tokenHash = null] = reply
+        return { owner: codec.ownerIn(claim, { meta, credentials }, owner), seen: `hash:${meta}`, tokenHash }
       }
-      return reply[0] === 'flask' ? fromFlask(reply[1])?.content.owner ?? null : null
+      const seen = reply[0] === 'other' ? reply[1] : ''
+      const flask = codec.fromFlask(seen)
+      return { owner: flask && { ...ownerOf(flask.content.identity, ''), key: '' }, seen, tokenHash: null }
+    },
+
+    async create (claim, session, { seen }, token) {
+      const { client, id } = claim
+      const index = indexOf(client)
+      if (client !== null && seen === '' && await ask(index.count()) >= maxSessionsPerClient) throw new TooManySessionsError(client, maxSessionsPerClient)
+      const { fields, leftOut } = codec.encode(claim, session, { maxBytes, token })
+      // The index first: an entry without a session is cleared away in time, a session without an entry would never be counted.
+      await ask(index.add(id))
+      return await replace(keyOf(claim), seen, fields) ? leftOut : null
+    },
+
+    async reseal ({ id, key, meta, seal }) {
+      const stored = await ask(redis.hgetall(key), id)
+      if (stored.meta !== meta) return
+      const stale = Object.entries(stored).filter(([field, text]) => isSealedField(field) && !seal.isCurrent(text))
+      // Last what tells that there is something to be done: whoever is interrupted leaves it to be done.
+      stale.sort(([a], [b]) => Number(a === 'credentials') - Number(b === 'credentials'))
+      for (const [field, text] of stale) await ask(redis.mcpExchangeField(key, meta, field, text, seal.seal(field, openField(seal, field, text, id))))
     },
 
     async readValues (session, names) {
@@ -176,50 +177,86 @@ export function createSessionRepository (client: Redis, options: SessionReposito
       if (fields === null) return null
       return new Map(names.flatMap(name => {
         const text = fields.get(valueField(name))
-        return typeof text === 'string' ? [[name, parseValue(text, session.id)]] : []
+        return typeof text === 'string' ? [[name, parseValue(openField(session.seal, valueField(name), text, session.id), session.id)]] : []
       }))
     },
 
-    async write (session, values, call) {
-      const fields = [...values].flatMap(([name, text]) => [valueField(name), text])
-      const record = call === undefined ? [] : ['last_call', JSON.stringify(call)]
+    async write (session, { values = new Map(), call, identity, token }) {
+      const { key, meta, seal } = session
+      const now = new Date()
+      const others = Object.entries({
+        last_accessed: now.toISOString(),
+        ...(call !== undefined && { last_call: JSON.stringify(call) }),
+        ...(identity !== undefined && {
+          credentials: seal.seal('credentials', JSON.stringify(identity.credentials)),
+          owner: seal.seal('owner', JSON.stringify(ownerOf(identity, meta)))
+        }),
+        ...(token !== undefined && { token: hashOfToken(token) })
+      })
+      const fields = [...values].flatMap(([name, text]) => [valueField(name), seal.seal(valueField(name), text)])
       const [place, calls] = call === undefined ? ['', 0] : [session.place ?? '', 1]
-      const written = await ask(redis.mcpWriteSession(
-        key(session.id), session.generation, idleTtlSeconds, place, calls, 'last_accessed', new Date().toISOString(), ...record, ...fields
+      const [isWritten, ...leftOut] = await ask(redis.mcpWriteSession(
+        key, meta, idleTtlSeconds, now.getTime(), place, calls, maxBytes, mostFields, others.length, ...others.flat(), ...fields
       ))
       if (call !== undefined) placesGivenBack.add(session)
-      return written === 1
+      return isWritten === 1 ? leftOut.map(nameOfValue) : null
     },
 
-    async renewPlace (session) {
-      if (session.place !== undefined) await ask(redis.mcpPlace(key(session.id), session.generation, session.place, placeMs))
+    async renewPlace ({ key, meta, place }) {
+      if (place !== undefined) await ask(redis.mcpPlace(key, meta, place, placeMs))
     },
 
     async givePlaceBack (session) {
       if (session.place === undefined || placesGivenBack.has(session)) return
       placesGivenBack.add(session)
-      await ask(redis.mcpPlace(key(session.id), session.generation, session.place, ''))
+      await ask(redis.mcpPlace(session.key, session.meta, session.place, ''))
     },
 
     async readUpstream (session, server) {
-      const fields = await readFields(session, [upstreamField(server)])
-      return fields?.get(upstreamField(server)) ?? null
+      const field = upstreamField(server)
+      const stored = (await readFields(session, [field]))?.get(field) ?? null
+      return stored === null ? null : { stored, text: openField(session.seal, field, stored, session.id) }
     },
 
-    async replaceUpstream (session, server, previous, next) {
-      return await ask(redis.mcpExchangeField(key(session.id), session.generation, upstreamField(server), previous ?? '', next))
+    async replaceUpstream ({ id, key, meta, seal }, server, previous, next) {
+      const field = upstreamField(server)
+      const stored = await ask(redis.mcpExchangeField(key, meta, field, previous?.stored ?? '', seal.seal(field, next)))
+      return stored === null ? null : { stored, text: openField(seal, field, stored, id) }
     },
 
-    async remove (id, servers = []) {
+    async describe (session) {
+      const description = await ask(redis.mcpDescribeSession(session.key, session.meta), session.id)
+      if (description === null) return null
+      const [idleLeftMs, , bytes, calls, lastCall, ...sizes] = description
+      return {
+        meta: metaOf(session),
+        idleLeftMs,
+        calls: Number(calls ?? 0),
+        lastCall: parseObject(lastCall ?? '') as CallRecord | null, // this service wrote it
+        cachedBytes: Number(bytes ?? 0),
+        values: new Map(sizes.flatMap((name, position) => position % 2 === 0 ? [[String(name), Number(sizes[position + 1])] as const] : []))
+      }
+    },
+
+    async remove (claim, servers = []) {
       const fields = ['credentials', ...servers.map(upstreamField)]
-      const [[, text, ...texts]] = await ask(Promise.all([redis.mcpRemoveSession(key(id), ...fields), index.remove(id)]))
-      const credentials = typeof text === 'string' ? parseObject(text) : null
+      const [removed, meta, text, ...texts] = await ask(redis.mcpRemoveSession(keyOf(claim), wantedHash(claim), ...fields))
+      if (removed === 1) await ask(indexOf(claim.client).remove(claim.id))
+      const open = (field: string, text: string | null | undefined) =>
+        typeof meta === 'string' && typeof text === 'string' ? codec.open(claim, meta, field, text) : null
+      const credentials = parseObject(open('credentials', text) ?? '')
       if (credentials === null) return null
-      const upstreams = servers.flatMap((server, position) => typeof texts[position] === 'string' ? [[server, texts[position]] as const] : [])
+      const upstreams = servers.flatMap((server, position) => {
+        const opened = open(upstreamField(server), texts[position])
+        return opened === null ? [] : [[server, opened] as const]
+      })
       return { credentials, upstreams: new Map(upstreams) }
     },
 
-    count: () => ask(index.count()),
+    async count () {
+      const counts = await ask(Promise.all([...indexes.values()].map(index => index.count())))
+      return counts.reduce((sum, count) => sum + count, 0)
+    },
 
     async ping () {
       const start = performance.now()
@@ -229,19 +266,4 @@ export function createSessionRepository (client: Redis, options: SessionReposito
   }
 }
 
-function parseValue (text: string, id: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw new SessionUnreadableError(id, { cause })
-  }
-}
-
-function parseObject (text: string): JsonObject | null {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isJsonObject(value) ? value : null
-  } catch {
-    return null // not ours: the caller reports the session as unreadable
-  }
-}
+const nameOfValue = (field: string) => field.slice(valueField('').length)

@@ -3,7 +3,8 @@ import type { JsonObject } from './json.ts'
 import type { Manager, Questions, RequestLimits, ToolRequest, Watcher } from './mcp/manager.ts'
 import { gapsIn, injectParameters } from './parameter-injection.ts'
 import type { PendingCall, QuestionRepository } from './question-repository.ts'
-import type { CallRecord, Session, SessionRepository } from './session-repository.ts'
+import type { CallRecord, Session } from './session.ts'
+import type { SessionRepository } from './session-repository.ts'
 import type { CatalogTool } from './tool-catalog.ts'
 import { readToolResult, type ToolResultOptions } from './tool-result.ts'
 
@@ -124,22 +125,24 @@ async function putQuestions (
 ): Promise<ToolReply> {
   if (questions === null) throw new McpCallError(server, `answered tool ${tool} with questions, although it was told that nobody answers`)
   const isSecret = (name: string) => sensitiveParams.includes(name)
-  const token = await questions.keep(session, {
+  const kept = await questions.keep(session, {
     tool,
     name: request.name,
     args: Object.fromEntries(Object.entries(request.args).filter(([name]) => !isSecret(name))),
     secretNames: Object.keys(request.args).filter(isSecret),
     ...(state !== undefined && { state })
   })
-  if (token === null) throw new SessionNotFoundError(session.id)
-  const body = { status: 'input_required', requests: Object.entries(requests).map(([id, asked]) => ({ id, ...asked as object })), continue: token }
+  if ('refused' in kept) {
+    throw kept.refused === 'session ended' ? new SessionNotFoundError(session.id) : new McpCallError(server, `answered tool ${tool} with questions, and the call is too large to be kept until they are answered`)
+  }
+  const body = { status: 'input_required', requests: Object.entries(requests).map(([id, asked]) => ({ id, ...asked as object })), continue: kept.token }
   return { body: JSON.stringify(body), isComplete: false, notCached: await keep('input_required') }
 }
 
 /** Names that could not be kept; none when all went well. */
 async function keepValues (session: Session, values: Map<string, string>, record: CallRecord, { sessions, onNotCached }: ToolCallContext): Promise<string[]> {
   try {
-    return await sessions.write(session, values, record) ? [] : [...values.keys()]
+    return await sessions.write(session, { values, call: record }) ?? [...values.keys()]
   } catch (error) {
     onNotCached(error)
     return [...values.keys()]

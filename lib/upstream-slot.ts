@@ -1,18 +1,19 @@
 import { isJsonObject } from './json.ts'
 import type { UpstreamSession, UpstreamSlot } from './mcp/upstream-session.ts'
-import type { Session, SessionRepository } from './session-repository.ts'
+import type { Session, StoredText } from './session.ts'
+import type { SessionRepository } from './session-repository.ts'
 
 /** The place in a session for its session at one MCP server. */
 export function createUpstreamSlot (sessions: Pick<SessionRepository, 'readUpstream' | 'replaceUpstream'>, session: Session, server: string): UpstreamSlot {
-  let text: string | null = null
+  let there: StoredText | null = null
   return {
     async read () {
-      text = await sessions.readUpstream(session, server)
-      return text === null ? null : parseUpstream(text)
+      there = await sessions.readUpstream(session, server)
+      return there && parseUpstream(there.text)
     },
     async replace (next) {
-      text = await sessions.replaceUpstream(session, server, text, JSON.stringify(next))
-      return text === null ? null : parseUpstream(text)
+      there = await sessions.replaceUpstream(session, server, there, JSON.stringify(next))
+      return there && parseUpstream(there.text)
     }
   }
 }

@@ -6,6 +6,7 @@ import fp from 'fastify-plugin'
 import {
   BadRequestError, BodyNotJsonError, BodyTooLargeError, InternalError, MethodNotAllowedError, RouteNotFoundError
 } from '../lib/errors.ts'
+import { SealError } from '../lib/sealing.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -30,6 +31,8 @@ export default fp(async (fastify) => {
     const statusCode = failure.statusCode ?? 500
     // A 4xx is the caller's business: its sentence may repeat what the caller said, so the log gets only the code.
     if (statusCode >= 500) request.log.error({ err: failure, code: failure.code, route: request.routeOptions.url }, 'request failed')
+    // A key that is missing is the operator's business.
+    else if (error.cause instanceof SealError) request.log.warn({ code: failure.code, reason: error.cause.message, route: request.routeOptions.url }, 'a session cannot be opened')
     else request.log.info({ code: failure.code, statusCode, route: request.routeOptions.url }, 'request refused')
     return { failure, statusCode }
   }
@@ -46,7 +49,7 @@ export default fp(async (fastify) => {
 
   function answerNotFound (request: FastifyRequest, reply: FastifyReply) {
     const path = request.url.split('?', 1)[0] ?? ''
-    const allowed = ['GET', 'POST'].filter(method => fastify.findRoute({ method, url: path }) !== null)
+    const allowed = ['GET', 'POST', 'DELETE'].filter(method => fastify.findRoute({ method, url: path }) !== null)
     if (allowed.length === 0) return sendFailure(reply, new RouteNotFoundError(request.method, path), 404)
     reply.header('allow', allowed.join(', '))
     return sendFailure(reply, new MethodNotAllowedError(path, allowed.join(', ')), 405)

@@ -11,6 +11,8 @@ declare module 'fastify' {
     missing?: string
     /** Fields that a body must have because of others that it has, beside those that its schema requires. */
     requires?: (body: JsonObject) => readonly string[]
+    /** Fields that a body which may hold any others must not have, with what is said of each: `<field> must be …`. */
+    refused?: Readonly<Record<string, string>>
   }
 }
 
@@ -64,7 +66,9 @@ function faultOf ({ body, routeOptions }: FastifyRequest): Error | undefined {
   if (!isJsonObject(body)) return new BodyNotObjectError()
   const { required = [] } = (routeOptions.schema?.body ?? {}) as { required?: string[] }
   const absent = [...required, ...routeOptions.config.requires?.(body) ?? []].find(name => !Object.hasOwn(body, name) || body[name] === null || body[name] === '')
-  return absent === undefined ? undefined : new MissingFieldError(routeOptions.config.missing ?? `Missing ${absent}`)
+  if (absent !== undefined) return new MissingFieldError(routeOptions.config.missing ?? `Missing ${absent}`)
+  const refused = Object.entries(routeOptions.config.refused ?? {}).find(([name]) => Object.hasOwn(body, name))
+  return refused && new InvalidFieldError(...refused)
 }
 
 interface VerboseError extends FastifySchemaValidationError {

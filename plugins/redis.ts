@@ -24,16 +24,16 @@ declare module 'fastify' {
  * wrong, and its `quit()` at close rejects while Redis is down.
  */
 export default fp(async (fastify) => {
-  const { redis: options, session, sensitiveParams } = fastify.config
+  const { redis: options, session, sensitiveParams, encryptionKeys } = fastify.config
   const connection = await openRedis(options, {
     onLost: err => fastify.log.error({ err }, 'connection to redis lost'),
     onRestored: () => fastify.log.info('connection to redis restored')
   })
   await fastify.register(redis, { client: connection.client })
-  fastify.decorate('sessions', createSessionRepository(connection.client, { ...session, sensitiveParams, commandTimeoutMs: options.commandTimeoutMs }))
-  const place = { keyPrefix: session.keyPrefix, commandTimeoutMs: options.commandTimeoutMs }
-  fastify.decorate('questions', createQuestionRepository(connection.client, place))
-  fastify.decorate('eraStore', createEraStore(connection.client, place))
+  const { commandTimeoutMs } = options
+  fastify.decorate('sessions', createSessionRepository(connection.client, { ...session, sensitiveParams, encryptionKeys, clients: [], commandTimeoutMs }))
+  fastify.decorate('questions', createQuestionRepository(connection.client, { maxBytes: session.maxBytes, commandTimeoutMs }))
+  fastify.decorate('eraStore', createEraStore(connection.client, { keyPrefix: session.keyPrefix, commandTimeoutMs }))
   fastify.addHook('onClose', () => connection.close())
   // Not for what they give: what the operator wrote is checked before anything is connected.
 }, { name: 'redis', dependencies: ['config', 'servers', 'guidance'] })

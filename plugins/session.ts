@@ -1,9 +1,10 @@
 import fp from 'fastify-plugin'
 import type { FastifyRequest } from 'fastify'
-import { BadRequestError, InvalidFieldError, SessionNotFoundError } from '../lib/errors.ts'
+import { BadRequestError, InvalidFieldError, MissingFieldError, SessionNotFoundError } from '../lib/errors.ts'
 import { sessionIdHeader, sessionIdPattern } from '../lib/schemas.ts'
 import { isJsonObject } from '../lib/json.ts'
-import { type LoadOptions, placeMs, type Session } from '../lib/session-repository.ts'
+import type { LoadOptions, Session, SessionClaim } from '../lib/session.ts'
+import { placeMs } from '../lib/session-repository.ts'
 
 const kSession = Symbol('session')
 
@@ -13,6 +14,10 @@ declare module 'fastify' {
     readonly session: Session
     /** Whether there is one: false on a route without `config.session`. */
     readonly hasSession: boolean
+    /** What the request says of the session of this id, which is the one that it is about. */
+    claim: (id: string) => SessionClaim
+    /** The session's id in the header; `undefined` where there is none. Throws InvalidFieldError. */
+    idInHeader: () => string | undefined
     [kSession]: Session | null
   }
   interface FastifyContextConfig {
@@ -47,12 +52,23 @@ export default fp(async (fastify) => {
     }
   })
 
+  const { sessionTokens } = fastify.config
+
+  fastify.decorateRequest('claim', function (id) {
+    return { id, client: null, ...(sessionTokens && { token: bearerOf(this) }) }
+  })
+
+  fastify.decorateRequest('idInHeader', function () {
+    return idInHeader(this)
+  })
+
   async function load (request: FastifyRequest, id: string): Promise<void> {
     const { toolCall: takePlace = false, wants } = request.routeOptions.config
     // In onRequest there is no body yet to tell.
-    const session = await fastify.sessions.load(id, { takePlace, ...(request.body !== undefined && wants?.(request)) })
+    const session = await fastify.sessions.load(request.claim(id), { takePlace, ...(request.body !== undefined && wants?.(request)) })
     if (session === null) throw new SessionNotFoundError(id)
     request[kSession] = session
+    if (session.isStale) request.defer(() => fastify.sessions.reseal(session))
     if (takePlace) holdPlace(request, session)
   }
 
@@ -86,12 +102,16 @@ export default fp(async (fastify) => {
 
   fastify.addHook('preHandler', async (request) => {
     if (!request.routeOptions.config.session || request[kSession] !== null) return
-    const { session_id: id } = request.body as { session_id: string | number }
+    const { session_id: id } = (request.body ?? {}) as { session_id?: string | number }
+    if (id === undefined) throw new MissingFieldError('Missing X-Session-Id')
     await load(request, String(id))
   })
 }, { name: 'session', dependencies: ['errors', 'redis', 'after-response'] })
 
 const pattern = new RegExp(sessionIdPattern, 'u')
+
+/** The token of `Authorization: Bearer`, empty when there is none. RFC 6750, section 2.1. */
+const bearerOf = ({ headers }: FastifyRequest) => /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1] ?? ''
 
 /** Headers are bytes to HTTP and Latin-1 to Node; ids are UTF-8, and counted in characters, here as in a body. */
 function idInHeader (request: FastifyRequest): string | undefined {

@@ -60,8 +60,7 @@ export default (async (fastify) => {
     const call = request.body
     if (!request.wantsEvents) {
       const { body, isComplete, notCached } = await request.callTool(call)
-      if (notCached.length > 0) reply.header('x-mcp-not-cached', asHeader(notCached))
-      return reply.code(isComplete ? 200 : 202).type('application/json; charset=utf-8').send(body)
+      return reply.notCached(notCached).code(isComplete ? 200 : 202).type('application/json; charset=utf-8').send(body)
     }
     return reply.sendEvents(async events => {
       const { body, isComplete, notCached } = await request.callTool({ ...call, events })
@@ -70,12 +69,3 @@ export default (async (fastify) => {
     })
   })
 }) satisfies FastifyPluginAsyncTypebox
-
-/** Clients and proxies refuse an answer whose headers are longer than a few kilobytes. */
-const maxHeaderLength = 2_048
-
-/** Names, percent-encoded, as many as fit; `...` stands for the rest. A lone surrogate, which has no encoding, becomes U+FFFD. */
-function asHeader (names: string[]): string {
-  const text = names.map(name => encodeURIComponent(Buffer.from(name).toString())).join(', ')
-  return text.length <= maxHeaderLength ? text : `${text.slice(0, maxHeaderLength)}...`
-}

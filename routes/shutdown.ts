@@ -1,7 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { errorResponses, SessionIdSchema } from '../lib/schemas.ts'
-import { parseUpstream } from '../lib/upstream-slot.ts'
 
 /** Ends a session, and the sessions that it has at MCP servers. Answers the same when there was none: what the caller wants is so. */
 export default (async (fastify) => {
@@ -18,12 +17,7 @@ export default (async (fastify) => {
     }
   }, async (request) => {
     const id = String(request.body.session_id)
-    const { servers } = request
-    const removed = await fastify.sessions.remove(id, servers.sessionKeepers)
-    for (const [server, text] of removed?.upstreams ?? []) {
-      const upstream = parseUpstream(text)
-      if (removed !== null && upstream !== null) request.defer(async () => await servers.entry(server)?.server.endSession(upstream, removed.credentials))
-    }
+    await request.endSession(id)
     return { status: 'ok' as const, message: `Session ${id} shut down.` }
   })
 }) satisfies FastifyPluginAsyncTypebox

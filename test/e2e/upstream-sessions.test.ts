@@ -2,6 +2,7 @@ import t from 'tap'
 import { apiUrl, call, initSession, post, startService } from '../helper.ts'
 import { bodiesOf, credential, postTo, serversFile, serviceOn, workersOn } from '../service-on.ts'
 import { startUpstream } from '../upstream.ts'
+import { tokenOf } from '../tokens.ts'
 
 const numbers = (bodies: Array<{ n: number }>) => bodies.map(({ n }) => n)
 
@@ -114,9 +115,10 @@ t.test('a session that other credentials began is not used', async t => {
   const upstream = await startUpstream(t, 'http-2025')
   const service = await serviceOn(t, { up: { url: upstream.url, headers: { authorization: `Bearer ${credential('jwtToken')}` } } })
   const session = { session_id: 'same id', apiUrl }
-  await postTo(service, '/init', { ...session, jwtToken: 'first.user.token' })
+  const [first, renewed] = [tokenOf({ sub: 'ann' }), tokenOf({ sub: 'ann' })]
+  await postTo(service, '/init', { ...session, jwtToken: first })
   t.equal((await call(service, 'same id', 'count')).json().n, 1)
-  await postTo(service, '/init', { ...session, jwtToken: 'second.user.token' })
+  await postTo(service, '/init', { ...session, jwtToken: renewed })
   t.equal((await call(service, 'same id', 'count')).json().n, 1)
-  t.equal((await call(service, 'same id', 'whoami')).json().authorization, 'Bearer second.user.token')
+  t.equal((await call(service, 'same id', 'whoami')).json().authorization, `Bearer ${renewed}`)
 })

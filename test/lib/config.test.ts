@@ -65,7 +65,9 @@ t.test('the spellings of the replaced service are understood', async t => {
 t.test('the defaults are those that are documented', async t => {
   t.strictSame(resolveConfig(complete({})), {
     redis: { host: 'localhost', port: 6379, db: 0, commandTimeoutMs: 500 },
-    session: { keyPrefix: 'mcp_session', idleTtlSeconds: 86_400, maxConcurrency: 10 },
+    session: { keyPrefix: 'mcp_session', idleTtlSeconds: 86_400, maxLifetimeSeconds: 30 * 86_400, maxBytes: 16 * 1024 * 1024, maxConcurrency: 10, maxSessionsPerClient: 100_000 },
+    sessionTokens: false,
+    encryptionKeys: [],
     sensitiveParams: ['apiUrl', 'jwtToken'],
     cacheResults: 'success',
     validation: { url: 'https://api.example.com/settings/validate', timeoutMs: 5_000 },
@@ -117,10 +119,17 @@ t.test('a URL of Redis is taken in each of its forms', async t => {
   }
 })
 
+t.test('keys that are none are refused without being repeated', async t => {
+  for (const keys of ['canary', 'k1:canary', `k1:${Buffer.alloc(32).toString('base64')},k1:${Buffer.alloc(32).toString('base64')}`]) {
+    t.throws(() => resolveConfig(complete({ MCP_ENCRYPTION_KEYS: keys })), { message: 'MCP_ENCRYPTION_KEYS must be pairs id:key with commas between, each key 32 bytes in Base64, but is a value that is not shown' })
+  }
+  t.match(resolveConfig(complete({ MCP_ENCRYPTION_KEYS: `k2:${Buffer.alloc(32).toString('base64')}` })).encryptionKeys, [{ id: 'k2', key: Buffer }])
+})
+
 t.test('a refused variable is named with what it takes and what it got', async t => {
   t.equal(describeInvalidVariable('MCP_SESSION_IDLE_TTL', '0'), 'MCP_SESSION_IDLE_TTL must be whole seconds from 1 to 315360000, but is "0"')
 })
 
 t.test('a secret is never repeated, not even when it is wrong', async t => {
-  for (const name of ['REDIS_PASSWORD', 'REDIS_URL']) t.notMatch(describeInvalidVariable(name, 'canary'), /canary/, name)
+  for (const name of ['REDIS_PASSWORD', 'REDIS_URL', 'MCP_ENCRYPTION_KEYS']) t.notMatch(describeInvalidVariable(name, 'canary'), /canary/, name)
 })

@@ -46,7 +46,7 @@ t.test('credentials that the API accepts open a session; it is asked once, with 
   t.equal(await redis.ttl(keyOf(app)), 86_400, 'but the idle TTL is restarted')
   t.match(await redis.hgetall(keyOf(app)), { 'p:question': '"why"', 'p:tenant': '"north"', 'p:other': '1' })
 
-  t.strictSame(await init(app, { jwtToken: 'a.b.c' }), ok)
+  t.strictSame(await init(app, { jwtToken: 'a.b.c' }), [403, failure('SESSION_TAKEN', 'Session s1 is another user\'s')])
   t.strictSame(api.requests, [{ apiUrl, jwtToken }, { apiUrl, jwtToken: 'a.b.c' }], 'asked for others')
 })
 
@@ -140,6 +140,7 @@ t.test('an API that is too slow is 504, also when its body is', async t => {
 t.test('without validation the form is still looked at, and nobody is asked', async t => {
   const { app, api, redis } = await buildWith(t, answer(401, {}), { MCP_SKIP_VALIDATION: 'true' })
   await leavesAlone(t, app, redis, refused('Invalid API URL format'), { apiUrl: 'nowhere' })
+  await redis.del(keyOf(app))
   t.strictSame(await init(app), ok)
   t.strictSame((await call(app, 's1', 'echo', { text: 'hi' })).json(), { text: 'hi', jwtToken })
   t.strictSame(api.requests, [])

@@ -32,7 +32,10 @@ t.test('every endpoint is described with the statuses it may answer', async t =>
   const endpoints = Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, { responses }]) =>
     [`${method.toUpperCase()} ${path}`, Object.keys(responses).map(Number).sort((a, b) => a - b)]))
   t.strictSame(Object.fromEntries(endpoints), {
-    'POST /init': [200, 400, 401, 502, 503, 504],
+    'POST /init': [200, 400, 401, 403, 429, 502, 503, 504],
+    'POST /sessions': [201, 400, 401, 429, 502, 503, 504],
+    'GET /session': [200, 400, 409, 503],
+    'DELETE /session': [200, 400, 503],
     'POST /tools': [200, 400, 401, 409, 502, 503, 504],
     'POST /call-tool': [200, 202, 400, 401, 404, 409, 429, 502, 503, 504],
     'POST /resources': [200, 400, 401, 409, 502, 503, 504],
@@ -77,6 +80,7 @@ t.test('every body is described with its required fields', async t => {
   })
   t.strictSame(Object.fromEntries(bodies), {
     '/init': [['session_id', 'apiUrl', 'jwtToken'], ['session_id', 'apiUrl', 'jwtToken']],
+    '/sessions': [['apiUrl', 'jwtToken'], ['apiUrl', 'jwtToken']],
     '/tools': [['session_id'], ['session_id']],
     '/call-tool': [['session_id'], ['session_id', 'tool', 'params', 'timeout', 'continue', 'responses']],
     '/resources': [['session_id'], ['session_id']],

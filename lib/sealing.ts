@@ -1,0 +1,108 @@
+import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto'
+
+export interface EncryptionKey {
+  id: string
+  /** Secret. 32 bytes. */
+  key: Buffer
+}
+
+/** Seals and opens the fields of one session. */
+export interface FieldSeal {
+  seal: (field: string, text: string) => string
+  /** Text that was written without a key is given as it is. Throws SealError, whose message holds nothing of what was sealed. */
+  open: (field: string, text: string) => string
+  /** Whether a text is as it would be written now: sealed with the first key, or plain where there is none. */
+  isCurrent: (text: string) => boolean
+}
+
+/** Why a field does not open. */
+export class SealError extends Error {
+  override name = 'SealError'
+}
+
+/*
+ * A sealed field is the text `s1.<key id>.<base64url of: nonce (12 bytes), ciphertext, tag (16 bytes)>`. The values of a session are JSON,
+ * which never begins so: what was written before there were keys is told from it.
+ *
+ * AES-256-GCM (NIST SP 800-38D), its additional data the field's name, its key derived for the session (one block of
+ * HKDF-Expand with SHA-256, RFC 5869, whose info is `mcp-session`, the Redis key and `meta`, with NUL between). So a field opens in its session
+ * and under its name only, and random nonces do not meet however much is written with one key: their bound of 2^32 is each session's own.
+ */
+const version = 's1'
+const sealed = /^s1\.([\w-]+)\.([\w-]+)$/
+const algorithm = 'aes-256-gcm'
+const nonceBytes = 12
+const tagBytes = 16
+
+/** Pairs `id:key` with commas or white space between, keys of 32 bytes in Base64; `null` for anything else. */
+export function parseEncryptionKeys (text: string): EncryptionKey[] | null {
+  const keys = text.trim().split(/[\s,]+/).map(pair => {
+    const [, id = '', encoded = ''] = /^([\w-]{1,32}):([\w+/-]{43}=?)$/.exec(pair) ?? []
+    return { id, key: Buffer.from(encoded, 'base64') }
+  })
+  const ids = new Set(keys.map(({ id }) => id))
+  return keys.every(({ key }) => key.length === 32) && ids.size === keys.length ? keys : null
+}
+
+/** For the session at a Redis key, as its `meta` tells it from any other that is ever there. The first key seals, all of them open. */
+export function createSealing (keys: readonly EncryptionKey[]): (sessionKey: string, meta: string) => FieldSeal {
+  const [first] = keys
+  if (first === undefined) return () => plain
+
+  return (sessionKey, meta) => {
+    const info = ['mcp-session', sessionKey, meta].join('\0')
+    const derived = new Map<string, Buffer>()
+    const keyOf = ({ id, key }: EncryptionKey): Buffer => {
+      // Deriving costs as much as sealing a few kilobytes.
+      const known = derived.get(id) ?? deriveKey(key, info)
+      derived.set(id, known)
+      return known
+    }
+    return {
+      seal: (field, text) => `${version}.${first.id}.${encrypt(keyOf(first), field, text).toString('base64url')}`,
+
+      open (field, text) {
+        const [, id, body = ''] = sealed.exec(text) ?? []
+        if (id === undefined) return text
+        const key = keys.find(key => key.id === id)
+        if (key === undefined) throw new SealError(`the field ${nameForLog(field)} is sealed with the key ${id}, which MCP_ENCRYPTION_KEYS does not have`)
+        return decrypt(keyOf(key), field, Buffer.from(body, 'base64url'))
+      },
+
+      isCurrent: text => text.startsWith(`${version}.${first.id}.`)
+    }
+  }
+}
+
+const plain: FieldSeal = {
+  seal: (field, text) => text,
+  open (field, text) {
+    if (sealed.test(text)) throw new SealError(`the field ${nameForLog(field)} is sealed, and MCP_ENCRYPTION_KEYS is not set`)
+    return text
+  },
+  isCurrent: text => !sealed.test(text)
+}
+
+/** By hand: Node's HKDF takes four times as long, and an `info` of 1024 bytes at most, which an id of 256 characters can fill alone. */
+function deriveKey (key: Buffer, info: string): Buffer {
+  return createHmac('sha256', key).update(info).update('\x01').digest()
+}
+
+function encrypt (key: Buffer, field: string, text: string): Buffer {
+  const nonce = randomBytes(nonceBytes)
+  const cipher = createCipheriv(algorithm, key, nonce, { authTagLength: tagBytes }).setAAD(Buffer.from(field))
+  return Buffer.concat([nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()])
+}
+
+function decrypt (key: Buffer, field: string, bytes: Buffer): string {
+  try {
+    const decipher = createDecipheriv(algorithm, key, bytes.subarray(0, nonceBytes), { authTagLength: tagBytes })
+    decipher.setAAD(Buffer.from(field)).setAuthTag(bytes.subarray(-tagBytes))
+    return decipher.update(bytes.subarray(nonceBytes, -tagBytes), undefined, 'utf8') + decipher.final('utf8')
+  } catch {
+    throw new SealError(`the field ${nameForLog(field)} does not open: it was sealed for another session or another field, or was changed`)
+  }
+}
+
+/** A value's name is the caller's, a question's is its token: neither belongs in a log. */
+const nameForLog = (field: string) => /^[pq]:/.test(field) ? `${field.slice(0, 2)}…` : field

@@ -1,0 +1,63 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { MissingFieldError, SessionNotFoundError } from '../lib/errors.ts'
+import { errorResponses, SessionHeaderSchema } from '../lib/schemas.ts'
+
+const DescriptionSchema = Type.Object({
+  status: Type.Literal('ok'),
+  session_id: Type.String(),
+  created_at: Type.String({ description: 'ISO 8601, UTC.' }),
+  idle_seconds_left: Type.Number({ description: 'When the session ends if it is not used. This request has restarted it.' }),
+  lifetime_seconds_left: Type.Union([Type.Number(), Type.Null()], { description: 'When it ends however much it is used; `null` for never.' }),
+  calls: Type.Integer({ description: 'Tool calls so far.' }),
+  last_call: Type.Union([
+    Type.Object({ tool: Type.String(), outcome: Type.String(), duration_ms: Type.Number(), at: Type.String() }), Type.Null()
+  ]),
+  cached_bytes: Type.Integer({ description: 'Of all cached values, names included, as they are stored.' }),
+  values: Type.Array(Type.Object({ name: Type.String(), bytes: Type.Integer() }), { description: 'The cached values: their names, and their bytes as they are stored.' })
+}, { description: 'The session, without what is in it.' })
+
+/** The caller's own session, by the id in the header `X-Session-Id`. */
+export default (async (fastify) => {
+  fastify.get('/session', {
+    config: { session: true },
+    schema: {
+      tags: ['sessions'],
+      summary: 'Look at a session',
+      headers: SessionHeaderSchema,
+      response: { 200: DescriptionSchema, ...errorResponses({ 400: 'The header is missing or wrong.', 409: 'There is no such session.', 503: 'Redis does not answer.' }) }
+    }
+  }, async ({ session }) => {
+    const described = await fastify.sessions.describe(session)
+    if (described === null) throw new SessionNotFoundError(session.id)
+    const { meta, idleLeftMs, calls, lastCall, cachedBytes, values } = described
+    return {
+      status: 'ok' as const,
+      session_id: session.id,
+      created_at: meta.created_at,
+      idle_seconds_left: idleLeftMs / 1000,
+      lifetime_seconds_left: session.endsAt === null ? null : (session.endsAt - Date.now()) / 1000,
+      calls,
+      last_call: lastCall,
+      cached_bytes: cachedBytes,
+      values: [...values].map(([name, bytes]) => ({ name, bytes }))
+    }
+  })
+
+  fastify.delete('/session', {
+    schema: {
+      tags: ['sessions'],
+      summary: 'End a session',
+      headers: SessionHeaderSchema,
+      response: {
+        200: Type.Object({ status: Type.Literal('ok'), message: Type.String() }, { description: 'There is no such session any more.' }),
+        ...errorResponses({ 400: 'The header is missing or wrong.', 503: 'Redis does not answer.' })
+      }
+    }
+  }, async (request) => {
+    const id = request.idInHeader()
+    if (id === undefined) throw new MissingFieldError('Missing X-Session-Id')
+    await request.endSession(id)
+    return { status: 'ok' as const, message: `Session ${id} shut down.` }
+  })
+}) satisfies FastifyPluginAsyncTypebox
