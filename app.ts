@@ -22,7 +22,10 @@ export const options: FastifyServerOptions = {
   frameworkErrors: frameworkErrors as NonNullable<FastifyServerOptions['frameworkErrors']>,
   clientErrorHandler: answerClientError,
   logger: {
-    redact: ['jwtToken', 'apiUrl', 'credentials', '*.jwtToken', '*.apiUrl', '*.credentials', 'req.headers.authorization', 'password', '*.password']
+    redact: [
+      'jwtToken', 'apiUrl', 'credentials', 'password', 'session_token', '*.jwtToken', '*.apiUrl', '*.credentials', '*.password', '*.session_token',
+      'req.headers.authorization', '["x-api-key"]', '*["x-api-key"]', 'req.headers["x-api-key"]'
+    ]
   }
 }
 

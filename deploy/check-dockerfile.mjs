@@ -24,7 +24,7 @@ const over = AbortSignal.any([failed.signal, AbortSignal.timeout(200_000)])
 
 /** What the final image may hold in its WORKDIR, and nothing else. */
 const imageFiles = ['.npmrc', 'dist', 'node_modules', 'package-lock.json', 'package.json', 'scripts']
-const imageScripts = ['environment.mjs', 'fastify-cli.mjs', 'start.mjs']
+const imageScripts = ['api-key.mjs', 'environment.mjs', 'fastify-cli.mjs', 'start.mjs']
 /** The user `node` of the base image. */
 const userId = 1000
 

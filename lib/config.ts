@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox'
+import { type ApiKey, parseApiKeys } from './api-keys.ts'
 import { ConfigError } from './errors.ts'
 import { type EncryptionKey, parseEncryptionKeys } from './sealing.ts'
 
@@ -43,6 +44,8 @@ export const EnvironmentSchema = Type.Object({
   MCP_MAX_JSON_DEPTH: Type.Integer({ default: 100, minimum: 3, maximum: 1_000, title: 'levels from 3 to 1000', description: 'Deepest nesting of a request body (levels); a deeper one is answered 400.' }),
   MCP_LOG_LEVEL: Type.Optional(Type.Union([Type.Literal('trace'), Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error'), Type.Literal('fatal'), Type.Literal('silent')], { title: 'trace, debug, info, warn, error, fatal or silent', description: 'Least level that is logged, `info` under `npm start`. Upper case and Python\'s WARNING and CRITICAL are understood. Unset: what fastify-cli was told.' })),
 
+  MCP_CLIENT_API_KEYS: Type.Optional(Type.String({ title: 'name:sha256 pairs with commas or spaces between', description: 'Keys of those who may call, each as `name:sha256`; `npm run api-key` makes one. One name may have several. Unset: anyone may call. Never logged.' })),
+
   MCP_SERVER_SCRIPT: Type.Optional(Type.String({ title: 'a path', description: 'The MCP server, by its script: `.py`, `.js`, `.mjs`, `.cjs`, or an executable.' })),
   MCP_SERVERS_FILE: Type.Optional(Type.String({ title: 'a path', description: 'The MCP servers, by a JSON file with `mcpServers`. Set this or MCP_SERVER_SCRIPT.' })),
   MCP_SESSION_START_TIMEOUT: seconds({ default: 30, description: 'How long a server may take from its start to its handshake (s).' }),
@@ -65,7 +68,7 @@ export const EnvironmentSchema = Type.Object({
 })
 
 /** Variables whose value may never be repeated, not even when it is wrong. */
-const secretNames = new Set(['REDIS_URL', 'REDIS_PASSWORD', 'MCP_ENCRYPTION_KEYS'])
+const secretNames = new Set(['REDIS_URL', 'REDIS_PASSWORD', 'MCP_ENCRYPTION_KEYS', 'MCP_CLIENT_API_KEYS'])
 
 export type Environment = Static<typeof EnvironmentSchema>
 
@@ -91,6 +94,8 @@ export interface Config {
   /** Where credentials are checked; `null` when checking is switched off. */
   validation: { url: string, timeoutMs: number } | null
   timeouts: { listMs: number, callMs: number, startMs: number, stopStepMs: number }
+  /** Of those who may call; `null` when anyone may. */
+  apiKeys: readonly ApiKey[] | null
   maxBodyBytes: number
   maxJsonDepth: number
   maxResultBytes: number
@@ -153,6 +158,13 @@ function isRedisUrl (value: string): boolean {
   }
 }
 
+/** What a variable says in a form of its own, in which the schema sees but a text. */
+function parsed<Value> (name: keyof Environment, text: string, parse: (text: string) => Value | null): Value {
+  const value = parse(text)
+  if (value === null) throw new ConfigError(describeInvalidVariable(name, text))
+  return value
+}
+
 /**
  * Settings from a checked environment.
  *
@@ -208,6 +220,7 @@ export function resolveConfig (environment: Environment): Config {
       startMs: env.MCP_SESSION_START_TIMEOUT * 1000,
       stopStepMs: env.MCP_STOP_STEP_MS
     },
+    apiKeys: env.MCP_CLIENT_API_KEYS ? parsed('MCP_CLIENT_API_KEYS', env.MCP_CLIENT_API_KEYS, parseApiKeys) : null,
     maxBodyBytes: env.MCP_MAX_BODY_BYTES,
     maxJsonDepth: env.MCP_MAX_JSON_DEPTH,
     maxResultBytes: env.MCP_MAX_RESULT_BYTES,

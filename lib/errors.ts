@@ -38,6 +38,9 @@ export const BadRequestError = define<[string]>('MCPC_ERR_BAD_REQUEST', '%s', 40
 export const RouteNotFoundError = define<[string, string]>('MCPC_ERR_NOT_FOUND', 'There is no %s %s', 404)
 export const MethodNotAllowedError = define<[string, string]>('MCPC_ERR_METHOD_NOT_ALLOWED', '%s takes %s', 405)
 
+// Who asks
+export const ApiKeyError = define<[]>('MCPC_ERR_API_KEY', 'The request needs an API key that is known here, in the header X-API-Key or as Authorization: Bearer', 401)
+
 // The session and its credentials
 export const InvalidCredentialsError = define<[string]>('MCPC_ERR_INVALID_CREDENTIALS', '%s', 401)
 export const SessionNotFoundError = define<[string]>('MCPC_ERR_SESSION_NOT_FOUND', 'Session %s not found or expired. Please run /init first.', 409)

@@ -23,4 +23,4 @@ export default fp(async (fastify) => {
     }
   })
   await fastify.register(swaggerUi, { routePrefix: '/docs' })
-}, { name: 'openapi', dependencies: ['json-body'] })
+}, { name: 'openapi', dependencies: ['json-body', 'clients'] })

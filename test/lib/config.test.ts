@@ -29,7 +29,7 @@ t.test('.env.example says of each variable what the schema says', async t => {
 })
 
 t.test('.env.example sets no secret', async t => {
-  t.notMatch(read('.env.example'), /^#?REDIS_(PASSWORD|URL)=./m)
+  t.notMatch(read('.env.example'), /^#?(REDIS_(PASSWORD|URL)|MCP_CLIENT_API_KEYS)=./m)
 })
 
 t.test('docs/configuration.md lists the variables of the schema with default, values and description, each once, and no others', async t => {
@@ -72,6 +72,7 @@ t.test('the defaults are those that are documented', async t => {
     cacheResults: 'success',
     validation: { url: 'https://api.example.com/settings/validate', timeoutMs: 5_000 },
     timeouts: { listMs: 60_000, callMs: 300_000, startMs: 30_000, stopStepMs: 500 },
+    apiKeys: null,
     maxBodyBytes: 8 * 1024 * 1024,
     maxJsonDepth: 100,
     maxResultBytes: 32 * 1024 * 1024,
@@ -126,10 +127,16 @@ t.test('keys that are none are refused without being repeated', async t => {
   t.match(resolveConfig(complete({ MCP_ENCRYPTION_KEYS: `k2:${Buffer.alloc(32).toString('base64')}` })).encryptionKeys, [{ id: 'k2', key: Buffer }])
 })
 
+t.test('keys that are none are refused without repeating them', async t => {
+  for (const keys of ['canary', 'mcpk_canary', `billing:${'0'.repeat(63)}`, `billing:${'0'.repeat(64)}, canary`, ',']) {
+    t.throws(() => resolveConfig(complete({ MCP_CLIENT_API_KEYS: keys })), { code: 'MCPC_ERR_CONFIG', message: 'MCP_CLIENT_API_KEYS must be name:sha256 pairs with commas or spaces between, but is a value that is not shown' }, keys)
+  }
+})
+
 t.test('a refused variable is named with what it takes and what it got', async t => {
   t.equal(describeInvalidVariable('MCP_SESSION_IDLE_TTL', '0'), 'MCP_SESSION_IDLE_TTL must be whole seconds from 1 to 315360000, but is "0"')
 })
 
 t.test('a secret is never repeated, not even when it is wrong', async t => {
-  for (const name of ['REDIS_PASSWORD', 'REDIS_URL', 'MCP_ENCRYPTION_KEYS']) t.notMatch(describeInvalidVariable(name, 'canary'), /canary/, name)
+  for (const name of ['REDIS_PASSWORD', 'REDIS_URL', 'MCP_ENCRYPTION_KEYS', 'MCP_CLIENT_API_KEYS']) t.notMatch(describeInvalidVariable(name, 'canary'), /canary/, name)
 })

@@ -1,0 +1,32 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+
+/** A key of a caller, of which only the hash is known here. */
+export interface ApiKey {
+  /** Whose it is. Several keys may have one name: the old one and the new one, while callers change over. */
+  name: string
+  sha256: Buffer
+}
+
+const pair = /^([\w-]{1,64}):([\da-f]{64})$/i
+
+/** Keys from `name:sha256` pairs with commas or white space between; `null` when the text is anything else, or has none. */
+export function parseApiKeys (text: string): ApiKey[] | null {
+  const keys = text.split(/[\s,]+/).filter(Boolean).map(entry => {
+    const [, name, hash] = pair.exec(entry) ?? []
+    return name === undefined || hash === undefined ? null : { name, sha256: Buffer.from(hash, 'hex') }
+  })
+  return keys.length > 0 && keys.every(key => key !== null) ? keys : null
+}
+
+/**
+ * The name of whoever presents this key; `null` when it is nobody's.
+ *
+ * Takes as long whichever key it is, and whether it is one: all are compared, each whole. A key has 256 random bits, so a
+ * plain hash is as good as a slow one.
+ */
+export function nameOfKey (keys: readonly ApiKey[], presented: string): string | null {
+  const digest = createHash('sha256').update(presented).digest()
+  let found: string | null = null
+  for (const { name, sha256 } of keys) if (timingSafeEqual(digest, sha256)) found = name
+  return found
+}
