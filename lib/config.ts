@@ -28,6 +28,7 @@ export const EnvironmentSchema = Type.Object({
   MCP_SESSION_TOKENS: Type.Union([Type.Literal('off'), Type.Literal('required')], { default: 'off', title: 'off or required', description: 'Whether /init and /sessions give a `session_token` that every later request for the session must carry as `Authorization: Bearer`.' }),
   MCP_MAX_SESSIONS_PER_KEY: Type.Integer({ default: 100_000, minimum: 1, maximum: 100_000_000, title: 'a number from 1 to 100000000', description: 'How many sessions an API key may have open; further ones are answered 429.' }),
   MCP_ENCRYPTION_KEYS: Type.Optional(Type.String({ title: 'pairs id:key with commas between, each key 32 bytes in Base64', description: 'Keys that seal what is anybody\'s in Redis. The first one seals, all of them open. Never logged.' })),
+  MCP_AUDIT_LOG: Type.String({ default: 'on', pattern: '^(on|off|.*/.+)$', title: 'on, off, or a path with a / in it', description: 'Where the audit lines go: into the log, nowhere, or into a file of their own.' }),
 
   MCP_API_BASE_URL: Type.Optional(Type.String({ pattern: '^https?://[^/\\s]', title: 'an http(s) URL', description: 'The API that validates credentials. Required unless MCP_SKIP_VALIDATION is true.' })),
   INSIGHT_DIGGER_API_URL: Type.Optional(Type.String({ pattern: '^https?://[^/\\s]', title: 'an http(s) URL', description: 'Older name of MCP_API_BASE_URL; read when that is not set.' })),
@@ -88,6 +89,8 @@ export interface Config {
   sessionTokens: boolean
   /** Secret. None: nothing is sealed. */
   encryptionKeys: readonly EncryptionKey[]
+  /** Where audit lines go. */
+  audit: 'log' | 'off' | { file: string }
   /** Names of the fields that are credentials. */
   sensitiveParams: readonly string[]
   cacheResults: 'success' | 'any' | 'off'
@@ -187,9 +190,6 @@ export function resolveConfig (environment: Environment): Config {
   }
   if (env.REDIS_URL && !isRedisUrl(env.REDIS_URL)) throw new ConfigError(describeInvalidVariable('REDIS_URL', env.REDIS_URL))
 
-  const encryptionKeys = env.MCP_ENCRYPTION_KEYS === undefined ? [] : parseEncryptionKeys(env.MCP_ENCRYPTION_KEYS)
-  if (encryptionKeys === null) throw new ConfigError(describeInvalidVariable('MCP_ENCRYPTION_KEYS', env.MCP_ENCRYPTION_KEYS))
-
   return {
     redis: {
       ...(env.REDIS_URL && { url: env.REDIS_URL }),
@@ -208,7 +208,8 @@ export function resolveConfig (environment: Environment): Config {
       maxSessionsPerClient: env.MCP_MAX_SESSIONS_PER_KEY
     },
     sessionTokens: env.MCP_SESSION_TOKENS === 'required',
-    encryptionKeys,
+    encryptionKeys: env.MCP_ENCRYPTION_KEYS ? parsed('MCP_ENCRYPTION_KEYS', env.MCP_ENCRYPTION_KEYS, parseEncryptionKeys) : [],
+    audit: env.MCP_AUDIT_LOG === 'on' ? 'log' : env.MCP_AUDIT_LOG === 'off' ? 'off' : { file: env.MCP_AUDIT_LOG },
     sensitiveParams: env.MCP_SENSITIVE_PARAMS.split(',').map(name => name.trim()),
     cacheResults: env.MCP_CACHE_RESULTS,
     validation: env.MCP_SKIP_VALIDATION

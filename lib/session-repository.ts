@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
+import type { NameSession } from './audit-key.ts'
 import { SessionUnreadableError, TooManyCallsError, TooManySessionsError } from './errors.ts'
 import { createAwaitCommand } from './redis-command.ts'
 import type { CallRecord, Changes, FoundSession, LoadOptions, RemovedSession, Session, SessionClaim, SessionDescription, StoredText } from './session.ts'
@@ -52,6 +53,8 @@ export interface SessionRepository {
   describe: (session: Session) => Promise<SessionDescription | null>
   /** Ends a session, whatever is at the id. `null` when there was no readable one. `upstreams` names the servers of which it may have sessions. */
   remove: (claim: SessionClaim, upstreams?: readonly string[]) => Promise<RemovedSession | null>
+  /** What the log calls the session of a claim: the same for all workers, and of no use to whoever has only the log. */
+  nameForLog: (claim: SessionClaim) => string
   /** About how many sessions there are, without scanning the keyspace; see createSessionIndex. */
   count: () => Promise<number>
   /** Round trip to Redis (ms). */
@@ -70,6 +73,8 @@ export interface SessionRepositoryOptions extends SessionCodecOptions {
   commandTimeoutMs: number
   /** Names of the API keys. */
   clients: readonly string[]
+  /** See lib/audit-key.ts. */
+  nameSession: NameSession
   maxSessionsPerClient: number
 }
 
@@ -252,6 +257,8 @@ export function createSessionRepository (client: Redis, options: SessionReposito
       })
       return { credentials, upstreams: new Map(upstreams) }
     },
+
+    nameForLog: claim => options.nameSession(keyOf(claim)),
 
     async count () {
       const counts = await ask(Promise.all([...indexes.values()].map(index => index.count())))

@@ -36,8 +36,8 @@ export interface ToolCallContext {
 export interface ToolReply {
   /** JSON text. */
   body: string
-  /** Whether the tool gave its result, or asks for more first. */
-  isComplete: boolean
+  /** The tool gave its result, failed, or asks for more first. */
+  outcome: 'ok' | 'tool_error' | 'input_required'
   /** Names that later calls will not be filled with, although this one gave them. */
   notCached: string[]
 }
@@ -108,7 +108,7 @@ async function run (call: PreparedCall, context: ToolCallContext): Promise<ToolR
     const answer = await manager.callTool({ ...request, ...(watcher && { watcher }) }, limits)
     if ('questions' in answer) return await putQuestions(call, answer.questions, manager.serverName, keep, context)
     const { body, outcome, outputs } = readToolResult(answer.result, { tool, cacheResults, sensitiveParams })
-    return { body, isComplete: true, notCached: await keep(outcome, outputs) }
+    return { body, outcome, notCached: await keep(outcome, outputs) }
   } catch (error) {
     await keep(error instanceof CallerLeftError ? 'abandoned' : 'failed')
     throw error
@@ -136,7 +136,7 @@ async function putQuestions (
     throw kept.refused === 'session ended' ? new SessionNotFoundError(session.id) : new McpCallError(server, `answered tool ${tool} with questions, and the call is too large to be kept until they are answered`)
   }
   const body = { status: 'input_required', requests: Object.entries(requests).map(([id, asked]) => ({ id, ...asked as object })), continue: kept.token }
-  return { body: JSON.stringify(body), isComplete: false, notCached: await keep('input_required') }
+  return { body: JSON.stringify(body), outcome: 'input_required', notCached: await keep('input_required') }
 }
 
 /** Names that could not be kept; none when all went well. */

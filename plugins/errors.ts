@@ -13,6 +13,10 @@ declare module 'fastify' {
     /** Logs a failure, and gives the body that tells a caller of it, for an answer that has begun already. */
     readonly describeFailure: (error: FastifyError, request: FastifyRequest) => { body: string }
   }
+  interface FastifyRequest {
+    /** Code of the failure that the request was answered with; `null` until there is one. */
+    failureCode: string | null
+  }
 }
 
 /** Seconds after which a request that found the service in trouble may come again. */
@@ -25,10 +29,12 @@ const retryAfterSeconds = '1'
  */
 export default fp(async (fastify) => {
   await fastify.register(sensible)
+  fastify.decorateRequest('failureCode', null)
 
   function report (error: FastifyError, request: FastifyRequest) {
     const failure = translate(error, fastify.config.maxBodyBytes)
     const statusCode = failure.statusCode ?? 500
+    request.failureCode = failure.code
     // A 4xx is the caller's business: its sentence may repeat what the caller said, so the log gets only the code.
     if (statusCode >= 500) request.log.error({ err: failure, code: failure.code, route: request.routeOptions.url }, 'request failed')
     // A key that is missing is the operator's business.

@@ -1,9 +1,11 @@
 import redis from '@fastify/redis'
 import fp from 'fastify-plugin'
+import { loadSessionNamer } from '../lib/audit-key.ts'
 import { createEraStore } from '../lib/era-store.ts'
 import type { EraStore } from '../lib/mcp/era-memory.ts'
 import { createQuestionRepository, type QuestionRepository } from '../lib/question-repository.ts'
 import { openRedis } from '../lib/redis-client.ts'
+import { createAwaitCommand } from '../lib/redis-command.ts'
 import { createSessionRepository, type SessionRepository } from '../lib/session-repository.ts'
 
 declare module 'fastify' {
@@ -24,14 +26,16 @@ declare module 'fastify' {
  * wrong, and its `quit()` at close rejects while Redis is down.
  */
 export default fp(async (fastify) => {
-  const { redis: options, session, sensitiveParams, encryptionKeys } = fastify.config
+  const { redis: options, session, sensitiveParams, encryptionKeys, apiKeys } = fastify.config
   const connection = await openRedis(options, {
     onLost: err => fastify.log.error({ err }, 'connection to redis lost'),
     onRestored: () => fastify.log.info('connection to redis restored')
   })
   await fastify.register(redis, { client: connection.client })
   const { commandTimeoutMs } = options
-  fastify.decorate('sessions', createSessionRepository(connection.client, { ...session, sensitiveParams, encryptionKeys, clients: [], commandTimeoutMs }))
+  const nameSession = await loadSessionNamer(connection.client, session.keyPrefix, createAwaitCommand(commandTimeoutMs))
+  const clients = [...new Set(apiKeys?.map(({ name }) => name))]
+  fastify.decorate('sessions', createSessionRepository(connection.client, { ...session, sensitiveParams, encryptionKeys, clients, nameSession, commandTimeoutMs }))
   fastify.decorate('questions', createQuestionRepository(connection.client, { maxBytes: session.maxBytes, commandTimeoutMs }))
   fastify.decorate('eraStore', createEraStore(connection.client, { keyPrefix: session.keyPrefix, commandTimeoutMs }))
   fastify.addHook('onClose', () => connection.close())

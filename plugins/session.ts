@@ -55,7 +55,9 @@ export default fp(async (fastify) => {
   const { sessionTokens } = fastify.config
 
   fastify.decorateRequest('claim', function (id) {
-    return { id, client: null, ...(sessionTokens && { token: bearerOf(this) }) }
+    const claim = { id, client: this.client, ...(sessionTokens && { token: bearerOf(this) }) }
+    this.audit({ session: fastify.sessions.nameForLog(claim) })
+    return claim
   })
 
   fastify.decorateRequest('idInHeader', function () {
@@ -106,7 +108,7 @@ export default fp(async (fastify) => {
     if (id === undefined) throw new MissingFieldError('Missing X-Session-Id')
     await load(request, String(id))
   })
-}, { name: 'session', dependencies: ['errors', 'redis', 'after-response'] })
+}, { name: 'session', dependencies: ['errors', 'clients', 'audit', 'redis', 'after-response'] })
 
 const pattern = new RegExp(sessionIdPattern, 'u')
 

@@ -63,6 +63,7 @@ export default fp(async (fastify) => {
 
   fastify.decorateRequest('callTool', function (call) {
     const reply = call.continue === undefined ? begin(this, call) : goOn(this, call, call.continue)
+    reply.then(({ outcome }) => this.audit({ outcome }), () => {}) // a failure is told by its code
     // A caller who leaves does not end the handler: what it still writes must be done before Redis is let go.
     this.defer(() => reply.catch(() => {}))
     return reply
@@ -89,7 +90,12 @@ export default fp(async (fastify) => {
     return {
       sessions,
       questions: elicitation ? fastify.questions : null,
-      findTool: name => entry.tools.find(name, audience(request, entry), listThrough(request, entry)),
+      async findTool (name) {
+        const found = await entry.tools.find(name, audience(request, entry), listThrough(request, entry))
+        // Of a name that is no tool's nobody knows what it is.
+        if (found !== null) request.audit({ tool: name, server: entry.name })
+        return found
+      },
       openManager: () => request.mcp(entry),
       limits: { ...limits, timeoutMs },
       ...(events && {
@@ -104,4 +110,4 @@ export default fp(async (fastify) => {
       onNotCached: err => request.log.warn({ err, tool }, 'the values of a call could not be kept')
     }
   }
-}, { name: 'tool-calls', dependencies: ['mcp', 'credential-recheck'] })
+}, { name: 'tool-calls', dependencies: ['mcp', 'credential-recheck', 'audit'] })

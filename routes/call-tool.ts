@@ -24,6 +24,7 @@ export default (async (fastify) => {
     config: {
       session: true,
       toolCall: true,
+      audit: 'tool_call',
       missing: 'Missing session_id or tool name',
       requires: body => body.continue === undefined ? ['tool'] : [],
       wants: request => {
@@ -59,13 +60,13 @@ export default (async (fastify) => {
   }, async (request, reply) => {
     const call = request.body
     if (!request.wantsEvents) {
-      const { body, isComplete, notCached } = await request.callTool(call)
-      return reply.notCached(notCached).code(isComplete ? 200 : 202).type('application/json; charset=utf-8').send(body)
+      const { body, outcome, notCached } = await request.callTool(call)
+      return reply.notCached(notCached).code(outcome === 'input_required' ? 202 : 200).type('application/json; charset=utf-8').send(body)
     }
     return reply.sendEvents(async events => {
-      const { body, isComplete, notCached } = await request.callTool({ ...call, events })
+      const { body, outcome, notCached } = await request.callTool({ ...call, events })
       if (notCached.length > 0) events.tell('not_cached', notCached)
-      return { event: isComplete ? 'result' : 'input_required', json: body }
+      return { event: outcome === 'input_required' ? outcome : 'result', json: body }
     })
   })
 }) satisfies FastifyPluginAsyncTypebox

@@ -45,6 +45,7 @@ export default (async (fastify) => {
   })
 
   fastify.delete('/session', {
+    config: { audit: 'shutdown' },
     schema: {
       tags: ['sessions'],
       summary: 'End a session',

@@ -5,7 +5,7 @@ import { errorResponses, SessionIdSchema } from '../lib/schemas.ts'
 /** Ends a session, and the sessions that it has at MCP servers. Answers the same when there was none: what the caller wants is so. */
 export default (async (fastify) => {
   fastify.post('/shutdown', {
-    config: { missing: 'Missing session_id' },
+    config: { audit: 'shutdown', missing: 'Missing session_id' },
     schema: {
       tags: ['sessions'],
       summary: 'End a session',

@@ -68,6 +68,7 @@ t.test('the defaults are those that are documented', async t => {
     session: { keyPrefix: 'mcp_session', idleTtlSeconds: 86_400, maxLifetimeSeconds: 30 * 86_400, maxBytes: 16 * 1024 * 1024, maxConcurrency: 10, maxSessionsPerClient: 100_000 },
     sessionTokens: false,
     encryptionKeys: [],
+    audit: 'log',
     sensitiveParams: ['apiUrl', 'jwtToken'],
     cacheResults: 'success',
     validation: { url: 'https://api.example.com/settings/validate', timeoutMs: 5_000 },

@@ -27,6 +27,7 @@ async function open (t: Test, options: Partial<SessionRepositoryOptions> = {}) {
     sensitiveParams,
     encryptionKeys: [],
     clients: [],
+    nameSession: key => key,
     commandTimeoutMs: 500,
     ...options
   })

