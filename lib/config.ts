@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox'
 import { type ApiKey, parseApiKeys } from './api-keys.ts'
 import { ConfigError } from './errors.ts'
+import { type HostName, parseHosts, parseOrigins } from './origins.ts'
 import { type EncryptionKey, parseEncryptionKeys } from './sealing.ts'
 
 const seconds = (options: { default: number, description: string }) =>
@@ -46,6 +47,8 @@ export const EnvironmentSchema = Type.Object({
   MCP_LOG_LEVEL: Type.Optional(Type.Union([Type.Literal('trace'), Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error'), Type.Literal('fatal'), Type.Literal('silent')], { title: 'trace, debug, info, warn, error, fatal or silent', description: 'Least level that is logged, `info` under `npm start`. Upper case and Python\'s WARNING and CRITICAL are understood. Unset: what fastify-cli was told.' })),
 
   MCP_CLIENT_API_KEYS: Type.Optional(Type.String({ title: 'name:sha256 pairs with commas or spaces between', description: 'Keys of those who may call, each as `name:sha256`; `npm run api-key` makes one. One name may have several. Unset: anyone may call. Never logged.' })),
+  MCP_ALLOWED_ORIGINS: Type.Optional(Type.String({ title: 'origins (scheme://host[:port]) with commas between', description: 'Web origins whose pages may call, like `https://app.example.com`. A request with any other `Origin` is answered 403.' })),
+  MCP_ALLOWED_HOSTS: Type.Optional(Type.String({ title: 'host names or addresses, with or without a port, with commas between', description: 'Names besides those of loopback by which a service that listens on loopback only may be called, like that of a proxy in front. Any other `Host` is answered 403.' })),
 
   MCP_SERVER_SCRIPT: Type.Optional(Type.String({ title: 'a path', description: 'The MCP server, by its script: `.py`, `.js`, `.mjs`, `.cjs`, or an executable.' })),
   MCP_SERVERS_FILE: Type.Optional(Type.String({ title: 'a path', description: 'The MCP servers, by a JSON file with `mcpServers`. Set this or MCP_SERVER_SCRIPT.' })),
@@ -99,6 +102,10 @@ export interface Config {
   timeouts: { listMs: number, callMs: number, startMs: number, stopStepMs: number }
   /** Of those who may call; `null` when anyone may. */
   apiKeys: readonly ApiKey[] | null
+  /** As browsers write them. */
+  allowedOrigins: readonly string[]
+  /** What a service on loopback may be called, besides loopback's own names. */
+  allowedHosts: readonly HostName[]
   maxBodyBytes: number
   maxJsonDepth: number
   maxResultBytes: number
@@ -222,6 +229,8 @@ export function resolveConfig (environment: Environment): Config {
       stopStepMs: env.MCP_STOP_STEP_MS
     },
     apiKeys: env.MCP_CLIENT_API_KEYS ? parsed('MCP_CLIENT_API_KEYS', env.MCP_CLIENT_API_KEYS, parseApiKeys) : null,
+    allowedOrigins: env.MCP_ALLOWED_ORIGINS ? parsed('MCP_ALLOWED_ORIGINS', env.MCP_ALLOWED_ORIGINS, parseOrigins) : [],
+    allowedHosts: env.MCP_ALLOWED_HOSTS ? parsed('MCP_ALLOWED_HOSTS', env.MCP_ALLOWED_HOSTS, parseHosts) : [],
     maxBodyBytes: env.MCP_MAX_BODY_BYTES,
     maxJsonDepth: env.MCP_MAX_JSON_DEPTH,
     maxResultBytes: env.MCP_MAX_RESULT_BYTES,

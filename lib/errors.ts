@@ -40,6 +40,8 @@ export const MethodNotAllowedError = define<[string, string]>('MCPC_ERR_METHOD_N
 
 // Who asks
 export const ApiKeyError = define<[]>('MCPC_ERR_API_KEY', 'The request needs an API key that is known here, in the header X-API-Key or as Authorization: Bearer', 401)
+export const OriginError = define<[]>('MCPC_ERR_ORIGIN', 'Pages of this origin may not call this service', 403)
+export const HostError = define<[]>('MCPC_ERR_HOST', 'This service is not called by that host name', 403)
 
 // The session and its credentials
 export const InvalidCredentialsError = define<[string]>('MCPC_ERR_INVALID_CREDENTIALS', '%s', 401)

@@ -30,7 +30,7 @@ export default fp(async (fastify) => {
     reply.header('www-authenticate', 'Bearer')
     done(new ApiKeyError())
   })
-}, { name: 'clients', dependencies: ['errors', 'request-log', 'audit'] })
+}, { name: 'clients', dependencies: ['errors', 'origins'] })
 
 /** Where both are there, `Authorization` is not about us. */
 function keyIn ({ headers }: FastifyRequest): string | undefined {

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
@@ -197,6 +197,16 @@ t.test('no service at all is a failure in the service\'s own shape', async t => 
   t.match(await post(`${url}/call-tool`, { session_id: 'any', tool: 'echo' }), { status: 502, body: { status: 'error', code: 'NGINX_NO_ANSWER', retryable: false } })
   t.equal((await fetch(`${url}/livez`)).status, 502)
   t.match(await nginx.errorLog(), 'Connection refused')
+})
+
+t.test('the services are called by the name that nginx was called by, which must be a name of theirs', async t => {
+  const { url } = await startAll(t, { MCP_ALLOWED_HOSTS: 'mcp.example.com' })
+  for (const [host, status] of [['mcp.example.com', 200], ['mcp.example.com:8080', 200], ['evil.example', 403]] as const) {
+    const asked = request(`${url}/readyz`, { headers: { host } }).end()
+    const [response] = await once(asked, 'response') as [IncomingMessage]
+    response.resume()
+    t.equal(response.statusCode, status, host)
+  }
 })
 
 t.test('neither a session\'s id nor a token is in nginx\'s logs', async t => {

@@ -74,6 +74,8 @@ t.test('the defaults are those that are documented', async t => {
     validation: { url: 'https://api.example.com/settings/validate', timeoutMs: 5_000 },
     timeouts: { listMs: 60_000, callMs: 300_000, startMs: 30_000, stopStepMs: 500 },
     apiKeys: null,
+    allowedOrigins: [],
+    allowedHosts: [],
     maxBodyBytes: 8 * 1024 * 1024,
     maxJsonDepth: 100,
     maxResultBytes: 32 * 1024 * 1024,
@@ -132,6 +134,14 @@ t.test('keys that are none are refused without repeating them', async t => {
   for (const keys of ['canary', 'mcpk_canary', `billing:${'0'.repeat(63)}`, `billing:${'0'.repeat(64)}, canary`, ',']) {
     t.throws(() => resolveConfig(complete({ MCP_CLIENT_API_KEYS: keys })), { code: 'MCPC_ERR_CONFIG', message: 'MCP_CLIENT_API_KEYS must be name:sha256 pairs with commas or spaces between, but is a value that is not shown' }, keys)
   }
+})
+
+t.test('origins and hosts are taken as URLs write them, and refused by name', async t => {
+  const { allowedOrigins, allowedHosts } = resolveConfig(complete({ MCP_ALLOWED_ORIGINS: 'https://App.example.com:443/, http://localhost:5173', MCP_ALLOWED_HOSTS: 'MCP.example.com, 10.0.0.7:8080' }))
+  t.strictSame(allowedOrigins, ['https://app.example.com', 'http://localhost:5173'])
+  t.strictSame(allowedHosts, [{ name: 'mcp.example.com', port: null }, { name: '10.0.0.7', port: '8080' }])
+  t.throws(() => resolveConfig(complete({ MCP_ALLOWED_ORIGINS: '*' })), { message: 'MCP_ALLOWED_ORIGINS must be origins (scheme://host[:port]) with commas between, but is "*"' })
+  t.throws(() => resolveConfig(complete({ MCP_ALLOWED_HOSTS: 'https://mcp.example.com' })), { message: /^MCP_ALLOWED_HOSTS must be host names or addresses, with or without a port, with commas between, but is/ })
 })
 
 t.test('a refused variable is named with what it takes and what it got', async t => {

@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto'
 import Fastify from 'fastify'
 import t from 'tap'
+import audit from '../../plugins/audit.ts'
+import callerAddress from '../../plugins/caller-address.ts'
 import clients from '../../plugins/clients.ts'
 import config from '../../plugins/config.ts'
 import errors from '../../plugins/errors.ts'
+import origins from '../../plugins/origins.ts'
 import requestLog from '../../plugins/request-log.ts'
 import { apiUrl, build, environment, failure, jwtToken, post, redisClient, spawnService, startService } from '../helper.ts'
 
@@ -49,7 +52,7 @@ t.test('a request knows whose key it came with', async t => {
   for (const [env, name] of [[keys, 'billing'], [{}, null]] as const) {
     const app = Fastify()
     t.teardown(() => app.close())
-    for (const plugin of [config, errors, requestLog, clients]) await app.register(plugin, { env: await environment(t, env) })
+    for (const plugin of [config, errors, requestLog, callerAddress, audit, origins, clients]) await app.register(plugin, { env: await environment(t, env) })
     app.get('/who', async request => ({ client: request.client }))
     t.strictSame((await app.inject({ url: '/who', headers: { 'x-api-key': key } })).json(), { client: name })
   }
