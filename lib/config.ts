@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox'
+import { type ApiHostRules, parseApiHosts } from './api-hosts.ts'
 import { type ApiKey, parseApiKeys } from './api-keys.ts'
 import { ConfigError } from './errors.ts'
 import { type HostName, parseHosts, parseOrigins } from './origins.ts'
@@ -33,6 +34,7 @@ export const EnvironmentSchema = Type.Object({
 
   MCP_API_BASE_URL: Type.Optional(Type.String({ pattern: '^https?://[^/\\s]', title: 'an http(s) URL', description: 'The API that validates credentials. Required unless MCP_SKIP_VALIDATION is true.' })),
   INSIGHT_DIGGER_API_URL: Type.Optional(Type.String({ pattern: '^https?://[^/\\s]', title: 'an http(s) URL', description: 'Older name of MCP_API_BASE_URL; read when that is not set.' })),
+  MCP_ALLOWED_API_HOSTS: Type.Optional(Type.String({ title: 'hosts like api.example.com, *.example.com or http://localhost:8080, with commas between', description: 'Hosts that the `apiUrl` of a session may have, each with a scheme and a port, or without. Unset: any host.' })),
   MCP_API_VALIDATION_PATH: Type.String({ default: '/settings/validate', pattern: '^/[^\\s]*$', title: 'a path that starts with /', description: 'Path of the check, after MCP_API_BASE_URL.' }),
   MCP_API_VALIDATION_TIMEOUT: seconds({ default: 5, description: 'How long the check of credentials may take (s).' }),
   MCP_API_DEFAULT_TIMEOUT: seconds({ default: 60, description: 'How long listing tools may take once a server runs (s).' }),
@@ -68,6 +70,7 @@ export const EnvironmentSchema = Type.Object({
   MCP_HEARTBEAT_INTERVAL: seconds({ default: 15, description: 'How often a /call-tool that streams events says that it is alive (s).' }),
   MCP_GUIDANCE_FILE: Type.Optional(Type.String({ title: 'a path', description: 'JSON file with `system_info` and `workflow_guidance` for /tools-schema and /tools.' })),
 
+  NODE_ENV: Type.Optional(Type.String({ title: 'a word', description: 'With `production`, `apiUrl` must be https, but for hosts that MCP_ALLOWED_API_HOSTS lists with `http://`.' })),
   VIRTUAL_ENV: Type.Optional(Type.String({ title: 'a path', description: 'Python environment whose `mcp` and `python3` run a `.py` server; set by its activate script.' }))
 })
 
@@ -99,6 +102,8 @@ export interface Config {
   cacheResults: 'success' | 'any' | 'off'
   /** Where credentials are checked; `null` when checking is switched off. */
   validation: { url: string, timeoutMs: number } | null
+  /** Where sessions may point. */
+  apiHosts: ApiHostRules
   timeouts: { listMs: number, callMs: number, startMs: number, stopStepMs: number }
   /** Of those who may call; `null` when anyone may. */
   apiKeys: readonly ApiKey[] | null
@@ -222,6 +227,10 @@ export function resolveConfig (environment: Environment): Config {
     validation: env.MCP_SKIP_VALIDATION
       ? null
       : { url: `${apiBaseUrl?.replace(/\/+$/, '')}${env.MCP_API_VALIDATION_PATH}`, timeoutMs: env.MCP_API_VALIDATION_TIMEOUT * 1000 },
+    apiHosts: {
+      allowed: env.MCP_ALLOWED_API_HOSTS ? parsed('MCP_ALLOWED_API_HOSTS', env.MCP_ALLOWED_API_HOSTS, parseApiHosts) : null,
+      requiresHttps: env.NODE_ENV === 'production'
+    },
     timeouts: {
       listMs: env.MCP_API_DEFAULT_TIMEOUT * 1000,
       callMs: env.MCP_API_LONG_TIMEOUT * 1000,

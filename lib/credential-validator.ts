@@ -1,4 +1,5 @@
 import { type Dispatcher, request } from 'undici'
+import { type ApiHostRules, checkApiUrl } from './api-hosts.ts'
 import { InvalidCredentialsError, ValidationApiError, ValidationTimeoutError } from './errors.ts'
 import { isJsonObject, type JsonObject } from './json.ts'
 import { createMask } from './mask.ts'
@@ -9,7 +10,8 @@ export interface Credentials { apiUrl: string, jwtToken: string }
  * Resolves when the API accepts the credentials.
  *
  * Rejects with InvalidCredentialsError when they cannot be right or the API refuses them, with the API's own sentence
- * when it gives one, the token masked in it; with ValidationApiError or ValidationTimeoutError when there is no verdict.
+ * when it gives one, the token masked in it; with ApiHostError when a session may not point there; with ValidationApiError
+ * or ValidationTimeoutError when there is no verdict.
  */
 export type CredentialValidator = (credentials: Credentials, signal: AbortSignal) => Promise<void>
 
@@ -23,9 +25,10 @@ export interface CredentialValidatorOptions {
 const maxAnswerBytes = 65_536
 
 /** `null` options: every pair of credentials that could be right is taken, and nobody is asked. */
-export function createCredentialValidator (options: CredentialValidatorOptions | null): CredentialValidator {
+export function createCredentialValidator (options: CredentialValidatorOptions | null, apiHosts: ApiHostRules): CredentialValidator {
   return async (credentials, signal) => {
     checkForm(credentials)
+    checkApiUrl(credentials.apiUrl, apiHosts)
     if (options === null) return
     const { status, answer } = await ask(options, credentials, signal)
     if (status === 200 && answer?.status === 'success') return

@@ -45,6 +45,7 @@ export const HostError = define<[]>('MCPC_ERR_HOST', 'This service is not called
 
 // The session and its credentials
 export const InvalidCredentialsError = define<[string]>('MCPC_ERR_INVALID_CREDENTIALS', '%s', 401)
+export const ApiHostError = define<[rule: string]>('MCPC_ERR_API_HOST', 'apiUrl may not point there: %s', 403)
 export const SessionNotFoundError = define<[string]>('MCPC_ERR_SESSION_NOT_FOUND', 'Session %s not found or expired. Please run /init first.', 409)
 export const SessionUnreadableError = define<[string] | [string, Because]>('MCPC_ERR_SESSION_UNREADABLE', 'Session %s cannot be read. Please run /init first.', 409)
 export const SessionTakenError = define<[string]>('MCPC_ERR_SESSION_TAKEN', 'Session %s is another user\'s', 403)

@@ -9,5 +9,5 @@ declare module 'fastify' {
 }
 
 export default fp(async (fastify) => {
-  fastify.decorate('validateCredentials', createCredentialValidator(fastify.config.validation))
+  fastify.decorate('validateCredentials', createCredentialValidator(fastify.config.validation, fastify.config.apiHosts))
 }, { name: 'credentials', dependencies: ['config'] })

@@ -72,6 +72,7 @@ t.test('the defaults are those that are documented', async t => {
     sensitiveParams: ['apiUrl', 'jwtToken'],
     cacheResults: 'success',
     validation: { url: 'https://api.example.com/settings/validate', timeoutMs: 5_000 },
+    apiHosts: { allowed: null, requiresHttps: false },
     timeouts: { listMs: 60_000, callMs: 300_000, startMs: 30_000, stopStepMs: 500 },
     apiKeys: null,
     allowedOrigins: [],
@@ -142,6 +143,13 @@ t.test('origins and hosts are taken as URLs write them, and refused by name', as
   t.strictSame(allowedHosts, [{ name: 'mcp.example.com', port: null }, { name: '10.0.0.7', port: '8080' }])
   t.throws(() => resolveConfig(complete({ MCP_ALLOWED_ORIGINS: '*' })), { message: 'MCP_ALLOWED_ORIGINS must be origins (scheme://host[:port]) with commas between, but is "*"' })
   t.throws(() => resolveConfig(complete({ MCP_ALLOWED_HOSTS: 'https://mcp.example.com' })), { message: /^MCP_ALLOWED_HOSTS must be host names or addresses, with or without a port, with commas between, but is/ })
+})
+
+t.test('https is required in production, and hosts that are none are refused by name', async t => {
+  for (const [env, required] of [['production', true], ['development', false], ['test', false]] as const) {
+    t.equal(resolveConfig(complete({ NODE_ENV: env })).apiHosts.requiresHttps, required, env)
+  }
+  t.throws(() => resolveConfig(complete({ MCP_ALLOWED_API_HOSTS: '*' })), { message: /^MCP_ALLOWED_API_HOSTS must be hosts like api.example.com, .*, but is "\*"$/ })
 })
 
 t.test('a refused variable is named with what it takes and what it got', async t => {

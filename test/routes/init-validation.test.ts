@@ -145,3 +145,24 @@ t.test('without validation the form is still looked at, and nobody is asked', as
   t.strictSame((await call(app, 's1', 'echo', { text: 'hi' })).json(), { text: 'hi', jwtToken })
   t.strictSame(api.requests, [])
 })
+
+t.test('a session may only point to a host that is allowed; the API is not asked, and nothing is stored', async t => {
+  const { app, api, redis } = await buildWith(t, accepted, { MCP_ALLOWED_API_HOSTS: 'api.example.com, *.example.org' })
+  const elsewhere: [number, unknown] = [403, failure('API_HOST', 'apiUrl may not point there: its host must be one that is allowed here')]
+  for (const url of ['https://canary.example', 'https://api.example.com@canary.example', 'https://canary.example\\@api.example.com', 'https://example.org']) {
+    await leavesAlone(t, app, redis, elsewhere, { apiUrl: url })
+  }
+  t.strictSame(api.requests, [])
+  t.strictSame(await init(app, { apiUrl: 'https://a.b.example.org' }), ok)
+  t.equal(api.requests.length, 1)
+})
+
+t.test('in production a session may only point to https, whether credentials are checked or not', async t => {
+  for (const skip of ['true', 'false']) {
+    const { app } = await buildWith(t, accepted, { NODE_ENV: 'production', MCP_SKIP_VALIDATION: skip })
+    t.strictSame(await init(app, { apiUrl: 'http://api.example.com' }), [403, failure('API_HOST', 'apiUrl may not point there: it must be https')])
+    t.strictSame(await init(app), ok)
+  }
+  const { app } = await buildWith(t, accepted, { NODE_ENV: 'production', MCP_ALLOWED_API_HOSTS: '*.example.com, http://api.internal:8080' })
+  t.strictSame(await init(app, { apiUrl: 'http://api.internal:8080' }), ok)
+})
