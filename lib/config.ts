@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox'
 import { type ApiHostRules, parseApiHosts } from './api-hosts.ts'
 import { type ApiKey, parseApiKeys } from './api-keys.ts'
+import { parseProxies } from './caller-address.ts'
 import { ConfigError } from './errors.ts'
 import { type HostName, parseHosts, parseOrigins } from './origins.ts'
 import { type EncryptionKey, parseEncryptionKeys } from './sealing.ts'
@@ -51,6 +52,9 @@ export const EnvironmentSchema = Type.Object({
   MCP_CLIENT_API_KEYS: Type.Optional(Type.String({ title: 'name:sha256 pairs with commas or spaces between', description: 'Keys of those who may call, each as `name:sha256`; `npm run api-key` makes one. One name may have several. Unset: anyone may call. Never logged.' })),
   MCP_ALLOWED_ORIGINS: Type.Optional(Type.String({ title: 'origins (scheme://host[:port]) with commas between', description: 'Web origins whose pages may call, like `https://app.example.com`. A request with any other `Origin` is answered 403.' })),
   MCP_ALLOWED_HOSTS: Type.Optional(Type.String({ title: 'host names or addresses, with or without a port, with commas between', description: 'Names besides those of loopback by which a service that listens on loopback only may be called, like that of a proxy in front. Any other `Host` is answered 403.' })),
+  MCP_TRUSTED_PROXIES: Type.Optional(Type.String({ title: 'addresses, networks (10.0.0.0/8), or loopback, linklocal, uniquelocal, with commas between', description: 'Proxies whose `X-Forwarded-For` says who calls. Unset: the caller is whoever connects.' })),
+  MCP_RATE_LIMIT_PER_MINUTE: Type.Integer({ default: 0, minimum: 0, maximum: 1_000_000, title: 'a number from 0 to 1000000', description: 'How many requests of one session are answered in a minute, over all workers; further ones are answered 429. 0 turns it off.' }),
+  MCP_INIT_RATE_LIMIT: Type.Integer({ default: 0, minimum: 0, maximum: 1_000_000, title: 'a number from 0 to 1000000', description: 'How many times a minute one address may open a session, over all workers; further attempts are answered 429. 0 turns it off.' }),
 
   MCP_SERVER_SCRIPT: Type.Optional(Type.String({ title: 'a path', description: 'The MCP server, by its script: `.py`, `.js`, `.mjs`, `.cjs`, or an executable.' })),
   MCP_SERVERS_FILE: Type.Optional(Type.String({ title: 'a path', description: 'The MCP servers, by a JSON file with `mcpServers`. Set this or MCP_SERVER_SCRIPT.' })),
@@ -111,6 +115,10 @@ export interface Config {
   allowedOrigins: readonly string[]
   /** What a service on loopback may be called, besides loopback's own names. */
   allowedHosts: readonly HostName[]
+  /** Those whose word on who calls is taken. */
+  trustedProxies: readonly string[]
+  /** How many a minute; 0 for any number. */
+  rateLimits: { requestsOfSession: number, initsOfAddress: number }
   maxBodyBytes: number
   maxJsonDepth: number
   maxResultBytes: number
@@ -240,6 +248,8 @@ export function resolveConfig (environment: Environment): Config {
     apiKeys: env.MCP_CLIENT_API_KEYS ? parsed('MCP_CLIENT_API_KEYS', env.MCP_CLIENT_API_KEYS, parseApiKeys) : null,
     allowedOrigins: env.MCP_ALLOWED_ORIGINS ? parsed('MCP_ALLOWED_ORIGINS', env.MCP_ALLOWED_ORIGINS, parseOrigins) : [],
     allowedHosts: env.MCP_ALLOWED_HOSTS ? parsed('MCP_ALLOWED_HOSTS', env.MCP_ALLOWED_HOSTS, parseHosts) : [],
+    trustedProxies: env.MCP_TRUSTED_PROXIES ? parsed('MCP_TRUSTED_PROXIES', env.MCP_TRUSTED_PROXIES, parseProxies) : [],
+    rateLimits: { requestsOfSession: env.MCP_RATE_LIMIT_PER_MINUTE, initsOfAddress: env.MCP_INIT_RATE_LIMIT },
     maxBodyBytes: env.MCP_MAX_BODY_BYTES,
     maxJsonDepth: env.MCP_MAX_JSON_DEPTH,
     maxResultBytes: env.MCP_MAX_RESULT_BYTES,

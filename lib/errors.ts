@@ -75,6 +75,7 @@ export const ResultTooDeepError = define<[string]>('MCPC_ERR_RESULT_TOO_DEEP', '
 // The service
 export const CallerLeftError = define<[]>('MCPC_ERR_CALLER_LEFT', 'The caller left before the answer', 499)
 export const OverloadedError = define<[string]>('MCPC_ERR_OVERLOADED', 'The service is busy: %s', 503, { retryable: true })
+export const RateLimitError = define<[number]>('MCPC_ERR_RATE_LIMIT', 'Too many requests: the next is answered in %d s', 429, { retryable: true })
 export const TooManyCallsError = define<[string, number]>('MCPC_ERR_TOO_MANY_CALLS', 'Session %s has %d calls running, which is as many as it may', 429, { retryable: true })
 export const ClosingError = define<[]>('MCPC_ERR_CLOSING', 'The service is shutting down', 503, { retryable: true })
 export const InternalError = define<[] | [Because]>('MCPC_ERR_INTERNAL', 'Something went wrong in the service', 500)

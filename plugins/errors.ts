@@ -19,7 +19,7 @@ declare module 'fastify' {
   }
 }
 
-/** Seconds after which a request that found the service in trouble may come again. */
+/** Seconds after which a request that found the service in trouble may come again, where nobody knows better. */
 const retryAfterSeconds = '1'
 
 /**
@@ -72,7 +72,7 @@ export default fp(async (fastify) => {
 interface Failure { code: string, message: string, statusCode?: number, retryable?: boolean }
 
 function sendFailure (reply: FastifyReply, { code, message, retryable = false }: Failure, statusCode: number) {
-  if (statusCode === 503 || statusCode === 429) reply.header('retry-after', retryAfterSeconds)
+  if ((statusCode === 503 || statusCode === 429) && !reply.hasHeader('retry-after')) reply.header('retry-after', retryAfterSeconds)
   return reply.code(statusCode).type('application/json; charset=utf-8').send(bodyOf({ code, message, retryable }))
 }
 

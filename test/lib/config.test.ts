@@ -77,6 +77,8 @@ t.test('the defaults are those that are documented', async t => {
     apiKeys: null,
     allowedOrigins: [],
     allowedHosts: [],
+    trustedProxies: [],
+    rateLimits: { requestsOfSession: 0, initsOfAddress: 0 },
     maxBodyBytes: 8 * 1024 * 1024,
     maxJsonDepth: 100,
     maxResultBytes: 32 * 1024 * 1024,
@@ -150,6 +152,10 @@ t.test('https is required in production, and hosts that are none are refused by 
     t.equal(resolveConfig(complete({ NODE_ENV: env })).apiHosts.requiresHttps, required, env)
   }
   t.throws(() => resolveConfig(complete({ MCP_ALLOWED_API_HOSTS: '*' })), { message: /^MCP_ALLOWED_API_HOSTS must be hosts like api.example.com, .*, but is "\*"$/ })
+})
+
+t.test('proxies that are none are refused by name', async t => {
+  t.throws(() => resolveConfig(complete({ MCP_TRUSTED_PROXIES: '1' })), { message: /^MCP_TRUSTED_PROXIES must be addresses, networks .*, but is "1"$/ })
 })
 
 t.test('a refused variable is named with what it takes and what it got', async t => {

@@ -1,0 +1,193 @@
+import { createHash } from 'node:crypto'
+import type { FastifyInstance } from 'fastify'
+import t from 'tap'
+import { apiUrl, build, call, environment, failure, fixture, initSession, jwtToken, post, redisClient, startRedis, startService, until } from '../helper.ts'
+
+const requests = { MCP_RATE_LIMIT_PER_MINUTE: '3' }
+const inits = { MCP_INIT_RATE_LIMIT: '2' }
+const list = (app: FastifyInstance, id: string, headers: Record<string, string> = {}) => app.inject({ method: 'POST', url: '/tools', headers, payload: { session_id: id } })
+const init = (app: FastifyInstance, { remoteAddress = '192.0.2.1', ...headers }: Record<string, string> = {}) =>
+  app.inject({ method: 'POST', url: '/init', remoteAddress, headers, payload: { session_id: 'any', apiUrl, jwtToken } })
+const limitHeaders = (headers: object) => Object.keys(headers).filter(name => name.startsWith('ratelimit-'))
+
+t.test('by default nothing is counted', async t => {
+  const app = await build(t)
+  const session = await initSession(app)
+  for (let i = 0; i < 20; i++) {
+    const { statusCode, headers } = await list(app, session)
+    t.equal(statusCode, 200)
+    t.strictSame(limitHeaders(headers), [])
+  }
+  t.strictSame(await (await redisClient(t)).keys(`mcp_rate:${app.config.session.keyPrefix}:*`), [])
+})
+
+t.test('a session has so many requests a minute over all workers, and is told how many are left', async t => {
+  const env = await environment(t, requests)
+  const workers = [await build(t, env), await build(t, env)] as const
+  const session = await initSession(workers[0])
+  const other = await initSession(workers[0])
+
+  const answers = [await list(workers[0], session), await call(workers[1], session, 'echo', { text: 'a' }), await list(workers[1], session)]
+  t.strictSame(answers.map(({ statusCode }) => statusCode), [200, 200, 200])
+  t.strictSame(answers.map(({ headers }) => headers['ratelimit-remaining']), ['2', '1', '0'])
+  for (const { headers } of answers) t.match(headers, { 'ratelimit-limit': '3', 'ratelimit-reset': /^(60|5\d)$/ })
+
+  for (const worker of workers) {
+    for (const response of [await list(worker, session), await call(worker, session, 'echo')]) {
+      t.equal(response.statusCode, 429)
+      const seconds = Number(response.headers['retry-after'])
+      t.ok(seconds > 40 && seconds <= 60, `${seconds} s`)
+      t.match(response.headers, { 'ratelimit-limit': '3', 'ratelimit-remaining': '0', 'ratelimit-reset': String(seconds) })
+      t.strictSame(response.json(), failure('RATE_LIMIT', `Too many requests: the next is answered in ${seconds} s`, { retryable: true }))
+    }
+  }
+  t.equal((await list(workers[0], other)).statusCode, 200, 'another session has its own')
+})
+
+t.test('a request too many leaves its session alone, wherever the id is', async t => {
+  const app = await build(t, { ...requests, MCP_SESSION_MAX_CONCURRENCY: '1' })
+  const redis = await redisClient(t)
+  const session = await initSession(app)
+  const key = `${app.config.session.keyPrefix}:${session}`
+  for (let i = 0; i < 3; i++) await list(app, session)
+  const before = { ...await redis.hgetall(key) }
+  await redis.expire(key, 1_000)
+
+  const headers = { 'x-session-id': session }
+  const refused = [
+    await list(app, session), await call(app, session, 'echo'), await app.inject({ method: 'POST', url: '/tools', headers, payload: {} }),
+    await app.inject({ method: 'POST', url: '/call-tool', headers, payload: { tool: 'echo' } })
+  ]
+  t.strictSame(refused.map(response => response.json<{ code: string }>().code), Array(4).fill('MCPC_ERR_RATE_LIMIT'))
+  t.strictSame({ ...await redis.hgetall(key) }, before)
+  t.ok(await redis.ttl(key) <= 1_000)
+})
+
+t.test('a request counts once, by whichever way the id comes', async t => {
+  const app = await build(t, requests)
+  await app.inject({ method: 'POST', url: '/init', payload: { session_id: '4711-ä', apiUrl, jwtToken } })
+  const bytes = Buffer.from('4711-ä').toString('latin1')
+  const remaining = []
+  for (const request of [{ payload: { session_id: '4711-ä' } }, { headers: { 'x-session-id': bytes }, payload: {} }, { headers: { 'x-session-id': bytes }, payload: { session_id: '4711-ä' } }]) {
+    const response = await app.inject({ method: 'POST', url: '/tools', ...request })
+    t.equal(response.statusCode, 200)
+    remaining.push(response.headers['ratelimit-remaining'])
+  }
+  t.strictSame(remaining, ['2', '1', '0'])
+})
+
+t.test('callers who use the same session id are counted apart', async t => {
+  const hash = (key: string) => createHash('sha256').update(key).digest('hex')
+  const app = await build(t, { ...requests, MCP_CLIENT_API_KEYS: `a:${hash('one')},a:${hash('two')},b:${hash('three')}` })
+  const remaining = async (key: string) => (await list(app, 'any', { 'x-api-key': key })).headers['ratelimit-remaining']
+  t.strictSame([await remaining('one'), await remaining('two'), await remaining('three')], ['2', '1', '2'])
+})
+
+t.test('when the minute has ended, the next begins', async t => {
+  const app = await build(t, requests)
+  const redis = await redisClient(t)
+  const session = await initSession(app)
+  for (let i = 0; i < 3; i++) await list(app, session)
+  t.equal((await list(app, session)).statusCode, 429)
+
+  const [key = ''] = await redis.keys(`mcp_rate:${app.config.session.keyPrefix}:*`)
+  await redis.pexpire(key, 1)
+  await until(async () => await redis.exists(key) === 0, 'the minute has ended')
+  t.equal((await list(app, session)).headers['ratelimit-remaining'], '2')
+})
+
+t.test('every counter ends, has no session\'s id in its name, and does not look like a session', async t => {
+  const app = await build(t, { ...requests, ...inits })
+  const redis = await redisClient(t)
+  const session = await initSession(app)
+  await list(app, session)
+  await list(app, 'there-is-none')
+
+  const keys = await redis.keys(`*${app.config.session.keyPrefix}*`)
+  const counters = keys.filter(key => key.startsWith(`mcp_rate:${app.config.session.keyPrefix}:`))
+  t.equal(counters.length, 3)
+  for (const key of counters) {
+    const ttlMs = await redis.pttl(key)
+    t.ok(ttlMs > 0 && ttlMs <= 60_000, `${key}: ${ttlMs} ms`)
+    t.notMatch(key, session)
+    t.notMatch(key, 'there-is-none')
+  }
+  t.strictSame(keys.filter(key => key.startsWith(app.config.session.keyPrefix)), [`${app.config.session.keyPrefix}:${session}`])
+
+  await redis.persist(counters[0] ?? '') // as a restore from somewhere might leave it
+  await Promise.all([list(app, session), list(app, 'there-is-none'), init(app, { remoteAddress: '127.0.0.1' })])
+  for (const key of counters) t.ok(await redis.pttl(key) > 0, key)
+})
+
+t.test('an address opens so many sessions a minute over all workers, whatever the answer', async t => {
+  const env = await environment(t, inits)
+  const workers = [await build(t, env), await build(t, env)] as const
+  const bad = await workers[0].inject({ method: 'POST', url: '/init', remoteAddress: '192.0.2.1', payload: { session_id: 'any', apiUrl, jwtToken: 'guess' } })
+  t.equal(bad.statusCode, 401)
+  t.equal(bad.headers['ratelimit-remaining'], '1')
+  t.equal((await init(workers[1])).statusCode, 200)
+
+  const refused = await init(workers[1])
+  t.equal(refused.statusCode, 429)
+  t.equal(refused.json<{ code: string }>().code, 'MCPC_ERR_RATE_LIMIT')
+  t.equal((await init(workers[0], { remoteAddress: '192.0.2.2' })).statusCode, 200, 'another address has its own')
+  t.equal((await list(workers[0], 'any')).statusCode, 200, 'what is open can be used')
+})
+
+t.test('an address of IPv6 is its network, of which a caller has many', async t => {
+  const app = await build(t, inits)
+  const statuses = []
+  for (const remoteAddress of ['2001:db8:0:1::1', '2001:db8:0:1::2', '2001:db8:0:1:ffff::3', '2001:db8:0:2::1']) statuses.push((await init(app, { remoteAddress })).statusCode)
+  t.strictSame(statuses, [200, 200, 429, 200])
+})
+
+t.test('behind a trusted proxy the caller is counted; what a caller claims changes nothing', async t => {
+  const proxied = await build(t, { ...inits, MCP_TRUSTED_PROXIES: '10.0.0.0/8' })
+  const through = async (forwarded: string, remoteAddress = '10.0.0.1') => (await init(proxied, { remoteAddress, 'x-forwarded-for': forwarded })).statusCode
+  t.strictSame([await through('198.51.100.1'), await through('203.0.113.5, 198.51.100.1'), await through('203.0.113.6, 198.51.100.1')], [200, 200, 429])
+  t.equal(await through('198.51.100.2'), 200)
+
+  const direct = await build(t, inits)
+  const claim = async (forwarded: string) => (await init(direct, { 'x-forwarded-for': forwarded })).statusCode
+  t.strictSame([await claim('203.0.113.1'), await claim('203.0.113.2'), await claim('203.0.113.3')], [200, 200, 429])
+})
+
+t.test('when Redis is away requests are let through, the log says so once, and once that it is over', async t => {
+  const redis = await startRedis(t)
+  const service = await startService(t, { ...requests, ...inits, REDIS_URL: redis.url, MCP_SERVER_SCRIPT: fixture('tiny-server.mjs') })
+  const lines = (text: string) => service.output().split(text).length - 1
+  const admin = await redisClient(t, redis.url)
+
+  // What writes is refused, as when its memory is full: neither is anything counted, nor a session opened.
+  await admin.config('SET', 'maxmemory', '1')
+  for (let i = 0; i < 5; i++) {
+    const { body, headers } = await post(`${service.url}/init`, { session_id: 'a', apiUrl, jwtToken })
+    t.match(body, { code: 'MCPC_ERR_STORE_UNAVAILABLE' }, 'it is not the rate that refuses')
+    t.equal(headers.get('ratelimit-limit'), null)
+  }
+  t.equal(lines('rates cannot be counted, requests are let through'), 1)
+  t.match(service.output(), /"level":40[^\n]*rates cannot be counted/)
+
+  await admin.config('SET', 'maxmemory', '0')
+  t.equal((await post(`${service.url}/init`, { session_id: 'a', apiUrl, jwtToken })).headers.get('ratelimit-remaining'), '1')
+  await until(() => lines('rates are counted again') === 1, 'the log says that it is over')
+
+  admin.disconnect()
+  await redis.stop()
+  for (let i = 0; i < 5; i++) {
+    const started = Date.now()
+    t.equal((await post(`${service.url}/tools`, { session_id: 'a' })).status, 503, 'the session cannot be loaded')
+    t.ok(Date.now() - started < 5_000)
+  }
+  t.equal(lines('rates cannot be counted, requests are let through'), 2)
+})
+
+t.test('a Redis that hangs holds a request up for two commands, and no longer', async t => {
+  const redis = await startRedis(t)
+  const app = await build(t, { ...requests, REDIS_URL: redis.url })
+  const session = await initSession(app)
+  await (await redisClient(t, redis.url)).client('PAUSE', 6_000, 'ALL')
+  const started = Date.now()
+  t.equal((await list(app, session)).statusCode, 503)
+  t.ok(Date.now() - started < 4_000, `${Date.now() - started} ms`)
+})
