@@ -1,5 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import type { Redis } from 'ioredis'
+import type { RedisClient } from './redis-client.ts'
 import type { AwaitCommand } from './redis-command.ts'
 
 /** Names a session in the audit log: the same for all workers, and of no use to whoever has the log and not Redis. */
@@ -13,7 +13,7 @@ export type NameSession = (key: string) => string
  *
  * @see https://redis.io/docs/latest/commands/set/ NX: of two workers that start at once, one makes it
  */
-export async function loadSessionNamer (redis: Redis, keyPrefix: string, ask: AwaitCommand): Promise<NameSession> {
+export async function loadSessionNamer (redis: RedisClient, keyPrefix: string, ask: AwaitCommand): Promise<NameSession> {
   const place = `mcp_audit:${keyPrefix}`
   await ask(redis.set(place, randomBytes(32).toString('base64url'), 'NX'))
   const key = await ask(redis.get(place)) ?? ''

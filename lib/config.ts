@@ -6,6 +6,10 @@ import { ConfigError } from './errors.ts'
 import { type HostName, parseHosts, parseOrigins } from './origins.ts'
 import { type EncryptionKey, parseEncryptionKeys } from './sealing.ts'
 
+/** `host:port`, or `[address]:port` for IPv6, one or more. */
+const placesSchema = (options: { description: string }) =>
+  Type.Optional(Type.String({ pattern: '^(\\[[\\da-fA-F:.]+\\]|[^\\s,:@/\\[\\]]+):\\d{1,5}(\\s*,\\s*(\\[[\\da-fA-F:.]+\\]|[^\\s,:@/\\[\\]]+):\\d{1,5})*$', title: 'host:port, several with commas between', ...options }))
+
 const seconds = (options: { default: number, description: string }) =>
   Type.Number({ exclusiveMinimum: 0, maximum: 86_400, title: 'a number of seconds above 0, at most 86400', ...options })
 
@@ -14,11 +18,18 @@ const seconds = (options: { default: number, description: string }) =>
  * `title` completes "NAME must be …".
  */
 export const EnvironmentSchema = Type.Object({
-  REDIS_URL: Type.Optional(Type.String({ pattern: '^(rediss?|unix)://', title: 'a redis://, rediss:// or unix:// URL', description: 'Where Redis is, in one URL; when set, REDIS_HOST, REDIS_PORT and REDIS_DB are not read, and REDIS_PASSWORD only when the URL has none. `unix:///run/redis.sock?db=0` for a socket.' })),
+  REDIS_URL: Type.Optional(Type.String({ pattern: '^(rediss?|unix)://', title: 'a redis://, rediss:// or unix:// URL', description: 'Where Redis is, in one URL; when set, REDIS_HOST, REDIS_PORT and REDIS_DB are not read, and REDIS_USERNAME and REDIS_PASSWORD only when the URL has none. `unix:///run/redis.sock?db=0` for a socket.' })),
   REDIS_HOST: Type.String({ default: 'localhost', title: 'a host name or address', description: 'Host of Redis.' }),
   REDIS_PORT: Type.Integer({ default: 6379, minimum: 1, maximum: 65_535, title: 'a port from 1 to 65535', description: 'Port of Redis.' }),
   REDIS_DB: Type.Integer({ default: 0, minimum: 0, maximum: 1_000_000, title: 'a database number from 0', description: 'Database number.' }),
+  REDIS_USERNAME: Type.Optional(Type.String({ title: 'a user of Redis\'s ACL', description: 'User of Redis. Unset: `default`.' })),
   REDIS_PASSWORD: Type.Optional(Type.String({ title: 'a password', description: 'Password of Redis. Never logged.' })),
+  REDIS_TLS_CA: Type.Optional(Type.String({ title: 'a path', description: 'PEM file of the certificate authorities that are trusted; connections are encrypted when it is set. With REDIS_URL only for `rediss://`, which without it trusts the usual authorities.' })),
+  REDIS_SENTINELS: placesSchema({ description: 'Sentinels, which know where Redis is; when set, REDIS_HOST and REDIS_PORT are not read.' }),
+  REDIS_SENTINEL_NAME: Type.Optional(Type.String({ title: 'a name', description: 'Name under which the sentinels know the primary. Required with REDIS_SENTINELS.' })),
+  REDIS_SENTINEL_USERNAME: Type.Optional(Type.String({ title: 'a user of the sentinels\' ACL', description: 'User of the sentinels themselves.' })),
+  REDIS_SENTINEL_PASSWORD: Type.Optional(Type.String({ title: 'a password', description: 'Password of the sentinels themselves. Never logged.' })),
+  REDIS_CLUSTER_NODES: placesSchema({ description: 'Some nodes of a Redis Cluster, which know the others; when set, REDIS_HOST and REDIS_PORT are not read.' }),
   REDIS_COMMAND_TIMEOUT_MS: Type.Integer({ default: 500, minimum: 10, maximum: 60_000, title: 'milliseconds from 10 to 60000', description: 'How long one Redis command may take before the request is answered 503 (ms).' }),
 
   MCP_SESSION_IDLE_TTL: Type.Integer({ default: 86_400, minimum: 1, maximum: 315_360_000, title: 'whole seconds from 1 to 315360000', description: 'How long an unused session lives (s); every access restarts it.' }),
@@ -79,13 +90,29 @@ export const EnvironmentSchema = Type.Object({
 })
 
 /** Variables whose value may never be repeated, not even when it is wrong. */
-const secretNames = new Set(['REDIS_URL', 'REDIS_PASSWORD', 'MCP_ENCRYPTION_KEYS', 'MCP_CLIENT_API_KEYS'])
+const secretNames = new Set(['REDIS_URL', 'REDIS_PASSWORD', 'REDIS_SENTINEL_PASSWORD', 'MCP_ENCRYPTION_KEYS', 'MCP_CLIENT_API_KEYS'])
 
 export type Environment = Static<typeof EnvironmentSchema>
 
+/** Where Redis is: the URL, else the sentinels, else the cluster, else host and port. */
+export interface RedisConfig {
+  url?: string
+  host: string
+  port: number
+  db: number
+  username?: string
+  password?: string
+  tlsCaFile?: string
+  sentinels?: { places: HostAndPort[], group: string, username?: string, password?: string }
+  clusterNodes?: HostAndPort[]
+  commandTimeoutMs: number
+}
+
+export interface HostAndPort { host: string, port: number }
+
 /** The settings as the code uses them: resolved, with units in the names. */
 export interface Config {
-  redis: { url?: string, host: string, port: number, db: number, password?: string, commandTimeoutMs: number }
+  redis: RedisConfig
   session: {
     keyPrefix: string
     idleTtlSeconds: number
@@ -164,7 +191,9 @@ export function normalizeEnvironment (environment: Readonly<Record<string, strin
 /** One line for a variable that the schema refused. */
 export function describeInvalidVariable (name: string, value: string | undefined): string {
   const schema = (EnvironmentSchema.properties as Record<string, { title?: string }>)[name]
-  const got = secretNames.has(name) ? 'a value that is not shown' : JSON.stringify(value)
+  // Whoever writes a place with a user and a password before it, as in a URL, is not to read them in a log.
+  const isHidden = secretNames.has(name) || (name.startsWith('REDIS_') && value?.includes('@'))
+  const got = isHidden ? 'a value that is not shown' : JSON.stringify(value)
   return `${name} must be ${schema?.title ?? 'valid'}, but is ${got}`
 }
 
@@ -188,6 +217,52 @@ function parsed<Value> (name: keyof Environment, text: string, parse: (text: str
   return value
 }
 
+function resolveRedis (env: Environment): RedisConfig {
+  checkRedis(env)
+  return {
+    ...(env.REDIS_URL && { url: env.REDIS_URL }),
+    host: env.REDIS_HOST,
+    port: env.REDIS_PORT,
+    db: env.REDIS_DB,
+    ...(env.REDIS_USERNAME && { username: env.REDIS_USERNAME }),
+    ...(env.REDIS_PASSWORD && { password: env.REDIS_PASSWORD }),
+    ...(env.REDIS_TLS_CA && { tlsCaFile: env.REDIS_TLS_CA }),
+    ...(env.REDIS_SENTINELS && env.REDIS_SENTINEL_NAME && {
+      sentinels: {
+        places: placesOf(env.REDIS_SENTINELS),
+        group: env.REDIS_SENTINEL_NAME,
+        ...(env.REDIS_SENTINEL_USERNAME && { username: env.REDIS_SENTINEL_USERNAME }),
+        ...(env.REDIS_SENTINEL_PASSWORD && { password: env.REDIS_SENTINEL_PASSWORD })
+      }
+    }),
+    ...(env.REDIS_CLUSTER_NODES && { clusterNodes: placesOf(env.REDIS_CLUSTER_NODES) }),
+    commandTimeoutMs: env.REDIS_COMMAND_TIMEOUT_MS
+  }
+}
+
+/** Throws ConfigError for variables that contradict each other. */
+function checkRedis (env: Environment): void {
+  if (env.REDIS_URL && !isRedisUrl(env.REDIS_URL)) throw new ConfigError(describeInvalidVariable('REDIS_URL', env.REDIS_URL))
+  for (const name of ['REDIS_SENTINELS', 'REDIS_CLUSTER_NODES'] as const) {
+    if (env[name] && placesOf(env[name]).some(({ port }) => port < 1 || port > 65_535)) throw new ConfigError(describeInvalidVariable(name, env[name]))
+  }
+  const ways = (['REDIS_URL', 'REDIS_SENTINELS', 'REDIS_CLUSTER_NODES'] as const).filter(name => env[name])
+  if (ways.length > 1) throw new ConfigError(`${ways.join(' and ')} are ${ways.length === 2 ? 'both' : 'all'} set: keep the one that is meant`)
+  if (env.REDIS_SENTINELS && !env.REDIS_SENTINEL_NAME) throw new ConfigError('REDIS_SENTINEL_NAME must be set to the name under which REDIS_SENTINELS know the primary')
+  const [orphan] = (['REDIS_SENTINEL_NAME', 'REDIS_SENTINEL_USERNAME', 'REDIS_SENTINEL_PASSWORD'] as const).filter(name => env[name] && !env.REDIS_SENTINELS)
+  if (orphan) throw new ConfigError(`${orphan} is set, but REDIS_SENTINELS is not: set both or neither`)
+  if (env.REDIS_CLUSTER_NODES && env.REDIS_DB !== 0) throw new ConfigError(`REDIS_DB must be 0 with REDIS_CLUSTER_NODES, for a cluster has no other database, but is ${env.REDIS_DB}`)
+  if (env.REDIS_TLS_CA && env.REDIS_URL && !env.REDIS_URL.startsWith('rediss:')) throw new ConfigError('REDIS_TLS_CA is set, but REDIS_URL is no rediss:// URL: its connection would not be encrypted')
+}
+
+/** As the schema's pattern lets them through. */
+function placesOf (text: string): HostAndPort[] {
+  return text.split(',').map(place => {
+    const [, host = '', port] = /^\[?(.*?)\]?:(\d+)$/.exec(place.trim()) ?? []
+    return { host, port: Number(port) }
+  })
+}
+
 /**
  * Settings from a checked environment.
  *
@@ -208,17 +283,9 @@ export function resolveConfig (environment: Environment): Config {
   if (apiBaseUrl && !URL.canParse(apiBaseUrl)) {
     throw new ConfigError(describeInvalidVariable(env.MCP_API_BASE_URL ? 'MCP_API_BASE_URL' : 'INSIGHT_DIGGER_API_URL', apiBaseUrl))
   }
-  if (env.REDIS_URL && !isRedisUrl(env.REDIS_URL)) throw new ConfigError(describeInvalidVariable('REDIS_URL', env.REDIS_URL))
 
   return {
-    redis: {
-      ...(env.REDIS_URL && { url: env.REDIS_URL }),
-      host: env.REDIS_HOST,
-      port: env.REDIS_PORT,
-      db: env.REDIS_DB,
-      ...(env.REDIS_PASSWORD && { password: env.REDIS_PASSWORD }),
-      commandTimeoutMs: env.REDIS_COMMAND_TIMEOUT_MS
-    },
+    redis: resolveRedis(env),
     session: {
       keyPrefix: env.MCP_SESSION_KEY_PREFIX,
       idleTtlSeconds: env.MCP_SESSION_IDLE_TTL,

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis'
+import type { RedisClient } from './redis-client.ts'
 import type { EraStore } from './mcp/era-memory.ts'
 import { createAwaitCommand } from './redis-command.ts'
 
@@ -11,7 +11,7 @@ export interface EraStoreOptions {
 const ttlSeconds = 86_400
 
 /** What the workers know of the servers' eras, at `mcp_era:<prefix>:<server>`: not under the sessions' own prefix. */
-export function createEraStore (redis: Redis, { keyPrefix, commandTimeoutMs }: EraStoreOptions): EraStore {
+export function createEraStore (redis: RedisClient, { keyPrefix, commandTimeoutMs }: EraStoreOptions): EraStore {
   const ask = createAwaitCommand(commandTimeoutMs)
   const key = (server: string) => `mcp_era:${keyPrefix}:${server}`
   return {

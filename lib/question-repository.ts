@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Redis } from 'ioredis'
+import type { RedisClient } from './redis-client.ts'
 import { SessionUnreadableError } from './errors.ts'
 import { isJsonObject, type JsonObject } from './json.ts'
 import { createAwaitCommand } from './redis-command.ts'
@@ -39,7 +39,7 @@ export interface QuestionRepositoryOptions {
   maxBytes: number
 }
 
-export function createQuestionRepository (client: Redis, { commandTimeoutMs, maxBytes }: QuestionRepositoryOptions): QuestionRepository {
+export function createQuestionRepository (client: RedisClient, { commandTimeoutMs, maxBytes }: QuestionRepositoryOptions): QuestionRepository {
   const redis = defineSessionScripts(client)
   const ask = createAwaitCommand(commandTimeoutMs)
 

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis'
+import type { RedisClient } from './redis-client.ts'
 import { createAwaitCommand } from './redis-command.ts'
 
 interface RateScripts {
@@ -28,9 +28,9 @@ export interface RateCounterOptions {
 export type RateCounter = (name: string, windowMs: number) => Promise<{ current: number, ttl: number }>
 
 /** Counters at `mcp_rate:<prefix>:<name>`: not under the sessions' own prefix. Each ends with its window. */
-export function createRateCounter (client: Redis, { keyPrefix, commandTimeoutMs, onTrouble, onRestored }: RateCounterOptions): RateCounter {
+export function createRateCounter (client: RedisClient, { keyPrefix, commandTimeoutMs, onTrouble, onRestored }: RateCounterOptions): RateCounter {
   client.defineCommand('mcpCountRequest', { numberOfKeys: 1, lua: countRequest })
-  const redis = client as Redis & RateScripts // defineCommand adds methods that its types cannot tell
+  const redis = client as RedisClient & RateScripts // defineCommand adds methods that its types cannot tell
   const ask = createAwaitCommand(commandTimeoutMs)
   let isInTrouble = false
 

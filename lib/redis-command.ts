@@ -1,5 +1,6 @@
 import { withDeadline } from './deadline.ts'
 import { SessionUnreadableError, StoreUnavailableError } from './errors.ts'
+import { reasonOf } from './redis-fault.ts'
 
 /** Waits for a command; `id` is the session's whose key it touches. */
 export type AwaitCommand = <Answer>(command: Promise<Answer>, id?: string) => Promise<Answer>
@@ -12,8 +13,9 @@ export function createAwaitCommand (timeoutMs: number): AwaitCommand {
   return async (command, id) => {
     try {
       return await withDeadline(command, timeoutMs, () => new Error(`redis did not answer within ${timeoutMs} ms`))
-    } catch (cause) {
-      if (id !== undefined && cause instanceof Error && cause.message.startsWith('WRONGTYPE')) throw new SessionUnreadableError(id, { cause })
+    } catch (error) {
+      const cause = new Error(reasonOf(error)) // and not the error itself, which carries what the command was given
+      if (id !== undefined && cause.message.startsWith('WRONGTYPE')) throw new SessionUnreadableError(id, { cause })
       throw new StoreUnavailableError({ cause })
     }
   }

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis'
+import type { RedisClient } from './redis-client.ts'
 import type { SessionScripts } from './session-scripts.ts'
 
 export interface SessionIndexOptions {
@@ -29,7 +29,7 @@ const addBatch = 10
  * or opens a session, looks at some due entries: gives those that live their new time, and removes the others. An entry
  * is looked at about once in an idle TTL, and the set stays as large as the sessions are many, with nothing to sweep it.
  */
-export function createSessionIndex (redis: Redis & SessionScripts, options: SessionIndexOptions): SessionIndex {
+export function createSessionIndex (redis: RedisClient & SessionScripts, options: SessionIndexOptions): SessionIndex {
   const { key, ttlSeconds, sessionKey } = options
 
   async function settle (most: number): Promise<number> {

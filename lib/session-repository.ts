@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import type { Redis } from 'ioredis'
+import type { RedisClient } from './redis-client.ts'
 import type { NameSession } from './audit-key.ts'
 import { SessionUnreadableError, TooManyCallsError, TooManySessionsError } from './errors.ts'
 import { createAwaitCommand } from './redis-command.ts'
+import { probeRedis } from './redis-probe.ts'
 import type { CallRecord, Changes, FoundSession, LoadOptions, RemovedSession, Session, SessionClaim, SessionDescription, StoredText } from './session.ts'
 import { hashOfToken } from './session.ts'
 import { createSessionCodec, metaOf, openField, parseObject, parseValue, type SessionCodecOptions } from './session-codec.ts'
@@ -57,7 +58,7 @@ export interface SessionRepository {
   nameForLog: (claim: SessionClaim) => string
   /** About how many sessions there are, without scanning the keyspace; see createSessionIndex. */
   count: () => Promise<number>
-  /** Round trip to Redis (ms). */
+  /** Round trip to a Redis that can be written to (ms). */
   ping: () => Promise<number>
 }
 
@@ -85,7 +86,7 @@ export const placeMs = 15_000
 const mostFields = 10_000
 
 /** @see {@link https://redis.io/docs/latest/develop/data-types/hashes/} one hash a session: two calls never overwrite each other's values */
-export function createSessionRepository (client: Redis, options: SessionRepositoryOptions): SessionRepository {
+export function createSessionRepository (client: RedisClient, options: SessionRepositoryOptions): SessionRepository {
   const { keyPrefix, idleTtlSeconds, maxLifetimeSeconds, maxBytes, maxConcurrency, commandTimeoutMs, clients, maxSessionsPerClient } = options
   const redis = defineSessionScripts(client)
   const ask = createAwaitCommand(commandTimeoutMs)
@@ -267,7 +268,7 @@ export function createSessionRepository (client: Redis, options: SessionReposito
 
     async ping () {
       const start = performance.now()
-      await ask(redis.ping())
+      await ask(probeRedis(client, keyPrefix))
       return performance.now() - start
     }
   }

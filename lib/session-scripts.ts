@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis'
+import type { RedisClient } from './redis-client.ts'
 
 /*
  * What must be atomic in Redis. Each script touches the one key it is given, so all of them work in a cluster.
@@ -286,7 +286,7 @@ const scripts = {
 } satisfies Record<keyof SessionScripts, string>
 
 /** Gives the client the scripts as commands: EVALSHA, and EVAL once where the server does not know the script. */
-export function defineSessionScripts<Client extends Redis> (client: Client): Client & SessionScripts {
+export function defineSessionScripts<Client extends RedisClient> (client: Client): Client & SessionScripts {
   for (const [name, lua] of Object.entries(scripts)) client.defineCommand(name, { numberOfKeys: 1, lua })
   return client as Client & SessionScripts // defineCommand adds methods that its types cannot tell
 }

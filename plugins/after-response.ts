@@ -1,4 +1,5 @@
 import fp from 'fastify-plugin'
+import { StoreUnavailableError } from '../lib/errors.ts'
 
 const kTasks = Symbol('tasks')
 
@@ -39,7 +40,10 @@ export default fp(async (fastify) => {
   })
 
   function run (task: Task, log: typeof fastify.log): void {
-    const work = task().catch(err => log.warn({ err }, 'work after the response failed')).then(() => { running.delete(work) })
+    const work = task().catch(err => {
+      // An outage of Redis has its own line.
+      log[err instanceof StoreUnavailableError ? 'debug' : 'warn']({ err }, 'work after the response failed')
+    }).then(() => { running.delete(work) })
     running.add(work)
   }
 

@@ -4,8 +4,9 @@ import sensible from '@fastify/sensible'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import {
-  BadRequestError, BodyNotJsonError, BodyTooLargeError, InternalError, MethodNotAllowedError, RouteNotFoundError
+  BadRequestError, BodyNotJsonError, BodyTooLargeError, InternalError, MethodNotAllowedError, RouteNotFoundError, StoreUnavailableError
 } from '../lib/errors.ts'
+import { isTrouble, reasonOf } from '../lib/redis-fault.ts'
 import { SealError } from '../lib/sealing.ts'
 
 declare module 'fastify' {
@@ -35,11 +36,15 @@ export default fp(async (fastify) => {
     const failure = translate(error, fastify.config.maxBodyBytes)
     const statusCode = failure.statusCode ?? 500
     request.failureCode = failure.code
-    // A 4xx is the caller's business: its sentence may repeat what the caller said, so the log gets only the code.
-    if (statusCode >= 500) request.log.error({ err: failure, code: failure.code, route: request.routeOptions.url }, 'request failed')
+    const trouble = troubleOf(failure)
+    const line = { code: failure.code, statusCode, route: request.routeOptions.url }
+    // One line at error tells of the outage, not one for each request in it.
+    if (trouble !== null) request.log.info({ ...line, reason: trouble }, 'request refused')
+    else if (statusCode >= 500) request.log.error({ ...line, err: failure }, 'request failed')
     // A key that is missing is the operator's business.
-    else if (error.cause instanceof SealError) request.log.warn({ code: failure.code, reason: error.cause.message, route: request.routeOptions.url }, 'a session cannot be opened')
-    else request.log.info({ code: failure.code, statusCode, route: request.routeOptions.url }, 'request refused')
+    else if (error.cause instanceof SealError) request.log.warn({ ...line, reason: error.cause.message }, 'a session cannot be opened')
+    // A 4xx is the caller's business: its sentence may repeat what the caller said, so the log gets only the code.
+    else request.log.info(line, 'request refused')
     return { failure, statusCode }
   }
 
@@ -74,6 +79,13 @@ interface Failure { code: string, message: string, statusCode?: number, retryabl
 function sendFailure (reply: FastifyReply, { code, message, retryable = false }: Failure, statusCode: number) {
   if ((statusCode === 503 || statusCode === 429) && !reply.hasHeader('retry-after')) reply.header('retry-after', retryAfterSeconds)
   return reply.code(statusCode).type('application/json; charset=utf-8').send(bodyOf({ code, message, retryable }))
+}
+
+/** Why Redis cannot serve; `null` when the failure is another one. */
+function troubleOf (failure: Failure): string | null {
+  if (!(failure instanceof StoreUnavailableError)) return null
+  const reason = reasonOf(failure.cause)
+  return isTrouble(reason) ? reason : null
 }
 
 const bodyOf = ({ code, message, retryable = false }: Failure) => JSON.stringify({ status: 'error', error: message, code, retryable })

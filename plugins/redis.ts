@@ -4,7 +4,7 @@ import { loadSessionNamer } from '../lib/audit-key.ts'
 import { createEraStore } from '../lib/era-store.ts'
 import type { EraStore } from '../lib/mcp/era-memory.ts'
 import { createQuestionRepository, type QuestionRepository } from '../lib/question-repository.ts'
-import { openRedis } from '../lib/redis-client.ts'
+import { openRedis } from '../lib/redis-connection.ts'
 import { createAwaitCommand } from '../lib/redis-command.ts'
 import { createSessionRepository, type SessionRepository } from '../lib/session-repository.ts'
 
@@ -28,8 +28,9 @@ declare module 'fastify' {
 export default fp(async (fastify) => {
   const { redis: options, session, sensitiveParams, encryptionKeys, apiKeys } = fastify.config
   const connection = await openRedis(options, {
-    onLost: err => fastify.log.error({ err }, 'connection to redis lost'),
-    onRestored: () => fastify.log.info('connection to redis restored')
+    keyPrefix: session.keyPrefix,
+    onLost: err => fastify.log.error({ err }, 'redis lost'),
+    onRestored: () => fastify.log.info('redis restored')
   })
   await fastify.register(redis, { client: connection.client })
   const { commandTimeoutMs } = options

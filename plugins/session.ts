@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
 import type { FastifyRequest } from 'fastify'
-import { BadRequestError, InvalidFieldError, MissingFieldError, SessionNotFoundError } from '../lib/errors.ts'
+import { BadRequestError, InvalidFieldError, MissingFieldError, SessionNotFoundError, StoreUnavailableError } from '../lib/errors.ts'
 import { sessionIdHeader, sessionIdPattern } from '../lib/schemas.ts'
 import { isJsonObject } from '../lib/json.ts'
 import type { LoadOptions, Session, SessionClaim } from '../lib/session.ts'
@@ -77,7 +77,10 @@ export default fp(async (fastify) => {
   /** Until the request is over. Should this worker die before, the place lapses. */
   function holdPlace (request: FastifyRequest, session: Session): void {
     const timer = setInterval(() => {
-      fastify.sessions.renewPlace(session).catch(err => request.log.warn({ err }, 'the place of a running call could not be renewed'))
+      fastify.sessions.renewPlace(session).catch(err => {
+        // An outage of Redis has its own line.
+        request.log[err instanceof StoreUnavailableError ? 'debug' : 'warn']({ err }, 'the place of a running call could not be renewed')
+      })
     }, placeMs / 3)
     request.defer(async () => {
       clearInterval(timer)

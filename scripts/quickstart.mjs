@@ -49,8 +49,9 @@ try {
 }
 
 async function provideRedis () {
-  const { REDIS_HOST, REDIS_PORT = '6379', REDIS_URL } = process.env
-  if (REDIS_URL || REDIS_HOST) return { place: REDIS_URL ? 'REDIS_URL' : `${REDIS_HOST}:${REDIS_PORT}`, environment: {} }
+  const { REDIS_HOST, REDIS_PORT = '6379' } = process.env
+  const place = ['REDIS_URL', 'REDIS_SENTINELS', 'REDIS_CLUSTER_NODES'].find(name => process.env[name]) ?? (REDIS_HOST && `${REDIS_HOST}:${REDIS_PORT}`)
+  if (place) return { place, environment: {} }
   const binary = provideRedisServer()
   if (binary === null) throw new Error(waysToGetRedis)
   const server = await startRedisServer({ binary, folder: redisFolder, persistent: true })

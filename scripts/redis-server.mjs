@@ -51,17 +51,21 @@ export async function startRedisServer ({ binary, folder, persistent = false, ar
     '--port', '0', '--unixsocket', socket, '--unixsocketperm', '700', '--dir', folder, '--daemonize', 'no', '--save', '',
     '--appendonly', persistent ? 'yes' : 'no', '--appendfsync', 'everysec', ...args
   ]
-  const [command, ...prefix] = isExecutable('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'TERM'] : [binary]
-  const [file, argv0] = prefix.length > 0 ? [command, undefined] : [binary, 'redis-server']
-  // A process group of its own: Ctrl-C in a terminal goes to the whole group, and Redis must outlive the service.
-  const child = spawn(file, prefix.length > 0 ? [...prefix, ...asRedis(binary), ...settings] : settings, {
-    detached: true, stdio: ['ignore', 'pipe', 'pipe'], ...(argv0 && { argv0 })
-  })
+  const child = spawnRedis(binary, settings)
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', chunk => { output = (output + chunk).slice(-2_000) })
   child.once('error', error => { output += error.message })
   await answers(socket, child, () => output)
   return { socket, pid: child.pid, url: `unix://${encodeURI(socket)}`, stop: () => stopServer(child) }
+}
+
+/** The process of a Redis server; on Linux it ends with the process that started it, also when that is killed. */
+export function spawnRedis (binary, args) {
+  // A process group of its own: Ctrl-C in a terminal goes to the whole group, and Redis must outlive the service.
+  const options = { detached: true, stdio: ['ignore', 'pipe', 'pipe'] }
+  return isExecutable('/usr/bin/setpriv')
+    ? spawn('/usr/bin/setpriv', ['--pdeathsig', 'TERM', ...asRedis(binary), ...args], options)
+    : spawn(binary, args, { ...options, argv0: 'redis-server' })
 }
 
 /** redis-check-rdb is the server's own binary, which looks at the name it was called by. */

@@ -29,7 +29,7 @@ t.test('.env.example says of each variable what the schema says', async t => {
 })
 
 t.test('.env.example sets no secret', async t => {
-  t.notMatch(read('.env.example'), /^#?(REDIS_(PASSWORD|URL)|MCP_CLIENT_API_KEYS)=./m)
+  t.notMatch(read('.env.example'), /^#?(REDIS_(PASSWORD|URL|SENTINEL_PASSWORD)|MCP_CLIENT_API_KEYS|MCP_ENCRYPTION_KEYS)=./m)
 })
 
 t.test('docs/configuration.md lists the variables of the schema with default, values and description, each once, and no others', async t => {
@@ -158,10 +158,49 @@ t.test('proxies that are none are refused by name', async t => {
   t.throws(() => resolveConfig(complete({ MCP_TRUSTED_PROXIES: '1' })), { message: /^MCP_TRUSTED_PROXIES must be addresses, networks .*, but is "1"$/ })
 })
 
+t.test('sentinels and nodes of a cluster are places with commas between', async t => {
+  const sentinels = { REDIS_SENTINELS: 'sentinel-1:26379, [::1]:26380', REDIS_SENTINEL_NAME: 'main' }
+  const places = [{ host: 'sentinel-1', port: 26379 }, { host: '::1', port: 26380 }]
+  t.strictSame(resolveConfig(complete(sentinels)).redis.sentinels, { places, group: 'main' })
+  const login = { REDIS_SENTINEL_USERNAME: 'watcher', REDIS_SENTINEL_PASSWORD: 'not-a-password' }
+  t.strictSame(resolveConfig(complete({ ...sentinels, ...login })).redis.sentinels, { places, group: 'main', username: 'watcher', password: 'not-a-password' })
+  t.strictSame(resolveConfig(complete({ REDIS_CLUSTER_NODES: '10.0.0.1:6379,10.0.0.2:6379' })).redis.clusterNodes, [{ host: '10.0.0.1', port: 6379 }, { host: '10.0.0.2', port: 6379 }])
+  for (const place of ['localhost', 'localhost:', ':6379', 'localhost:6379,', 'a:1 b:2', 'user:canary@localhost:6379', 'redis://localhost:6379', '::1:6379']) {
+    for (const name of ['REDIS_SENTINELS', 'REDIS_CLUSTER_NODES'] as const) t.notOk(Value.Check(EnvironmentSchema.properties[name], place), `${name}=${place}`)
+  }
+})
+
+t.test('variables of Redis that contradict each other are refused by name', async t => {
+  const url = { REDIS_URL: 'rediss://:canary@localhost' }
+  const sentinels = { REDIS_SENTINELS: 'localhost:26379', REDIS_SENTINEL_NAME: 'main' }
+  const cluster = { REDIS_CLUSTER_NODES: 'localhost:7000' }
+  const refused: Array<[Record<string, string | number>, RegExp]> = [
+    [{ ...url, ...sentinels }, /^REDIS_URL and REDIS_SENTINELS are both set: /],
+    [{ ...url, ...cluster }, /^REDIS_URL and REDIS_CLUSTER_NODES are both set: /],
+    [{ ...url, ...sentinels, ...cluster }, /^REDIS_URL and REDIS_SENTINELS and REDIS_CLUSTER_NODES are all set: /],
+    [{ REDIS_SENTINELS: 'localhost:26379' }, /^REDIS_SENTINEL_NAME must be set /],
+    [{ REDIS_SENTINEL_NAME: 'main' }, /^REDIS_SENTINEL_NAME is set, but REDIS_SENTINELS is not/],
+    [{ REDIS_SENTINEL_PASSWORD: 'canary' }, /^REDIS_SENTINEL_PASSWORD is set, but REDIS_SENTINELS is not/],
+    [{ ...cluster, REDIS_DB: 1 }, /^REDIS_DB must be 0 with REDIS_CLUSTER_NODES, .* but is 1$/],
+    [{ REDIS_CLUSTER_NODES: 'localhost:0' }, /^REDIS_CLUSTER_NODES must be host:port, .* but is "localhost:0"$/],
+    [{ REDIS_SENTINELS: 'localhost:65536', REDIS_SENTINEL_NAME: 'main' }, /^REDIS_SENTINELS must be host:port, .* but is "localhost:65536"$/],
+    [{ REDIS_TLS_CA: 'ca.pem', REDIS_URL: 'redis://:canary@localhost' }, /^REDIS_TLS_CA is set, but REDIS_URL is no rediss:\/\/ URL/]
+  ]
+  for (const [environment, message] of refused) {
+    t.throws(() => resolveConfig(complete(environment as Record<string, string>)), { code: 'MCPC_ERR_CONFIG', message })
+    t.throws(() => resolveConfig(complete(environment as Record<string, string>)), { message: /^(?!.*canary)/ })
+  }
+})
+
+t.test('a place that is written with a password is not repeated', async t => {
+  for (const name of ['REDIS_SENTINELS', 'REDIS_CLUSTER_NODES', 'REDIS_HOST']) t.notMatch(describeInvalidVariable(name, 'user:canary@localhost:6379'), /canary/, name)
+  t.match(describeInvalidVariable('REDIS_CLUSTER_NODES', 'localhost'), /, but is "localhost"$/)
+})
+
 t.test('a refused variable is named with what it takes and what it got', async t => {
   t.equal(describeInvalidVariable('MCP_SESSION_IDLE_TTL', '0'), 'MCP_SESSION_IDLE_TTL must be whole seconds from 1 to 315360000, but is "0"')
 })
 
 t.test('a secret is never repeated, not even when it is wrong', async t => {
-  for (const name of ['REDIS_PASSWORD', 'REDIS_URL', 'MCP_ENCRYPTION_KEYS', 'MCP_CLIENT_API_KEYS']) t.notMatch(describeInvalidVariable(name, 'canary'), /canary/, name)
+  for (const name of ['REDIS_PASSWORD', 'REDIS_URL', 'REDIS_SENTINEL_PASSWORD', 'MCP_ENCRYPTION_KEYS', 'MCP_CLIENT_API_KEYS']) t.notMatch(describeInvalidVariable(name, 'canary'), /canary/, name)
 })

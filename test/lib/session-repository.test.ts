@@ -6,6 +6,7 @@ import type { EncryptionKey } from '../../lib/sealing.ts'
 import { ownerOf } from '../../lib/session-owner.ts'
 import { createSessionRepository, type SessionRepository, type SessionRepositoryOptions } from '../../lib/session-repository.ts'
 import { redisClient, until } from '../helper.ts'
+import { repositoryOptions } from '../repository-options.ts'
 
 const fields = { apiUrl: 'https://api.example.com', jwtToken: 'a.b.c', question: 'why?' }
 const sensitiveParams = ['apiUrl', 'jwtToken']
@@ -17,20 +18,7 @@ const opened = splitFields(fields, sensitiveParams)
 async function open (t: Test, options: Partial<SessionRepositoryOptions> = {}) {
   const client = await redisClient(t)
   const { keyPrefix = `test-${randomUUID()}` } = options
-  const repository = createSessionRepository(client, {
-    keyPrefix,
-    idleTtlSeconds: 100,
-    maxLifetimeSeconds: 0,
-    maxBytes: 1_000_000,
-    maxConcurrency: 3,
-    maxSessionsPerClient: 10,
-    sensitiveParams,
-    encryptionKeys: [],
-    clients: [],
-    nameSession: key => key,
-    commandTimeoutMs: 500,
-    ...options
-  })
+  const repository = createSessionRepository(client, repositoryOptions(keyPrefix, options))
   const create = async (id: string) => await repository.create(claim(id), opened, await repository.find(claim(id)))
   return { client, repository, create, keyPrefix, key: (id: string) => `${keyPrefix}:${id}` }
 }
