@@ -58,6 +58,7 @@ export const EnvironmentSchema = Type.Object({
   MCP_CLOSE_GRACE: seconds({ default: 30, description: 'How long running requests may take to finish after SIGTERM (s).' }),
   MCP_MAX_BODY_BYTES: Type.Integer({ default: 8_388_608, minimum: 1_024, maximum: 1_073_741_824, title: 'bytes from 1024 to 1073741824', description: 'Largest request body (bytes); a larger one is answered 413.' }),
   MCP_MAX_JSON_DEPTH: Type.Integer({ default: 100, minimum: 3, maximum: 1_000, title: 'levels from 3 to 1000', description: 'Deepest nesting of a request body (levels); a deeper one is answered 400.' }),
+  MCP_MAX_PARAMETERS: Type.Integer({ default: 1_000, minimum: 1, maximum: 100_000, title: 'a number from 1 to 100000', description: 'Most parameters of a call, and most further fields of an /init; more are answered 400.' }),
   MCP_LOG_LEVEL: Type.Optional(Type.Union([Type.Literal('trace'), Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error'), Type.Literal('fatal'), Type.Literal('silent')], { title: 'trace, debug, info, warn, error, fatal or silent', description: 'Least level that is logged, `info` under `npm start`. Upper case and Python\'s WARNING and CRITICAL are understood. Unset: what fastify-cli was told.' })),
 
   MCP_CLIENT_API_KEYS: Type.Optional(Type.String({ title: 'name:sha256 pairs with commas or spaces between', description: 'Keys of those who may call, each as `name:sha256`; `npm run api-key` makes one. One name may have several. Unset: anyone may call. Never logged.' })),
@@ -148,6 +149,7 @@ export interface Config {
   rateLimits: { requestsOfSession: number, initsOfAddress: number }
   maxBodyBytes: number
   maxJsonDepth: number
+  maxParameters: number
   maxResultBytes: number
   processes: {
     /** `null`: as many as there are cores. */
@@ -319,6 +321,7 @@ export function resolveConfig (environment: Environment): Config {
     rateLimits: { requestsOfSession: env.MCP_RATE_LIMIT_PER_MINUTE, initsOfAddress: env.MCP_INIT_RATE_LIMIT },
     maxBodyBytes: env.MCP_MAX_BODY_BYTES,
     maxJsonDepth: env.MCP_MAX_JSON_DEPTH,
+    maxParameters: env.MCP_MAX_PARAMETERS,
     maxResultBytes: env.MCP_MAX_RESULT_BYTES,
     processes: {
       maxStarting: env.MCP_MAX_STARTING ?? null,

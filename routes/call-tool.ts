@@ -25,6 +25,7 @@ export default (async (fastify) => {
       session: true,
       toolCall: true,
       audit: 'tool_call',
+      parameters: 'params',
       missing: 'Missing session_id or tool name',
       requires: body => body.continue === undefined ? ['tool'] : [],
       wants: request => {

@@ -5,7 +5,7 @@ import { AnySchema, CredentialFields, errorResponses, furtherFields, openErrors,
 /** Opens a session, or finds it open. Nothing is stored unless the API accepts the credentials. */
 export default (async (fastify) => {
   fastify.post('/init', {
-    config: { audit: 'init', initRate: true, missing: 'Missing session_id, apiUrl, or jwtToken' },
+    config: { audit: 'init', initRate: true, parameters: 'body', missing: 'Missing session_id, apiUrl, or jwtToken' },
     schema: {
       tags: ['sessions'],
       summary: 'Open a session with a user\'s credentials',

@@ -6,7 +6,7 @@ import { createSessionId } from '../lib/session.ts'
 /** Opens a session under an id that nobody guesses. */
 export default (async (fastify) => {
   fastify.post('/sessions', {
-    config: { audit: 'init', initRate: true, missing: 'Missing apiUrl or jwtToken', refused: { session_id: 'absent: the session\'s id is made here' } },
+    config: { audit: 'init', initRate: true, parameters: 'body', missing: 'Missing apiUrl or jwtToken', refused: { session_id: 'absent: the session\'s id is made here' } },
     schema: {
       tags: ['sessions'],
       summary: 'Open a session under a new id',

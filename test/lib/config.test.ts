@@ -81,6 +81,7 @@ t.test('the defaults are those that are documented', async t => {
     rateLimits: { requestsOfSession: 0, initsOfAddress: 0 },
     maxBodyBytes: 8 * 1024 * 1024,
     maxJsonDepth: 100,
+    maxParameters: 1_000,
     maxResultBytes: 32 * 1024 * 1024,
     processes: { maxStarting: null, maxAlive: 50, maxQueued: 1_000, queueTimeoutMs: 10_000, warmSpares: 1, spareMaxAgeMs: 300_000, sharedIdleMs: 300_000 },
     toolsCacheTtlMs: 60_000,
