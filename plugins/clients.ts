@@ -18,7 +18,8 @@ export default fp(async (fastify) => {
   const { apiKeys } = fastify.config
   fastify.decorateRequest('client', null)
   if (apiKeys === null) {
-    fastify.log.warn('MCP_CLIENT_API_KEYS is not set: anyone who reaches the port may call this service')
+    // Once there is a port: a start that is refused before says only why.
+    fastify.addHook('onListen', async () => fastify.log.warn('MCP_CLIENT_API_KEYS is not set: anyone who reaches the port may call this service'))
     return
   }
 

@@ -18,7 +18,7 @@ const refusal = failure('API_KEY', 'The request needs an API key that is known h
 t.test('without keys anyone may call, and the log says so once at start', async t => {
   const service = await startService(t)
   t.equal((await post(`${service.url}/init`, { session_id: 'a', apiUrl, jwtToken })).status, 200)
-  t.strictSame(service.output().match(/"level":40.*anyone who reaches the port may call.*/g)?.length, 1)
+  t.equal(service.output().match(/"level":40.*anyone who reaches the port may call.*/g)?.length, 1)
   t.match(service.output(), /MCP_CLIENT_API_KEYS is not set/)
 })
 
