@@ -13,6 +13,14 @@ export default fp(async (fastify) => {
         description: 'MCP servers\' tools over plain HTTP, for a signed-in user.',
         version
       },
+      // Where keys are configured; probes want none.
+      components: {
+        securitySchemes: {
+          apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
+          bearer: { type: 'http', scheme: 'bearer' }
+        }
+      },
+      security: [{ apiKey: [] }, { bearer: [] }, {}],
       tags: [
         { name: 'sessions', description: 'Open and end a session.' },
         { name: 'tools', description: 'List and call tools.' },

@@ -27,6 +27,13 @@ t.test('the description names the API and its version', async t => {
   t.match(await describe(t), { openapi: '3.1.0', info: { title: 'MCP client service', version } })
 })
 
+t.test('the description says where a caller\'s key goes', async t => {
+  t.match(await describe(t), {
+    components: { securitySchemes: { apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' }, bearer: { type: 'http', scheme: 'bearer' } } },
+    security: [{ apiKey: [] }, { bearer: [] }, {}]
+  })
+})
+
 t.test('every endpoint is described with the statuses it may answer', async t => {
   const { paths } = await describe(t)
   const endpoints = Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, { responses }]) =>
