@@ -33,7 +33,10 @@ export default fp<ConfigPluginOptions>(async (fastify, opts) => {
 
   if (config.logLevel !== undefined) fastify.log.level = config.logLevel
   if (config.validation === null) fastify.log.warn('MCP_SKIP_VALIDATION is true: credentials are not checked. Never run production like this')
-  if (config.encryptionKeys.length === 0) fastify.log.warn('MCP_ENCRYPTION_KEYS is not set: credentials and cached values are in Redis as they are, for whoever can read it')
+  if (config.encryptionKeys.length === 0) {
+    // Once there is a port: a start that is refused before says only why.
+    fastify.addHook('onListen', async () => fastify.log.warn('MCP_ENCRYPTION_KEYS is not set: credentials and cached values are in Redis as they are, for whoever can read it'))
+  }
 }, { name: 'config' })
 
 /** All refused variables, each in a clause of its own. */

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import { isIPv6 } from 'node:net'
 import cors from '@fastify/cors'
 import type { FastifyRequest } from 'fastify'
@@ -32,9 +33,11 @@ export default fp(async (fastify) => {
     return host !== null && (isLoopback(host.name) || isListed(allowedHosts, host))
   }
 
-  fastify.addHook('onRequest', ({ headers: { origin, host } }, reply, done) => {
-    if (origin !== undefined && !allowedOrigins.includes(normalizeOrigin(origin) ?? '')) done(new OriginError())
-    else if (boundToLoopback() && !isForUs(host)) done(new HostError())
+  fastify.addHook('onRequest', ({ headers }, reply, done) => {
+    const { origin } = headers
+    const isAllowed = origin === undefined ? !isEmbedded(headers) : allowedOrigins.includes(normalizeOrigin(origin) ?? '')
+    if (!isAllowed) done(new OriginError())
+    else if (boundToLoopback() && !isForUs(headers.host)) done(new HostError())
     else done()
   })
 
@@ -51,3 +54,12 @@ export default fp(async (fastify) => {
     })
   })
 }, { name: 'origins', dependencies: ['errors', 'request-log', 'audit'] })
+
+/**
+ * Whether a page of elsewhere loads it, like an image: such a request has no `Origin`, and the page cannot read the answer, but
+ * it could make this service start servers. A person who follows a link may.
+ *
+ * @see https://www.w3.org/TR/fetch-metadata/
+ */
+const isEmbedded = ({ 'sec-fetch-site': site, 'sec-fetch-mode': mode }: IncomingHttpHeaders) =>
+  (site === 'cross-site' || site === 'same-site') && mode !== 'navigate'

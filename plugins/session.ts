@@ -99,9 +99,12 @@ export default fp(async (fastify) => {
     if (request.method !== 'POST') return done()
     const id = idInHeader(request)
     if (id === undefined || !isJsonObject(request.body)) return done()
-    const { session_id: idInBody = id } = request.body
-    if (String(idInBody) !== id) return done(new BadRequestError(`session_id and the header ${sessionIdHeader} name different sessions`))
-    request.body.session_id = id
+    const { session_id: idInBody } = request.body
+    if (idInBody === undefined || idInBody === null || idInBody === '') request.body.session_id = id
+    // What cannot be an id the schema refuses, by its own name.
+    else if ((typeof idInBody === 'string' || typeof idInBody === 'number') && String(idInBody) !== id) {
+      return done(new BadRequestError(`session_id and the header ${sessionIdHeader} name different sessions`))
+    }
     done()
   })
 

@@ -91,9 +91,10 @@ t.test('every endpoint of a session restarts its TTL; a refused /init, /health a
     ['/tools by header', () => post(`${url}/tools`, {}, { 'x-session-id': id })],
     ['/call-tool', () => call(url, id, 'echo')],
     ['/call-tool of an unknown tool', () => call(url, id, 'nothing')],
-    ['/init again', () => post(`${url}/init`, { session_id: id, apiUrl, jwtToken })]
+    ['/init again', () => post(`${url}/init`, { session_id: id, apiUrl, jwtToken })],
+    ['GET /session', () => fetch(`${url}/session`, { headers: { 'x-session-id': id } })]
   ]
-  for (const [name, act] of restarting) t.equal(await ttlAfter(act), 86_400, name)
+  for (const [name, act] of restarting) t.ok(await ttlAfter(act) > 86_000, name)
 
   const leaving: Array<[string, () => Promise<unknown>]> = [
     ['/init with other credentials', async () => t.match(await post(`${url}/init`, { session_id: id, apiUrl, jwtToken: 'x.y.z' }), { status: 401 })],

@@ -48,6 +48,16 @@ t.test('who has no origin is no page', async t => {
   t.equal(answer.headers.vary, 'Origin', 'no cache may give this answer to a page')
 })
 
+t.test('what a page of elsewhere embeds is refused, and a link that a person follows is not', async t => {
+  const { ask } = await listen(t, origins)
+  const status = async (site: string, mode: string) => (await ask('GET', '/tools-schema', { 'sec-fetch-site': site, 'sec-fetch-mode': mode })).status
+  t.equal(await status('cross-site', 'no-cors'), 403)
+  t.equal(await status('same-site', 'no-cors'), 403)
+  t.equal(await status('cross-site', 'navigate'), 200)
+  t.equal(await status('same-origin', 'cors'), 200)
+  t.equal(await status('none', 'navigate'), 200)
+})
+
 t.test('a page of a listed origin may read its answers, failures as well', async t => {
   const { ask } = await listen(t, origins)
   for (const origin of [page, 'http://localhost:5173', 'https://APP.example.com:443']) {

@@ -153,6 +153,7 @@ t.test('a session may only point to a host that is allowed; the API is not asked
     await leavesAlone(t, app, redis, elsewhere, { apiUrl: url })
   }
   t.strictSame(api.requests, [])
+  await redis.del(keyOf(app))
   t.strictSame(await init(app, { apiUrl: 'https://a.b.example.org' }), ok)
   t.equal(api.requests.length, 1)
 })

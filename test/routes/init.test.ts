@@ -67,6 +67,12 @@ t.test('what /init takes', async t => {
     }
   })
 
+  t.test('an id in the body that can be none is refused as such, also beside one in the header', async t => {
+    const rule = 'session_id must be a string of 1 to 256 characters without control characters, or an integer'
+    for (const id of [{ toString: 1 }, ['plain'], true]) await refuses(t, { session_id: id, apiUrl, jwtToken }, 'INVALID_FIELD', rule, { 'x-session-id': 'plain' })
+    for (const id of [null, '']) t.strictSame(await init(app, { session_id: id, apiUrl, jwtToken }, { 'x-session-id': 'plain' }), ok)
+  })
+
   t.test('what is missing, null or empty is missing', async t => {
     const complete = { session_id: 'a', apiUrl, jwtToken }
     for (const name of ['session_id', 'apiUrl', 'jwtToken']) {
