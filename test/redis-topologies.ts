@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,21 +22,28 @@ export interface RedisNode {
 
 const host = '127.0.0.1'
 
+export const tlsFile = (name: string) => join(import.meta.dirname, 'fixtures', 'tls', name)
+
+const tlsArgs = [
+  '--tls-cert-file', tlsFile('server.pem'), '--tls-key-file', tlsFile('server-key.pem'), '--tls-ca-cert-file', tlsFile('ca.pem'),
+  '--tls-auth-clients', 'no', '--tls-replication', 'yes', '--tls-cluster', 'yes'
+]
+
 /** `args` gives the settings for a port. Another one is taken when somebody else took it first. */
-export async function startNode (t: Test, args: (port: number) => string[] = () => [], ready: 'answers' | 'listens' = 'answers'): Promise<RedisNode> {
+export async function startNode (t: Test, args: (port: number) => string[] = () => [], { tls = false } = {}): Promise<RedisNode> {
   const folder = await mkdtemp(join(tmpdir(), 'mcp-test-redis-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   for (let attempt = 1; ; attempt++) {
     const port = await freePort()
     const child = spawn([
-      ...args(port), '--port', String(port), '--bind', host, '--dir', folder, '--daemonize', 'no', '--save', '', '--enable-debug-command', 'yes',
+      ...(tls ? ['--port', '0', '--tls-port', String(port), ...tlsArgs] : ['--port', String(port)]), '--bind', host, '--dir', folder, '--daemonize', 'no', '--save', '', '--enable-debug-command', 'yes',
       // What a replica asks for is sent at once, and from memory.
-      '--repl-diskless-sync-delay', '0', '--repl-diskless-load', 'on-empty-db'
+      '--repl-diskless-sync-delay', '0', '--repl-diskless-load', 'on-empty-db', ...args(port)
     ])
-    const node = await open(t, child, port)
+    const node = await open(t, child, port, tls)
     if (node === null && attempt < 5) continue
     if (node === null) throw new Error(`no Redis could be started on port ${port}`)
-    if (ready === 'answers') await until(async () => await node.client.ping().catch(() => '') === 'PONG', `Redis on port ${port} answers`)
+    await until(async () => await node.client.ping().catch(() => '') === 'PONG', `Redis on port ${port} answers`)
     return node
   }
 }
@@ -47,7 +55,7 @@ function spawn (args: string[]): ChildProcess {
 }
 
 /** `null` when it ended, as it does when its port is taken. */
-async function open (t: Test, child: ChildProcess, port: number): Promise<RedisNode | null> {
+async function open (t: Test, child: ChildProcess, port: number, tls = false): Promise<RedisNode | null> {
   const exited = once(child, 'exit')
   const isUp = new Promise<boolean>(resolve => {
     child.stdout?.on('data', (chunk: Buffer) => /Ready to accept connections|Sentinel ID is/.test(chunk.toString()) && resolve(true))
@@ -60,7 +68,7 @@ async function open (t: Test, child: ChildProcess, port: number): Promise<RedisN
   }
   t.teardown(kill)
   if (!await isUp) return null
-  const client = new Redis({ host, port, retryStrategy: () => 50, maxRetriesPerRequest: null, lazyConnect: false })
+  const client = new Redis({ host, port, retryStrategy: () => 50, maxRetriesPerRequest: null, ...(tls && { tls: { ca: readFileSync(tlsFile('ca.pem')) } }) })
   client.on('error', () => {}) // it will be killed
   t.teardown(() => client.disconnect())
   return { port, pid: child.pid ?? 0, client, kill, exited }
@@ -89,21 +97,24 @@ export async function startSentinelGroup (t: Test): Promise<SentinelGroup> {
   return { name, primary, replicas, sentinels }
 }
 
-async function startSentinel (t: Test, name: string, primaryPort: number): Promise<RedisNode> {
+export async function startSentinel (t: Test, name: string, primaryPort: number, { tls = false, quorum = 2 } = {}): Promise<RedisNode> {
   const folder = await mkdtemp(join(tmpdir(), 'mcp-test-sentinel-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   const port = await freePort()
   const file = join(folder, 'sentinel.conf')
   await writeFile(file, [
-    `port ${port}`, `bind ${host}`, `dir ${folder}`,
-    `sentinel monitor ${name} ${host} ${primaryPort} 2`,
+    ...(tls ? ['port 0', `tls-port ${port}`, ...pairs(tlsArgs)] : [`port ${port}`]), `bind ${host}`, `dir ${folder}`,
+    `sentinel monitor ${name} ${host} ${primaryPort} ${quorum}`,
     `sentinel down-after-milliseconds ${name} 1000`,
     `sentinel failover-timeout ${name} 3000`
   ].join('\n'))
-  const node = await open(t, spawn([file, '--sentinel']), port)
+  const node = await open(t, spawn([file, '--sentinel']), port, tls)
   if (node === null) throw new Error(`no sentinel could be started on port ${port}`)
   return node
 }
+
+/** Arguments as lines of a file of settings. */
+const pairs = (args: string[]) => args.flatMap((arg, index) => index % 2 === 0 ? [`${arg.slice(2)} ${args[index + 1]}`] : [])
 
 export interface ClusterPair { primary: RedisNode, replica: RedisNode }
 
@@ -132,7 +143,7 @@ export async function startCluster (t: Test): Promise<ClusterPair[]> {
   return pairs
 }
 
-export const clusterArgs = (busPort: number) => ['--cluster-enabled', 'yes', '--cluster-port', String(busPort), '--cluster-node-timeout', '2000', '--cluster-config-file', 'nodes.conf']
+export const clusterArgs = (busPort: number) => ['--cluster-enabled', 'yes', '--cluster-port', String(busPort), '--cluster-node-timeout', '2000', '--cluster-config-file', 'nodes.conf', '--cluster-announce-ip', host]
 
 const info = async (client: Redis) => String(await client.call('CLUSTER', 'INFO'))
 

@@ -1,0 +1,83 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import Fastify, { type FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import t, { type Test } from 'tap'
+import app from '../../app.ts'
+import { build, call, type Environment, environment, freePort, initSession } from '../helper.ts'
+import { clusterArgs, startNode, startSentinel, tlsFile } from '../redis-topologies.ts'
+
+t.jobs = 3
+
+const secret = 'canary-redis-password-4711'
+
+async function works (t: Test, app: FastifyInstance): Promise<void> {
+  const session = await initSession(app)
+  t.equal((await call(app, session, 'keep', { name: 'value1', value: 1 })).statusCode, 200)
+  t.match((await call(app, session, 'recall')).json(), { values: { value1: 1 } })
+  t.equal((await app.inject('/health')).json().sessions, 1)
+  t.equal((await app.inject({ method: 'POST', url: '/shutdown', payload: { session_id: session } })).statusCode, 200)
+}
+
+/** What a start is refused with. */
+async function refusal (t: Test, env: Environment): Promise<string> {
+  const service = Fastify({ logger: false, pluginTimeout: 60_000 })
+  t.teardown(() => service.close())
+  const loading = service.register(fp(app), { env: await environment(t, { REDIS_URL: undefined, ...env }) })
+  const error = await Promise.resolve(loading).then(() => service.ready()).then(() => new Error('it started'), (error: Error) => error)
+  t.notMatch(error.message, '\n')
+  t.notMatch(error.message, secret)
+  return error.message
+}
+
+t.test('Redis over TLS, whose authority is the operator\'s own', async t => {
+  const { port, client } = await startNode(t, () => [], { tls: true })
+  await client.call('ACL', 'SETUSER', 'mcp', 'on', `>${secret}`, '~*', '+@all')
+  await client.call('ACL', 'SETUSER', 'default', 'off')
+  const login = { REDIS_USERNAME: 'mcp', REDIS_PASSWORD: secret, REDIS_TLS_CA: tlsFile('ca.pem') }
+  await works(t, await build(t, { REDIS_URL: undefined, REDIS_HOST: '127.0.0.1', REDIS_PORT: String(port), ...login }))
+  await works(t, await build(t, { REDIS_URL: `rediss://localhost:${port}/1`, ...login }))
+
+  const other = await refusal(t, { REDIS_URL: `rediss://localhost:${port}`, ...login, REDIS_TLS_CA: tlsFile('other-ca.pem') })
+  t.match(other, new RegExp(`^Redis at localhost:${port} cannot be used: .*certificate`))
+  t.match(await refusal(t, { REDIS_URL: `rediss://localhost:${port}`, ...login, REDIS_PASSWORD: 'wrong' }), /cannot be used: WRONGPASS/)
+})
+
+t.test('sentinels and their Redis over TLS', async t => {
+  const primary = await startNode(t, () => [], { tls: true })
+  const sentinel = await startSentinel(t, 'main', primary.port, { tls: true, quorum: 1 })
+  await works(t, await build(t, { REDIS_URL: undefined, REDIS_SENTINELS: `localhost:${sentinel.port}`, REDIS_SENTINEL_NAME: 'main', REDIS_TLS_CA: tlsFile('ca.pem') }))
+})
+
+t.test('a cluster over TLS', async t => {
+  const busPort = await freePort()
+  const node = await startNode(t, () => clusterArgs(busPort), { tls: true })
+  await node.client.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383)
+  await works(t, await build(t, { REDIS_URL: undefined, REDIS_CLUSTER_NODES: `localhost:${node.port}`, REDIS_TLS_CA: tlsFile('ca.pem') }))
+})
+
+t.test('the least rights that the documentation names are enough', async t => {
+  const node = await startNode(t)
+  const [, rights = ''] = /^user mcp on ><password> (.*)$/m.exec(await readFile(join(import.meta.dirname, '..', '..', 'docs', 'operations.md'), 'utf8')) ?? []
+  await node.client.call('ACL', 'SETUSER', 'mcp', 'on', `>${secret}`, ...rights.split(' '))
+  await works(t, await build(t, { REDIS_URL: `redis://mcp:${secret}@127.0.0.1:${node.port}`, MCP_SESSION_KEY_PREFIX: 'mcp_session' }))
+})
+
+t.test('a start that finds no Redis names all places, and says why', async t => {
+  const ports = [await freePort(), await freePort()]
+  const places = ports.map(port => `127.0.0.1:${port}`).join(', ')
+  const login = { REDIS_PASSWORD: secret }
+  const [sentinels, cluster] = await Promise.all([
+    refusal(t, { ...login, REDIS_SENTINELS: places, REDIS_SENTINEL_NAME: 'main', REDIS_SENTINEL_PASSWORD: secret }),
+    refusal(t, { ...login, REDIS_CLUSTER_NODES: places })
+  ])
+  t.match(sentinels, `Redis at main of sentinels ${places} cannot be used: All sentinels are unreachable`)
+  t.match(cluster, `Redis at cluster ${places} cannot be used: `)
+  t.match(cluster, /ECONNREFUSED|Connection is closed/)
+})
+
+t.test('a file of authorities that is none stops the start by name', async t => {
+  for (const file of ['no-such-file.pem', tlsFile('README.md')]) {
+    t.match(await refusal(t, { REDIS_HOST: '127.0.0.1', REDIS_PORT: '1', REDIS_TLS_CA: file }), /^REDIS_TLS_CA must be a file of certificates in PEM form, but ".*" cannot be read as one$/)
+  }
+})
