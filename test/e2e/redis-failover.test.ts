@@ -1,0 +1,142 @@
+import { randomUUID } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Redis } from 'ioredis'
+import t, { type Test } from 'tap'
+import { apiUrl, type Environment, fixture, jwtToken, post, type Service, startService, until } from '../helper.ts'
+import { type RedisNode, startCluster, startSentinelGroup } from '../redis-topologies.ts'
+
+t.jobs = 2
+t.setTimeout(170_000)
+
+interface Topology {
+  env: Environment
+  /** The one that will die, and those that may take its place. */
+  primary: RedisNode
+  replicas: RedisNode[]
+}
+
+const topologies: Record<string, (t: Test) => Promise<Topology>> = {
+  'a primary that sentinels watch': async t => {
+    const { name, primary, replicas, sentinels } = await startSentinelGroup(t)
+    return { env: { REDIS_SENTINELS: sentinels.map(placeOf).join(','), REDIS_SENTINEL_NAME: name }, primary, replicas }
+  },
+  'one of three primaries of a cluster': async t => {
+    const [dying, ...others] = await startCluster(t)
+    if (dying === undefined) throw new Error('there is no cluster')
+    await dying.replica.client.readonly()
+    // Not the one that will die: a service must get along with those that it was told of and that live.
+    return { env: { REDIS_CLUSTER_NODES: others.map(({ primary }) => placeOf(primary)).join(',') }, primary: dying.primary, replicas: [dying.replica] }
+  }
+}
+
+for (const [what, prepare] of Object.entries(topologies)) {
+  t.test(`${what} is killed under load: what its replica had is there, no request is answered but 200 or 503, and all are served again soon`, async t => {
+    const { env, primary, replicas } = await prepare(t)
+    const prefix = `test-${randomUUID()}`
+    const services = await startServices(t, { ...env, MCP_SESSION_KEY_PREFIX: prefix })
+    const sessions = await Promise.all(Array.from({ length: 60 }, (_, index) => init(services[index % 2] as Service)))
+    const load = startLoad(t, services, sessions)
+    await until(() => load.acknowledged.size === sessions.length && Math.min(...load.acknowledged.values()) >= 3, 'each session has been written to')
+
+    // Replication is a stream: when a replica has the mark, it has all that was written before.
+    const secured = new Map(load.acknowledged)
+    await mark(primary, sessions.map(id => `${prefix}:${id}`))
+    t.equal(await primary.client.call('WAIT', replicas.length, 5_000), replicas.length)
+    await primary.kill()
+    load.onlyRead()
+    const atDeath = new Map(load.acknowledged)
+    const held = new Map(await Promise.all(replicas.map(async replica => {
+      await until(async () => /master_link_status:down/.test(await replica.client.info('replication')), 'the replica knows that nothing more will come')
+      return [replica.port, await valuesOn(replica.client, prefix, sessions)] as const
+    })))
+
+    const next = await promoted(replicas)
+    const promotedAt = Date.now()
+    await Promise.all(services.flatMap(service => sessions.map(id => until(async () => (await call(service, id, 'recall')).status === 200, 'a session is served again'))))
+    t.ok(Date.now() - promotedAt < 5_000 + 1_000, `served again ${Date.now() - promotedAt} ms after the failover`)
+    await load.stop()
+    t.strictSame([...load.others], [], 'no other answer than 200 and 503')
+    t.ok(load.refused > 0, 'there was an outage')
+
+    const found = new Map(await Promise.all(sessions.map(async id => [id, await valueOf(services[0] as Service, id)] as const)))
+    const behind = (than: ReadonlyMap<string, number>) => sessions.filter(id => (found.get(id) ?? 0) < (than.get(id) ?? 0))
+    t.strictSame(behind(secured), [], 'nothing is lost that was acknowledged and waited for')
+    t.strictSame(behind(held.get(next.port) ?? new Map()), [], 'nothing is lost that the replica had')
+    t.ok(behind(atDeath).length <= sessions.length / 10, `acknowledged in the last moment, and not replicated any more: ${behind(atDeath).length} of ${sessions.length} sessions`)
+    for (const service of services) {
+      await until(() => service.output().includes('"msg":"redis restored"'), 'the log says that it is over')
+      t.strictSame([...service.output().matchAll(/"msg":"(redis \w+)"/g)].map(([, msg]) => msg), ['redis lost', 'redis restored'])
+    }
+  })
+}
+
+const placeOf = ({ port }: RedisNode) => `127.0.0.1:${port}`
+
+async function startServices (t: Test, env: Environment): Promise<Service[]> {
+  const file = join(t.testdir(), 'servers.json')
+  await writeFile(file, JSON.stringify({ mcpServers: { tiny: { command: process.execPath, args: [fixture('tiny-server.mjs')], lifecycle: 'shared' } } }))
+  return await Promise.all([1, 2].map(() => startService(t, { REDIS_URL: undefined, MCP_SERVERS_FILE: file, MCP_LOG_LEVEL: 'info', ...env })))
+}
+
+async function init ({ url }: Service): Promise<string> {
+  const id = randomUUID()
+  const { status, body } = await post(`${url}/init`, { session_id: id, apiUrl, jwtToken })
+  if (status !== 200) throw new Error(`/init answered ${status}: ${JSON.stringify(body)}`)
+  return id
+}
+
+const call = ({ url }: Service, id: string, tool: string, params = {}) => post(`${url}/call-tool`, { session_id: id, tool, params })
+
+const valueOf = async (service: Service, id: string) => Number(((await call(service, id, 'recall')).body as { values: { value0?: number } }).values.value0 ?? 0)
+
+/** Each session counts up, on one worker and the other in turn. */
+function startLoad (t: Test, services: Service[], sessions: string[]) {
+  const acknowledged = new Map<string, number>()
+  const others = new Set<string>()
+  let refused = 0
+  const mode: { tool: 'keep' | 'recall' | null } = { tool: 'keep' }
+
+  async function use (id: string): Promise<void> {
+    for (let number = 1; mode.tool !== null; number++) {
+      const isWrite = mode.tool === 'keep'
+      const { status, body, headers } = await call(services[number % 2] as Service, id, mode.tool, isWrite ? { name: 'value0', value: number } : {})
+      if (status === 503) refused++
+      else if (status !== 200) others.add(`${status} ${JSON.stringify(body)}`)
+      else if (isWrite && headers.get('x-mcp-not-cached') === null) acknowledged.set(id, number)
+      await delay(status === 200 ? 20 : 200)
+    }
+  }
+
+  const running = Promise.all(sessions.map(use))
+  const stop = async () => {
+    mode.tool = null
+    await running
+  }
+  t.teardown(stop)
+  return { acknowledged, others, get refused () { return refused }, onlyRead () { mode.tool = 'recall' }, stop }
+}
+
+/** A write on a connection that can then wait for it: at one of the keys' own slot, of those that this node serves. */
+async function mark ({ client }: RedisNode, keys: string[]): Promise<void> {
+  for (const key of keys) {
+    if (await client.set(`{${key}}:mark`, '1', 'EX', 60).catch(() => null) === 'OK') return
+  }
+  throw new Error('the node serves none of the keys')
+}
+
+/** The sessions' numbers as a node has them; nothing for those that are elsewhere. */
+async function valuesOn (client: Redis, prefix: string, sessions: string[]): Promise<Map<string, number>> {
+  const values = await Promise.all(sessions.map(async id => [id, Number(await client.hget(`${prefix}:${id}`, 'p:value0').catch(() => 0))] as const))
+  return new Map(values)
+}
+
+async function promoted (replicas: RedisNode[]): Promise<RedisNode> {
+  let found: RedisNode | undefined
+  await until(async () => {
+    for (const replica of replicas) if ((await replica.client.role() as string[])[0] === 'master') found = replica
+    return found !== undefined
+  }, 'a replica is promoted', 30_000)
+  return found as RedisNode
+}
