@@ -1,0 +1,214 @@
+/*
+ * Workers that are killed under load: is a session lost? `npm run chaos`, with CHAOS_SECONDS (180), CHAOS_KILL_EVERY (20 s),
+ * CHAOS_WORKERS (3) and CHAOS_SESSIONS (200). This script is the load balancer, too: it sends a request again only when
+ * nobody listened. Prints figures; ends with exit code 1 when a session or a value is lost, a request failed on a worker that lived, or
+ * a process is left. Talks to this machine only.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { Agent, request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { build, checkNodeVersion, installDependencies, root, stop } from './environment.mjs'
+import { provideRedisServer, startRedisServer, waysToGetRedis } from './redis-server.mjs'
+
+const number = (name, usual) => Number(process.env[name] || usual)
+const seconds = number('CHAOS_SECONDS', 180)
+const killEverySeconds = number('CHAOS_KILL_EVERY', 20)
+const workerCount = number('CHAOS_WORKERS', 3)
+const sessionCount = number('CHAOS_SESSIONS', 200)
+
+checkNodeVersion()
+installDependencies()
+build()
+const binary = provideRedisServer()
+if (binary === null) stop(waysToGetRedis)
+
+const folder = mkdtempSync(join(tmpdir(), 'mcp-chaos-'))
+const server = { command: process.execPath, args: [join(root, 'test', 'fixtures', 'tiny-server.mjs'), folder] }
+writeFileSync(join(folder, 'servers.json'), JSON.stringify({ mcpServers: { shared: { ...server, lifecycle: 'shared' }, fresh: server } }))
+const redis = await startRedisServer({ binary, folder: join(folder, 'redis') })
+
+/** Workers that take requests, in turn. */
+const workers = []
+/** Every process that was started. */
+const processes = new Set()
+const figures = { calls: 0, kills: 0, 'failed on a worker that was killed': 0, 'sent again, for nobody listened': 0 }
+const faults = []
+const state = { isOver: false, turn: 0 }
+
+const giveUp = setTimeout(() => end(`it was not done ${seconds + 150} s after its start`), (seconds + 150) * 1_000)
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => end('it was told to end'))
+
+try {
+  await Promise.all(Array.from({ length: workerCount }, startWorker))
+  const sessions = Array.from({ length: sessionCount }, (_, index) => ({ id: `chaos-${index}`, acknowledged: 0, sent: 0 }))
+  await inPortions(sessions, async session => {
+    const { status } = await post('/init', { session_id: session.id, apiUrl: 'https://api.example.com', jwtToken: 'not.a-real.token' })
+    if (status !== 200) throw new Error(`/init answered ${status}`)
+  })
+  console.log(`${sessionCount} sessions, ${workerCount} workers, one killed every ${killEverySeconds} s, for ${seconds} s`)
+
+  const load = Promise.all(sessions.map(use))
+  const startedAt = Date.now()
+  const endsAt = startedAt + seconds * 1_000
+  for (let at = startedAt + killEverySeconds * 1_000; at < endsAt; at += killEverySeconds * 1_000) {
+    await delay(Math.max(0, at - Date.now()))
+    await killWorker()
+  }
+  await delay(Math.max(0, endsAt - Date.now()))
+  state.isOver = true
+  await load
+  await inPortions(sessions, check)
+  await end()
+} catch (error) {
+  await end(error.stack)
+}
+
+async function startWorker () {
+  const child = spawn(process.execPath, [join(root, 'scripts', 'start.mjs')], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      REDIS_URL: redis.url,
+      MCP_CLIENT_HOST: '127.0.0.1',
+      MCP_CLIENT_PORT: '0',
+      MCP_SERVERS_FILE: join(folder, 'servers.json'),
+      MCP_SKIP_VALIDATION: 'true',
+      MCP_QUEUE_TIMEOUT: '120',
+      MCP_WARM_SPARES: '0',
+      MCP_STOP_STEP_MS: '200',
+      MCP_LOG_LEVEL: 'info'
+    }
+  })
+  processes.add(child)
+  const exited = once(child, 'exit')
+  exited.then(() => processes.delete(child))
+  const port = await new Promise((resolve, reject) => {
+    child.stdout.on('data', chunk => {
+      const [, found] = /Server listening at http:\/\/[^"]*:(\d+)"/.exec(chunk) ?? []
+      if (found) resolve(Number(found))
+    })
+    exited.then(() => reject(new Error('a worker did not start')))
+  })
+  const worker = { child, exited, port, isKilled: false, agent: new Agent({ keepAlive: true }) }
+  workers.push(worker)
+  exited.then(() => {
+    if (!worker.isKilled && !state.isOver) faults.push('a worker ended by itself')
+  })
+}
+
+/** It is still sent requests until it is known to be gone, as a load balancer does. */
+async function killWorker () {
+  const worker = workers[figures.kills++ % workers.length]
+  worker.isKilled = true
+  worker.child.kill('SIGKILL')
+  await worker.exited
+  await delay(100)
+  workers.splice(workers.indexOf(worker), 1)
+  worker.agent.destroy()
+  await startWorker()
+}
+
+/** Counts up in its session; some calls are long enough to be cut off, some have a server of their own. */
+async function use (session, index) {
+  await delay(index * 5)
+  for (let turn = index; !state.isOver; turn++) {
+    const tool = turn % 40 === 0 ? 'fresh__keep' : 'shared__keep'
+    session.sent++
+    const { status, headers } = await post('/call-tool', { session_id: session.id, tool, params: { name: 'value0', value: session.sent } })
+    if (status === 200 && headers['x-mcp-not-cached'] === undefined) session.acknowledged = session.sent
+    expectAnswer(status, session)
+    if (turn % 3 === 0) {
+      const slow = await post('/call-tool', { session_id: session.id, tool: 'shared__wait', params: { ms: 200 } })
+      expectAnswer(slow.status, session)
+    }
+    if (turn % 10 === 0) await check(session)
+    await delay(400)
+  }
+}
+
+function expectAnswer (status, { id }) {
+  if (status !== 200 && status !== 'cut off') faults.push(`session ${id} was answered ${status}`)
+}
+
+/** Whether the session is there with what was acknowledged last; what was sent after that may be there, too. */
+async function check (session) {
+  const { acknowledged, sent } = session
+  const { status, body } = await post('/call-tool', { session_id: session.id, tool: 'shared__recall', params: {} })
+  if (status === 'cut off') return await check(session)
+  const value = JSON.parse(body).values?.value0 ?? 0
+  if (status !== 200) faults.push(`session ${session.id} is lost: ${status} ${body}`)
+  else if (value < acknowledged || value > sent) faults.push(`session ${session.id} has ${value}; ${acknowledged} was acknowledged, ${sent} sent`)
+}
+
+async function post (path, body) {
+  figures.calls++
+  for (;;) {
+    const worker = workers[state.turn++ % workers.length]
+    try {
+      return await send(worker, path, JSON.stringify(body))
+    } catch (error) {
+      if (error.code === 'ECONNREFUSED' && worker.isKilled) {
+        figures['sent again, for nobody listened']++
+        await delay(20)
+        continue
+      }
+      if (worker.isKilled) figures['failed on a worker that was killed']++
+      else faults.push(`a request failed on a worker that lives: ${error.code} ${error.message}`)
+      return { status: 'cut off', headers: {}, body: '{}' }
+    }
+  }
+}
+
+function send ({ port, agent }, path, text) {
+  return new Promise((resolve, reject) => {
+    const call = request({ host: '127.0.0.1', port, path, method: 'POST', agent, headers: { 'content-length': Buffer.byteLength(text) } }, response => {
+      let body = ''
+      response.setEncoding('utf8').on('data', chunk => { body += chunk })
+      response.once('end', () => resolve({ status: response.statusCode, headers: response.headers, body })).once('error', reject)
+    })
+    call.once('error', reject).end(text)
+  })
+}
+
+async function inPortions (items, act) {
+  const left = [...items]
+  await Promise.all(Array.from({ length: 20 }, async () => {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) await act(item)
+  }))
+}
+
+async function end (fault) {
+  state.isOver = true
+  clearTimeout(giveUp)
+  if (fault !== undefined) faults.push(fault)
+  for (const child of processes) child.kill('SIGTERM')
+  for (let waited = 0; processes.size > 0 && waited < 15_000; waited += 50) await delay(50)
+  if (processes.size > 0) faults.push(`${processes.size} workers did not end`)
+  for (const child of processes) child.kill('SIGKILL')
+  await delay(500) // what a reaper ends, it ends within milliseconds
+  const left = servers()
+  if (left > 0) faults.push(`${left} MCP servers are left`)
+  await redis.stop()
+  rmSync(folder, { recursive: true, force: true })
+  console.log(Object.entries(figures).map(([name, count]) => `${name}: ${count}`).join('\n'))
+  for (const line of new Set(faults.slice(0, 20))) console.log(`NOT RIGHT: ${line}`)
+  if (faults.length === 0) console.log('no session is lost, nothing is left')
+  process.exit(faults.length === 0 ? 0 : 1)
+}
+
+/** MCP servers of this run that are alive. They are told the folder to be known by it. */
+function servers () {
+  return readdirSync('/proc').filter(name => /^\d+$/.test(name)).filter(pid => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`tiny-server.mjs\0${folder}\0`)
+    } catch {
+      return false // it ended while we looked
+    }
+  }).length
+}
