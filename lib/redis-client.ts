@@ -1,5 +1,5 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
-import type { HostAndPort } from './config.ts'
+import type { HostAndPort } from './redis-config.ts'
 import type { RedisPlace } from './redis-place.ts'
 import { watchConnection } from './redis-stall.ts'
 

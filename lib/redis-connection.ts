@@ -1,5 +1,5 @@
 import type { Command } from 'ioredis'
-import type { RedisConfig } from './config.ts'
+import type { RedisConfig } from './redis-config.ts'
 import { StoreStartError } from './errors.ts'
 import { backOff, createRedisClient, type RedisClient } from './redis-client.ts'
 import { isTrouble, reasonOf } from './redis-fault.ts'

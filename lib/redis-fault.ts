@@ -3,7 +3,7 @@
  * @see https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors
  */
 const troubles = new Set([
-  'LOADING', 'BUSY', 'READONLY', 'MASTERDOWN', 'NOREPLICAS', 'MISCONF', 'OOM', 'MOVED', 'ASK', 'TRYAGAIN', 'CLUSTERDOWN', 'NOAUTH', 'WRONGPASS', 'NOPERM', 'UNBLOCKED'
+  'LOADING', 'BUSY', 'READONLY', 'MASTERDOWN', 'NOREPLICAS', 'MISCONF', 'OOM', 'MOVED', 'ASK', 'TRYAGAIN', 'CLUSTERDOWN', 'NOAUTH', 'WRONGPASS', 'NOPERM'
 ])
 
 /**

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { CommonRedisOptions, SentinelConnectionOptions } from 'ioredis'
-import type { HostAndPort, RedisConfig } from './config.ts'
+import type { HostAndPort, RedisConfig } from './redis-config.ts'
 import { ConfigError } from './errors.ts'
 
 /** Where Redis is, as ioredis takes it, and how messages name it: without a password. */

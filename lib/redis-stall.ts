@@ -14,41 +14,44 @@ import { batchWrites } from './batched-writes.ts'
 export function watchConnection (redis: Redis, timeoutMs: number): void {
   const send = redis.sendCommand.bind(redis)
   let timer: NodeJS.Timeout | undefined
-  let heard: { stream: unknown, bytes: number, at: number }
+  let heard: { stream: unknown, bytes: number }
+  let silentLooks = 0
 
   redis.sendCommand = (command, stream) => {
     if (redis.status === 'ready') batchWrites(redis.stream)
     const answer = send(command, stream)
     if (timer === undefined) {
       heard = listen()
+      silentLooks = 0
       lookLater()
     }
     return answer
   }
 
-  const listen = () => ({ stream: redis.stream, bytes: redis.stream?.bytesRead ?? 0, at: performance.now() })
+  const listen = () => ({ stream: redis.stream, bytes: redis.stream?.bytesRead ?? 0 })
 
   function lookLater (): void {
     timer = setTimeout(() => {
-      // A busy worker finds the timer due and the answer arrived; timers run before what has arrived is read, immediates after it.
+      // Timers run before what has arrived is read, immediates after it.
       setImmediate(() => setImmediate(look))
-    }, timeoutMs / 5)
+    }, timeoutMs / looks)
     timer.unref()
   }
 
   function look (): void {
     timer = undefined
     const now = listen()
-    if (now.stream !== heard.stream || now.bytes !== heard.bytes) heard = now
-    if (isOwed(redis) && now.at - heard.at >= timeoutMs) hangUp()
-    else if (isOwed(redis)) lookLater()
-  }
-
-  function hangUp (): void {
+    // Looks are counted, and not time: a worker that was busy for a second has looked once, and may not even have sent the command.
+    silentLooks = now.stream === heard.stream && now.bytes === heard.bytes ? silentLooks + 1 : 0
+    heard = now
+    if (!isOwed(redis)) return
+    if (silentLooks < looks) lookLater()
     // destroy() and not disconnect(), which would wait for the other side to close, too.
-    redis.stream?.destroy(new Error(`redis did not answer within ${timeoutMs} ms`))
+    else redis.stream?.destroy(new Error(`redis did not answer within ${timeoutMs} ms`))
   }
 }
+
+const looks = 5
 
 /** The offline queue is used by the nodes of a cluster only: their commands wait there while the node is being connected. */
 function isOwed (redis: Redis): boolean {

@@ -14,7 +14,7 @@ import { apiUrl, type Answer, failure, fixture, freePort, jwtToken, post, redisC
 import { startProxy } from '../redis-proxy.ts'
 import { clusterArgs, isSynced, type RedisNode, startNode } from '../redis-topologies.ts'
 
-t.jobs = 4
+t.jobs = 6
 t.setTimeout(170_000)
 
 interface Trouble {
@@ -250,6 +250,18 @@ t.test('a client that was told to end connects again', async t => {
   await until(() => events.length === 2, 'it is well again')
   t.strictSame(events, ['lost', 'restored'])
   t.equal(await (connection.client as Redis).ping(), 'PONG')
+})
+
+t.test('a worker that was busy does not take Redis for stalled', async t => {
+  const { url } = await startRedis(t)
+  const { client, close } = await openRedis({ url, host: '', port: 0, db: 0, commandTimeoutMs: 100 }, { keyPrefix: 'test', onLost: err => t.fail(err.message), onRestored: () => {} })
+  t.teardown(close)
+  for (let round = 0; round < 5; round++) {
+    const answer = client.get('nothing')
+    const end = performance.now() + 300
+    while (performance.now() < end); // nothing is sent, and nothing read, as long as this runs
+    t.equal(await answer, null)
+  }
 })
 
 async function init ({ url }: Service): Promise<string> {
