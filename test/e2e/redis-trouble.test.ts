@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { openRedis } from '../../lib/redis-connection.ts'
@@ -257,6 +258,7 @@ t.test('a worker that was busy does not take Redis for stalled', async t => {
   const { client, close } = await openRedis({ url, host: '', port: 0, db: 0, commandTimeoutMs: 100 }, { keyPrefix: 'test', onLost: err => t.fail(err.message), onRestored: () => {} })
   t.teardown(close)
   for (let round = 0; round < 5; round++) {
+    await delay(200) // so that nothing is being watched any more
     const answer = client.get('nothing')
     const end = performance.now() + 300
     while (performance.now() < end); // nothing is sent, and nothing read, as long as this runs
