@@ -15,7 +15,9 @@ export type NameSession = (key: string) => string
  */
 export async function loadSessionNamer (redis: RedisClient, keyPrefix: string, ask: AwaitCommand): Promise<NameSession> {
   const place = `mcp_audit:${keyPrefix}`
-  await ask(redis.set(place, randomBytes(32).toString('base64url'), 'NX'))
-  const key = await ask(redis.get(place)) ?? ''
+  const read = () => ask(redis.get(place))
+  const make = () => ask(redis.set(place, randomBytes(32).toString('base64url'), 'NX'))
+  // Read first: a Redis that takes no writes just now is no reason not to start.
+  const key = await read() ?? await make().then(read) ?? ''
   return sessionKey => createHmac('sha256', key).update(sessionKey).digest('base64url').slice(0, 22)
 }

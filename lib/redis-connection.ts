@@ -9,6 +9,8 @@ import { probeRedis } from './redis-probe.ts'
 
 export interface RedisConnection {
   client: RedisClient
+  /** Where it is, without the password. */
+  place: string
   /** Says goodbye when Redis listens, hangs up when it does not. Takes at most half a second, never rejects. */
   close: () => Promise<void>
 }
@@ -57,6 +59,7 @@ export async function openRedis (options: RedisConfig, { keyPrefix, onLost, onRe
 
   return {
     client,
+    place: place.name,
     async close () {
       isClosing = true
       outage.stop() // a goodbye is no outage

@@ -131,6 +131,9 @@ async function putQuestions (
     args: Object.fromEntries(Object.entries(request.args).filter(([name]) => !isSecret(name))),
     secretNames: Object.keys(request.args).filter(isSecret),
     ...(state !== undefined && { state })
+  }).catch((cause: unknown) => {
+    // Not that the store is unavailable, which says that the same request may come again: the tool may have acted before it asked.
+    throw new McpCallError(server, `answered tool ${tool} with questions, which could not be kept until they are answered`, { cause })
   })
   if ('refused' in kept) {
     throw kept.refused === 'session ended' ? new SessionNotFoundError(session.id) : new McpCallError(server, `answered tool ${tool} with questions, and the call is too large to be kept until they are answered`)

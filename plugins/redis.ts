@@ -1,11 +1,13 @@
 import redis from '@fastify/redis'
 import fp from 'fastify-plugin'
 import { loadSessionNamer } from '../lib/audit-key.ts'
+import { StoreStartError } from '../lib/errors.ts'
 import { createEraStore } from '../lib/era-store.ts'
 import type { EraStore } from '../lib/mcp/era-memory.ts'
 import { createQuestionRepository, type QuestionRepository } from '../lib/question-repository.ts'
 import { openRedis } from '../lib/redis-connection.ts'
 import { createAwaitCommand } from '../lib/redis-command.ts'
+import { reasonOf } from '../lib/redis-fault.ts'
 import { createSessionRepository, type SessionRepository } from '../lib/session-repository.ts'
 
 declare module 'fastify' {
@@ -32,13 +34,15 @@ export default fp(async (fastify) => {
     onLost: err => fastify.log.error({ err }, 'redis lost'),
     onRestored: () => fastify.log.info('redis restored')
   })
+  fastify.addHook('onClose', () => connection.close())
   await fastify.register(redis, { client: connection.client })
   const { commandTimeoutMs } = options
-  const nameSession = await loadSessionNamer(connection.client, session.keyPrefix, createAwaitCommand(commandTimeoutMs))
+  const nameSession = await loadSessionNamer(connection.client, session.keyPrefix, createAwaitCommand(commandTimeoutMs)).catch((error: Error) => {
+    throw new StoreStartError(connection.place, reasonOf(error.cause))
+  })
   const clients = [...new Set(apiKeys?.map(({ name }) => name))]
   fastify.decorate('sessions', createSessionRepository(connection.client, { ...session, sensitiveParams, encryptionKeys, clients, nameSession, commandTimeoutMs }))
   fastify.decorate('questions', createQuestionRepository(connection.client, { maxBytes: session.maxBytes, commandTimeoutMs }))
   fastify.decorate('eraStore', createEraStore(connection.client, { keyPrefix: session.keyPrefix, commandTimeoutMs }))
-  fastify.addHook('onClose', () => connection.close())
   // Not for what they give: what the operator wrote is checked before anything is connected.
 }, { name: 'redis', dependencies: ['config', 'servers', 'guidance'] })

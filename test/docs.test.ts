@@ -69,6 +69,15 @@ t.test('every variable and every error code that is named exists', async t => {
   }
 })
 
+t.test('every row of the threat model names a test that there is', async t => {
+  const files = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' }).filter(file => /\.test\.[jt]s$/.test(file))
+  const titles = files.flatMap(file => [...read(join('test', file)).matchAll(/\bt\.test\((['`])(.*?[^\\])\1,/g)].map(([, , title = '']) => title.replaceAll('\\', '')))
+  const model = read('docs/security.md').split('## Who can do what')[1]?.split('\n## ')[0] ?? ''
+  const rows = [...model.matchAll(/^\|(.*)\|$/gm)].slice(2).map(([, row = '']) => row.split('|').map(cell => cell.trim()))
+  t.ok(rows.length > 20)
+  for (const row of rows) t.ok(titles.some(title => title.includes(row.at(-1) ?? '?')), row.slice(1).join(' | '))
+})
+
 t.test('the session in the README is what the service answers', async t => {
   const api = await startDemoApi()
   t.teardown(() => api.close())

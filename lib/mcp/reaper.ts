@@ -35,7 +35,8 @@ export function createReaper (): Reaper {
   let shell = start()
 
   function start (): ChildProcess {
-    const child = spawn('/bin/sh', ['-c', script], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
+    // It needs no variable, and ours hold secrets.
+    const child = spawn('/bin/sh', ['-c', script], { detached: true, stdio: ['pipe', 'ignore', 'ignore'], env: {} })
     // Neither the process nor the pipe keeps this worker running.
     child.unref()
     ;(child.stdin as unknown as { unref?: () => void } | null)?.unref?.()

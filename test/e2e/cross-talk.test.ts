@@ -105,7 +105,7 @@ t.test(`two users never meet: ${totalCalls} interleaved calls on two workers, ov
   })
 
   t.test('no list and no error holds a canary', async t => {
-    t.ok(told.length > 200, `${told.length} were searched`)
+    t.ok(told.length > totalCalls / 10, `${told.length} were searched`)
     t.strictSame(told.filter(({ text }) => heldBy(text, marks).length > 0), [])
     t.ok(told.some(({ text }) => text.includes('the token [hidden] is not good at [hidden]')), 'a server\'s sentence was among them')
   })

@@ -1,12 +1,12 @@
 import t, { type Test } from 'tap'
-import { build, call, initSession, redisClient } from '../helper.ts'
+import { apiUrl, build, call, initSession, jwtToken, redisClient } from '../helper.ts'
 
-/** What the service sent to Redis while `act` ran: the commands, without what scripts call inside Redis. */
-async function commandsOf (t: Test, act: () => Promise<unknown>): Promise<string[]> {
+/** What the service sent to Redis while `act` ran: the commands, or else what scripts called inside Redis. */
+async function commandsOf (t: Test, act: () => Promise<unknown>, by: 'service' | 'scripts' = 'service'): Promise<string[]> {
   const monitor = await (await redisClient(t)).monitor()
   const commands: string[] = []
   monitor.on('monitor', (_time: string, [command]: string[], source: string) => {
-    if (source !== 'lua') commands.push(command ?? '')
+    if ((source === 'lua') === (by === 'scripts') || command === 'echo') commands.push(command ?? '')
   })
   await act()
   // MONITOR tells in order: once it has told of this, it has told of everything before.
@@ -60,4 +60,22 @@ t.test('requests that need no session, or know of none, do not ask Redis', async
     for (const url of ['/livez', '/tools-schema', '/nothing', '/openapi.json']) await app.inject(url)
     await app.inject({ method: 'POST', url: '/call-tool', payload: { tool: 'echo' } })
   }), [])
+})
+
+t.test('a wrong token costs what an unknown session costs, to the command, however much the session holds', async t => {
+  const app = await build(t, { MCP_SESSION_TOKENS: 'required' })
+  const opening = { session_id: 'held', apiUrl, jwtToken, text: 'x'.repeat(1_000_000) }
+  const { session_token: token } = (await app.inject({ method: 'POST', url: '/init', payload: opening })).json()
+  const callWith = (id: string, bearer: string) => app.inject({
+    method: 'POST', url: '/call-tool', headers: { authorization: `Bearer ${bearer}` }, payload: { session_id: id, tool: 'echo' }
+  })
+  t.equal((await callWith('held', token)).statusCode, 200, 'and the tool and the scripts are known')
+
+  const asked: string[][] = []
+  for (const [id, bearer] of [['held', 'wrong'], ['unknown', 'wrong'], ['unknown', token]] as const) {
+    for (const by of ['service', 'scripts'] as const) {
+      asked.push(await commandsOf(t, async () => t.equal((await callWith(id, bearer)).statusCode, 409), by))
+    }
+  }
+  t.strictSame(asked, [['evalsha'], ['HGET'], ['evalsha'], ['HGET'], ['evalsha'], ['HGET']])
 })

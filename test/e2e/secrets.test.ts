@@ -1,51 +1,108 @@
-import { join } from 'node:path'
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
-import t from 'tap'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import t, { type Test } from 'tap'
 import { heldBy, startRepeatingApi } from '../canaries.ts'
-import { fixture, freePort, post, type Service, spawnService, startRedis, startService, until } from '../helper.ts'
+import { fixture, freePort, post, processes, type Service, spawnService, startRedis, startService, until } from '../helper.ts'
 
 /** Values that nobody but a tool which declares them may ever see. */
 const canaries = {
   token: 'canary-header.canary-payload-4711.canary-signature',
   refused: 'canary-refused.canary-payload-0815.canary-signature',
   apiUrl: 'https://canary-api.example.com/tenant-4711',
-  redisPassword: 'canary-redis-password-4711'
+  redisPassword: 'canary-redis-password-4711',
+  value: 'canary-value-4711',
+  apiKey: 'mcpk_canary-api-key-4711',
+  encryptionKey: Buffer.from('canary-encryption-key-4711-32-by').toString('base64')
 }
 
+/** What is answered, and the secrets that were made on the way. */
+interface Walk { answers: Array<{ what: string, text: string }>, tokens: Record<string, string> }
+
 /** The whole contract, good and bad, with the canaries in every place where a caller may put them. */
-async function walkThrough ({ url }: Service): Promise<Array<{ what: string, text: string, fromTool?: boolean }>> {
-  const answers: Array<{ what: string, text: string, fromTool?: boolean }> = []
-  const good = { session_id: 'walk', apiUrl: canaries.apiUrl, jwtToken: canaries.token }
-  const requests: Array<[string, unknown, { fromTool?: boolean }?]> = [
-    ['/init', { ...good, jwtToken: canaries.refused }],
-    ['/init', { ...good, jwtToken: canaries.token.replaceAll('.', '-') }],
-    ['/init', { ...good, apiUrl: `ftp://${canaries.apiUrl}` }],
+async function walkThrough ({ url }: Service): Promise<Walk> {
+  const answers: Walk['answers'] = []
+  const key = { 'x-api-key': canaries.apiKey }
+  const good = { apiUrl: canaries.apiUrl, jwtToken: canaries.token }
+  const open = async (path: string, body: object): Promise<string> => {
+    const { status, body: opened } = await post(url + path, { ...good, ...body }, key)
+    const { session_token: token, session_id: id, ...rest } = opened as Record<string, string>
+    answers.push({ what: `${path} ${status}`, text: JSON.stringify(rest) })
+    return token ?? ''
+  }
+  const tokens = { sessionToken: await open('/init', { session_id: 'walk', note: canaries.value }), otherToken: await open('/sessions', {}) }
+  const bearer = { ...key, authorization: `Bearer ${tokens.sessionToken}` }
+
+  const requests: Array<[path: string, body: unknown, headers?: Record<string, string>]> = [
+    ['/init', { ...good, session_id: 'walk', jwtToken: canaries.refused }],
+    ['/init', { ...good, session_id: 'walk', jwtToken: canaries.token.replaceAll('.', '-') }],
+    ['/init', { ...good, session_id: 'walk', apiUrl: `ftp://${canaries.apiUrl}` }],
     ['/init', { ...good, session_id: 5.5 }],
-    ['/init', { ...good, jwtToken: [canaries.token] }],
-    ['/init', good],
-    ['/init', good],
+    ['/init', { ...good, session_id: 'walk', jwtToken: [canaries.token] }],
+    ['/sessions', { ...good, session_id: canaries.token }],
+    ['/sessions', { ...good, jwtToken: canaries.refused }],
     ['/tools', { session_id: 'walk' }],
+    ['/tools', { session_id: 'walk' }, { ...key, authorization: `Bearer ${tokens.otherToken}` }],
+    ['/tools', { session_id: 'walk' }, { 'x-api-key': `${canaries.apiKey}-wrong` }],
+    ['/tools', { session_id: 'walk' }, { ...bearer, origin: 'https://evil.example' }],
     ['/tools', { session_id: 'walk', jwtToken: canaries.token }],
-    ['/call-tool', { session_id: 'walk', tool: 'act', params: { jwtToken: canaries.token, apiUrl: canaries.apiUrl } }],
+    ['/call-tool', { session_id: 'walk', tool: 'act', params: { jwtToken: canaries.token, apiUrl: canaries.apiUrl, kept: canaries.value } }],
     ['/call-tool', { session_id: 'walk', tool: 'act', params: canaries.token }],
     ['/call-tool', { session_id: 'walk', tool: [canaries.token] }],
     ['/call-tool', { session_id: 'walk', tool: 'nothing', params: good }],
-    ['/shutdown', { session_id: 'walk' }],
-    ['/shutdown', {}]
+    ['/prompts', { session_id: 'walk' }],
+    ['/read-resource', { session_id: 'walk', uri: 'file:///a', jwtToken: canaries.token }],
+    ['/complete', { session_id: 'walk', ref: canaries.token, argument: {} }]
   ]
-  for (const [path, body, options] of requests) {
-    const { status, body: text } = await post(url + path, body)
-    answers.push({ what: `${path} ${status}`, text: JSON.stringify(text), ...options })
+  const send = async (path: string, body: unknown, headers: Record<string, string> = bearer) => {
+    const { status, body: text } = await post(url + path, body, headers)
+    answers.push({ what: `${path} ${status}`, text: JSON.stringify(text) })
   }
+  for (const request of requests) await send(...request)
   const broken = `{"session_id": "walk", "jwtToken": "${canaries.token}", `
   for (const body of [broken, `"${canaries.token}"`, `["${canaries.token}"]`]) {
-    const response = await fetch(`${url}/init`, { method: 'POST', body })
+    const response = await fetch(`${url}/init`, { method: 'POST', body, headers: key })
     answers.push({ what: `/init with a bad body ${response.status}`, text: await response.text() })
   }
-  for (const path of ['/health', '/tools-schema', '/openapi.json', `/nothing/${'x'}`, '/livez', '/readyz']) {
-    answers.push({ what: path, text: await (await fetch(url + path, { headers: { authorization: `Bearer ${canaries.token}` } })).text() })
+  for (const path of ['/health', '/tools-schema', '/openapi.json', '/nothing/x', '/livez', '/readyz', '/session']) {
+    answers.push({ what: path, text: await (await fetch(url + path, { headers: { ...bearer, 'x-session-id': 'walk' } })).text() })
   }
-  return answers
+  answers.push({ what: 'DELETE /session', text: await (await fetch(`${url}/session`, { method: 'DELETE', headers: { ...bearer, 'x-session-id': 'walk' } })).text() })
+  await send('/shutdown', { session_id: 'walk' })
+  await send('/shutdown', {})
+  return { answers, tokens }
+}
+
+/** All that a Redis is asked and told from now on, scripts and their arguments included. */
+async function watchRedis (t: Test, path: string, password: string): Promise<() => string> {
+  const lines: string[] = []
+  const client = new Redis({ path, password, retryStrategy: null })
+  const monitor = await client.monitor()
+  client.disconnect()
+  monitor.on('monitor', (_time: string, command: string[]) => lines.push(command.join(' ')))
+  t.teardown(() => monitor.disconnect())
+  return () => lines.join('\n')
+}
+
+/** What the processes that a service has started were given, as anybody with its user's rights can read it. */
+async function watchChildren (pid: number): Promise<() => string> {
+  const seen = new Set<string>()
+  const commandOf = (child: number) => readFileSync(`/proc/${child}/cmdline`, 'utf8')
+  const look = () => processes().filter(({ parent }) => parent === pid).forEach(({ pid: child }) => {
+    try {
+      const command = commandOf(child)
+      const environment = readFileSync(`/proc/${child}/environ`, 'utf8')
+      // One that is just becoming another program is the service itself until then.
+      if (command === commandOf(child) && !command.includes('start.mjs')) seen.add(command + environment)
+    } catch {} // it has ended
+  })
+  const timer = setInterval(look, 20)
+  return () => {
+    clearInterval(timer)
+    return [...seen].join('\n')
+  }
 }
 
 for (const misbehaviour of ['well-behaved', 'dies-on-call', 'dies-at-start', 'answers-with-an-error']) {
@@ -53,10 +110,14 @@ for (const misbehaviour of ['well-behaved', 'dies-on-call', 'dies-at-start', 'an
     // A refusal that repeats the token must not pass it on.
     const api = await startRepeatingApi(t, token => token === canaries.token)
     const redis = await startRedis(t, ['--requirepass', canaries.redisPassword])
+    const redisUrl = redis.url.replace('unix://', `unix://:${canaries.redisPassword}@localhost`)
     const serversFile = join(t.testdir(), 'servers.json')
     await writeFile(serversFile, JSON.stringify({ mcpServers: { zoo: { command: process.execPath, args: [fixture('zoo-server.mjs'), misbehaviour, 'no secret here'] } } }))
     const service = await startService(t, {
-      REDIS_URL: redis.url.replace('unix://', `unix://:${canaries.redisPassword}@localhost`),
+      REDIS_URL: redisUrl,
+      MCP_CLIENT_API_KEYS: `walker:${createHash('sha256').update(canaries.apiKey).digest('hex')}`,
+      MCP_ENCRYPTION_KEYS: `k1:${canaries.encryptionKey}`,
+      MCP_SESSION_TOKENS: 'required',
       MCP_SKIP_VALIDATION: undefined,
       MCP_API_BASE_URL: api.url,
       MCP_SERVERS_FILE: serversFile,
@@ -64,9 +125,13 @@ for (const misbehaviour of ['well-behaved', 'dies-on-call', 'dies-at-start', 'an
       MCP_LOG_LEVEL: 'trace'
     })
 
-    const answers = await walkThrough(service)
+    const told = await watchRedis(t, redis.socket, canaries.redisPassword)
+    const given = await watchChildren(service.pid)
+    const { answers, tokens } = await walkThrough(service)
+    const secrets = { ...canaries, ...tokens }
     await redis.stop()
-    answers.push({ what: '/call-tool without redis', text: JSON.stringify((await post(`${service.url}/call-tool`, { session_id: 'walk', tool: 'act' })).body) })
+    const headers = { 'x-api-key': canaries.apiKey, authorization: `Bearer ${tokens.sessionToken}` }
+    answers.push({ what: '/call-tool without redis', text: JSON.stringify((await post(`${service.url}/call-tool`, { session_id: 'walk', tool: 'act' }, headers)).body) })
     service.kill('SIGTERM')
     await service.exited
 
@@ -74,8 +139,14 @@ for (const misbehaviour of ['well-behaved', 'dies-on-call', 'dies-at-start', 'an
     const statuses = new Set(answers.map(({ what }) => what.split(' ').at(-1)))
     t.ok(statuses.has('401') && statuses.has('400') && statuses.has('200'), 'good and bad requests were among them')
     if (misbehaviour === 'dies-on-call') t.match(service.output(), /"line":"the token is \[hidden\]"/, 'what the server wrote is among it')
-    t.strictSame(heldBy(service.output(), canaries), [], 'no log line holds a secret')
-    for (const { what, text } of answers) t.strictSame(heldBy(text, canaries), [], `${what} holds no secret`)
+    t.strictSame(heldBy(service.output(), secrets), [], 'no log line holds a secret')
+    for (const { what, text } of answers) t.strictSame(heldBy(text, secrets), [], `${what} holds no secret`)
+
+    t.match(told(), /s1\.k1\./, 'what is sealed went to Redis')
+    t.strictSame(heldBy(told(), secrets), [], 'nothing that Redis is told holds a secret')
+    const children = given()
+    if (misbehaviour !== 'dies-at-start') t.match(children, /zoo-server/, 'servers were looked at')
+    t.strictSame(heldBy(children, secrets), [], 'no process is given a secret that its entry does not name')
   })
 }
 
