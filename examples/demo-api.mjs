@@ -1,7 +1,7 @@
 // @ts-check
 import { once } from 'node:events'
+import { realpathSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { pathToFileURL } from 'node:url'
 import { createDashboards } from './api/dashboards.mjs'
 import { HttpError, sendJson } from './api/json-http.mjs'
 import { createRoutes, findRoute } from './api/routes.mjs'
@@ -80,7 +80,8 @@ async function closeServer (server) {
   clearTimeout(grace)
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+// Node follows links to a script, and says here how it was called.
+if (process.argv[1] !== undefined && import.meta.filename === realpathSync(process.argv[1])) {
   const { DEMO_API_PORT: port = '8765', DEMO_API_HOST: host, DEMO_API_SECRET: secret } = process.env
   const api = await startDemoApi({ port: Number(port), host, secret })
   console.log(`The demo API listens on ${api.url}`)

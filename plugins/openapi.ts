@@ -10,7 +10,7 @@ export default fp(async (fastify) => {
       openapi: '3.1.0',
       info: {
         title: 'MCP client service',
-        description: 'MCP servers\' tools over plain HTTP, for a signed-in user.',
+        description: 'MCP servers\' tools over plain HTTP, for a signed-in user. As the service is set up, any request may also be answered 401 (no API key), 403 (a web page, or a host name, that may not ask) or 429 (too often); docs/errors.md has the codes.',
         version
       },
       // Where keys are configured; probes want none.

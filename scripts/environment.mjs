@@ -46,7 +46,7 @@ export function buildTests () {
   const built = join(root, 'dist-test')
   rmSync(built, { recursive: true, force: true }) // or a test that is no more would still run
   run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', join('test', 'tsconfig.build.json')], 'The tests could not be built.')
-  const compiled = new Set(['dist-test', '.git', '.tap', 'node_modules', 'app.ts', 'plugins', 'routes', 'lib', 'test'])
+  const compiled = new Set(['dist-test', '.git', '.tap', 'app.ts', 'plugins', 'routes', 'lib', 'test'])
   for (const name of readdirSync(root).filter(name => !compiled.has(name))) symlinkSync(join(root, name), join(built, name))
   symlinkSync(join(root, 'test', 'fixtures'), join(built, 'test', 'fixtures'))
 }

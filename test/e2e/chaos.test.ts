@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import '../helper.ts' // so that what is started below runs without tap's loader
 
-const { CHAOS_SECONDS = '12', CHAOS_KILL_EVERY = '3' } = process.env
+const { CHAOS_SECONDS = '8', CHAOS_KILL_EVERY = '3' } = process.env
 
 t.test('workers that are killed under load lose no session, and fail no call but their own', async t => {
   const script = join(import.meta.dirname, '..', '..', 'scripts', 'chaos.mjs')

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { heldBy, startRepeatingApi } from '../canaries.ts'
-import { fixture, freePort, post, processes, type Service, spawnService, startRedis, startService, until } from '../helper.ts'
+import { fixture, freePort, post, type Service, spawnService, startRedis, startService, until } from '../helper.ts'
 
 /** Values that nobody but a tool which declares them may ever see. */
 const canaries = {
@@ -89,8 +89,9 @@ async function watchRedis (t: Test, path: string, password: string): Promise<() 
 /** What the processes that a service has started were given, as anybody with its user's rights can read it. */
 async function watchChildren (pid: number): Promise<() => string> {
   const seen = new Set<string>()
-  const commandOf = (child: number) => readFileSync(`/proc/${child}/cmdline`, 'utf8')
-  const look = () => processes().filter(({ parent }) => parent === pid).forEach(({ pid: child }) => {
+  const commandOf = (child: string) => readFileSync(`/proc/${child}/cmdline`, 'utf8')
+  const childrenOf = () => readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean)
+  const look = () => childrenOf().forEach(child => {
     try {
       const command = commandOf(child)
       const environment = readFileSync(`/proc/${child}/environ`, 'utf8')

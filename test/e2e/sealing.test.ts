@@ -1,0 +1,67 @@
+import { randomBytes } from 'node:crypto'
+import t from 'tap'
+import { apiUrl, build, call, environment, failure, fixture, initSession, jwtToken, post, redisClient, startService, until } from '../helper.ts'
+
+const key = (id: string) => `${id}:${randomBytes(32).toString('base64')}`
+const [k1, k2] = [key('k1'), key('k2')]
+const tools = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
+
+t.test('a session is used with the old key, and sealed with the new one after the reply', async t => {
+  const env = await environment(t, tools)
+  const [before, rotated, after] = [await build(t, { ...env, MCP_ENCRYPTION_KEYS: k1 }), await build(t, { ...env, MCP_ENCRYPTION_KEYS: `${k2}, ${k1}` }), await build(t, { ...env, MCP_ENCRYPTION_KEYS: k2 })]
+  const redis = await redisClient(t)
+  const id = await initSession(before, { name: 'Ann' })
+  const keysUsed = async () => {
+    const fields = Object.entries(await redis.hgetall(`${before.config.session.keyPrefix}:${id}`)).filter(([name]) => /^(credentials|owner|p:)/.test(name))
+    return new Set(fields.map(([, text]) => text.slice(0, 6)))
+  }
+  t.strictSame(await keysUsed(), new Set(['s1.k1.']))
+
+  t.strictSame((await call(rotated, id, 'recall')).json().received, { name: 'Ann' })
+  await rotated.deferredSettled()
+  t.strictSame(await keysUsed(), new Set(['s1.k2.']))
+
+  t.strictSame((await call(after, id, 'recall')).json().received, { name: 'Ann' })
+  t.equal((await after.inject({ method: 'POST', url: '/init', payload: { session_id: id, apiUrl, jwtToken } })).statusCode, 200, 'its owner is known')
+})
+
+t.test('a session whose key is missing is a 409 and a line in the log that names the key, and others are served', async t => {
+  const env = await environment(t, tools)
+  const id = await initSession(await build(t, { ...env, MCP_ENCRYPTION_KEYS: k1 }))
+  for (const [MCP_ENCRYPTION_KEYS, reason] of [[k2, 'is sealed with the key k1, which MCP_ENCRYPTION_KEYS does not have'], [undefined, 'is sealed, and MCP_ENCRYPTION_KEYS is not set']] as const) {
+    const service = await startService(t, { ...env, MCP_ENCRYPTION_KEYS })
+    const refused = await post(`${service.url}/call-tool`, { session_id: id, tool: 'recall' })
+    t.equal(refused.status, 409)
+    t.strictSame(refused.body, failure('SESSION_UNREADABLE', `Session ${id} cannot be read. Please run /init first.`))
+    await until(() => service.output().includes(`the field credentials ${reason}`), 'the log says why')
+    t.equal((await post(`${service.url}/sessions`, { apiUrl, jwtToken })).status, 201)
+    t.equal((await fetch(`${service.url}/health`)).status, 200)
+  }
+})
+
+t.test('questions and sessions at servers are sealed, too', async t => {
+  const app = await build(t, { ...tools, MCP_ENCRYPTION_KEYS: k1 })
+  const redis = await redisClient(t)
+  const id = await initSession(app)
+  const session = await app.sessions.load({ id, client: null })
+  if (session === null) throw new Error('no session')
+  const kept = await app.questions.keep(session, { tool: 'a', name: 'a', args: { note: 'canary' }, secretNames: ['jwtToken'] })
+  await app.sessions.replaceUpstream(session, 'charts', null, '{"sessionId":"canary"}')
+  t.notMatch(JSON.stringify(await redis.hgetall(session.key)), /canary/)
+  t.match(await app.questions.take(session, 'token' in kept ? kept.token : ''), { args: { note: 'canary' } })
+})
+
+t.test('a call that waits for answers and does not fit is refused, and smaller ones make room', async t => {
+  const app = await build(t, { ...tools, MCP_SESSION_MAX_BYTES: '1000' })
+  const redis = await redisClient(t)
+  const id = await initSession(app)
+  const session = await app.sessions.load({ id, client: null })
+  if (session === null) throw new Error('no session')
+  const keep = (length: number) => app.questions.keep(session, { tool: 'a', name: 'a', args: { note: 'x'.repeat(length) }, secretNames: [] })
+  t.strictSame(await keep(1_000), { refused: 'too large' })
+  for (let index = 0; index < 5; index++) t.match(await keep(300), { token: String })
+  const waiting = Object.entries(await redis.hgetall(session.key)).filter(([field]) => field.startsWith('q:'))
+  t.ok(waiting.length >= 1 && waiting.reduce((sum, [, text]) => sum + text.length, 0) <= 1_000)
+  await redis.del(session.key)
+  t.strictSame(await keep(1), { refused: 'session ended' })
+})
