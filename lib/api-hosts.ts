@@ -40,7 +40,7 @@ export function checkApiUrl (apiUrl: string, { allowed, requiresHttps }: ApiHost
   const url = new URL(apiUrl)
   const matching = allowed?.filter(host => matches(host, url))
   // A server may read a URL otherwise than we do: what could lead it elsewhere is not taken where the host matters.
-  if (matching !== undefined && (matching.length === 0 || !isPlain(apiUrl))) throw new ApiHostError('its host must be one that is allowed here')
+  if (matching !== undefined && (matching.length === 0 || !isPlain(apiUrl, url))) throw new ApiHostError('its host must be one that is allowed here')
   if (requiresHttps && url.protocol === 'http:' && !matching?.some(({ protocol }) => protocol === 'http:')) throw new ApiHostError('it must be https')
 }
 
@@ -51,5 +51,11 @@ function matches ({ protocol, name, isSuffix, port }: ApiHost, url: URL): boolea
 
 const defaultPort: Record<string, string> = { 'http:': '80', 'https:': '443' }
 
-/** Whether every reader of URLs finds the same host: no user before it, no `\`, no character that some of them drop. */
-const isPlain = (text: string) => /^https?:\/\/[^\\@/?#]+([/?#][^\\]*)?$/i.test(text) && !/[\s\p{Cc}]/u.test(text)
+/**
+ * Whether every reader of URLs finds the same host: no user before it, no `\`, no character that some of them drop; and the host as it is,
+ * not in octal, percent-encoded, or in letters that become others.
+ */
+function isPlain (text: string, { hostname }: URL): boolean {
+  const [, host = ''] = /^https?:\/\/(\[[^\]]*\]|[^\\@/?#:]+)(?::\d*)?(?:[/?#][^\\]*)?$/i.exec(text) ?? []
+  return host.toLowerCase() === hostname && !/[\s\p{Cc}]/u.test(text)
+}

@@ -15,8 +15,13 @@ export function parseApiKeys (text: string): ApiKey[] | null {
     const [, name, hash] = pair.exec(entry) ?? []
     return name === undefined || hash === undefined ? null : { name, sha256: Buffer.from(hash, 'hex') }
   })
-  return keys.length > 0 && keys.every(key => key !== null) ? keys : null
+  if (keys.length === 0 || !keys.every(key => key !== null)) return null
+  const hashes = keys.map(({ sha256 }) => sha256.toString('hex'))
+  // The hash of nothing is that of a key that somebody failed to write down; and one key is one caller's.
+  return hashes.includes(hashOfNothing) || new Set(hashes).size < hashes.length ? null : keys
 }
+
+const hashOfNothing = createHash('sha256').digest('hex')
 
 /**
  * The name of whoever presents this key; `null` when it is nobody's.

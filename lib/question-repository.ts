@@ -4,7 +4,7 @@ import { SessionUnreadableError } from './errors.ts'
 import { isJsonObject, type JsonObject } from './json.ts'
 import { createAwaitCommand } from './redis-command.ts'
 import type { Session } from './session.ts'
-import { openField } from './session-codec.ts'
+import { openField, parseObject } from './session-codec.ts'
 import { questionField } from './session-fields.ts'
 import { defineSessionScripts } from './session-scripts.ts'
 
@@ -54,8 +54,8 @@ export function createQuestionRepository (client: RedisClient, { commandTimeoutM
     async take ({ id, key, meta, seal }, token) {
       const text = await ask(redis.mcpTakeQuestion(key, meta, token), id)
       if (text === null) return null
-      const call: unknown = JSON.parse(openField(seal, questionField(token), text, id))
-      if (!isJsonObject(call) || !isJsonObject(call.args)) throw new SessionUnreadableError(id)
+      const call = parseObject(openField(seal, questionField(token), text, id))
+      if (!isJsonObject(call?.args) || !Array.isArray(call.secretNames) || typeof call.tool !== 'string') throw new SessionUnreadableError(id)
       return call as unknown as PendingCall // this service wrote it
     }
   }

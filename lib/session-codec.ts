@@ -31,8 +31,10 @@ export interface SessionCodec {
   decode: (claim: SessionClaim, stored: StoredSession, place: string) => Session | null
   /** The owner of a session; `null` where it cannot be read. */
   ownerIn: (claim: SessionClaim, stored: Pick<StoredSession, 'meta' | 'credentials'>, owner: string | null) => FoundSession['owner']
-  /** A session of the Flask service, in what the scripts say is there; `null` for anything else. */
-  fromFlask: (seen: string) => { createdAt: string | undefined, content: NewSession } | null
+  /** Whether a session was opened with the API key of the claim. */
+  isOf: (claim: SessionClaim, meta: string) => boolean
+  /** A session of the Flask service, in what the scripts say is there; `null` for anything else. That service knew no API keys. */
+  fromFlask: (claim: SessionClaim, seen: string) => { createdAt: string | undefined, content: NewSession } | null
   /** What is left of a session that was removed; `null` where that cannot be read. */
   open: (claim: SessionClaim, meta: string, field: string, text: string) => string | null
 }
@@ -109,7 +111,8 @@ export function createSessionCodec ({ keyPrefix, sensitiveParams, encryptionKeys
         const seal = sealOf(keyOf(claim), meta)
         const opened = parseObject(seal.open('credentials', credentials))
         const parsedMeta = parseObject(meta)
-        if (parsedMeta === null || !isOf(claim, parsedMeta) || opened === null) return null
+        if (parsedMeta === null || opened === null) return null
+        if (!isOf(claim, parsedMeta)) return { credentials: '', user: '', key: meta } // nobody's who claims it so
         const known = owner === null ? ownerByCredentials(opened, meta) : parseOwner(seal.open('owner', owner))
         return known && { ...known, key: meta }
       } catch (error) {
@@ -118,17 +121,15 @@ export function createSessionCodec ({ keyPrefix, sensitiveParams, encryptionKeys
       }
     },
 
-    fromFlask (seen) {
-      const flask = seen.startsWith(stringSeen) ? parseFlaskSession(seen.slice(stringSeen.length)) : null
+    isOf: (claim, meta) => isOf(claim, parseObject(meta) ?? {}),
+
+    fromFlask ({ client }, seen) {
+      const flask = client === null && seen.startsWith(stringSeen) ? parseFlaskSession(seen.slice(stringSeen.length)) : null
       return flask && { createdAt: flask.createdAt, content: splitFields(flask.fields, sensitiveParams) }
     },
 
     open (claim, meta, field, text) {
-      try {
-        return sealOf(keyOf(claim), meta).open(field, text)
-      } catch {
-        return null // nobody can read it any more, and it is gone
-      }
+      return textIn(sealOf(keyOf(claim), meta), field, text)
     }
   }
 }
@@ -139,6 +140,15 @@ const isOf = ({ client }: SessionClaim, meta: JsonObject) => (meta.client ?? nul
 /** Of a session of a version that kept no owner beside them. */
 const ownerByCredentials = (credentials: JsonObject, key: string): Owner =>
   ownerOf({ apiUrl: credentials.apiUrl, jwtToken: credentials.jwtToken, credentials }, key)
+
+/** `null` for what does not open. */
+export function textIn (seal: FieldSeal, field: string, text: string): string | null {
+  try {
+    return seal.open(field, text)
+  } catch {
+    return null
+  }
+}
 
 /** Throws SessionUnreadableError, its cause a SealError. */
 export function openField (seal: FieldSeal, field: string, text: string, id: string): string {

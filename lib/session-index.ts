@@ -12,7 +12,9 @@ export interface SessionIndexOptions {
 
 export interface SessionIndex {
   add: (id: string) => Promise<void>
-  remove: (id: string) => Promise<void>
+  /** Says how a session is entered, so that `remove` removes that entry, and not one of another session that was opened under the same id since. */
+  find: (id: string) => Promise<string | null>
+  remove: (id: string, entry: string) => Promise<void>
   /** Number of sessions. Ones that expired unnoticed count until their turn to be looked at has come. */
   count: () => Promise<number>
 }
@@ -47,8 +49,9 @@ export function createSessionIndex (redis: RedisClient & SessionScripts, options
       await redis.zadd(key, Date.now() + ttlSeconds * 1000, id)
       await settle(addBatch)
     },
-    async remove (id) {
-      await redis.zrem(key, id)
+    find: id => redis.zscore(key, id),
+    async remove (id, entry) {
+      await redis.mcpSettleIndex(key, id, entry, '')
     },
     count: () => settle(countBatch)
   }

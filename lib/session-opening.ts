@@ -1,5 +1,5 @@
 import { SessionTakenError, StoreUnavailableError } from './errors.ts'
-import { type Changes, createSessionToken, type FoundSession, hashOfToken, type SessionClaim } from './session.ts'
+import { type Changes, createSessionToken, hashOfToken, type SessionClaim } from './session.ts'
 import type { NewSession } from './session-fields.ts'
 import { isSameHash, ownerOf } from './session-owner.ts'
 import type { SessionRepository } from './session-repository.ts'
@@ -42,10 +42,13 @@ export async function openSession (claim: SessionClaim, opened: NewSession, { se
     if (!isUnchanged) await (validated ??= validate())
     if (found.owner !== null && !isUnchanged && !isSame('user')) throw new SessionTakenError(claim.id)
 
-    const token = claimedToken === undefined ? undefined : tokenFor(claimedToken, found)
+    // Who shows the session's token keeps it, and so do others who have it.
+    const isTokenKnown = claimedToken !== undefined && found.tokenHash !== null && isSameHash(hashOfToken(claimedToken), found.tokenHash)
+    const newToken = claimedToken === undefined || isTokenKnown ? undefined : createSessionToken()
     const notCached = found.owner === null
-      ? await sessions.create(claim, opened, found, token)
-      : await renew(found.owner.key, { values: opened.values, token, ...(!isUnchanged && { identity: opened.identity }) })
+      ? await sessions.create(claim, opened, found, newToken ?? claimedToken)
+      : await renew(found.owner.key, { values: opened.values, token: newToken, ...(!isUnchanged && { identity: opened.identity }) })
+    const token = newToken ?? claimedToken
     if (notCached !== null) return { notCached, ...(token !== undefined && { token }) }
   }
   throw new StoreUnavailableError({ cause: new Error('others opened and ended the same session again and again') })
@@ -55,9 +58,4 @@ export async function openSession (claim: SessionClaim, opened: NewSession, { se
     const session = await sessions.load(anyToken)
     return session?.meta === meta ? await sessions.write(session, changes) : null
   }
-}
-
-/** The token that was shown, where it is the session's, so that others who have it keep theirs; else a new one. */
-function tokenFor (claimed: string, { tokenHash }: FoundSession): string {
-  return tokenHash !== null && isSameHash(hashOfToken(claimed), tokenHash) ? claimed : createSessionToken()
 }

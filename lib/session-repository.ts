@@ -6,7 +6,7 @@ import { createAwaitCommand } from './redis-command.ts'
 import { probeRedis } from './redis-probe.ts'
 import type { CallRecord, Changes, FoundSession, LoadOptions, RemovedSession, Session, SessionClaim, SessionDescription, StoredText } from './session.ts'
 import { hashOfToken } from './session.ts'
-import { createSessionCodec, metaOf, openField, parseObject, parseValue, type SessionCodecOptions } from './session-codec.ts'
+import { createSessionCodec, metaOf, openField, parseObject, parseValue, type SessionCodecOptions, textIn } from './session-codec.ts'
 import { isSealedField, type NewSession, sessionKey, upstreamField, valueField } from './session-fields.ts'
 import { createSessionIndex } from './session-index.ts'
 import { ownerOf } from './session-owner.ts'
@@ -118,6 +118,7 @@ export function createSessionRepository (client: RedisClient, options: SessionRe
     const { takePlace = false, valueNames = [], upstreams = [] } = options
     const names = [...valueNames.map(valueField), ...upstreams.map(upstreamField)]
     const place = takePlace ? randomUUID() : ''
+    const giveBack = async (meta: string) => { if (place !== '') await ask(redis.mcpPlace(keyOf(claim), meta, place, '')) }
     const now = new Date()
     const reply = await ask(redis.mcpReadSession(
       keyOf(claim), idleTtlSeconds, now.toISOString(), now.getTime(), wantedHash(claim), place, placeMs, maxConcurrency, ...names
@@ -126,9 +127,18 @@ export function createSessionRepository (client: RedisClient, options: SessionRe
     if (reply[0] === 'busy') throw new TooManyCallsError(claim.id, maxConcurrency)
     if (reply[0] === 'session') {
       const [, meta, credentials, ends, ...texts] = reply
-      return codec.decode(claim, { meta, credentials, ends, fields: new Map(names.map((name, position) => [name, texts[position] ?? null])) }, place)
+      const stored = { meta, credentials, ends, fields: new Map(names.map((name, position) => [name, texts[position] ?? null])) }
+      try {
+        const session = codec.decode(claim, stored, place)
+        if (session !== null) return session
+      } catch (error) {
+        await giveBack(meta)
+        throw error
+      }
+      await giveBack(meta)
+      return null
     }
-    const flask = codec.fromFlask(reply[1])
+    const flask = codec.fromFlask(claim, reply[1])
     if (flask === null) throw new SessionUnreadableError(claim.id)
     // Somebody else may convert or end the same session now; whoever is second looks again at what is there.
     await ask(indexOf(claim.client).add(claim.id))
@@ -155,7 +165,7 @@ export function createSessionRepository (client: RedisClient, options: SessionRe
         return { owner: codec.ownerIn(claim, { meta, credentials }, owner), seen: `hash:${meta}`, tokenHash }
       }
       const seen = reply[0] === 'other' ? reply[1] : ''
-      const flask = codec.fromFlask(seen)
+      const flask = codec.fromFlask(claim, seen)
       return { owner: flask && { ...ownerOf(flask.content.identity, ''), key: '' }, seen, tokenHash: null }
     },
 
@@ -175,7 +185,11 @@ export function createSessionRepository (client: RedisClient, options: SessionRe
       const stale = Object.entries(stored).filter(([field, text]) => isSealedField(field) && !seal.isCurrent(text))
       // Last what tells that there is something to be done: whoever is interrupted leaves it to be done.
       stale.sort(([a], [b]) => Number(a === 'credentials') - Number(b === 'credentials'))
-      for (const [field, text] of stale) await ask(redis.mcpExchangeField(key, meta, field, text, seal.seal(field, openField(seal, field, text, id))))
+      for (const [field, text] of stale) {
+        const opened = textIn(seal, field, text)
+        // One that does not open is told of when it is wanted; the others need not wait for it.
+        if (opened !== null) await ask(redis.mcpExchangeField(key, meta, field, text, seal.seal(field, opened)))
+      }
     },
 
     async readValues (session, names) {
@@ -245,9 +259,12 @@ export function createSessionRepository (client: RedisClient, options: SessionRe
     },
 
     async remove (claim, servers = []) {
+      const index = indexOf(claim.client)
+      const [there, entry] = await ask(Promise.all([redis.mcpReadSession(keyOf(claim), '', '', 0, '', '', 0, 0), index.find(claim.id)]))
+      if (there[0] === 'session' && !codec.isOf(claim, there[1])) return null
       const fields = ['credentials', ...servers.map(upstreamField)]
       const [removed, meta, text, ...texts] = await ask(redis.mcpRemoveSession(keyOf(claim), wantedHash(claim), ...fields))
-      if (removed === 1) await ask(indexOf(claim.client).remove(claim.id))
+      if (removed === 1 && entry !== null) await ask(index.remove(claim.id, entry))
       const open = (field: string, text: string | null | undefined) =>
         typeof meta === 'string' && typeof text === 'string' ? codec.open(claim, meta, field, text) : null
       const credentials = parseObject(open('credentials', text) ?? '')

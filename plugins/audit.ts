@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { pino } from 'pino'
+import { ConfigError } from '../lib/errors.ts'
 
 /** What only some requests have. Nothing that a caller, a tool or an operator keeps secret. */
 export interface AuditFacts {
@@ -27,6 +28,11 @@ declare module 'fastify' {
   }
 }
 
+const tellEveryMs = 60_000
+
+/** What waits for a disk that is full; what is more than that is lost. */
+const maxUnwrittenBytes = 1_000_000
+
 /** Refusals for who asks or for how much, and not for what. */
 const refusals = new Set([401, 403, 409, 429])
 
@@ -46,15 +52,29 @@ export default fp(async (fastify) => {
   const level = fastify.log.level === 'silent' ? 'silent' : 'info'
   const log = audit === 'log' ? fastify.log.child({ name: 'audit' }, { level }) : openFile(audit.file)
 
+  let toldAt = -Infinity
   fastify.addHook('onRequest', (request, reply, done) => {
-    reply.raw.once('close', () => write(log, request, reply))
+    reply.raw.once('close', () => {
+      try {
+        write(log, request, reply)
+      } catch (err) {
+        // A full disk must not end the service, nor fill the log as well.
+        if (performance.now() - toldAt < tellEveryMs) return
+        toldAt = performance.now()
+        fastify.log.error({ err }, 'audit lines cannot be written')
+      }
+    })
     done()
   })
 }, { name: 'audit', dependencies: ['errors', 'caller-address'] })
 
 function openFile (file: string): FastifyBaseLogger {
-  // Each line is written before the next request is looked at: an audit log that loses its last lines in a crash is none.
-  return pino({ level: 'info', base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: file, mkdir: true, sync: true }))
+  try {
+    // Each line is written before the next request is looked at: an audit log that loses its last lines in a crash is none.
+    return pino({ level: 'info', base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: file, mkdir: true, sync: true, maxLength: maxUnwrittenBytes }))
+  } catch (error) {
+    throw new ConfigError(`MCP_AUDIT_LOG must be on, off, or a file that can be written, but ${file} cannot: ${(error as Error).message}`)
+  }
 }
 
 function write (log: FastifyBaseLogger, request: FastifyRequest, reply: FastifyReply): void {

@@ -56,10 +56,10 @@ export default fp(async (fastify) => {
 }, { name: 'origins', dependencies: ['errors', 'request-log', 'audit'] })
 
 /**
- * Whether a page of elsewhere loads it, like an image: such a request has no `Origin`, and the page cannot read the answer, but
+ * Whether a page of elsewhere loads it, like an image or in a frame: such a request has no `Origin`, and the page cannot read the answer, but
  * it could make this service start servers. A person who follows a link may.
  *
  * @see https://www.w3.org/TR/fetch-metadata/
  */
-const isEmbedded = ({ 'sec-fetch-site': site, 'sec-fetch-mode': mode }: IncomingHttpHeaders) =>
-  (site === 'cross-site' || site === 'same-site') && mode !== 'navigate'
+const isEmbedded = ({ 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'sec-fetch-dest': destination = 'document' }: IncomingHttpHeaders) =>
+  (site === 'cross-site' || site === 'same-site') && !(mode === 'navigate' && destination === 'document')

@@ -8,7 +8,7 @@ import { sessionIdHeader } from '../lib/schemas.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Opens sessions: counted by the caller's address, which slows guessing down. */
+    /** Opens sessions: counted by the caller's address, which slows down who tries tokens, or ids of others' sessions. */
     initRate?: boolean
   }
 }

@@ -34,7 +34,7 @@ export default (async (fastify) => {
     return {
       status: 'ok' as const,
       session_id: session.id,
-      created_at: meta.created_at,
+      created_at: String(meta.created_at),
       idle_seconds_left: idleLeftMs / 1000,
       lifetime_seconds_left: session.endsAt === null ? null : (session.endsAt - Date.now()) / 1000,
       calls,

@@ -51,6 +51,17 @@ t.test('questions and sessions at servers are sealed, too', async t => {
   t.match(await app.questions.take(session, 'token' in kept ? kept.token : ''), { args: { note: 'canary' } })
 })
 
+t.test('what is no call that waits is a session that cannot be read', async t => {
+  const app = await build(t, { ...tools, MCP_ELICITATION: 'on' })
+  const redis = await redisClient(t)
+  const id = await initSession(app)
+  for (const text of ['garbage', '[]', '{}', '{"tool":"a","name":"a","args":{}}', '{"args":{},"secretNames":[]}']) {
+    await redis.hset(`${app.config.session.keyPrefix}:${id}`, 'q:token', text)
+    const refused = await app.inject({ method: 'POST', url: '/call-tool', payload: { session_id: id, continue: 'token' } })
+    t.equal(refused.json().code, 'MCPC_ERR_SESSION_UNREADABLE', text)
+  }
+})
+
 t.test('a call that waits for answers and does not fit is refused, and smaller ones make room', async t => {
   const app = await build(t, { ...tools, MCP_SESSION_MAX_BYTES: '1000' })
   const redis = await redisClient(t)

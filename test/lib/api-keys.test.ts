@@ -23,6 +23,13 @@ t.test('what is no list of such pairs is none', async t => {
   t.not(parseApiKeys(`${'x'.repeat(64)}:${hash('one')}`), null, 'the longest name')
 })
 
+t.test('the hash of nothing, and one hash twice, are no keys that anybody meant', async t => {
+  const [nothing, some] = ['', 'some'].map(text => createHash('sha256').update(text).digest('hex'))
+  t.equal(parseApiKeys(`a:${nothing}`), null)
+  t.equal(parseApiKeys(`a:${some},b:${some}`), null)
+  t.equal(parseApiKeys(`a:${some},a:${some}`), null)
+})
+
 t.test('a key is whose hash it has, and nobody\'s when it has none of them', async t => {
   const keys = parseApiKeys(`${pair('old', 'one')},${pair('new', 'two')}`) ?? []
   t.equal(nameOfKey(keys, 'one'), 'old')

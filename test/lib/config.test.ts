@@ -198,6 +198,12 @@ t.test('a place that is written with a password is not repeated', async t => {
   t.match(describeInvalidVariable('REDIS_CLUSTER_NODES', 'localhost'), /, but is "localhost"$/)
 })
 
+t.test('the prefix of sessions is none that other keys have', async t => {
+  const takes = (prefix: string) => Value.Check(EnvironmentSchema.properties.MCP_SESSION_KEY_PREFIX, prefix)
+  for (const prefix of ['mcp_index', 'mcp_audit', 'mcp_rate:x', 'mcp_era', 'mcp_probe:a:b']) t.notOk(takes(prefix), prefix)
+  for (const prefix of ['mcp_session', 'mcp_indexes', 'app:mcp_index', '{tag}:s']) t.ok(takes(prefix), prefix)
+})
+
 t.test('a refused variable is named with what it takes and what it got', async t => {
   t.equal(describeInvalidVariable('MCP_SESSION_IDLE_TTL', '0'), 'MCP_SESSION_IDLE_TTL must be whole seconds from 1 to 315360000, but is "0"')
 })

@@ -2,6 +2,8 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { splitFields } from '../../lib/session-fields.ts'
+import { createSessionIndex } from '../../lib/session-index.ts'
+import { defineSessionScripts } from '../../lib/session-scripts.ts'
 import type { EncryptionKey } from '../../lib/sealing.ts'
 import { ownerOf } from '../../lib/session-owner.ts'
 import { createSessionRepository, type SessionRepository, type SessionRepositoryOptions } from '../../lib/session-repository.ts'
@@ -449,6 +451,47 @@ t.test('resealing brings back nothing that was ended, and replaces nothing that 
   await repository.remove(claim('one'))
   await repository.reseal(session)
   t.equal(await client.exists(key('one')), 0)
+})
+
+t.test('resealing passes over what does not open', async t => {
+  const { client, repository: old, create, keyPrefix, key } = await open(t, { encryptionKeys: [k1] })
+  await create('one')
+  await old.write(await old.load(claim('one')) as never, { values: texts({ good: 1 }) })
+  await client.hset(key('one'), 'p:question', 's1.k0.AAAA')
+  const { repository } = await open(t, { keyPrefix, encryptionKeys: [k2, k1] })
+  await repository.reseal(await repository.load(claim('one')) as never)
+  t.match(await client.hgetall(key('one')), { credentials: /^s1\.k2\./, 'p:good': /^s1\.k2\./, 'p:question': 's1.k0.AAAA' })
+})
+
+t.test('a session that cannot be opened holds no place', async t => {
+  const { client, create, keyPrefix, key } = await open(t, { encryptionKeys: [k1] })
+  await create('one')
+  const { repository } = await open(t, { keyPrefix, encryptionKeys: [k2] })
+  for (let time = 0; time < 5; time++) await t.rejects(repository.load(claim('one'), { takePlace: true }), { code: 'MCPC_ERR_SESSION_UNREADABLE' })
+  t.equal(await client.hexists(key('one'), 'running'), 0)
+})
+
+t.test('what no API key opened another one neither ends nor replaces, be the ids as they may', async t => {
+  const { client, repository, create, key } = await open(t, { clients: ['a'] })
+  await create('a:one')
+  t.equal(await repository.remove({ id: 'one', client: 'a' }), null)
+  t.equal(await client.exists(key('a:one')), 1)
+  const { owner } = await repository.find({ id: 'one', client: 'a' })
+  t.notSame(owner, null, 'it is somebody\'s')
+  t.notMatch(owner, ownerOf(opened.identity, owner?.key ?? ''))
+  await client.set(key('a:old'), JSON.stringify({ apiUrl: 'https://a.example', jwtToken: 'a.b.c' }))
+  await t.rejects(repository.load({ id: 'old', client: 'a' }), { code: 'MCPC_ERR_SESSION_UNREADABLE' })
+})
+
+t.test('the end of a session does not uncount another one that was opened under its id meanwhile', async t => {
+  const { client, repository, create, keyPrefix } = await open(t)
+  await create('one')
+  const entry = await client.zscore(`mcp_index:${keyPrefix}`, 'one')
+  await until(async () => { await client.zadd(`mcp_index:${keyPrefix}`, Date.now() + 100_000, 'one'); return await client.zscore(`mcp_index:${keyPrefix}`, 'one') !== entry }, 'it is entered anew')
+  await createSessionIndex(defineSessionScripts(client), { key: `mcp_index:${keyPrefix}`, ttlSeconds: 100, sessionKey: id => id }).remove('one', entry ?? '')
+  t.equal(await client.zcard(`mcp_index:${keyPrefix}`), 1)
+  await repository.remove(claim('one'))
+  t.equal(await client.zcard(`mcp_index:${keyPrefix}`), 0)
 })
 
 /** What the cached values of a session take, counted by hand. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { apiUrl, environment, fixture, jwtToken, post, type Service, startService, until } from '../helper.ts'
+import { apiUrl, environment, fixture, jwtToken, post, type Service, spawnService, startService, until } from '../helper.ts'
 import { tokenOf } from '../tokens.ts'
 
 interface Line { event: string, session?: string, [name: string]: unknown }
@@ -86,6 +86,23 @@ t.test('it can be turned off', async t => {
   await walk(service)
   await until(() => service.output().includes('/tools'), 'the log has the requests')
   t.strictSame(inLog(service)(), [])
+})
+
+t.test('a file that takes no more ends nothing, and the log says so once', async t => {
+  const service = await start(t, { MCP_AUDIT_LOG: '/dev/full' })
+  await walk(service)
+  await walk(service)
+  t.equal((await fetch(`${service.url}/health`)).status, 200)
+  await until(() => service.output().includes('audit lines cannot be written'), 'the log says so')
+  t.equal(service.output().match(/audit lines cannot be written/g)?.length, 1)
+})
+
+t.test('a file that cannot be stops the start in one line', async t => {
+  const env = await environment(t, { MCP_AUDIT_LOG: `${fixture('tool-server.mjs')}/audit.log` })
+  const { output, exited } = await spawnService(t, env)
+  t.match(await exited, { code: 1 })
+  await until(() => output().includes('\n'), 'it says why')
+  t.match(output(), /^MCP_AUDIT_LOG must be on, off, or a file that can be written, but .*audit\.log cannot: .*$/m)
 })
 
 t.test('a caller who leaves is told as one who left', async t => {

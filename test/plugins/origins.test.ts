@@ -50,9 +50,11 @@ t.test('who has no origin is no page', async t => {
 
 t.test('what a page of elsewhere embeds is refused, and a link that a person follows is not', async t => {
   const { ask } = await listen(t, origins)
-  const status = async (site: string, mode: string) => (await ask('GET', '/tools-schema', { 'sec-fetch-site': site, 'sec-fetch-mode': mode })).status
+  const status = async (site: string, mode: string, destination = 'document') =>
+    (await ask('GET', '/tools-schema', { 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'sec-fetch-dest': destination })).status
   t.equal(await status('cross-site', 'no-cors'), 403)
   t.equal(await status('same-site', 'no-cors'), 403)
+  for (const frame of ['iframe', 'object', 'embed', 'frame']) t.equal(await status('cross-site', 'navigate', frame), 403)
   t.equal(await status('cross-site', 'navigate'), 200)
   t.equal(await status('same-origin', 'cors'), 200)
   t.equal(await status('none', 'navigate'), 200)
