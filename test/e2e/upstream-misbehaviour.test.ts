@@ -1,5 +1,5 @@
 import t from 'tap'
-import { call, failure, freePort, initSession } from '../helper.ts'
+import { call, failure, freePort, initSession, until } from '../helper.ts'
 import { credential, postTo, serviceOn } from '../service-on.ts'
 import { startUpstream } from '../upstream.ts'
 
@@ -50,7 +50,7 @@ for (const era of ['2025', '2026']) {
     t.equal(late.statusCode, 504)
     t.strictSame(late.json(), failure('MCP_TIMEOUT', 'MCP server up did not answer tool echo in time (1 s)'))
     await service.deferredSettled()
-    t.equal((await upstream.stats() as { left?: number }).left, 1, 'the server is not waited for any more')
+    await until(async () => (await upstream.stats() as { left?: number }).left === 1, 'the server is not waited for any more')
     t.equal((await upstream.stats()).methods['tools/call'], (methods['tools/call'] ?? 0) + 1)
     t.strictSame((await upstream.stats()).calls, calls)
 
