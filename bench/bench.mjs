@@ -1,10 +1,9 @@
 /* What the benchmarks share: a service on a Redis of its own, both private, and alternating runs compared by their medians. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { Agent, request } from 'undici'
+import { startListening, startService as startPrivateService } from '../scripts/private-service.mjs'
 import { provideRedisServer, startRedisServer, waysToGetRedis } from '../scripts/redis-server.mjs'
 
 export const root = join(import.meta.dirname, '..')
@@ -41,33 +40,20 @@ export async function startRedis () {
 
 /** The built service, as `npm start` starts it, on a free port. */
 export function startService (environment) {
-  return start([join(root, 'scripts', 'start.mjs')], { MCP_CLIENT_HOST: '127.0.0.1', MCP_CLIENT_PORT: '0', MCP_SKIP_VALIDATION: 'true', MCP_LOG_LEVEL: 'info', ...environment })
+  return untilTheEnd(startPrivateService({ cwd: tmpdir(), environment }))
 }
 
 /** The least that a tool call through Fastify, Redis and the SDK costs; see floor-service.mjs. Calls one echo server, kept open. */
 export function startFloor (redis) {
-  return start([join(root, 'bench', 'floor-service.mjs'), redis.socket, echoServer])
+  return untilTheEnd(startListening([join(root, 'bench', 'floor-service.mjs'), redis.socket, echoServer], { cwd: tmpdir() }))
 }
 
-async function start (args, environment = {}) {
-  const child = spawn(process.execPath, args, {
-    cwd: tmpdir(),
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...environment },
-    stdio: ['ignore', 'pipe', 'inherit']
-  })
-  const exited = once(child, 'exit')
+async function untilTheEnd ({ child, exited, listening }) {
   cleanUps.push(async () => {
     child.kill('SIGTERM')
     await exited
   })
-  const url = await new Promise((resolve, reject) => {
-    child.stdout.on('data', chunk => {
-      const [, address] = /Server listening at (http:[^"]+)"/.exec(chunk) ?? []
-      if (address) resolve(address)
-    })
-    exited.then(() => reject(new Error('the service ended')))
-  })
-  return { url, pid: child.pid }
+  return { url: await listening, pid: child.pid }
 }
 
 const agent = new Agent()

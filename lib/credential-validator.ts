@@ -1,7 +1,7 @@
 import { type Dispatcher, request } from 'undici'
 import { type ApiHostRules, checkApiUrl } from './api-hosts.ts'
 import { InvalidCredentialsError, ValidationApiError, ValidationTimeoutError } from './errors.ts'
-import { isJsonObject, type JsonObject } from './json.ts'
+import { type JsonObject, parseJsonObject } from './json.ts'
 import { createMask } from './mask.ts'
 
 export interface Credentials { apiUrl: string, jwtToken: string }
@@ -75,10 +75,5 @@ async function readAnswer (body: Dispatcher.ResponseData['body']): Promise<JsonO
     if (bytes > maxAnswerBytes) return null // leaving the loop destroys the stream
     chunks.push(chunk)
   }
-  try {
-    const value: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'))
-    return isJsonObject(value) ? value : null
-  } catch {
-    return null // not JSON: no verdict, which the caller reports by the status
-  }
+  return parseJsonObject(Buffer.concat(chunks).toString('utf8'))
 }

@@ -5,6 +5,16 @@ export function isJsonObject (value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** `null` for a text that is no JSON, or the JSON of something else. Says nothing of why: the text may be a secret. */
+export function parseJsonObject (text: string): JsonObject | null {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isJsonObject(value) ? value : null
+  } catch {
+    return null
+  }
+}
+
 /**
  * True when objects and arrays in a JSON text are nested deeper than `limit`. Reads the text once, builds nothing; on text
  * that is not JSON the answer means nothing.

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import type { RedisClient } from './redis-client.ts'
 import { SessionUnreadableError } from './errors.ts'
-import { isJsonObject, type JsonObject } from './json.ts'
+import { isJsonObject, type JsonObject, parseJsonObject } from './json.ts'
 import { createAwaitCommand } from './redis-command.ts'
 import type { Session } from './session.ts'
-import { openField, parseObject } from './session-codec.ts'
+import { openField } from './session-codec.ts'
 import { questionField } from './session-fields.ts'
 import { defineSessionScripts } from './session-scripts.ts'
 
@@ -54,7 +54,7 @@ export function createQuestionRepository (client: RedisClient, { commandTimeoutM
     async take ({ id, key, meta, seal }, token) {
       const text = await ask(redis.mcpTakeQuestion(key, meta, token), id)
       if (text === null) return null
-      const call = parseObject(openField(seal, questionField(token), text, id))
+      const call = parseJsonObject(openField(seal, questionField(token), text, id))
       if (!isJsonObject(call?.args) || !Array.isArray(call.secretNames) || typeof call.tool !== 'string') throw new SessionUnreadableError(id)
       return call as unknown as PendingCall // this service wrote it
     }

@@ -1,7 +1,7 @@
 import { SessionUnreadableError } from './errors.ts'
 import { parseFlaskSession } from './flask-session.ts'
-import { isJsonObject, type JsonObject } from './json.ts'
-import { createSealing, type EncryptionKey, type FieldSeal, SealError } from './sealing.ts'
+import { type JsonObject, parseJsonObject } from './json.ts'
+import { createSealing, type EncryptionKey, type FieldSeal } from './sealing.ts'
 import { type FoundSession, hashOfToken, type Session, type SessionClaim } from './session.ts'
 import { createMeta, type NewSession, type SessionMeta, sessionKey, splitFields, valueField } from './session-fields.ts'
 import { type Owner, ownerOf, parseOwner } from './session-owner.ts'
@@ -87,11 +87,11 @@ export function createSessionCodec ({ keyPrefix, sensitiveParams, encryptionKeys
 
     decode (claim, { meta, credentials: text, ends, fields }, place) {
       const { id } = claim
-      const parsedMeta = parseObject(meta)
+      const parsedMeta = parseJsonObject(meta)
       if (parsedMeta !== null && !isOf(claim, parsedMeta)) return null
       const key = keyOf(claim)
       const seal = sealOf(key, meta)
-      const credentials = parseObject(openField(seal, 'credentials', text, id))
+      const credentials = parseJsonObject(openField(seal, 'credentials', text, id))
       if (credentials === null || parsedMeta === null) throw new SessionUnreadableError(id)
       return {
         id,
@@ -107,30 +107,23 @@ export function createSessionCodec ({ keyPrefix, sensitiveParams, encryptionKeys
     },
 
     ownerIn (claim, { meta, credentials }, owner) {
-      try {
-        const seal = sealOf(keyOf(claim), meta)
-        const opened = parseObject(seal.open('credentials', credentials))
-        const parsedMeta = parseObject(meta)
-        if (parsedMeta === null || opened === null) return null
-        if (!isOf(claim, parsedMeta)) return { credentials: '', user: '', key: meta } // nobody's who claims it so
-        const known = owner === null ? ownerByCredentials(opened, meta) : parseOwner(seal.open('owner', owner))
-        return known && { ...known, key: meta }
-      } catch (error) {
-        if (error instanceof SealError) return null
-        throw error
-      }
+      const seal = sealOf(keyOf(claim), meta)
+      const parsedMeta = parseJsonObject(meta)
+      const opened = parseJsonObject(textIn(seal, 'credentials', credentials) ?? '')
+      if (parsedMeta === null || opened === null) return null
+      if (!isOf(claim, parsedMeta)) return { credentials: '', user: '', key: meta } // nobody's who claims it so
+      const known = owner === null ? ownerByCredentials(opened, meta) : parseOwner(textIn(seal, 'owner', owner) ?? '')
+      return known && { ...known, key: meta }
     },
 
-    isOf: (claim, meta) => isOf(claim, parseObject(meta) ?? {}),
+    isOf: (claim, meta) => isOf(claim, parseJsonObject(meta) ?? {}),
 
     fromFlask ({ client }, seen) {
       const flask = client === null && seen.startsWith(stringSeen) ? parseFlaskSession(seen.slice(stringSeen.length)) : null
       return flask && { createdAt: flask.createdAt, content: splitFields(flask.fields, sensitiveParams) }
     },
 
-    open (claim, meta, field, text) {
-      return textIn(sealOf(keyOf(claim), meta), field, text)
-    }
+    open: (claim, meta, field, text) => textIn(sealOf(keyOf(claim), meta), field, text)
   }
 }
 
@@ -159,16 +152,6 @@ export function openField (seal: FieldSeal, field: string, text: string, id: str
   }
 }
 
-/** `null` for what this service did not write. */
-export function parseObject (text: string): JsonObject | null {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isJsonObject(value) ? value : null
-  } catch {
-    return null // the caller reports the session as unreadable
-  }
-}
-
 /** Throws SessionUnreadableError, which says nothing of the text. */
 export function parseValue (text: string, id: string): unknown {
   try {
@@ -178,4 +161,4 @@ export function parseValue (text: string, id: string): unknown {
   }
 }
 
-export const metaOf = ({ meta }: Pick<Session, 'meta'>) => parseObject(meta) as unknown as SessionMeta // it was checked when it was loaded
+export const metaOf = ({ meta }: Pick<Session, 'meta'>) => parseJsonObject(meta) as unknown as SessionMeta // it was checked when it was loaded

@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { isJsonObject, type JsonObject } from './json.ts'
+import { type JsonObject, parseJsonObject } from './json.ts'
 
 /** Who opened a session, and with what, as hashes under a key of the session's own: they tell nothing, and compare with no other session's. */
 export interface Owner {
@@ -35,12 +35,8 @@ export function isSameHash (one: string, other: string): boolean {
 
 /** `null` for what this service did not write. */
 export function parseOwner (text: string): Owner | null {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isJsonObject(value) && typeof value.credentials === 'string' && typeof value.user === 'string' ? value as unknown as Owner : null
-  } catch {
-    return null
-  }
+  const value = parseJsonObject(text)
+  return typeof value?.credentials === 'string' && typeof value.user === 'string' ? value as unknown as Owner : null
 }
 
 /**
@@ -49,18 +45,9 @@ export function parseOwner (text: string): Owner | null {
  * @see https://www.rfc-editor.org/rfc/rfc7519#section-4.1.2
  */
 function userOf (jwtToken: unknown): unknown[] {
-  const claims = claimsOf(String(jwtToken))
-  const { sub, iss = null } = claims ?? {}
+  const claims = Buffer.from(String(jwtToken).split('.')[1] ?? '', 'base64url').toString('utf8')
+  const { sub, iss = null } = parseJsonObject(claims) ?? {} // it may be a token that only its API can read
   return typeof sub === 'string' && sub !== '' ? ['sub', iss, sub] : ['token', jwtToken]
-}
-
-function claimsOf (jwtToken: string): JsonObject | null {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(jwtToken.split('.')[1] ?? '', 'base64url').toString('utf8'))
-    return isJsonObject(value) ? value : null
-  } catch {
-    return null // not JSON: a token that only its API can read
-  }
 }
 
 /** `https://api.example.com` and `https://API.example.com:443/` are one API. */

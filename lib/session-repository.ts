@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto'
-import type { RedisClient } from './redis-client.ts'
 import type { NameSession } from './audit-key.ts'
 import { SessionUnreadableError, TooManyCallsError, TooManySessionsError } from './errors.ts'
+import { parseJsonObject } from './json.ts'
+import type { RedisClient } from './redis-client.ts'
 import { createAwaitCommand } from './redis-command.ts'
 import { probeRedis } from './redis-probe.ts'
 import type { CallRecord, Changes, FoundSession, LoadOptions, RemovedSession, Session, SessionClaim, SessionDescription, StoredText } from './session.ts'
 import { hashOfToken } from './session.ts'
-import { createSessionCodec, metaOf, openField, parseObject, parseValue, type SessionCodecOptions, textIn } from './session-codec.ts'
+import { createSessionCodec, metaOf, openField, parseValue, type SessionCodecOptions, textIn } from './session-codec.ts'
 import { isSealedField, type NewSession, sessionKey, upstreamField, valueField } from './session-fields.ts'
 import { createSessionIndex } from './session-index.ts'
 import { ownerOf } from './session-owner.ts'
@@ -118,7 +119,6 @@ export function createSessionRepository (client: RedisClient, options: SessionRe
     const { takePlace = false, valueNames = [], upstreams = [] } = options
     const names = [...valueNames.map(valueField), ...upstreams.map(upstreamField)]
     const place = takePlace ? randomUUID() : ''
-    const giveBack = async (meta: string) => { if (place !== '') await ask(redis.mcpPlace(keyOf(claim), meta, place, '')) }
     const now = new Date()
     const reply = await ask(redis.mcpReadSession(
       keyOf(claim), idleTtlSeconds, now.toISOString(), now.getTime(), wantedHash(claim), place, placeMs, maxConcurrency, ...names
@@ -128,15 +128,14 @@ export function createSessionRepository (client: RedisClient, options: SessionRe
     if (reply[0] === 'session') {
       const [, meta, credentials, ends, ...texts] = reply
       const stored = { meta, credentials, ends, fields: new Map(names.map((name, position) => [name, texts[position] ?? null])) }
+      let session: Session | null = null
       try {
-        const session = codec.decode(claim, stored, place)
-        if (session !== null) return session
-      } catch (error) {
-        await giveBack(meta)
-        throw error
+        session = codec.decode(claim, stored, place)
+      } finally {
+        // Who gets no session cannot give its place back.
+        if (session === null && place !== '') await ask(redis.mcpPlace(keyOf(claim), meta, place, ''))
       }
-      await giveBack(meta)
-      return null
+      return session
     }
     const flask = codec.fromFlask(claim, reply[1])
     if (flask === null) throw new SessionUnreadableError(claim.id)
@@ -252,7 +251,7 @@ export function createSessionRepository (client: RedisClient, options: SessionRe
         meta: metaOf(session),
         idleLeftMs,
         calls: Number(calls ?? 0),
-        lastCall: parseObject(lastCall ?? '') as CallRecord | null, // this service wrote it
+        lastCall: parseJsonObject(lastCall ?? '') as CallRecord | null, // this service wrote it
         cachedBytes: Number(bytes ?? 0),
         values: new Map(sizes.flatMap((name, position) => position % 2 === 0 ? [[String(name), Number(sizes[position + 1])] as const] : []))
       }
@@ -267,7 +266,7 @@ export function createSessionRepository (client: RedisClient, options: SessionRe
       if (removed === 1 && entry !== null) await ask(index.remove(claim.id, entry))
       const open = (field: string, text: string | null | undefined) =>
         typeof meta === 'string' && typeof text === 'string' ? codec.open(claim, meta, field, text) : null
-      const credentials = parseObject(open('credentials', text) ?? '')
+      const credentials = parseJsonObject(open('credentials', text) ?? '')
       if (credentials === null) return null
       const upstreams = servers.flatMap((server, position) => {
         const opened = open(upstreamField(server), texts[position])

@@ -1,4 +1,4 @@
-import { isJsonObject } from './json.ts'
+import { parseJsonObject } from './json.ts'
 import type { UpstreamSession, UpstreamSlot } from './mcp/upstream-session.ts'
 import type { Session, StoredText } from './session.ts'
 import type { SessionRepository } from './session-repository.ts'
@@ -20,11 +20,7 @@ export function createUpstreamSlot (sessions: Pick<SessionRepository, 'readUpstr
 
 /** `null` for what this version did not write. */
 export function parseUpstream (text: string): UpstreamSession | null {
-  try {
-    const value: unknown = JSON.parse(text)
-    const isSession = isJsonObject(value) && ['endpoint', 'sessionId', 'protocolVersion'].every(name => typeof value[name] === 'string')
-    return isSession ? value as unknown as UpstreamSession : null
-  } catch {
-    return null
-  }
+  const value = parseJsonObject(text)
+  const isSession = value !== null && ['endpoint', 'sessionId', 'protocolVersion'].every(name => typeof value[name] === 'string')
+  return isSession ? value as unknown as UpstreamSession : null
 }

@@ -2,11 +2,12 @@ import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { pino } from 'pino'
 import { ConfigError } from '../lib/errors.ts'
+import type { SessionClaim } from '../lib/session.ts'
 
-/** What only some requests have. Nothing that a caller, a tool or an operator keeps secret. */
+/** What only some requests have. Of the claim, only a keyed hash is written; of the rest, nothing is anybody's secret. */
 export interface AuditFacts {
-  /** Which session, without its id. */
-  session?: string
+  /** Which session. */
+  claim?: SessionClaim
   /** A tool that there is, and its server. */
   tool?: string
   server?: string
@@ -81,13 +82,14 @@ function write (log: FastifyBaseLogger, request: FastifyRequest, reply: FastifyR
   const { audit } = request.routeOptions.config
   const { statusCode } = reply
   if (audit === undefined && !refusals.has(statusCode)) return
-  const { outcome = 'ok', ...facts } = request[kFacts] ?? {}
+  const { outcome = 'ok', claim, ...facts } = request[kFacts] ?? {}
   log.info({
     event: audit ?? 'refused',
     client: request.client,
     address: request.callerAddress,
     method: request.method,
     route: request.routeOptions.url,
+    ...(claim !== undefined && { session: request.server.sessions.nameForLog(claim) }),
     ...facts,
     statusCode,
     outcome: request.failureCode ?? (reply.raw.writableEnded ? outcome : 'caller_left'),

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { nameOfKey } from '../lib/api-keys.ts'
+import { bearerToken } from '../lib/bearer-token.ts'
 import { ApiKeyError } from '../lib/errors.ts'
 
 declare module 'fastify' {
@@ -37,5 +38,5 @@ export default fp(async (fastify) => {
 function keyIn ({ headers }: FastifyRequest): string | undefined {
   const ownHeader = headers['x-api-key']
   if (ownHeader !== undefined) return String(ownHeader)
-  return /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1]
+  return bearerToken(headers.authorization)
 }

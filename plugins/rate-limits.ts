@@ -4,7 +4,6 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { RateLimitError } from '../lib/errors.ts'
 import { createRateCounter } from '../lib/rate-counter.ts'
-import { sessionIdHeader } from '../lib/schemas.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -64,8 +63,8 @@ export default fp(async (fastify) => {
 
   if (requestsOfSession > 0) {
     // With its token: who knows only the id of somebody's session cannot use its rate up.
-    const limit = createLimit(requestsOfSession, request => `session:${hashOf(Object.values(request.claim(idIn(request))))}`)
-    const hasIdInHeader = ({ headers }: FastifyRequest) => Boolean(headers[sessionIdHeader])
+    const limit = createLimit(requestsOfSession, request => `session:${hashOf(Object.values(request.claim(idOf(request))))}`)
+    const hasIdInHeader = (request: FastifyRequest) => request.idInHeader() !== undefined
     fastify.addHook('onRequest', async (request, reply) => {
       if (request.routeOptions.config.session && hasIdInHeader(request)) await limit(request, reply)
     })
@@ -78,9 +77,8 @@ export default fp(async (fastify) => {
 /** Whoever knows a session's id can use it: ids are in no key but the session's own. */
 const hashOf = (parts: unknown[]) => createHash('sha256').update(JSON.stringify(parts)).digest('base64url')
 
-/** As it names a session, whichever way it came; empty when it did not come. */
-function idIn ({ headers, body }: FastifyRequest): string {
-  const inHeader = headers[sessionIdHeader]
-  if (inHeader) return Buffer.from(String(inHeader), 'latin1').toString('utf8')
-  return String((body as { session_id?: string | number } | undefined)?.session_id ?? '') // it is checked by then
+/** Whichever way it came, and was checked; empty when it did not come. */
+function idOf (request: FastifyRequest): string {
+  const { session_id: idInBody = '' } = (request.body ?? {}) as { session_id?: string | number }
+  return request.idInHeader() ?? String(idInBody)
 }

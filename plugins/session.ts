@@ -1,5 +1,6 @@
 import fp from 'fastify-plugin'
 import type { FastifyRequest } from 'fastify'
+import { bearerToken } from '../lib/bearer-token.ts'
 import { BadRequestError, InvalidFieldError, MissingFieldError, SessionNotFoundError, StoreUnavailableError } from '../lib/errors.ts'
 import { sessionIdHeader, sessionIdPattern } from '../lib/schemas.ts'
 import { isJsonObject } from '../lib/json.ts'
@@ -55,8 +56,8 @@ export default fp(async (fastify) => {
   const { sessionTokens } = fastify.config
 
   fastify.decorateRequest('claim', function (id) {
-    const claim = { id, client: this.client, ...(sessionTokens && { token: bearerOf(this) }) }
-    this.audit({ session: fastify.sessions.nameForLog(claim) })
+    const claim = { id, client: this.client, ...(sessionTokens && { token: bearerToken(this.headers.authorization) ?? '' }) }
+    this.audit({ claim })
     return claim
   })
 
@@ -117,9 +118,6 @@ export default fp(async (fastify) => {
 }, { name: 'session', dependencies: ['errors', 'clients', 'audit', 'rate-limits', 'redis', 'after-response'] })
 
 const pattern = new RegExp(sessionIdPattern, 'u')
-
-/** The token of `Authorization: Bearer`, empty when there is none. RFC 6750, section 2.1. */
-const bearerOf = ({ headers }: FastifyRequest) => /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1] ?? ''
 
 /** Headers are bytes to HTTP and Latin-1 to Node; ids are UTF-8, and counted in characters, here as in a body. */
 function idInHeader (request: FastifyRequest): string | undefined {

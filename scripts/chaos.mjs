@@ -4,15 +4,12 @@
  * nobody listened. Prints figures; ends with exit code 1 when a session or a value is lost, a request failed on a worker that lived, or
  * a process is left. Talks to this machine only.
  */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { build, checkNodeVersion, installDependencies, root, stop } from './environment.mjs'
-import { provideRedisServer, startRedisServer, waysToGetRedis } from './redis-server.mjs'
+import { root } from './environment.mjs'
+import { countProcesses, prepareRun, startService } from './private-service.mjs'
 
 const number = (name, usual) => Number(process.env[name] || usual)
 const seconds = number('CHAOS_SECONDS', 180)
@@ -20,16 +17,9 @@ const killEverySeconds = number('CHAOS_KILL_EVERY', 20)
 const workerCount = number('CHAOS_WORKERS', 3)
 const sessionCount = number('CHAOS_SESSIONS', 200)
 
-checkNodeVersion()
-installDependencies()
-build()
-const binary = provideRedisServer()
-if (binary === null) stop(waysToGetRedis)
-
-const folder = mkdtempSync(join(tmpdir(), 'mcp-chaos-'))
+const { folder, redis } = await prepareRun('chaos')
 const server = { command: process.execPath, args: [join(root, 'test', 'fixtures', 'tiny-server.mjs'), folder] }
 writeFileSync(join(folder, 'servers.json'), JSON.stringify({ mcpServers: { shared: { ...server, lifecycle: 'shared' }, fresh: server } }))
-const redis = await startRedisServer({ binary, folder: join(folder, 'redis') })
 
 /** Workers that take requests, in turn. */
 const workers = []
@@ -68,33 +58,19 @@ try {
 }
 
 async function startWorker () {
-  const child = spawn(process.execPath, [join(root, 'scripts', 'start.mjs')], {
+  const { child, exited, listening } = startService({
     cwd: folder,
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: {
-      PATH: process.env.PATH,
-      HOME: process.env.HOME,
+    environment: {
       REDIS_URL: redis.url,
-      MCP_CLIENT_HOST: '127.0.0.1',
-      MCP_CLIENT_PORT: '0',
       MCP_SERVERS_FILE: join(folder, 'servers.json'),
-      MCP_SKIP_VALIDATION: 'true',
       MCP_QUEUE_TIMEOUT: '120',
       MCP_WARM_SPARES: '0',
-      MCP_STOP_STEP_MS: '200',
-      MCP_LOG_LEVEL: 'info'
+      MCP_STOP_STEP_MS: '200'
     }
   })
   processes.add(child)
-  const exited = once(child, 'exit')
   exited.then(() => processes.delete(child))
-  const port = await new Promise((resolve, reject) => {
-    child.stdout.on('data', chunk => {
-      const [, found] = /Server listening at http:\/\/[^"]*:(\d+)"/.exec(chunk) ?? []
-      if (found) resolve(Number(found))
-    })
-    exited.then(() => reject(new Error('a worker did not start')))
-  })
+  const { port } = new URL(await listening)
   const worker = { child, exited, port, isKilled: false, agent: new Agent({ keepAlive: true }) }
   workers.push(worker)
   exited.then(() => {
@@ -204,11 +180,5 @@ async function end (fault) {
 
 /** MCP servers of this run that are alive. They are told the folder to be known by it. */
 function servers () {
-  return readdirSync('/proc').filter(name => /^\d+$/.test(name)).filter(pid => {
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`tiny-server.mjs\0${folder}\0`)
-    } catch {
-      return false // it ended while we looked
-    }
-  }).length
+  return countProcesses(`tiny-server.mjs\0${folder}\0`)
 }

@@ -8,11 +8,11 @@
  * @see https://github.com/modelcontextprotocol/conformance
  */
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { availableParallelism, tmpdir } from 'node:os'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { build, checkNodeVersion, installDependencies, root, stop } from './environment.mjs'
-import { provideRedisServer, startRedisServer, waysToGetRedis } from './redis-server.mjs'
+import { root } from './environment.mjs'
+import { prepareRun } from './private-service.mjs'
 
 const here = join(root, 'scripts', 'conformance')
 const suite = join(root, 'node_modules', '@modelcontextprotocol', 'conformance', 'dist', 'index.js')
@@ -22,14 +22,7 @@ const word = process.argv[2] ?? ''
 /** How long one scenario may take (ms): two seconds are usual, and a busy machine is slow. */
 const clientMs = 60_000
 
-checkNodeVersion()
-installDependencies()
-build()
-const binary = provideRedisServer()
-if (binary === null) stop(waysToGetRedis)
-
-const folder = mkdtempSync(join(tmpdir(), 'mcp-conformance-'))
-const redis = await startRedisServer({ binary, folder: join(folder, 'redis') })
+const { folder, redis } = await prepareRun('conformance')
 let isGood = false
 try {
   const rows = await runAll(sortOut(await listScenarios()).filter(({ name }) => name.includes(word)))

@@ -2,56 +2,32 @@
  * Ten thousand calls of every kind at concurrency 50, and then: is anything left? `npm run soak [calls] [concurrency]`.
  * Prints figures; ends with exit code 1 when a process, memory, or file descriptors are left. Talks to this machine only.
  */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { build, checkNodeVersion, installDependencies, root, stop } from './environment.mjs'
-import { provideRedisServer, startRedisServer, waysToGetRedis } from './redis-server.mjs'
+import { root } from './environment.mjs'
+import { countProcesses, prepareRun, startService } from './private-service.mjs'
 
 const calls = Number(process.argv[2] ?? 10_000)
 const concurrency = Number(process.argv[3] ?? 50)
 
-checkNodeVersion()
-installDependencies()
-build()
-const binary = provideRedisServer()
-if (binary === null) stop(waysToGetRedis)
-
-const folder = mkdtempSync(join(tmpdir(), 'mcp-soak-'))
-const redis = await startRedisServer({ binary, folder: join(folder, 'redis') })
+const { folder, redis } = await prepareRun('soak')
 writeFileSync(join(folder, 'servers.json'), JSON.stringify({ mcpServers: { soak: { command: process.execPath, args: [join(root, 'test', 'fixtures', 'soak-server.mjs'), folder] } } }))
-// Without a collection before it is looked at, memory says when the last one was: 121 to 147 MB of a service that lost nothing.
-const collectable = ['--expose-gc', '--import', 'data:text/javascript,process.on("SIGWINCH", () => gc())']
-const service = spawn(process.execPath, [...collectable, join(root, 'scripts', 'start.mjs')], {
+const { child: service, exited, listening } = startService({
   cwd: folder,
-  stdio: ['ignore', 'pipe', 'inherit'],
-  env: {
-    PATH: process.env.PATH,
-    HOME: process.env.HOME,
+  // Without a collection before it is looked at, memory says when the last one was: 121 to 147 MB of a service that lost nothing.
+  nodeOptions: ['--expose-gc', '--import', 'data:text/javascript,process.on("SIGWINCH", () => gc())'],
+  environment: {
     REDIS_URL: redis.url,
-    MCP_CLIENT_HOST: '127.0.0.1',
-    MCP_CLIENT_PORT: '0',
     MCP_SERVERS_FILE: join(folder, 'servers.json'),
-    MCP_SKIP_VALIDATION: 'true',
     MCP_SESSION_MAX_CONCURRENCY: '1000',
     MCP_QUEUE_TIMEOUT: '120',
     MCP_API_LONG_TIMEOUT: '1',
-    MCP_STOP_STEP_MS: '200',
-    MCP_LOG_LEVEL: 'info'
+    MCP_STOP_STEP_MS: '200'
   }
 })
-const exited = once(service, 'exit')
-const url = await new Promise((resolve, reject) => {
-  service.stdout.on('data', chunk => {
-    const [, address] = /Server listening at (http:[^"]+)"/.exec(chunk) ?? []
-    if (address) resolve(address)
-  })
-  exited.then(() => reject(new Error('the service ended')))
-})
+const url = await listening
 
 const agent = new Agent({ keepAlive: true, maxSockets: concurrency })
 const outcomes = {}
@@ -115,15 +91,7 @@ async function settled () {
 
 /** MCP servers of this run that are alive, but for the one spare that is there for the next call. They are told the folder to be known by it. */
 function servers () {
-  const pids = readdirSync('/proc').filter(name => /^\d+$/.test(name))
-  const alive = pids.filter(pid => {
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`soak-server.mjs\0${folder}\0`)
-    } catch {
-      return false // it ended while we looked
-    }
-  })
-  return Math.max(0, alive.length - 1)
+  return Math.max(0, countProcesses(`soak-server.mjs\0${folder}\0`) - 1)
 }
 
 function residentMb () {

@@ -110,10 +110,15 @@ export function hostileRequest ({ paths }: Description, surroundings: Surroundin
   return fc.oneof(...described.map(arbitrary => ({ weight: 2, arbitrary: arbitrary as Arbitrary<HostileRequest> })), { weight: 3, arbitrary: undescribed })
 }
 
-/** What no client library sends: each a whole request, after which the connection may say what it wants, but not do what is hidden in it. */
-export function smugglingRequests (hidden: string): string[] {
-  const inner = `POST /shutdown HTTP/1.1\r\nHost: x\r\nContent-Length: ${hidden.length}\r\n\r\n${hidden}`
-  const post = (headers: string, body: string) => `POST /tools HTTP/1.1\r\nHost: x\r\n${headers}\r\n\r\n${body}`
+/** A request by itself, as text. Each header ends with CRLF. */
+export const plainRequest = (path: string, headers: string, body: string) => `POST ${path} HTTP/1.1\r\n${headers}Content-Length: ${body.length}\r\n\r\n${body}`
+
+/**
+ * What no client library sends: each a whole request, after which the connection may say what it wants, but not do `inner`, which is hidden in
+ * it. `own` are the headers by which the service takes a request at all.
+ */
+export function smugglingRequests (inner: string, own: string): string[] {
+  const post = (headers: string, body: string) => `POST /tools HTTP/1.1\r\n${own}${headers}\r\n\r\n${body}`
   const chunkedEnd = '0\r\n\r\n'
   return [
     post(`Content-Length: ${chunkedEnd.length + inner.length}\r\nTransfer-Encoding: chunked`, chunkedEnd + inner),
@@ -135,8 +140,8 @@ export function smugglingRequests (hidden: string): string[] {
     post('Transfer-Encoding: chunked', `1;${'e'.repeat(20_000)}\r\n{\r\n${chunkedEnd}`),
     post('Transfer-Encoding: chunked', `FFFFFFFFFFFFFFFF\r\n${inner}`),
     post('Expect: 100-continue\r\nContent-Length: 2', '{}'),
-    `POST /tools HTTP/1.1\r\nHost: x\r\n${'X: y\r\n'.repeat(3_000)}\r\n`,
-    'GET http://evil.example/health HTTP/1.1\r\nHost: x\r\n\r\n',
+    `POST /tools HTTP/1.1\r\n${own}${'X: y\r\n'.repeat(3_000)}\r\n`,
+    `GET http://evil.example/health HTTP/1.1\r\n${own}\r\n`,
     'GET /health HTTP/9.9\r\nHost: x\r\n\r\n',
     'GET  /health HTTP/1.1\r\nHost: x\r\n\r\n',
     'CONNECT evil.example:443 HTTP/1.1\r\nHost: x\r\n\r\n',

@@ -1,11 +1,11 @@
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { heldBy, labelOf, startRepeatingApi } from '../canaries.ts'
+import { watchChildren } from '../child-processes.ts'
 import { environment, fixture, freePort, post, redisClient, type Service, startService } from '../helper.ts'
 import { startUpstream, type Upstream } from '../upstream.ts'
 
@@ -242,30 +242,4 @@ async function checkRequests (t: Test, name: string, upstream: Upstream): Promis
   }
   t.ok(requests.length > 100, `${requests.length} requests to ${name} were looked at`)
   t.strictSame(faults, [])
-}
-
-/** Looks again and again at the environments and the arguments of these processes and their children; what it saw, by process and command. */
-function watchChildren (pids: readonly number[]): { seen: Map<string, string>, stop: () => void } {
-  const seen = new Map<string, string>()
-  const commandOf = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
-  const look = (pid: number) => {
-    try {
-      const command = commandOf(pid)
-      const environment = readFileSync(`/proc/${pid}/environ`, 'utf8')
-      // One that was just becoming another program has the command of the one and the environment of the other.
-      if (command === '' || commandOf(pid) !== command) return
-      seen.set(`${pid} ${command.replaceAll(/https:\S+/g, '…')}`, command + environment)
-    } catch {} // it has ended
-  }
-  const childrenOf = (pid: number) => {
-    try {
-      return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number)
-    } catch {
-      return [] // the worker has ended
-    }
-  }
-  const timer = setInterval(() => {
-    for (const pid of pids) for (const process of [pid, ...childrenOf(pid)]) look(process)
-  }, 20)
-  return { seen, stop: () => clearInterval(timer) }
 }

@@ -1,15 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { join } from 'node:path'
-import { writeFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import { Agent, request } from 'undici'
 import { withDeadline } from '../../lib/deadline.ts'
 import { heldBy } from '../canaries.ts'
 import { apiUrl, fixture, post, type Service, startService } from '../helper.ts'
-import { type Description, type HostileRequest, hostileRequest, smugglingRequests } from '../hostile-requests.ts'
+import { type Description, type HostileRequest, hostileRequest, plainRequest, smugglingRequests } from '../hostile-requests.ts'
+import { serversFile } from '../service-on.ts'
 import { tokenOf } from '../tokens.ts'
 
 /** A short run by default; .ci/run says 20000. */
@@ -68,8 +67,11 @@ t.test(`${total} hostile requests: no failure but those that are foreseen, no cr
   })
 
   await t.test('what no client library sends does not do what is hidden in it', async t => {
-    for (const text of smugglingRequests(JSON.stringify({ session_id: 'victim' }))) {
-      const answers = await sendRaw(service, text.replace('Host: x', `Host: localhost\r\nX-API-Key: ${apiKeys.victim}`).replaceAll('Host: x', `Host: localhost\r\nX-API-Key: ${apiKeys.victim}`))
+    const own = `Host: localhost\r\nX-API-Key: ${apiKeys.victim}\r\n`
+    const ending = (id: string) => plainRequest('/shutdown', own, JSON.stringify({ session_id: id }))
+    t.match(await sendRaw(service, ending('another')), /Session another shut down/, 'it would be done, were it not hidden')
+    for (const text of smugglingRequests(ending('victim'), own)) {
+      const answers = await sendRaw(service, text)
       const codes = [...answers.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, code]) => Number(code))
       t.ok(codes.every(code => code < 500 || code === 505), `${JSON.stringify(text.slice(0, 80))}: ${codes.join(', ')}`)
       t.notMatch(answers, /shut down/)
@@ -92,10 +94,8 @@ t.test(`${total} hostile requests: no failure but those that are foreseen, no cr
 })
 
 async function startFuzzed (): Promise<Service> {
-  const file = join(t.testdir({}), 'servers.json')
-  await writeFile(file, JSON.stringify({ mcpServers: { tiny: { command: process.execPath, args: [fixture('tiny-server.mjs')], lifecycle: 'shared' } } }))
   return await startService(t, {
-    MCP_SERVERS_FILE: file,
+    MCP_SERVERS_FILE: await serversFile(t, { tiny: { command: process.execPath, args: [fixture('tiny-server.mjs')], lifecycle: 'shared' } }),
     MCP_CLIENT_API_KEYS: Object.entries(apiKeys).map(([name, key]) => `${name}:${hash(key)}`).join(),
     MCP_ENCRYPTION_KEYS: `k1:${foreign.encryptionKey}`,
     MCP_SESSION_MAX_BYTES: '1000000',

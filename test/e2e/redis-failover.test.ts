@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { apiUrl, type Environment, fixture, jwtToken, post, type Service, startService, until } from '../helper.ts'
+import { serversFile } from '../service-on.ts'
 import { type RedisNode, startCluster, startSentinelGroup } from '../redis-topologies.ts'
 
 t.jobs = 2
@@ -75,8 +74,7 @@ for (const [what, prepare] of Object.entries(topologies)) {
 const placeOf = ({ port }: RedisNode) => `127.0.0.1:${port}`
 
 async function startServices (t: Test, env: Environment): Promise<Service[]> {
-  const file = join(t.testdir(), 'servers.json')
-  await writeFile(file, JSON.stringify({ mcpServers: { tiny: { command: process.execPath, args: [fixture('tiny-server.mjs')], lifecycle: 'shared' } } }))
+  const file = await serversFile(t, { tiny: { command: process.execPath, args: [fixture('tiny-server.mjs')], lifecycle: 'shared' } })
   return await Promise.all([1, 2].map(() => startService(t, { REDIS_URL: undefined, MCP_SERVERS_FILE: file, MCP_LOG_LEVEL: 'info', ...env })))
 }
 

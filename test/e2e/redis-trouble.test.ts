@@ -12,6 +12,7 @@ import { createSessionRepository } from '../../lib/session-repository.ts'
 import { defineSessionScripts } from '../../lib/session-scripts.ts'
 import { findRedisServer, startRedisServer } from '../../scripts/redis-server.mjs'
 import { apiUrl, type Answer, failure, fixture, freePort, jwtToken, post, redisClient, type Service, startRedis, startService, until } from '../helper.ts'
+import { serversFile } from '../service-on.ts'
 import { startProxy } from '../redis-proxy.ts'
 import { clusterArgs, isSynced, type RedisNode, startNode } from '../redis-topologies.ts'
 
@@ -196,11 +197,13 @@ async function allUnavailable (t: Test, service: Service, { session, other, unha
 
 for (const what of ['is down', 'is stalled', 'is full', 'has become a replica']) {
   t.test(`a tool that ran while Redis ${what} ran once, and its result is delivered`, async t => {
-    const file = join(t.testdir(), 'calls')
-    const serversFile = join(t.testdir(), 'servers.json')
-    await writeFile(serversFile, JSON.stringify({ mcpServers: { counting: { command: process.execPath, args: [fixture('counting-server.mjs'), file] } } }))
+    const file = join(t.testdirName, 'calls')
     const trouble = await prepare(t, what)
-    const service = await startService(t, { REDIS_URL: trouble.url, MCP_SERVERS_FILE: serversFile, MCP_LOG_LEVEL: 'info' })
+    const service = await startService(t, {
+      REDIS_URL: trouble.url,
+      MCP_SERVERS_FILE: await serversFile(t, { counting: { command: process.execPath, args: [fixture('counting-server.mjs'), file] } }),
+      MCP_LOG_LEVEL: 'info'
+    })
     const session = await init(service)
 
     const running = call(service, session, 'act', { name: 'made' })

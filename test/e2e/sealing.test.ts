@@ -39,6 +39,15 @@ t.test('a session whose key is missing is a 409 and a line in the log that names
   }
 })
 
+t.test('without a key the service says at start that nothing is sealed, once; with one it says nothing', async t => {
+  for (const [MCP_ENCRYPTION_KEYS, times] of [[undefined, 1], [k1, 0]] as const) {
+    const service = await startService(t, { ...tools, MCP_ENCRYPTION_KEYS })
+    service.kill('SIGTERM')
+    await service.exited
+    t.equal(service.output().match(/"level":40.*MCP_ENCRYPTION_KEYS is not set/g)?.length ?? 0, times)
+  }
+})
+
 t.test('questions and sessions at servers are sealed, too', async t => {
   const app = await build(t, { ...tools, MCP_ENCRYPTION_KEYS: k1 })
   const redis = await redisClient(t)

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { heldBy, startRepeatingApi } from '../canaries.ts'
+import { watchChildren } from '../child-processes.ts'
 import { fixture, freePort, post, type Service, spawnService, startRedis, startService, until } from '../helper.ts'
 
 /** Values that nobody but a tool which declares them may ever see. */
@@ -86,26 +86,6 @@ async function watchRedis (t: Test, path: string, password: string): Promise<() 
   return () => lines.join('\n')
 }
 
-/** What the processes that a service has started were given, as anybody with its user's rights can read it. */
-async function watchChildren (pid: number): Promise<() => string> {
-  const seen = new Set<string>()
-  const commandOf = (child: string) => readFileSync(`/proc/${child}/cmdline`, 'utf8')
-  const childrenOf = () => readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean)
-  const look = () => childrenOf().forEach(child => {
-    try {
-      const command = commandOf(child)
-      const environment = readFileSync(`/proc/${child}/environ`, 'utf8')
-      // One that is just becoming another program is the service itself until then.
-      if (command === commandOf(child) && !command.includes('start.mjs')) seen.add(command + environment)
-    } catch {} // it has ended
-  })
-  const timer = setInterval(look, 20)
-  return () => {
-    clearInterval(timer)
-    return [...seen].join('\n')
-  }
-}
-
 for (const misbehaviour of ['well-behaved', 'dies-on-call', 'dies-at-start', 'answers-with-an-error']) {
   t.test(`no secret is in any answer or any log line at trace level: a server that is ${misbehaviour}`, async t => {
     // A refusal that repeats the token must not pass it on.
@@ -127,7 +107,8 @@ for (const misbehaviour of ['well-behaved', 'dies-on-call', 'dies-at-start', 'an
     })
 
     const told = await watchRedis(t, redis.socket, canaries.redisPassword)
-    const given = await watchChildren(service.pid)
+    const watch = watchChildren([service.pid])
+    t.teardown(watch.stop)
     const { answers, tokens } = await walkThrough(service)
     const secrets = { ...canaries, ...tokens }
     await redis.stop()
@@ -145,7 +126,7 @@ for (const misbehaviour of ['well-behaved', 'dies-on-call', 'dies-at-start', 'an
 
     t.match(told(), /s1\.k1\./, 'what is sealed went to Redis')
     t.strictSame(heldBy(told(), secrets), [], 'nothing that Redis is told holds a secret')
-    const children = given()
+    const children = [...watch.seen.values()].join('\n')
     if (misbehaviour !== 'dies-at-start') t.match(children, /zoo-server/, 'servers were looked at')
     t.strictSame(heldBy(children, secrets), [], 'no process is given a secret that its entry does not name')
   })

@@ -19,6 +19,8 @@ t.test('a call has at most so many parameters; one with more is refused by field
 
 t.test('an /init has at most so many fields besides its own; one with more opens nothing', async t => {
   const app = await build(t, limit)
+  const opening = (count: number) => app.inject({ method: 'POST', url: '/sessions', payload: { apiUrl, jwtToken, ...fields(count) } })
+  t.strictSame([(await opening(6)).statusCode, (await opening(5)).statusCode], [400, 201], 'and so has /sessions')
   const init = (count: number) => app.inject({ method: 'POST', url: '/init', payload: { session_id: 'a', apiUrl, jwtToken, ...fields(count) } })
 
   const response = await init(6)

@@ -134,6 +134,24 @@ t.test('an address opens so many sessions a minute over all workers, whatever th
   t.equal((await list(workers[0], 'any')).statusCode, 200, 'what is open can be used')
 })
 
+t.test('/sessions counts as /init does', async t => {
+  const app = await build(t, inits)
+  const open = () => app.inject({ method: 'POST', url: '/sessions', payload: { apiUrl, jwtToken } })
+  t.strictSame([(await open()).statusCode, (await init(app, { remoteAddress: '127.0.0.1' })).statusCode, (await open()).statusCode], [201, 200, 429])
+})
+
+t.test('where an id is missing or none, that is what is said, whatever is limited', async t => {
+  const app = await build(t, requests)
+  for (const method of ['GET', 'DELETE'] as const) {
+    t.strictSame((await app.inject({ method, url: '/session' })).json(), failure('MISSING_FIELD', 'Missing X-Session-Id'))
+    t.equal((await app.inject({ method, url: '/session', headers: { 'x-session-id': 'x'.repeat(300) } })).json().code, 'MCPC_ERR_INVALID_FIELD')
+  }
+  const session = await initSession(app)
+  const looks = []
+  for (let time = 0; time < 4; time++) looks.push((await app.inject({ url: '/session', headers: { 'x-session-id': session } })).statusCode)
+  t.strictSame(looks, [200, 200, 200, 429])
+})
+
 t.test('an address of IPv6 is its network, of which a caller has many', async t => {
   const app = await build(t, inits)
   const statuses = []

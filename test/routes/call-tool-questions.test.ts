@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { build, call, failure, initSession, jwtToken, redisClient } from '../helper.ts'
+import { build, call, failure, initSession, jwtToken, redisClient, startRedis, until } from '../helper.ts'
 import { serversFile } from '../service-on.ts'
 import { startUpstream } from '../upstream.ts'
 
@@ -32,6 +32,24 @@ t.test('a tool that asks is answered 202, and goes on with the answers, on any w
   t.equal(answered.statusCode, 200, answered.body)
   t.match(answered.body, /blue/)
   t.equal((await upstream.stats()).calls.ask, 2)
+})
+
+t.test('when what a tool asks cannot be kept, the caller is not told to send the call again', async t => {
+  const redis = await startRedis(t)
+  const { service, upstream, id } = await start(t, { env: { REDIS_URL: redis.url } })
+  const client = await redisClient(t, redis.url)
+  t.equal((await call(service, id, 'ask')).statusCode, 202)
+
+  process.kill(upstream.pid, 'SIGSTOP')
+  const asked = call(service, id, 'ask')
+  await until(async () => await client.hexists(`questions:${id}`, 'running') === 1, 'the call is under way')
+  client.disconnect()
+  await redis.stop()
+  process.kill(upstream.pid, 'SIGCONT')
+
+  const { statusCode, ...response } = await asked
+  t.equal(statusCode, 502)
+  t.strictSame(JSON.parse(response.body), failure('MCP_CALL', 'MCP server up answered tool ask with questions, which could not be kept until they are answered'))
 })
 
 t.test('each call goes on once, in its own session only, and not after that has ended', async t => {
