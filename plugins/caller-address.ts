@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import fp from 'fastify-plugin'
-import { createCallerAddress } from '../lib/caller-address.ts'
+import { createCallerAddress } from '../lib/http/caller-address.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -1,8 +1,8 @@
 import env from '@fastify/env'
 import fp from 'fastify-plugin'
-import { type Config, describeInvalidVariable, type Environment, EnvironmentSchema, normalizeEnvironment, resolveConfig } from '../lib/config.ts'
+import { type Config, describeInvalidVariable, type Environment, EnvironmentSchema, normalizeEnvironment, resolveConfig } from '../lib/config/config.ts'
 import { ConfigError } from '../lib/errors.ts'
-import type { HostEnvironment } from '../lib/mcp/server-spec.ts'
+import type { HostEnvironment } from '../lib/mcp/servers-file/server-spec.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
 import type { FastifyRequest } from 'fastify'
-import type { Credentials } from '../lib/credential-validator.ts'
+import type { Credentials } from '../lib/sessions/credential-validator.ts'
 import { InvalidCredentialsError, UpstreamUnauthorizedError } from '../lib/errors.ts'
 import type { JsonObject } from '../lib/json.ts'
 

@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import { createCredentialValidator, type CredentialValidator } from '../lib/credential-validator.ts'
+import { createCredentialValidator, type CredentialValidator } from '../lib/sessions/credential-validator.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

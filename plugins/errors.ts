@@ -6,8 +6,8 @@ import fp from 'fastify-plugin'
 import {
   BadRequestError, BodyNotJsonError, BodyTooLargeError, InternalError, MethodNotAllowedError, RouteNotFoundError, StoreUnavailableError
 } from '../lib/errors.ts'
-import { isTrouble, reasonOf } from '../lib/redis-fault.ts'
-import { SealError } from '../lib/sealing.ts'
+import { isTrouble, reasonOf } from '../lib/redis/failure.ts'
+import { SealError } from '../lib/sessions/field-encryption.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

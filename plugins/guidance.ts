@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import { type Guidance, readGuidance } from '../lib/guidance.ts'
+import { type Guidance, readGuidance } from '../lib/tools/guidance.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

@@ -4,7 +4,7 @@ import cors from '@fastify/cors'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { HostError, OriginError } from '../lib/errors.ts'
-import { isListed, isLoopback, normalizeOrigin, parseHost } from '../lib/origins.ts'
+import { isListed, isLoopback, normalizeOrigin, parseHost } from '../lib/http/origins.ts'
 
 /**
  * Keeps web pages out that nobody invited. Bodies are taken without a JSON content type, so a browser would send any page's request without

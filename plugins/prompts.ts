@@ -1,9 +1,9 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { askAll } from '../lib/ask-all.ts'
+import { askAll } from '../lib/tools/all-servers.ts'
 import { UnknownPromptError } from '../lib/errors.ts'
 import type { JsonObject } from '../lib/json.ts'
-import type { ServerEntry } from '../lib/server-set.ts'
+import type { ServerEntry } from '../lib/tools/server-catalog.ts'
 import type { ListedItems } from './resources.ts'
 
 declare module 'fastify' {

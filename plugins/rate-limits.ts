@@ -3,7 +3,7 @@ import rateLimit from '@fastify/rate-limit'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { RateLimitError } from '../lib/errors.ts'
-import { createRateCounter } from '../lib/rate-counter.ts'
+import { createRateCounter } from '../lib/redis/rate-counter.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -1,14 +1,14 @@
 import redis from '@fastify/redis'
 import fp from 'fastify-plugin'
-import { loadSessionNamer } from '../lib/audit-key.ts'
+import { loadSessionNamer } from '../lib/sessions/audit-name.ts'
 import { StoreStartError } from '../lib/errors.ts'
-import { createEraStore } from '../lib/era-store.ts'
-import type { EraStore } from '../lib/mcp/era-memory.ts'
-import { createQuestionRepository, type QuestionRepository } from '../lib/question-repository.ts'
-import { openRedis } from '../lib/redis-connection.ts'
-import { createAwaitCommand } from '../lib/redis-command.ts'
-import { reasonOf } from '../lib/redis-fault.ts'
-import { createSessionRepository, type SessionRepository } from '../lib/session-repository.ts'
+import { createEraStore } from '../lib/mcp/client/era-store.ts'
+import type { EraStore } from '../lib/mcp/client/protocol-era.ts'
+import { createQuestionRepository, type QuestionRepository } from '../lib/sessions/pending-calls.ts'
+import { openRedis } from '../lib/redis/connection.ts'
+import { createAwaitCommand } from '../lib/redis/command.ts'
+import { reasonOf } from '../lib/redis/failure.ts'
+import { createSessionRepository, type SessionRepository } from '../lib/sessions/session-repository.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

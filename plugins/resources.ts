@@ -1,11 +1,11 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { type Answers, askAll } from '../lib/ask-all.ts'
+import { type Answers, askAll } from '../lib/tools/all-servers.ts'
 import { InvalidFieldError, UnknownResourceError } from '../lib/errors.ts'
 import type { JsonObject } from '../lib/json.ts'
-import type { Listed, Manager, RequestLimits } from '../lib/mcp/manager.ts'
-import { matchesTemplate } from '../lib/mcp/uri-template.ts'
-import type { ServerEntry } from '../lib/server-set.ts'
+import type { Listed, Manager, RequestLimits } from '../lib/mcp/client/server-client.ts'
+import { matchesTemplate } from '../lib/mcp/client/uri-template.ts'
+import type { ServerEntry } from '../lib/tools/server-catalog.ts'
 
 export interface ListedItems extends Pick<Answers<unknown>, 'errors'> {
   /** As the servers describe them; of several servers, each with the name of its `server`. */

@@ -1,11 +1,11 @@
 import fp from 'fastify-plugin'
 import type { FastifyRequest } from 'fastify'
-import { bearerToken } from '../lib/bearer-token.ts'
+import { bearerToken } from '../lib/http/api-keys.ts'
 import { BadRequestError, InvalidFieldError, MissingFieldError, SessionNotFoundError, StoreUnavailableError } from '../lib/errors.ts'
-import { sessionIdHeader, sessionIdPattern } from '../lib/schemas.ts'
+import { sessionIdHeader, sessionIdPattern } from '../lib/http/schemas.ts'
 import { isJsonObject } from '../lib/json.ts'
-import type { LoadOptions, Session, SessionClaim } from '../lib/session.ts'
-import { placeMs } from '../lib/session-repository.ts'
+import type { LoadOptions, Session, SessionClaim } from '../lib/sessions/session.ts'
+import { placeMs } from '../lib/sessions/session-repository.ts'
 
 const kSession = Symbol('session')
 

@@ -1,12 +1,12 @@
 import fp from 'fastify-plugin'
 import type { FastifyRequest } from 'fastify'
-import { type Answers, askAll } from '../lib/ask-all.ts'
+import { type Answers, askAll } from '../lib/tools/all-servers.ts'
 import { UnknownContinuationError, UnknownToolError } from '../lib/errors.ts'
-import type { EventWriter } from '../lib/event-writer.ts'
+import type { EventWriter } from '../lib/http/event-stream.ts'
 import type { JsonObject } from '../lib/json.ts'
-import type { ServerEntry } from '../lib/server-set.ts'
-import { callTool, continueCall, type ToolCallContext, type ToolReply } from '../lib/tool-call.ts'
-import type { ListTools } from '../lib/tool-catalog.ts'
+import type { ServerEntry } from '../lib/tools/server-catalog.ts'
+import { callTool, continueCall, type ToolCallContext, type ToolReply } from '../lib/tools/call-tool.ts'
+import type { ListTools } from '../lib/tools/tool-catalog.ts'
 
 export interface ListedTools {
   /** As callers see them, server by server. */

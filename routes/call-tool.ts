@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type, { type Static } from 'typebox'
-import { gapsIn } from '../lib/parameter-injection.ts'
-import { AnySchema, errorResponses, SessionIdSchema } from '../lib/schemas.ts'
+import { gapsIn } from '../lib/tools/parameter-injection.ts'
+import { AnySchema, errorResponses, SessionIdSchema } from '../lib/http/schemas.ts'
 
 const ParamsSchema = Type.Unsafe<Record<string, unknown> | null>({
   type: ['object', 'null'],

@@ -1,9 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
-import type { Reference } from '../lib/mcp/manager.ts'
-import { AnyObjectSchema, askErrors, PromptNameSchema, ServerNameSchema, SessionIdSchema, TextsSchema, UriSchema } from '../lib/schemas.ts'
-import type { ServerEntry } from '../lib/server-set.ts'
+import type { Reference } from '../lib/mcp/client/server-client.ts'
+import { AnyObjectSchema, askErrors, PromptNameSchema, ServerNameSchema, SessionIdSchema, TextsSchema, UriSchema } from '../lib/http/schemas.ts'
+import type { ServerEntry } from '../lib/tools/server-catalog.ts'
 
 const ReferenceSchema = Type.Union([
   Type.Object({ type: Type.Literal('ref/prompt'), name: PromptNameSchema }),

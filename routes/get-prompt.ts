@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { AnyObjectSchema, askErrors, PromptNameSchema, SessionIdSchema, TextsSchema } from '../lib/schemas.ts'
+import { AnyObjectSchema, askErrors, PromptNameSchema, SessionIdSchema, TextsSchema } from '../lib/http/schemas.ts'
 
 /** A prompt, filled with its arguments. */
 export default (async (fastify) => {

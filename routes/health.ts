@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { errorResponses } from '../lib/schemas.ts'
+import { errorResponses } from '../lib/http/schemas.ts'
 import { version } from '../lib/version.ts'
 
 const HealthSchema = Type.Object({

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { AnySchema, CredentialFields, errorResponses, furtherFields, openErrors, SessionIdSchema, SessionTokenSchema } from '../lib/schemas.ts'
+import { AnySchema, CredentialFields, errorResponses, furtherFields, openErrors, SessionIdSchema, SessionTokenSchema } from '../lib/http/schemas.ts'
 
 /** Opens a session, or finds it open. Nothing is stored unless the API accepts the credentials. */
 export default (async (fastify) => {

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { AnyObjectSchema, askErrors, ServerNameSchema, SessionIdSchema, UriSchema } from '../lib/schemas.ts'
+import { AnyObjectSchema, askErrors, ServerNameSchema, SessionIdSchema, UriSchema } from '../lib/http/schemas.ts'
 
 /** Reads a resource. What is binary comes in Base64, as MCP gives it. */
 export default (async (fastify) => {

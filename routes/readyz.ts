@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { ClosingError } from '../lib/errors.ts'
-import { errorResponses } from '../lib/schemas.ts'
+import { errorResponses } from '../lib/http/schemas.ts'
 
 /** Readiness: whether a load balancer should send requests here. */
 export default (async (fastify) => {

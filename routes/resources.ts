@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { AnyObjectSchema, listErrors, ServerErrorsSchema, SessionIdSchema } from '../lib/schemas.ts'
+import { AnyObjectSchema, listErrors, ServerErrorsSchema, SessionIdSchema } from '../lib/http/schemas.ts'
 
 /** The resources that a session may read. */
 export default (async (fastify) => {

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { MissingFieldError, SessionNotFoundError } from '../lib/errors.ts'
-import { errorResponses, SessionHeaderSchema } from '../lib/schemas.ts'
+import { errorResponses, SessionHeaderSchema } from '../lib/http/schemas.ts'
 
 const DescriptionSchema = Type.Object({
   status: Type.Literal('ok'),

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { errorResponses, SessionIdSchema } from '../lib/schemas.ts'
+import { errorResponses, SessionIdSchema } from '../lib/http/schemas.ts'
 
 /** Ends a session, and the sessions that it has at MCP servers. Answers the same when there was none: what the caller wants is so. */
 export default (async (fastify) => {

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { AnyObjectSchema, AnySchema, errorResponses, ServerErrorsSchema } from '../lib/schemas.ts'
+import { AnyObjectSchema, AnySchema, errorResponses, ServerErrorsSchema } from '../lib/http/schemas.ts'
 
 /** The tools, for whoever wants to describe them before a user has signed in. */
 export default (async (fastify) => {

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { AnyObjectSchema, AnySchema, listErrors, ServerErrorsSchema, SessionIdSchema } from '../lib/schemas.ts'
+import { AnyObjectSchema, AnySchema, listErrors, ServerErrorsSchema, SessionIdSchema } from '../lib/http/schemas.ts'
 
 /** The tools that a session may call. */
 export default (async (fastify) => {

@@ -12,7 +12,7 @@ import { Redis } from 'ioredis'
 import processOnSpawn from 'process-on-spawn'
 import type { Test } from 'tap'
 import app, { options } from '../app.ts'
-import type { ToolAnswer } from '../lib/mcp/manager.ts'
+import type { ToolAnswer } from '../lib/mcp/client/server-client.ts'
 import { findRedisServer, type RedisServer, startRedisServer, waysToGetRedis } from '../scripts/redis-server.mjs'
 
 /**

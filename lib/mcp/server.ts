@@ -1,7 +1,7 @@
+import type { ResumableSession } from './transports/streamable-http.ts'
 import type { JsonObject } from '../json.ts'
-import type { Manager } from './manager.ts'
-import type { ServerSpec } from './server-spec.ts'
-import type { UpstreamSession, UpstreamSlot } from './upstream-session.ts'
+import type { Manager } from './client/server-client.ts'
+import type { ServerSpec } from './servers-file/server-spec.ts'
 
 /** The request that uses a server. */
 export interface User {
@@ -37,4 +37,22 @@ export interface Server {
   /** Starts spares where some are missing; otherwise that happens when requests end. */
   refill: () => void
   close: () => Promise<void>
+}
+
+/** The session of an MCP server that belongs to one of ours. Secret: whoever knows its id can use it. */
+export interface UpstreamSession extends ResumableSession {
+  /** Names the address and the headers, credentials included, that it was begun with. With others it is not used. */
+  endpoint: string
+  /** What the server said of its own use when the session began. */
+  instructions?: string
+}
+
+/** Where one of our sessions keeps its session at one server. */
+export interface UpstreamSlot {
+  read: () => Promise<UpstreamSession | null>
+  /**
+   * Puts a session in the place of what was read, unless another request has put one there meanwhile. Gives the one that is kept
+   * then; `null` when none is, since ours has ended.
+   */
+  replace: (session: UpstreamSession) => Promise<UpstreamSession | null>
 }

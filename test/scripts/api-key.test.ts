@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import t from 'tap'
-import { nameOfKey, parseApiKeys } from '../../lib/api-keys.ts'
+import { nameOfKey, parseApiKeys } from '../../lib/http/api-keys.ts'
 
 const run = (...args: string[]) => spawnSync(process.execPath, [join(import.meta.dirname, '..', '..', 'scripts', 'api-key.mjs'), ...args], { encoding: 'utf8' })
 

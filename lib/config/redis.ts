@@ -1,0 +1,88 @@
+import type { Environment } from './config.ts'
+import { ConfigError } from '../errors.ts'
+
+/** Where Redis is: the URL, else the sentinels, else the cluster, else host and port. */
+export interface RedisConfig {
+  url?: string
+  host: string
+  port: number
+  db: number
+  username?: string
+  password?: string
+  tlsCaFile?: string
+  sentinels?: { places: HostAndPort[], group: string, username?: string, password?: string }
+  clusterNodes?: HostAndPort[]
+  commandTimeoutMs: number
+}
+
+export interface HostAndPort { host: string, port: number }
+
+type RedisVariables = Pick<Environment, Extract<keyof Environment, `REDIS_${string}`>>
+type PlaceVariable = 'REDIS_URL' | 'REDIS_SENTINELS' | 'REDIS_CLUSTER_NODES'
+
+/**
+ * Where Redis is, from a checked environment. `refuse` makes the error for a variable that cannot be.
+ *
+ * Throws ConfigError for a value that no pattern refuses, and for variables that contradict each other.
+ */
+export function resolveRedis (env: RedisVariables, refuse: (name: PlaceVariable) => Error): RedisConfig {
+  checkPlaces(env, refuse)
+  checkCompany(env)
+  return {
+    ...(env.REDIS_URL && { url: env.REDIS_URL }),
+    host: env.REDIS_HOST,
+    port: env.REDIS_PORT,
+    db: env.REDIS_DB,
+    ...(env.REDIS_USERNAME && { username: env.REDIS_USERNAME }),
+    ...(env.REDIS_PASSWORD && { password: env.REDIS_PASSWORD }),
+    ...(env.REDIS_TLS_CA && { tlsCaFile: env.REDIS_TLS_CA }),
+    ...(env.REDIS_SENTINELS && env.REDIS_SENTINEL_NAME && {
+      sentinels: {
+        places: placesOf(env.REDIS_SENTINELS),
+        group: env.REDIS_SENTINEL_NAME,
+        ...(env.REDIS_SENTINEL_USERNAME && { username: env.REDIS_SENTINEL_USERNAME }),
+        ...(env.REDIS_SENTINEL_PASSWORD && { password: env.REDIS_SENTINEL_PASSWORD })
+      }
+    }),
+    ...(env.REDIS_CLUSTER_NODES && { clusterNodes: placesOf(env.REDIS_CLUSTER_NODES) }),
+    commandTimeoutMs: env.REDIS_COMMAND_TIMEOUT_MS
+  }
+}
+
+function checkPlaces (env: RedisVariables, refuse: (name: PlaceVariable) => Error): void {
+  if (env.REDIS_URL && !isRedisUrl(env.REDIS_URL)) throw refuse('REDIS_URL')
+  for (const name of ['REDIS_SENTINELS', 'REDIS_CLUSTER_NODES'] as const) {
+    if (env[name] && placesOf(env[name]).some(({ port }) => port < 1 || port > 65_535)) throw refuse(name)
+  }
+}
+
+function checkCompany (env: RedisVariables): void {
+  const ways = (['REDIS_URL', 'REDIS_SENTINELS', 'REDIS_CLUSTER_NODES'] as const).filter(name => env[name])
+  if (ways.length > 1) throw new ConfigError(`${ways.join(' and ')} are ${ways.length === 2 ? 'both' : 'all'} set: keep the one that is meant`)
+  if (env.REDIS_SENTINELS && !env.REDIS_SENTINEL_NAME) throw new ConfigError('REDIS_SENTINEL_NAME must be set to the name under which REDIS_SENTINELS know the primary')
+  const [orphan] = (['REDIS_SENTINEL_NAME', 'REDIS_SENTINEL_USERNAME', 'REDIS_SENTINEL_PASSWORD'] as const).filter(name => env[name] && !env.REDIS_SENTINELS)
+  if (orphan) throw new ConfigError(`${orphan} is set, but REDIS_SENTINELS is not: set both or neither`)
+  if (env.REDIS_CLUSTER_NODES && env.REDIS_DB !== 0) throw new ConfigError(`REDIS_DB must be 0 with REDIS_CLUSTER_NODES, for a cluster has no other database, but is ${env.REDIS_DB}`)
+  if (env.REDIS_TLS_CA && env.REDIS_URL && !env.REDIS_URL.startsWith('rediss:')) throw new ConfigError('REDIS_TLS_CA is set, but REDIS_URL is no rediss:// URL: its connection would not be encrypted')
+}
+
+/** As the schema's pattern lets them through. */
+function placesOf (text: string): HostAndPort[] {
+  return text.split(',').map(place => {
+    const [, host = '', port] = /^\[?(.*?)\]?:(\d+)$/.exec(place.trim()) ?? []
+    return { host, port: Number(port) }
+  })
+}
+
+/** What the schema's pattern cannot see: an encoding that is none, a database that is no number, `unix://run` for `unix:///run`. */
+function isRedisUrl (value: string): boolean {
+  try {
+    const { protocol, host, pathname, searchParams, username, password } = new URL(value)
+    for (const part of [username, password, pathname]) decodeURIComponent(part)
+    // A URL has a password only beside a host; for a socket that can only be this machine.
+    if (protocol === 'unix:') return ['', 'localhost'].includes(host) && pathname.length > 1 && /^\d+$/.test(searchParams.get('db') ?? '0')
+    return host !== '' && /^\/?\d*$/.test(pathname)
+  } catch {
+    return false // it cannot be parsed or decoded, whatever the parser says
+  }
+}

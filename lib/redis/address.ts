@@ -1,0 +1,70 @@
+import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import type { CommonRedisOptions, SentinelConnectionOptions } from 'ioredis'
+import type { HostAndPort, RedisConfig } from '../config/redis.ts'
+import { ConfigError } from '../errors.ts'
+
+/** Where Redis is, as ioredis takes it, and how messages name it: without a password. */
+export type RedisPlace = { name: string, options: Login } & (
+  | { kind: 'server', at: { path: string } | { host: string, port: number } }
+  | { kind: 'sentinels', at: Pick<SentinelConnectionOptions, 'sentinels' | 'name' | 'sentinelUsername' | 'sentinelPassword' | 'sentinelTLS' | 'enableTLSForSentinelMode'> }
+  | { kind: 'cluster', at: HostAndPort[] }
+)
+
+type Login = Pick<CommonRedisOptions, 'username' | 'password' | 'db'> & { tls?: { ca?: string } }
+
+/** Throws ConfigError when the file of the certificate authority cannot be used. */
+export function placeOf (redis: RedisConfig): RedisPlace {
+  const { host, port, db, username, password, tlsCaFile, url, sentinels, clusterNodes } = redis
+  const login = { ...(username !== undefined && { username }), ...(password !== undefined && { password }) }
+  const tls = tlsCaFile === undefined ? {} : { tls: { ca: readCa(tlsCaFile) } }
+  if (url !== undefined) return placeOfUrl(new URL(url), login, tls)
+  if (sentinels !== undefined) {
+    const { places, group, username: sentinelUsername, password: sentinelPassword } = sentinels
+    return {
+      kind: 'sentinels',
+      name: `${group} of sentinels ${places.map(nameOf).join(', ')}`,
+      options: { ...login, ...tls, db },
+      at: {
+        sentinels: places,
+        name: group,
+        ...(sentinelUsername !== undefined && { sentinelUsername }),
+        ...(sentinelPassword !== undefined && { sentinelPassword }),
+        ...(tls.tls && { sentinelTLS: tls.tls, enableTLSForSentinelMode: true })
+      }
+    }
+  }
+  if (clusterNodes !== undefined) return { kind: 'cluster', name: `cluster ${clusterNodes.map(nameOf).join(', ')}`, options: { ...login, ...tls }, at: clusterNodes }
+  return { kind: 'server', name: nameOf({ host, port }), options: { ...login, ...tls, db }, at: { host, port } }
+}
+
+/** What the URL says comes first; what it leaves out is taken from the other variables. */
+function placeOfUrl (url: URL, login: Login, tls: Pick<Login, 'tls'>): RedisPlace {
+  const password = decodeURIComponent(url.password)
+  const username = decodeURIComponent(url.username)
+  const options = { ...login, ...(password && { password }), ...(username && { username }) }
+  if (url.protocol === 'unix:') {
+    const path = decodeURIComponent(url.pathname)
+    return { kind: 'server', name: path, options: { ...options, db: Number(url.searchParams.get('db') ?? 0) }, at: { path } }
+  }
+  // An IPv6 address stands in brackets in a URL, and nowhere else.
+  const at = { host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(url.port || 6379) }
+  return {
+    kind: 'server',
+    name: `${url.hostname}:${at.port}`,
+    options: { ...options, db: Number(url.pathname.slice(1) || 0), ...(url.protocol === 'rediss:' && { tls: {}, ...tls }) },
+    at
+  }
+}
+
+const nameOf = ({ host, port }: HostAndPort) => host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+
+/** PEM text. Read once: the certificates of an authority change less often than the service is restarted. */
+function readCa (file: string): string {
+  try {
+    const text = readFileSync(file, 'utf8')
+    return new X509Certificate(text) && text // node:tls takes what is no certificate without a word, and then trusts nobody
+  } catch {
+    throw new ConfigError(`REDIS_TLS_CA must be a file of certificates in PEM form, but ${JSON.stringify(file)} cannot be read as one`)
+  }
+}

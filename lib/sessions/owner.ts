@@ -1,0 +1,54 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import { type JsonObject, parseJsonObject } from '../json.ts'
+
+/** Who opened a session, and with what, as hashes under a key of the session's own: they tell nothing, and compare with no other session's. */
+export interface Owner {
+  /** The same for the same credentials. */
+  credentials: string
+  /** The same for the same user of the same API, whatever token he has by now. */
+  user: string
+}
+
+/** What /init brings to say who is there. */
+export interface Identity {
+  apiUrl: unknown
+  jwtToken: unknown
+  /** All that are the session's credentials, in whatever order. */
+  credentials: JsonObject
+}
+
+/** `key` is the session's `meta`, which is never the same twice. */
+export function ownerOf ({ apiUrl, jwtToken, credentials }: Identity, key: string): Owner {
+  const hash = (...parts: unknown[]) => createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64url')
+  const sorted = Object.entries(credentials).sort(([a], [b]) => a < b ? -1 : 1)
+  return {
+    credentials: hash('credentials', apiUrl, jwtToken, sorted),
+    user: hash('user', canonicalUrl(apiUrl), ...userOf(jwtToken))
+  }
+}
+
+/** In constant time. */
+export function isSameHash (one: string, other: string): boolean {
+  const [a, b] = [Buffer.from(one), Buffer.from(other)]
+  return a.length === b.length && timingSafeEqual(a, b)
+}
+
+/** `null` for what this service did not write. */
+export function parseOwner (text: string): Owner | null {
+  const value = parseJsonObject(text)
+  return typeof value?.credentials === 'string' && typeof value.user === 'string' ? value as unknown as Owner : null
+}
+
+/**
+ * The user of a token that the API accepted: its `sub`, which is unique within its `iss`. A token without one is its own user.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc7519#section-4.1.2
+ */
+function userOf (jwtToken: unknown): unknown[] {
+  const claims = Buffer.from(String(jwtToken).split('.')[1] ?? '', 'base64url').toString('utf8')
+  const { sub, iss = null } = parseJsonObject(claims) ?? {} // it may be a token that only its API can read
+  return typeof sub === 'string' && sub !== '' ? ['sub', iss, sub] : ['token', jwtToken]
+}
+
+/** `https://api.example.com` and `https://API.example.com:443/` are one API. */
+const canonicalUrl = (url: unknown) => typeof url === 'string' && URL.canParse(url) ? new URL(url).href : url

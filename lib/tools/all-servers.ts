@@ -1,0 +1,36 @@
+import { InvalidCredentialsError, NoServerError } from '../errors.ts'
+
+export interface Answers<Answer> {
+  /** In the order of the servers. */
+  answers: Array<{ server: string, answer: Answer }>
+  /** Why the others gave none, for the reply: a sentence by server, under `errors`; nothing when all answered. */
+  errors: { errors?: Record<string, string> }
+}
+
+/**
+ * Asks all servers at once. One that fails leaves the others' answers as they are; when all fail, so does this: with the error of
+ * the only server, with that of credentials that are no longer good, which are the same for all, or with NoServerError, which has
+ * all sentences.
+ */
+export async function askAll<Server extends { name: string }, Answer> (servers: readonly Server[], ask: (server: Server) => Promise<Answer>): Promise<Answers<Answer>> {
+  const outcomes = await Promise.allSettled(servers.map(ask))
+  const answers: Array<{ server: string, answer: Answer }> = []
+  const failures: Array<[server: string, reason: unknown]> = []
+  servers.forEach(({ name: server }, position) => {
+    const outcome = outcomes[position]
+    if (outcome?.status === 'fulfilled') answers.push({ server, answer: outcome.value })
+    else failures.push([server, outcome?.reason])
+  })
+  if (answers.length === 0 && failures.length === 1) throw failures[0]?.[1]
+  const refusal = failures.find(([, reason]) => reason instanceof InvalidCredentialsError)
+  if (answers.length === 0 && refusal !== undefined) throw refusal[1]
+  const errors = Object.fromEntries(failures.map(([server, reason]) => [server, sentenceOf(reason)]))
+  if (answers.length === 0 && failures.length > 0) throw new NoServerError(Object.values(errors).join('; '))
+  return { answers, errors: failures.length === 0 ? {} : { errors } }
+}
+
+/** Our own errors are written for callers; of any other, they learn that it happened. */
+function sentenceOf (error: unknown): string {
+  const { code, message } = error as { code?: unknown, message: string }
+  return typeof code === 'string' && code.startsWith('MCPC_ERR_') ? message : 'Something went wrong in the service'
+}

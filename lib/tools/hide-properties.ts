@@ -1,0 +1,144 @@
+import { isDeeperThan, isJsonObject, type JsonObject } from '../json.ts'
+import { describesSameValue, holdsDefinitions, mapSubschemas, resolveReference, schemasOfSameValue, topLevelSchemas } from './json-schema.ts'
+
+/**
+ * How a schema is meant: `top`, it describes the tool's input itself, where names are hidden; or `kept`, it describes
+ * something within the input, where a property of such a name is the caller's own.
+ */
+type View = 'top' | 'kept'
+
+interface Position { view: View, isCopy: boolean }
+
+/** How long copies may be together (characters of JSON); those beyond say nothing. Without it a schema could be written to explode. */
+const maxCopiedLength = 1_000_000
+
+/**
+ * A schema without the names among the properties of the value that it describes, also where those are declared in a schema
+ * that it references or combines. Everything else stays as it is. Takes a tree, as JSON is, with no object in it twice; does
+ * not modify it.
+ *
+ * Most schemas are meant in one way only, and are changed where they are. One that is referenced in both ways gets a copy in
+ * `$defs` for the second; so does what would be gone although something else refers to it (`"$ref": "#/properties/apiUrl"`).
+ */
+export function withoutNames (root: JsonObject, names: ReadonlySet<unknown>): JsonObject {
+  const changed = schemasThatChange(root, names)
+  if (changed.size === 0) return root
+
+  const taken = isJsonObject(root.$defs) ? root.$defs : {}
+  const inPlace = new Map<JsonObject, View>()
+  const copies = { top: new Map<JsonObject, string>(), kept: new Map<JsonObject, string>() }
+  const pending: Array<{ name: string, schema: JsonObject, view: View }> = []
+
+  function viewWithin (view: View, subschema: JsonObject, keyword: string): View {
+    if (holdsDefinitions(keyword)) return changed.has(subschema) ? 'top' : 'kept'
+    return view === 'top' && describesSameValue(keyword) ? 'top' : 'kept'
+  }
+
+  /** Notes how each schema is meant where it is. Those that are hidden with their property are not noted. */
+  function note (schema: JsonObject, view: View): JsonObject {
+    inPlace.set(schema, view)
+    return mapSubschemas(view === 'top' ? strip(schema, names) : schema, (subschema, keyword) => note(subschema, viewWithin(view, subschema, keyword)))
+  }
+
+  function rewrite (schema: JsonObject, { view, isCopy }: Position): JsonObject {
+    const visible = view === 'top' ? strip(schema, names) : schema
+    const rewritten = mapSubschemas(isCopy ? anonymous(visible) : visible, (subschema, keyword) =>
+      rewrite(subschema, { view: viewWithin(view, subschema, keyword), isCopy }))
+    return Object.hasOwn(schema, '$ref') ? { ...rewritten, $ref: redirect(schema.$ref, view) } : rewritten
+  }
+
+  /** A reference to where its target is meant in this way. */
+  function redirect (reference: unknown, view: View): unknown {
+    const schema = resolveReference(root, reference)
+    if (schema === null) return reference
+    const present = inPlace.get(schema)
+    if (present === view || (present !== undefined && !changed.has(schema))) return reference
+    const known = copies[view].get(schema)
+    if (known !== undefined) return `#/$defs/${known}`
+    const name = freeName()
+    copies[view].set(schema, name)
+    pending.push({ name, schema, view })
+    return `#/$defs/${name}`
+  }
+
+  let lastNumber = 0
+  function freeName (): string {
+    do lastNumber++; while (Object.hasOwn(taken, `copy_${lastNumber}`))
+    return `copy_${lastNumber}`
+  }
+
+  note(root, 'top')
+  const rewritten = rewrite(root, { view: 'top', isCopy: false })
+  const definitions: JsonObject = {}
+  let room = maxCopiedLength
+  // Grows while it is read: a copy may need further ones.
+  for (const { name, schema, view } of pending) {
+    const copy = room > 0 ? rewrite(schema, { view, isCopy: true }) : {}
+    room -= JSON.stringify(copy).length
+    definitions[name] = room > 0 ? copy : {}
+  }
+  if (pending.length === 0) return rewritten
+  return { ...rewritten, $defs: { ...(isJsonObject(rewritten.$defs) && rewritten.$defs), ...definitions } }
+}
+
+/** Those of the top level that declare one of the names, and those that lead to one: they differ by how they are meant. */
+function schemasThatChange (root: JsonObject, names: ReadonlySet<unknown>): Set<JsonObject> {
+  const topLevel = topLevelSchemas(root)
+  const users = new Map<JsonObject, JsonObject[]>()
+  for (const schema of topLevel) {
+    for (const used of schemasOfSameValue(schema, root)) {
+      if (!users.get(used)?.push(schema)) users.set(used, [schema])
+    }
+  }
+  const changed = new Set([...topLevel].filter(schema => mentions(schema, names)))
+  for (const schema of changed) {
+    for (const user of users.get(schema) ?? []) changed.add(user)
+  }
+  return changed
+}
+
+/** Keywords that say something of a value's properties by their names. */
+const namingKeywords = ['properties', 'required', 'dependentRequired', 'dependentSchemas', 'dependencies']
+
+function mentions (schema: JsonObject, names: ReadonlySet<unknown>): boolean {
+  const isListed = (value: unknown) => Array.isArray(value) && value.some(name => names.has(name))
+  return namingKeywords.some(keyword => {
+    const value = schema[keyword]
+    return isListed(value) || (isJsonObject(value) && Object.entries(value).some(([name, value]) => names.has(name) || isListed(value)))
+  })
+}
+
+/** One schema without the names; not what is in it. */
+function strip (schema: JsonObject, names: ReadonlySet<unknown>): JsonObject {
+  const unlisted = (value: unknown) => Array.isArray(value) ? value.filter(name => !names.has(name)) : value
+  return Object.fromEntries(Object.entries(schema).map(([keyword, value]) => {
+    if (!namingKeywords.includes(keyword)) return [keyword, value]
+    if (!isJsonObject(value)) return [keyword, unlisted(value)]
+    const left = Object.entries(value).filter(([name]) => !names.has(name))
+    return [keyword, Object.fromEntries(left.map(([name, value]) => [name, unlisted(value)]))]
+  }))
+}
+
+/** What would name a schema twice is for its original; so are its definitions, where all references lead. */
+const identities = new Set(['$id', '$schema', '$anchor', '$dynamicAnchor', '$defs', 'definitions'])
+
+function anonymous (schema: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(schema).filter(([keyword]) => !identities.has(keyword)))
+}
+
+/** What is nested deeper (levels) would overflow the stack of whatever writes it as JSON, and is no honest tool's. */
+const maxDepth = 500
+
+/**
+ * A tool as callers see it: its input schema without the sensitive names, and without fields that are null or undefined
+ * (strict MCP clients refuse `annotations: null`). A field that is nested too deep is left out; for an input schema, which
+ * every tool must have, stands one that says nothing. Does not modify its input.
+ */
+export function hideSensitive (tool: JsonObject, sensitiveParams: readonly string[]): JsonObject {
+  const names = new Set(sensitiveParams)
+  return Object.fromEntries(Object.entries(tool).flatMap(([field, value]) => {
+    if (value === null || value === undefined) return []
+    if (isDeeperThan(value, maxDepth)) return field === 'inputSchema' ? [[field, { type: 'object' }]] : []
+    return [[field, field === 'inputSchema' && isJsonObject(value) ? withoutNames(value, names) : value]]
+  }))
+}

@@ -1,0 +1,83 @@
+import { isJsonObject, type JsonObject } from '../json.ts'
+
+/*
+ * What JSON Schema (draft-07 to 2020-12) says about where schemas are in a schema. Schemas come from servers: nothing here
+ * trusts them to be well-formed, small, or without cycles.
+ */
+
+const mapsOfSchemas = new Set(['properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas', 'dependencies'])
+const schemas = new Set([
+  'allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else', 'items', 'prefixItems', 'additionalItems', 'contains', 'unevaluatedItems',
+  'additionalProperties', 'unevaluatedProperties', 'propertyNames', 'contentSchema'
+])
+
+/**
+ * Keywords whose schemas describe the very value that their own schema describes. Not `not`: what it says of a property is
+ * what the value must not be.
+ */
+const ofTheSameValue = new Set(['allOf', 'anyOf', 'oneOf', 'if', 'then', 'else', 'dependentSchemas', 'dependencies'])
+
+export const describesSameValue = (keyword: string) => ofTheSameValue.has(keyword)
+export const holdsDefinitions = (keyword: string) => keyword === '$defs' || keyword === 'definitions'
+
+/**
+ * A schema with each schema directly in it mapped. Knows them from data: a `default` may look like a schema, and a property
+ * may be called `items`. Does not modify its input.
+ */
+export function mapSubschemas (schema: JsonObject, map: (subschema: JsonObject, keyword: string) => JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(schema).map(([keyword, value]) => {
+    const mapped = (value: unknown) => isJsonObject(value) ? map(value, keyword) : value
+    if (mapsOfSchemas.has(keyword) && isJsonObject(value)) return [keyword, mapValues(value, mapped)]
+    if (!schemas.has(keyword)) return [keyword, value]
+    return [keyword, Array.isArray(value) ? value.map(mapped) : mapped(value)]
+  }))
+}
+
+function mapValues (record: JsonObject, map: (value: unknown) => unknown): JsonObject {
+  // fromEntries defines own properties, so that a name like __proto__ is a name and nothing more.
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]))
+}
+
+/** The schema that a local reference (`#`, `#/…`) leads to; `null` for any other, and for one that leads nowhere. */
+export function resolveReference (root: JsonObject, reference: unknown): JsonObject | null {
+  if (typeof reference !== 'string' || !/^#(\/|$)/.test(reference)) return null
+  let value: unknown = root
+  for (const token of reference.split('/').slice(1)) {
+    const key = unescapeToken(token)
+    if (typeof value !== 'object' || value === null || key === null || !Object.hasOwn(value, key)) return null
+    value = (value as JsonObject)[key]
+  }
+  return isJsonObject(value) ? value : null
+}
+
+/** @see https://www.rfc-editor.org/rfc/rfc6901#section-6 */
+function unescapeToken (token: string): string | null {
+  try {
+    return decodeURIComponent(token).replaceAll('~1', '/').replaceAll('~0', '~')
+  } catch {
+    return null // % and no two digits: leads nowhere
+  }
+}
+
+/** The schemas that describe the same value as `schema`, one step away: referenced, or in a keyword that combines schemas. */
+export function schemasOfSameValue (schema: JsonObject, root: JsonObject): JsonObject[] {
+  const found: JsonObject[] = []
+  const referenced = resolveReference(root, schema.$ref)
+  if (referenced !== null) found.push(referenced)
+  const combining = Object.fromEntries(Object.entries(schema).filter(([keyword]) => describesSameValue(keyword)))
+  mapSubschemas(combining, subschema => {
+    found.push(subschema)
+    return subschema
+  })
+  return found
+}
+
+/** All schemas that describe the value that `root` describes, `root` first. */
+export function topLevelSchemas (root: JsonObject): Set<JsonObject> {
+  const found = new Set([root])
+  // A set that grows is iterated to its last end; what is in it already, a cycle, does not come again.
+  for (const schema of found) {
+    for (const next of schemasOfSameValue(schema, root)) found.add(next)
+  }
+  return found
+}

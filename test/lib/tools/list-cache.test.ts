@@ -1,0 +1,84 @@
+import t, { type Test } from 'tap'
+import { createListCache } from '../../../lib/tools/list-cache.ts'
+
+/** Lets time pass at once. */
+function clockOf (t: Test) {
+  let passed = 0
+  const { now } = performance
+  t.intercept(performance, 'now', { value: () => now.call(performance) + passed })
+  return (milliseconds: number) => { passed += milliseconds }
+}
+
+function counting (ttlMs?: number) {
+  let count = 0
+  return async () => ({ list: ++count, ttlMs })
+}
+
+t.test('a list is asked for again when it is too old, or too old for its server', async t => {
+  const pass = clockOf(t)
+  const cache = createListCache<number>({ ttlMs: 60_000 })
+  const [plain, short, long] = [counting(), counting(1_000), counting(3_600_000)]
+  const all = async () => [await cache.get('plain', plain), await cache.get('short', short), await cache.get('long', long)]
+  t.strictSame([await all(), await all()], [[1, 1, 1], [1, 1, 1]])
+  pass(2_000)
+  t.strictSame(await all(), [1, 2, 1])
+  pass(61_000)
+  t.strictSame(await all(), [2, 3, 1])
+  pass(86_400_000)
+  t.strictSame(await all(), [3, 4, 2])
+})
+
+t.test('a list that may not be kept still tells for a while what a call may go by', async t => {
+  const pass = clockOf(t)
+  const cache = createListCache<number>({ ttlMs: 60_000 })
+  const fetch = counting(0)
+  t.strictSame([await cache.get('', fetch), await cache.get('', fetch), cache.peek('')], [1, 2, 2])
+  pass(61_000)
+  t.equal(cache.peek(''), null)
+})
+
+t.test('no server has its list kept for longer than a day, nor for less than nothing', async t => {
+  const pass = clockOf(t)
+  const cache = createListCache<number>({ ttlMs: 60_000 })
+  const [long, negative] = [counting(Number.MAX_SAFE_INTEGER), counting(-5)]
+  await cache.get('long', long)
+  t.strictSame([await cache.get('negative', negative), await cache.get('negative', negative)], [1, 2])
+  pass(86_400_001)
+  t.equal(await cache.get('long', long), 2)
+})
+
+t.test('0 keeps nothing, whatever the server says', async t => {
+  const cache = createListCache<number>({ ttlMs: 0 })
+  const fetch = counting(60_000)
+  t.strictSame([await cache.get('', fetch), await cache.get('', fetch), cache.peek('')], [1, 2, null])
+})
+
+t.test('lists of different audiences are kept apart, and bounded in number', async t => {
+  const cache = createListCache<string>({ ttlMs: 60_000 })
+  for (let index = 0; index < 600; index++) await cache.get(`audience ${index}`, async () => ({ list: `list ${index}` }))
+  t.equal(cache.peek('audience 599'), 'list 599')
+  t.equal(cache.peek('audience 50'), null)
+  t.equal(Array.from({ length: 600 }, (_, index) => cache.peek(`audience ${index}`)).filter(list => list !== null).length, 500)
+  t.equal(cache.peek(), 'list 599', 'for no audience in particular, the last one')
+})
+
+t.test('a list that changed while it was asked for is not kept', async t => {
+  const cache = createListCache<string>({ ttlMs: 60_000 })
+  let answer = (_: { list: string }) => {}
+  const listing = cache.get('', () => new Promise(resolve => { answer = resolve }))
+  cache.forget()
+  answer({ list: 'old' })
+  t.equal(await listing, 'old')
+  t.equal(cache.peek(''), null)
+  await cache.get('', async () => ({ list: 'new' }))
+  t.equal(cache.peek(''), 'new')
+  cache.forget()
+  t.equal(cache.peek(), null)
+})
+
+t.test('a list that could not be had leaves what is known', async t => {
+  const cache = createListCache<string>({ ttlMs: 60_000 })
+  await cache.get('', async () => ({ list: 'known' }))
+  await t.rejects(cache.refresh('', async () => { throw new Error('away') }), { message: 'away' })
+  t.equal(cache.peek(''), 'known')
+})
