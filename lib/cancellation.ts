@@ -17,7 +17,7 @@ export function withDeadline<Value> (promise: Promise<Value>, milliseconds: numb
 }
 
 /** The promise's outcome, or a rejection with CallerLeftError as soon as `signal` aborts; what the promise comes to is then nobody's. */
-export function orLeave<Value> (promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+export function abortable<Value> (promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(new CallerLeftError())
     if (signal.aborted) onAbort()

@@ -7,7 +7,7 @@ import type { Writable } from 'node:stream'
  * single one is not kept waiting: the turn ends when its work is done. May be called before every write, and does no harm
  * to a stream that ends meanwhile.
  */
-export function batchWrites (stream: Writable): void {
+export function corkWrites (stream: Writable): void {
   if (stream.writableCorked > 0) return
   stream.cork()
   setImmediate(() => stream.uncork())

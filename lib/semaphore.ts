@@ -1,47 +1,49 @@
 import { CallerLeftError, OverloadedError } from './errors.ts'
 
-export interface PlacesOptions {
-  /** How many may be held at once. */
-  most: number
-  /** How many may wait. */
-  mostWaiting: number
+export interface SemaphoreOptions {
+  /** How many may hold it at once. */
+  limit: number
+  /** How many may wait for it. */
+  maxQueued: number
   /** How long one may wait (ms). */
-  timeoutMs: number
-  /** What there are too many of, for the sentence. */
+  queueTimeoutMs: number
+  /** What there are too many of, for the sentence of the error. */
   what: string
 }
 
-/** Gives a place back. May be called twice. */
+/** Releases what was acquired. May be called twice. */
 export type Release = () => void
 
-export interface Places {
-  readonly taken: number
-  readonly waiting: number
+/** A counting semaphore with a bounded queue, first come first served. */
+export interface Semaphore {
+  /** How many hold it now. */
+  readonly held: number
+  /** How many wait for it now. */
+  readonly queued: number
   /**
-   * A place, first come first served. Rejects with OverloadedError when too many wait already or none came free in time,
-   * with CallerLeftError when `signal` aborts.
+   * Waits until it is free. Rejects with OverloadedError when the queue is full or the wait took too long, with
+   * CallerLeftError when `signal` aborts.
    */
-  take: (signal: AbortSignal) => Promise<Release>
-  /** A place when one is free and nobody waits for it, else `null`. */
-  tryTake: () => Release | null
+  acquire: (signal: AbortSignal) => Promise<Release>
+  /** Acquires it when it is free and nobody waits for it, else gives `null`. */
+  tryAcquire: () => Release | null
 }
 
 interface Waiter { give: (release: Release) => void }
 
-/** A bounded number of places, and a bounded queue for them. */
-export function createPlaces ({ most, mostWaiting, timeoutMs, what }: PlacesOptions): Places {
+export function createSemaphore ({ limit, maxQueued, queueTimeoutMs, what }: SemaphoreOptions): Semaphore {
   const queue = new Set<Waiter>() // in the order of arrival; a waiter that gives up leaves from the middle
-  let taken = 0
+  let held = 0
 
-  function occupy (): Release {
+  function hold (): Release {
     let isHeld = true
-    taken++
+    held++
     return () => {
       if (!isHeld) return
       isHeld = false
-      taken--
+      held--
       const [next] = queue
-      if (next !== undefined) next.give(occupy())
+      if (next !== undefined) next.give(hold())
     }
   }
 
@@ -54,7 +56,7 @@ export function createPlaces ({ most, mostWaiting, timeoutMs, what }: PlacesOpti
         }
       }
       const onAbort = () => giveUp(new CallerLeftError())
-      const timer = setTimeout(() => giveUp(new OverloadedError(`${what} for ${timeoutMs / 1000} s`)), timeoutMs)
+      const timer = setTimeout(() => giveUp(new OverloadedError(`${what} for ${queueTimeoutMs / 1000} s`)), queueTimeoutMs)
       signal.addEventListener('abort', onAbort, { once: true })
       queue.add(waiter)
 
@@ -71,16 +73,16 @@ export function createPlaces ({ most, mostWaiting, timeoutMs, what }: PlacesOpti
   }
 
   return {
-    get taken () { return taken },
-    get waiting () { return queue.size },
+    get held () { return held },
+    get queued () { return queue.size },
 
-    async take (signal) {
+    async acquire (signal) {
       if (signal.aborted) throw new CallerLeftError()
-      if (taken < most) return occupy()
-      if (queue.size >= mostWaiting) throw new OverloadedError(`${what}, and ${queue.size} requests wait`)
+      if (held < limit) return hold()
+      if (queue.size >= maxQueued) throw new OverloadedError(`${what}, and ${queue.size} requests wait`)
       return await wait(signal)
     },
 
-    tryTake: () => taken < most && queue.size === 0 ? occupy() : null
+    tryAcquire: () => held < limit && queue.size === 0 ? hold() : null
   }
 }

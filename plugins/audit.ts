@@ -2,12 +2,12 @@ import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { pino } from 'pino'
 import { ConfigError } from '../lib/errors.ts'
-import type { SessionClaim } from '../lib/sessions/session.ts'
+import type { SessionRef } from '../lib/sessions/session.ts'
 
 /** What only some requests have. Of the claim, only a keyed hash is written; of the rest, nothing is anybody's secret. */
 export interface AuditFacts {
   /** Which session. */
-  claim?: SessionClaim
+  claim?: SessionRef
   /** A tool that there is, and its server. */
   tool?: string
   server?: string

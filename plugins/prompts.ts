@@ -1,9 +1,9 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { askAll } from '../lib/tools/all-servers.ts'
+import { requestAll } from '../lib/tools/all-servers.ts'
 import { UnknownPromptError } from '../lib/errors.ts'
 import type { JsonObject } from '../lib/json.ts'
-import type { ServerEntry } from '../lib/tools/server-catalog.ts'
+import type { CatalogedServer } from '../lib/tools/server-catalog.ts'
 import type { ListedItems } from './resources.ts'
 
 declare module 'fastify' {
@@ -11,13 +11,13 @@ declare module 'fastify' {
     /** The prompts of all servers; of several, named as their tools are. */
     listPrompts: () => Promise<ListedItems>
     /** A prompt by the name that callers know. Rejects with UnknownPromptError. */
-    findPrompt: (exposedName: string) => Promise<{ entry: ServerEntry, name: string }>
+    findPrompt: (exposedName: string) => Promise<{ entry: CatalogedServer, name: string }>
   }
 }
 
 /** The prompts of all servers. */
 export default fp(async (fastify) => {
-  const list = (request: FastifyRequest, entry: ServerEntry): Promise<JsonObject[]> =>
+  const list = (request: FastifyRequest, entry: CatalogedServer): Promise<JsonObject[]> =>
     entry.prompts.get(entry.audienceOf(request.session.credentials), async () => {
       const { items, ttlMs } = await request.ask(entry, (manager, limits) => manager.listPrompts(limits))
       return { list: items, ttlMs }
@@ -25,7 +25,7 @@ export default fp(async (fastify) => {
 
   fastify.decorateRequest('listPrompts', async function () {
     const { servers } = this
-    const { answers, errors } = await askAll(servers.entries, entry => list(this, entry))
+    const { answers, errors } = await requestAll(servers.entries, entry => list(this, entry))
     const items = answers.flatMap(({ server, answer }) => answer.map(prompt => ({ ...prompt, name: servers.names.exposedName(server, String(prompt.name)) })))
     return { items, errors }
   })

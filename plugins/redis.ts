@@ -4,7 +4,7 @@ import { loadSessionNamer } from '../lib/sessions/audit-name.ts'
 import { StoreStartError } from '../lib/errors.ts'
 import { createEraStore } from '../lib/mcp/client/era-store.ts'
 import type { EraStore } from '../lib/mcp/client/protocol-era.ts'
-import { createQuestionRepository, type QuestionRepository } from '../lib/sessions/pending-calls.ts'
+import { createPendingCalls, type PendingCalls } from '../lib/sessions/pending-calls.ts'
 import { openRedis } from '../lib/redis/connection.ts'
 import { createAwaitCommand } from '../lib/redis/command.ts'
 import { reasonOf } from '../lib/redis/failure.ts'
@@ -15,7 +15,7 @@ declare module 'fastify' {
     /** The sessions. */
     readonly sessions: SessionRepository
     /** Tool calls that wait for answers of their callers. */
-    readonly questions: QuestionRepository
+    readonly questions: PendingCalls
     /** What the workers know of the MCP servers' eras. */
     readonly eraStore: EraStore
   }
@@ -42,7 +42,7 @@ export default fp(async (fastify) => {
   })
   const clients = [...new Set(apiKeys?.map(({ name }) => name))]
   fastify.decorate('sessions', createSessionRepository(connection.client, { ...session, sensitiveParams, encryptionKeys, clients, nameSession, commandTimeoutMs }))
-  fastify.decorate('questions', createQuestionRepository(connection.client, { maxBytes: session.maxBytes, commandTimeoutMs }))
+  fastify.decorate('questions', createPendingCalls(connection.client, { maxBytes: session.maxBytes, commandTimeoutMs }))
   fastify.decorate('eraStore', createEraStore(connection.client, { keyPrefix: session.keyPrefix, commandTimeoutMs }))
   // Not for what they give: what the operator wrote is checked before anything is connected.
 }, { name: 'redis', dependencies: ['config', 'servers', 'guidance'] })

@@ -1,8 +1,8 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import type { Manager, RequestLimits } from '../lib/mcp/client/server-client.ts'
+import type { ServerClient, RequestLimits } from '../lib/mcp/client/server-client.ts'
 import type { Lease } from '../lib/mcp/server.ts'
-import type { ServerEntry, ServerSet } from '../lib/tools/server-catalog.ts'
+import type { CatalogedServer, ServerCatalog } from '../lib/tools/server-catalog.ts'
 import { createUpstreamSlot } from '../lib/sessions/upstream-sessions.ts'
 
 const kLeases = Symbol('leases')
@@ -11,13 +11,13 @@ const kServers = Symbol('servers')
 declare module 'fastify' {
   interface FastifyRequest {
     /** The servers that this request may use, the same from its beginning to its end. */
-    readonly servers: ServerSet
+    readonly servers: ServerCatalog
     /** This request's own MCP manager of a server, opened when first asked for, closed when the request is over. */
-    mcp: (entry: ServerEntry) => Promise<Manager>
+    mcp: (entry: CatalogedServer) => Promise<ServerClient>
     /** What a question to a server is bound to. */
-    limits: (entry: ServerEntry, kind: 'list' | 'call') => RequestLimits
-    [kLeases]: Map<ServerEntry, Lease> | null
-    [kServers]: ServerSet | null
+    limits: (entry: CatalogedServer, kind: 'list' | 'call') => RequestLimits
+    [kLeases]: Map<CatalogedServer, Lease> | null
+    [kServers]: ServerCatalog | null
   }
 }
 
@@ -44,7 +44,7 @@ export default fp(async (fastify) => {
     return await lease.open()
   })
 
-  function leaseFor (request: FastifyRequest, { name, server }: ServerEntry): Lease {
+  function leaseFor (request: FastifyRequest, { name, server }: CatalogedServer): Lease {
     const { log } = request
     const lease = server.lease({
       credentials: credentialsOf(request),

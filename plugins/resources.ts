@@ -1,11 +1,11 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { type Answers, askAll } from '../lib/tools/all-servers.ts'
+import { type Answers, requestAll } from '../lib/tools/all-servers.ts'
 import { InvalidFieldError, UnknownResourceError } from '../lib/errors.ts'
 import type { JsonObject } from '../lib/json.ts'
-import type { Listed, Manager, RequestLimits } from '../lib/mcp/client/server-client.ts'
+import type { Listed, ServerClient, RequestLimits } from '../lib/mcp/client/server-client.ts'
 import { matchesTemplate } from '../lib/mcp/client/uri-template.ts'
-import type { ServerEntry } from '../lib/tools/server-catalog.ts'
+import type { CatalogedServer } from '../lib/tools/server-catalog.ts'
 
 export interface ListedItems extends Pick<Answers<unknown>, 'errors'> {
   /** As the servers describe them; of several servers, each with the name of its `server`. */
@@ -21,9 +21,9 @@ declare module 'fastify' {
      * Where a resource, or a template, is to be had: at the server of that name, at the only one that lists it, or at the only
      * one of whose templates it can come. Rejects with UnknownResourceError, with InvalidFieldError when several have it.
      */
-    serverOfResource: (uri: string, server?: string) => Promise<ServerEntry>
+    serverOfResource: (uri: string, server?: string) => Promise<CatalogedServer>
     /** A server, asked something that is neither a list nor a tool call. */
-    ask: <Answer>(entry: ServerEntry, question: (manager: Manager, limits: RequestLimits) => Promise<Answer>) => Promise<Answer>
+    ask: <Answer>(entry: CatalogedServer, question: (manager: ServerClient, limits: RequestLimits) => Promise<Answer>) => Promise<Answer>
   }
 }
 
@@ -33,14 +33,14 @@ export default fp(async (fastify) => {
     return await this.recheckingCredentials(async () => await question(await this.mcp(entry), this.limits(entry, 'list')))
   })
 
-  const list = (request: FastifyRequest, entry: ServerEntry, kind: Kind): Promise<JsonObject[]> =>
+  const list = (request: FastifyRequest, entry: CatalogedServer, kind: Kind): Promise<JsonObject[]> =>
     entry[kind].get(entry.audienceOf(request.session.credentials), async () => {
       const { items, ttlMs } = await request.ask<Listed<JsonObject>>(entry, (manager, limits) =>
         kind === 'resources' ? manager.listResources(limits) : manager.listResourceTemplates(limits))
       return { list: items, ttlMs }
     })
 
-  const listAll = (request: FastifyRequest, kind: Kind) => askAll(request.servers.entries, entry => list(request, entry, kind))
+  const listAll = (request: FastifyRequest, kind: Kind) => requestAll(request.servers.entries, entry => list(request, entry, kind))
 
   fastify.decorateRequest('listResources', async function (kind) {
     const { answers, errors } = await listAll(this, kind)

@@ -5,12 +5,12 @@ import { createEraMemory } from '../lib/mcp/client/protocol-era.ts'
 import { createHttpServer } from '../lib/mcp/http/http-server.ts'
 import { createReaper } from '../lib/mcp/transports/reaper.ts'
 import type { Server } from '../lib/mcp/server.ts'
-import { createServerPool } from '../lib/mcp/processes/process-server.ts'
+import { createProcessServer } from '../lib/mcp/processes/process-server.ts'
 import { createServerRegistry } from '../lib/mcp/servers.ts'
 import { type ServerSpec, specIdentity } from '../lib/mcp/servers-file/server-spec.ts'
 import { createUpstreamAgent } from '../lib/mcp/transports/http-agent.ts'
-import { createPlaces } from '../lib/semaphore.ts'
-import { createServerSet, type ServerSet } from '../lib/tools/server-catalog.ts'
+import { createSemaphore } from '../lib/semaphore.ts'
+import { createServerCatalog, type ServerCatalog } from '../lib/tools/server-catalog.ts'
 
 /** The MCP servers of this worker, as processes. */
 export interface ProcessCounts { alive: number, starting: number, waiting: number, sparesReady: number }
@@ -18,7 +18,7 @@ export interface ProcessCounts { alive: number, starting: number, waiting: numbe
 declare module 'fastify' {
   interface FastifyInstance {
     /** The servers that a request which comes now may use. */
-    readonly serverSet: () => ServerSet
+    readonly serverSet: () => ServerCatalog
     /** Takes other servers from now on. Requests that run keep theirs. */
     readonly replaceServers: (specs: readonly ServerSpec[]) => void
     readonly processCounts: () => ProcessCounts
@@ -30,21 +30,21 @@ export default fp(async (fastify) => {
   const { serverSpecs, config: { timeouts, maxResultBytes, toolsCacheTtlMs, sensitiveParams, elicitation, processes } } = fastify
   if (process.platform === 'win32') throw new ConfigError('MCP servers are ended by process group, which Windows does not have: run the service on Linux, macOS, or in WSL')
 
-  const queue = { mostWaiting: processes.maxQueued, timeoutMs: processes.queueTimeoutMs }
-  const alive = createPlaces({ ...queue, most: processes.maxAlive, what: `all ${processes.maxAlive} MCP servers that may run are running` })
+  const queue = { maxQueued: processes.maxQueued, queueTimeoutMs: processes.queueTimeoutMs }
+  const alive = createSemaphore({ ...queue, limit: processes.maxAlive, what: `all ${processes.maxAlive} MCP servers that may run are running` })
   const maxStarting = processes.maxStarting ?? availableParallelism()
-  const starting = createPlaces({ ...queue, most: maxStarting, what: 'other MCP servers are starting' })
+  const starting = createSemaphore({ ...queue, limit: maxStarting, what: 'other MCP servers are starting' })
   const reaper = createReaper()
   const dispatcher = createUpstreamAgent()
 
   const registry = createServerRegistry(createServer, err => fastify.log.warn({ err }, 'an mcp server that was replaced could not be ended'))
-  let current: ServerSet
+  let current: ServerCatalog
 
   function createServer (spec: ServerSpec): Server {
     const common = {
       startTimeoutMs: spec.timeouts.startMs ?? timeouts.startMs,
       maxMessageBytes: maxResultBytes,
-      answersQuestions: elicitation,
+      declaresElicitation: elicitation,
       era: createEraMemory({
         store: fastify.eraStore,
         server: specIdentity(spec),
@@ -53,7 +53,7 @@ export default fp(async (fastify) => {
       onListChanged: () => current.entry(spec.name)?.forgetLists()
     }
     if (spec.kind !== 'stdio') return createHttpServer(spec, { ...common, dispatcher })
-    return createServerPool(spec, {
+    return createProcessServer(spec, {
       ...common,
       stopStepMs: timeouts.stopStepMs,
       reaper,
@@ -68,7 +68,7 @@ export default fp(async (fastify) => {
 
   function replaceServers (specs: readonly ServerSpec[]): void {
     registry.replace(specs)
-    current = createServerSet(registry.servers, { toolsCacheTtlMs, sensitiveParams })
+    current = createServerCatalog(registry.servers, { toolsCacheTtlMs, sensitiveParams })
   }
   replaceServers(serverSpecs)
 
@@ -78,9 +78,9 @@ export default fp(async (fastify) => {
     refill()
   })
   fastify.decorate('processCounts', () => ({
-    alive: alive.taken,
-    starting: starting.taken,
-    waiting: alive.waiting + starting.waiting,
+    alive: alive.held,
+    starting: starting.held,
+    waiting: alive.queued + starting.queued,
     sparesReady: registry.servers.reduce((sum, { sparesReady }) => sum + sparesReady, 0)
   }))
 

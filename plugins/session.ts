@@ -4,7 +4,7 @@ import { bearerToken } from '../lib/http/api-keys.ts'
 import { BadRequestError, InvalidFieldError, MissingFieldError, SessionNotFoundError, StoreUnavailableError } from '../lib/errors.ts'
 import { sessionIdHeader, sessionIdPattern } from '../lib/http/schemas.ts'
 import { isJsonObject } from '../lib/json.ts'
-import type { LoadOptions, Session, SessionClaim } from '../lib/sessions/session.ts'
+import type { LoadOptions, Session, SessionRef } from '../lib/sessions/session.ts'
 import { placeMs } from '../lib/sessions/session-repository.ts'
 
 const kSession = Symbol('session')
@@ -16,7 +16,7 @@ declare module 'fastify' {
     /** Whether there is one: false on a route without `config.session`. */
     readonly hasSession: boolean
     /** What the request says of the session of this id, which is the one that it is about. */
-    claim: (id: string) => SessionClaim
+    claim: (id: string) => SessionRef
     /** The session's id in the header; `undefined` where there is none. Throws InvalidFieldError. */
     idInHeader: () => string | undefined
     [kSession]: Session | null

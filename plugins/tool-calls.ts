@@ -1,10 +1,10 @@
 import fp from 'fastify-plugin'
 import type { FastifyRequest } from 'fastify'
-import { type Answers, askAll } from '../lib/tools/all-servers.ts'
+import { type Answers, requestAll } from '../lib/tools/all-servers.ts'
 import { UnknownContinuationError, UnknownToolError } from '../lib/errors.ts'
 import type { EventWriter } from '../lib/http/event-stream.ts'
 import type { JsonObject } from '../lib/json.ts'
-import type { ServerEntry } from '../lib/tools/server-catalog.ts'
+import type { CatalogedServer } from '../lib/tools/server-catalog.ts'
 import { callTool, continueCall, type ToolCallContext, type ToolReply } from '../lib/tools/call-tool.ts'
 import type { ListTools } from '../lib/tools/tool-catalog.ts'
 
@@ -42,18 +42,18 @@ export interface ToolCallRequest {
 export default fp(async (fastify) => {
   const { sessions, config: { sensitiveParams, cacheResults, elicitation } } = fastify
 
-  const listThrough = (request: FastifyRequest, entry: ServerEntry): ListTools => () => request.recheckingCredentials(async () => {
+  const listThrough = (request: FastifyRequest, entry: CatalogedServer): ListTools => () => request.recheckingCredentials(async () => {
     const limits = request.limits(entry, 'list')
     const manager = await request.mcp(entry)
     const listed = await manager.listTools(limits)
     return { ...listed, instructions: await manager.instructions(limits) }
   })
 
-  const audience = (request: FastifyRequest, entry: ServerEntry) => entry.audienceOf(request.hasSession ? request.session.credentials : {})
+  const audience = (request: FastifyRequest, entry: CatalogedServer) => entry.audienceOf(request.hasSession ? request.session.credentials : {})
 
   fastify.decorateRequest('listTools', async function () {
     const { servers } = this
-    const { answers, errors } = await askAll(servers.entries, entry => entry.tools.list(audience(this, entry), listThrough(this, entry)))
+    const { answers, errors } = await requestAll(servers.entries, entry => entry.tools.list(audience(this, entry), listThrough(this, entry)))
     return {
       tools: answers.flatMap(({ answer }) => answer.tools),
       instructions: Object.fromEntries(answers.flatMap(({ server, answer }) => answer.instructions === undefined ? [] : [[server, answer.instructions]])),
@@ -84,7 +84,7 @@ export default fp(async (fastify) => {
       continueCall(request.session, pending, responses, contextOf(request, entry, pending.tool, options)))
   }
 
-  function contextOf (request: FastifyRequest, entry: ServerEntry, tool: string, { timeout, events }: ToolCallRequest): ToolCallContext {
+  function contextOf (request: FastifyRequest, entry: CatalogedServer, tool: string, { timeout, events }: ToolCallRequest): ToolCallContext {
     const limits = request.limits(entry, 'call')
     const timeoutMs = Math.min(limits.timeoutMs, timeout === undefined ? Infinity : timeout * 1000)
     return {

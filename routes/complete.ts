@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import type { Reference } from '../lib/mcp/client/server-client.ts'
 import { AnyObjectSchema, askErrors, PromptNameSchema, ServerNameSchema, SessionIdSchema, TextsSchema, UriSchema } from '../lib/http/schemas.ts'
-import type { ServerEntry } from '../lib/tools/server-catalog.ts'
+import type { CatalogedServer } from '../lib/tools/server-catalog.ts'
 
 const ReferenceSchema = Type.Union([
   Type.Object({ type: Type.Literal('ref/prompt'), name: PromptNameSchema }),
@@ -39,7 +39,7 @@ export default (async (fastify) => {
 }) satisfies FastifyPluginAsyncTypebox
 
 /** The server of what is being filled in, and what that server calls it. */
-async function find (request: FastifyRequest, ref: Static<typeof ReferenceSchema>): Promise<{ entry: ServerEntry, reference: Reference }> {
+async function find (request: FastifyRequest, ref: Static<typeof ReferenceSchema>): Promise<{ entry: CatalogedServer, reference: Reference }> {
   if (ref.type === 'ref/prompt') {
     const { entry, name } = await request.findPrompt(ref.name)
     return { entry, reference: { type: ref.type, name } }

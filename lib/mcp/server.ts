@@ -1,6 +1,6 @@
 import type { ResumableSession } from './transports/streamable-http.ts'
 import type { JsonObject } from '../json.ts'
-import type { Manager } from './client/server-client.ts'
+import type { ServerClient } from './client/server-client.ts'
 import type { ServerSpec } from './servers-file/server-spec.ts'
 
 /** The request that uses a server. */
@@ -18,7 +18,7 @@ export interface User {
 /** What a request holds of a server. */
 export interface Lease {
   /** A manager that is open. May be called again; it is the same. */
-  open: () => Promise<Manager>
+  open: () => Promise<ServerClient>
   /** Ends what was opened for this request, also while it opens. Resolves when it is gone. Never rejects. */
   release: () => Promise<void>
 }

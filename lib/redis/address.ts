@@ -5,7 +5,7 @@ import type { HostAndPort, RedisConfig } from '../config/redis.ts'
 import { ConfigError } from '../errors.ts'
 
 /** Where Redis is, as ioredis takes it, and how messages name it: without a password. */
-export type RedisPlace = { name: string, options: Login } & (
+export type RedisAddress = { name: string, options: Login } & (
   | { kind: 'server', at: { path: string } | { host: string, port: number } }
   | { kind: 'sentinels', at: Pick<SentinelConnectionOptions, 'sentinels' | 'name' | 'sentinelUsername' | 'sentinelPassword' | 'sentinelTLS' | 'enableTLSForSentinelMode'> }
   | { kind: 'cluster', at: HostAndPort[] }
@@ -14,11 +14,11 @@ export type RedisPlace = { name: string, options: Login } & (
 type Login = Pick<CommonRedisOptions, 'username' | 'password' | 'db'> & { tls?: { ca?: string } }
 
 /** Throws ConfigError when the file of the certificate authority cannot be used. */
-export function placeOf (redis: RedisConfig): RedisPlace {
+export function resolveAddress (redis: RedisConfig): RedisAddress {
   const { host, port, db, username, password, tlsCaFile, url, sentinels, clusterNodes } = redis
   const login = { ...(username !== undefined && { username }), ...(password !== undefined && { password }) }
   const tls = tlsCaFile === undefined ? {} : { tls: { ca: readCa(tlsCaFile) } }
-  if (url !== undefined) return placeOfUrl(new URL(url), login, tls)
+  if (url !== undefined) return addressOfUrl(new URL(url), login, tls)
   if (sentinels !== undefined) {
     const { places, group, username: sentinelUsername, password: sentinelPassword } = sentinels
     return {
@@ -39,7 +39,7 @@ export function placeOf (redis: RedisConfig): RedisPlace {
 }
 
 /** What the URL says comes first; what it leaves out is taken from the other variables. */
-function placeOfUrl (url: URL, login: Login, tls: Pick<Login, 'tls'>): RedisPlace {
+function addressOfUrl (url: URL, login: Login, tls: Pick<Login, 'tls'>): RedisAddress {
   const password = decodeURIComponent(url.password)
   const username = decodeURIComponent(url.username)
   const options = { ...login, ...(password && { password }), ...(username && { username }) }

@@ -1,6 +1,6 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import type { HostAndPort } from '../config/redis.ts'
-import type { RedisPlace } from './address.ts'
+import type { RedisAddress } from './address.ts'
 import { watchConnection } from './watchdog.ts'
 
 /** One server, whatever sentinels say which; or a cluster. Every command of ours touches one key. */
@@ -15,7 +15,7 @@ export const backOff = (attempt: number) => Math.min(attempt * 50, 1_000)
  * A client that makes an outage harmless: a command fails at once when there is no connection, nothing is queued and nothing is
  * sent twice, and the client goes on connecting until it succeeds. Connects when it is told to.
  */
-export function createRedisClient (place: RedisPlace, commandTimeoutMs: number): RedisClient {
+export function createRedisClient (place: RedisAddress, commandTimeoutMs: number): RedisClient {
   const common = {
     ...place.options,
     lazyConnect: true,

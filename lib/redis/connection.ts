@@ -4,7 +4,7 @@ import { StoreStartError } from '../errors.ts'
 import { backOff, createRedisClient, type RedisClient } from './client.ts'
 import { isTrouble, reasonOf } from './failure.ts'
 import { createOutage, type RedisEvents } from './outage.ts'
-import { placeOf } from './address.ts'
+import { resolveAddress } from './address.ts'
 import { probeRedis } from './probe.ts'
 
 export interface RedisConnection {
@@ -31,7 +31,7 @@ const quitTimeoutMs = 500
  * when the file of the certificate authority cannot be used.
  */
 export async function openRedis (options: RedisConfig, { keyPrefix, onLost, onRestored }: OpenRedisOptions): Promise<RedisConnection> {
-  const place = placeOf(options)
+  const place = resolveAddress(options)
   const client = createRedisClient(place, options.commandTimeoutMs)
   let lastError: Error | null = null
   const keepReason = (error: Error & { lastNodeError?: Error }, node?: string) => {

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { batchWrites } from '../corked-writes.ts'
+import { corkWrites } from '../corked-writes.ts'
 
 /**
  * Makes a connection fail when Redis owes it an answer and has sent nothing for `timeoutMs`.
@@ -9,7 +9,7 @@ import { batchWrites } from '../corked-writes.ts'
  * commands fail at once. The commands by which a new connection is set up are watched, too. ioredis' `socketTimeout` does nearly
  * this, but takes a worker that was busy for a stalled Redis.
  *
- * Also sends the commands of one turn of the event loop in one write; see batchWrites.
+ * Also sends the commands of one turn of the event loop in one write; see corkWrites.
  */
 export function watchConnection (redis: Redis, timeoutMs: number): void {
   const send = redis.sendCommand.bind(redis)
@@ -18,7 +18,7 @@ export function watchConnection (redis: Redis, timeoutMs: number): void {
   let silentLooks = 0
 
   redis.sendCommand = (command, stream) => {
-    if (redis.status === 'ready') batchWrites(redis.stream)
+    if (redis.status === 'ready') corkWrites(redis.stream)
     const answer = send(command, stream)
     if (timer === undefined) {
       heard = listen()

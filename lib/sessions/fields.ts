@@ -34,7 +34,7 @@ export const valueField = (name: string) => `p:${name}`
 export const upstreamField = (server: string) => `u:${server}`
 
 /** The field that holds a call that waits for answers. */
-export const questionField = (token: string) => `q:${token}`
+export const pendingCallField = (token: string) => `q:${token}`
 
 /** Fields that are sealed, where there are keys; the others say nothing that is anybody's. */
 export const isSealedField = (field: string) => field === 'credentials' || field === 'owner' || /^[puq]:/.test(field)

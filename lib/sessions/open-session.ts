@@ -1,5 +1,5 @@
 import { SessionTakenError, StoreUnavailableError } from '../errors.ts'
-import { type Changes, createSessionToken, hashOfToken, type SessionClaim } from './session.ts'
+import { type Changes, createSessionToken, hashOfToken, type SessionRef } from './session.ts'
 import type { NewSession } from './fields.ts'
 import { isSameHash, ownerOf } from './owner.ts'
 import type { SessionRepository } from './session-repository.ts'
@@ -29,7 +29,7 @@ const mostTurns = 5
  *
  * Nothing is written before the credentials are known to be good. Rejects as `validate` does.
  */
-export async function openSession (claim: SessionClaim, opened: NewSession, { sessions, validate }: OpeningContext): Promise<OpenedSession> {
+export async function openSession (claim: SessionRef, opened: NewSession, { sessions, validate }: OpeningContext): Promise<OpenedSession> {
   // Whoever proves that the session is his may have its token again; an id alone gives nobody one.
   const { token: claimedToken, ...anyToken } = claim
   let validated: Promise<void> | null = null

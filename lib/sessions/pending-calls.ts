@@ -5,7 +5,7 @@ import { isJsonObject, type JsonObject, parseJsonObject } from '../json.ts'
 import { createAwaitCommand } from '../redis/command.ts'
 import type { Session } from './session.ts'
 import { openField } from './session-record.ts'
-import { questionField } from './fields.ts'
+import { pendingCallField } from './fields.ts'
 import { defineSessionScripts } from './scripts.ts'
 
 /** A tool call that its server answered with questions. */
@@ -22,7 +22,7 @@ export interface PendingCall {
 }
 
 /** Calls that wait for answers. They live in their session, and end with it. Both reject with StoreUnavailableError. */
-export interface QuestionRepository {
+export interface PendingCalls {
   /** Keeps a call; gives the token by which it goes on, once. */
   keep: (session: Session, call: PendingCall) => Promise<{ token: string } | { refused: 'session ended' | 'too large' }>
   /** The call, which nobody gets a second time; `null` when there is none under the token. */
@@ -32,21 +32,21 @@ export interface QuestionRepository {
 /** How many calls of one session may wait; the oldest makes room. */
 const mostPending = 16
 
-export interface QuestionRepositoryOptions {
+export interface PendingCallsOptions {
   /** How long Redis may take to answer (ms). */
   commandTimeoutMs: number
   /** Of all calls of one session that wait. */
   maxBytes: number
 }
 
-export function createQuestionRepository (client: RedisClient, { commandTimeoutMs, maxBytes }: QuestionRepositoryOptions): QuestionRepository {
+export function createPendingCalls (client: RedisClient, { commandTimeoutMs, maxBytes }: PendingCallsOptions): PendingCalls {
   const redis = defineSessionScripts(client)
   const ask = createAwaitCommand(commandTimeoutMs)
 
   return {
     async keep ({ id, key, meta, seal }, call) {
       const token = randomBytes(24).toString('base64url')
-      const text = seal.seal(questionField(token), JSON.stringify(call))
+      const text = seal.seal(pendingCallField(token), JSON.stringify(call))
       const isKept = await ask(redis.mcpAskQuestion(key, meta, token, text, mostPending, maxBytes), id)
       return isKept === 1 ? { token } : { refused: isKept === 0 ? 'session ended' : 'too large' }
     },
@@ -54,7 +54,7 @@ export function createQuestionRepository (client: RedisClient, { commandTimeoutM
     async take ({ id, key, meta, seal }, token) {
       const text = await ask(redis.mcpTakeQuestion(key, meta, token), id)
       if (text === null) return null
-      const call = parseJsonObject(openField(seal, questionField(token), text, id))
+      const call = parseJsonObject(openField(seal, pendingCallField(token), text, id))
       if (!isJsonObject(call?.args) || !Array.isArray(call.secretNames) || typeof call.tool !== 'string') throw new SessionUnreadableError(id)
       return call as unknown as PendingCall // this service wrote it
     }

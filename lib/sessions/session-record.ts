@@ -2,7 +2,7 @@ import { SessionUnreadableError } from '../errors.ts'
 import { parseFlaskSession } from './flask-session.ts'
 import { type JsonObject, parseJsonObject } from '../json.ts'
 import { createSealing, type EncryptionKey, type FieldSeal } from './field-encryption.ts'
-import { type FoundSession, hashOfToken, type Session, type SessionClaim } from './session.ts'
+import { type FoundSession, hashOfToken, type Session, type SessionRef } from './session.ts'
 import { createMeta, type NewSession, type SessionMeta, sessionKey, splitFields, valueField } from './fields.ts'
 import { type Owner, ownerOf, parseOwner } from './owner.ts'
 
@@ -24,19 +24,19 @@ export interface StoredSession {
 
 /** Between a session and what Redis has of it. Does no I/O. */
 export interface SessionCodec {
-  keyOf: (claim: SessionClaim) => string
+  keyOf: (claim: SessionRef) => string
   /** All fields of a new session with their texts. Values that are more than `maxBytes` together are left out; their names are given. */
-  encode: (claim: SessionClaim, session: NewSession, options: EncodeOptions) => { fields: string[], leftOut: string[] }
+  encode: (claim: SessionRef, session: NewSession, options: EncodeOptions) => { fields: string[], leftOut: string[] }
   /** `null` for one of another API key's. Throws SessionUnreadableError. */
-  decode: (claim: SessionClaim, stored: StoredSession, place: string) => Session | null
+  decode: (claim: SessionRef, stored: StoredSession, place: string) => Session | null
   /** The owner of a session; `null` where it cannot be read. */
-  ownerIn: (claim: SessionClaim, stored: Pick<StoredSession, 'meta' | 'credentials'>, owner: string | null) => FoundSession['owner']
+  ownerIn: (claim: SessionRef, stored: Pick<StoredSession, 'meta' | 'credentials'>, owner: string | null) => FoundSession['owner']
   /** Whether a session was opened with the API key of the claim. */
-  isOf: (claim: SessionClaim, meta: string) => boolean
+  isOf: (claim: SessionRef, meta: string) => boolean
   /** A session of the Flask service, in what the scripts say is there; `null` for anything else. That service knew no API keys. */
-  fromFlask: (claim: SessionClaim, seen: string) => { createdAt: string | undefined, content: NewSession } | null
+  fromFlask: (claim: SessionRef, seen: string) => { createdAt: string | undefined, content: NewSession } | null
   /** What is left of a session that was removed; `null` where that cannot be read. */
-  open: (claim: SessionClaim, meta: string, field: string, text: string) => string | null
+  open: (claim: SessionRef, meta: string, field: string, text: string) => string | null
 }
 
 export interface EncodeOptions {
@@ -51,7 +51,7 @@ const stringSeen = 'string:'
 
 export function createSessionCodec ({ keyPrefix, sensitiveParams, encryptionKeys }: SessionCodecOptions): SessionCodec {
   const sealOf = createSealing(encryptionKeys)
-  const keyOf = ({ client, id }: SessionClaim) => sessionKey(keyPrefix, client, id)
+  const keyOf = ({ client, id }: SessionRef) => sessionKey(keyPrefix, client, id)
 
   return {
     keyOf,
@@ -128,7 +128,7 @@ export function createSessionCodec ({ keyPrefix, sensitiveParams, encryptionKeys
 }
 
 /** An id may look like an API key's name and an id, where there were no API keys when it was opened. */
-const isOf = ({ client }: SessionClaim, meta: JsonObject) => (meta.client ?? null) === client
+const isOf = ({ client }: SessionRef, meta: JsonObject) => (meta.client ?? null) === client
 
 /** Of a session of a version that kept no owner beside them. */
 const ownerByCredentials = (credentials: JsonObject, key: string): Owner =>

@@ -5,7 +5,7 @@ import { parseJsonObject } from '../json.ts'
 import type { RedisClient } from '../redis/client.ts'
 import { createAwaitCommand } from '../redis/command.ts'
 import { probeRedis } from '../redis/probe.ts'
-import type { CallRecord, Changes, FoundSession, LoadOptions, RemovedSession, Session, SessionClaim, SessionDescription, StoredText } from './session.ts'
+import type { CallRecord, Changes, FoundSession, LoadOptions, RemovedSession, Session, SessionRef, SessionDescription, StoredText } from './session.ts'
 import { hashOfToken } from './session.ts'
 import { createSessionCodec, metaOf, openField, parseValue, type SessionCodecOptions, textIn } from './session-record.ts'
 import { isSealedField, type NewSession, sessionKey, upstreamField, valueField } from './fields.ts'
@@ -21,19 +21,19 @@ import { defineSessionScripts } from './scripts.ts'
  */
 export interface SessionRepository {
   /** What is at a claim's id. Touches nothing, not even the TTL. A claim's token does not matter here. */
-  find: (claim: SessionClaim) => Promise<FoundSession>
+  find: (claim: SessionRef) => Promise<FoundSession>
   /**
    * Puts a session in place of what was found. Gives the names of values that did not fit; `null`, and nothing written, when something else is
    * there by now. Rejects with TooManySessionsError when the API key has as many as it may.
    */
-  create: (claim: SessionClaim, session: NewSession, instead: Pick<FoundSession, 'seen'>, token?: string) => Promise<string[] | null>
+  create: (claim: SessionRef, session: NewSession, instead: Pick<FoundSession, 'seen'>, token?: string) => Promise<string[] | null>
   /**
    * Loads a session and restarts its idle TTL, in one round trip. A session that the Flask service wrote is converted.
    *
    * `null` covers "never existed", "expired", "another API key's" and "a wrong token"; callers must not tell them apart. Rejects
    * with TooManyCallsError when a place was asked for and all are taken.
    */
-  load: (claim: SessionClaim, options?: LoadOptions) => Promise<Session | null>
+  load: (claim: SessionRef, options?: LoadOptions) => Promise<Session | null>
   /** Seals with the first key what was not: to be done with a session that is stale. Not an access. */
   reseal: (session: Session) => Promise<void>
   /** Holds the session's place for another `placeMs`; to be called more often than that while a call runs. Not an access. */
@@ -54,9 +54,9 @@ export interface SessionRepository {
   /** `null` when the session has ended since it was loaded. */
   describe: (session: Session) => Promise<SessionDescription | null>
   /** Ends a session, whatever is at the id. `null` when there was no readable one. `upstreams` names the servers of which it may have sessions. */
-  remove: (claim: SessionClaim, upstreams?: readonly string[]) => Promise<RemovedSession | null>
+  remove: (claim: SessionRef, upstreams?: readonly string[]) => Promise<RemovedSession | null>
   /** What the log calls the session of a claim: the same for all workers, and of no use to whoever has only the log. */
-  nameForLog: (claim: SessionClaim) => string
+  nameForLog: (claim: SessionRef) => string
   /** About how many sessions there are, without scanning the keyspace; see createSessionIndex. */
   count: () => Promise<number>
   /** Round trip to a Redis that can be written to (ms). */
@@ -93,7 +93,7 @@ export function createSessionRepository (client: RedisClient, options: SessionRe
   const ask = createAwaitCommand(commandTimeoutMs)
   const codec = createSessionCodec(options)
   const { keyOf } = codec
-  const wantedHash = ({ token }: SessionClaim) => token === undefined ? '' : hashOfToken(token)
+  const wantedHash = ({ token }: SessionRef) => token === undefined ? '' : hashOfToken(token)
 
   /** Sessions, as they were loaded for a call, whose place was given back. */
   const placesGivenBack = new WeakSet<Session>()
@@ -115,7 +115,7 @@ export function createSessionRepository (client: RedisClient, options: SessionRe
     return await ask(redis.mcpReplaceSession(key, idleTtlSeconds, now, ends, seen, ...fields)) === 1
   }
 
-  async function load (claim: SessionClaim, options: LoadOptions = {}): Promise<Session | null> {
+  async function load (claim: SessionRef, options: LoadOptions = {}): Promise<Session | null> {
     const { takePlace = false, valueNames = [], upstreams = [] } = options
     const names = [...valueNames.map(valueField), ...upstreams.map(upstreamField)]
     const place = takePlace ? randomUUID() : ''

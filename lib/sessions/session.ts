@@ -5,7 +5,7 @@ import type { NewSession, SessionMeta } from './fields.ts'
 import type { Owner } from './owner.ts'
 
 /** What a request says of the session that it is about. */
-export interface SessionClaim {
+export interface SessionRef {
   id: string
   /** Name of the API key that the request came with; `null` where the service asks for none. */
   client: string | null

@@ -12,7 +12,7 @@ export interface Answers<Answer> {
  * the only server, with that of credentials that are no longer good, which are the same for all, or with NoServerError, which has
  * all sentences.
  */
-export async function askAll<Server extends { name: string }, Answer> (servers: readonly Server[], ask: (server: Server) => Promise<Answer>): Promise<Answers<Answer>> {
+export async function requestAll<Server extends { name: string }, Answer> (servers: readonly Server[], ask: (server: Server) => Promise<Answer>): Promise<Answers<Answer>> {
   const outcomes = await Promise.allSettled(servers.map(ask))
   const answers: Array<{ server: string, answer: Answer }> = []
   const failures: Array<[server: string, reason: unknown]> = []

@@ -1,8 +1,8 @@
 import { CallerLeftError, McpCallError, SessionNotFoundError, UnknownContinuationError, UnknownToolError } from '../errors.ts'
 import type { JsonObject } from '../json.ts'
-import type { Manager, Questions, RequestLimits, ToolRequest, Watcher } from '../mcp/client/server-client.ts'
+import type { ServerClient, InputRequests, RequestLimits, ToolRequest, Watcher } from '../mcp/client/server-client.ts'
 import { gapsIn, injectParameters } from './parameter-injection.ts'
-import type { PendingCall, QuestionRepository } from '../sessions/pending-calls.ts'
+import type { PendingCall, PendingCalls } from '../sessions/pending-calls.ts'
 import type { CallRecord, Session } from '../sessions/session.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
 import type { CatalogTool } from './tool-catalog.ts'
@@ -19,11 +19,11 @@ export interface ToolCall {
 export interface ToolCallContext {
   sessions: Pick<SessionRepository, 'readValues' | 'write'>
   /** `null` where nobody answers the questions of a server. */
-  questions: QuestionRepository | null
+  questions: PendingCalls | null
   /** The tool that callers know under a name; `null` when no server has one. */
   findTool: (tool: string) => Promise<CatalogTool | null>
   /** The manager of the tool's server for this request, opened when first asked for. */
-  openManager: () => Promise<Pick<Manager, 'serverName' | 'callTool'>>
+  openManager: () => Promise<Pick<ServerClient, 'serverName' | 'callTool'>>
   limits: RequestLimits
   /** Whoever follows the call while it runs. */
   watcher?: Watcher
@@ -118,7 +118,7 @@ async function run (call: PreparedCall, context: ToolCallContext): Promise<ToolR
 /** What a caller is told of a call that waits for answers. */
 async function putQuestions (
   { session, tool, request }: PreparedCall,
-  { requests, state }: Questions,
+  { requests, state }: InputRequests,
   server: string,
   keep: (outcome: 'input_required') => Promise<string[]>,
   { questions, sensitiveParams }: ToolCallContext

@@ -134,7 +134,7 @@ const maxDepth = 500
  * (strict MCP clients refuse `annotations: null`). A field that is nested too deep is left out; for an input schema, which
  * every tool must have, stands one that says nothing. Does not modify its input.
  */
-export function hideSensitive (tool: JsonObject, sensitiveParams: readonly string[]): JsonObject {
+export function hideSensitiveParams (tool: JsonObject, sensitiveParams: readonly string[]): JsonObject {
   const names = new Set(sensitiveParams)
   return Object.fromEntries(Object.entries(tool).flatMap(([field, value]) => {
     if (value === null || value === undefined) return []

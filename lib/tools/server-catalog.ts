@@ -7,7 +7,7 @@ import { createToolNames, type ToolNames } from '../mcp/servers-file/tool-names.
 import { createToolCatalog, type ToolCatalog } from './tool-catalog.ts'
 
 /** A server, and what is remembered of it. */
-export interface ServerEntry {
+export interface CatalogedServer {
   readonly name: string
   readonly server: Server
   readonly tools: ToolCatalog
@@ -21,25 +21,25 @@ export interface ServerEntry {
 }
 
 /** The servers that a request may use: those of the moment when it came. */
-export interface ServerSet {
-  readonly entries: readonly ServerEntry[]
+export interface ServerCatalog {
+  readonly entries: readonly CatalogedServer[]
   readonly names: ToolNames
   /** Servers that keep a session for each of ours. */
   readonly sessionKeepers: readonly string[]
   /** The only server that may have a tool of a name, as callers know it; `null` when there is none. */
-  entryOfTool: (tool: string) => ServerEntry | null
+  entryOfTool: (tool: string) => CatalogedServer | null
   /** `null` when there is no server of that name. */
-  entry: (name: string) => ServerEntry | null
+  entry: (name: string) => CatalogedServer | null
 }
 
-export interface ServerSetOptions {
+export interface ServerCatalogOptions {
   toolsCacheTtlMs: number
   sensitiveParams: readonly string[]
 }
 
-export function createServerSet (servers: readonly Server[], { toolsCacheTtlMs, sensitiveParams }: ServerSetOptions): ServerSet {
+export function createServerCatalog (servers: readonly Server[], { toolsCacheTtlMs, sensitiveParams }: ServerCatalogOptions): ServerCatalog {
   const names = createToolNames(servers.map(({ spec }) => spec))
-  const entries = servers.map((server): ServerEntry => {
+  const entries = servers.map((server): CatalogedServer => {
     const { spec } = server
     const personal = credentialNames(spec)
     const newList = () => createListCache<JsonObject[]>({ ttlMs: toolsCacheTtlMs })

@@ -2,7 +2,7 @@ import type { JsonObject } from '../json.ts'
 import { createListCache, type Fetched, type ListCache } from './list-cache.ts'
 import type { Listed, ToolRequest } from '../mcp/client/server-client.ts'
 import { declaredNames } from './parameter-injection.ts'
-import { hideSensitive } from './hide-properties.ts'
+import { hideSensitiveParams } from './hide-properties.ts'
 
 type Tool = NonNullable<ToolRequest['definition']>
 
@@ -56,7 +56,7 @@ export function createToolCatalog ({ ttlMs, sensitiveParams, exposedName, offers
     return {
       ttlMs,
       list: {
-        tools: offered.map(tool => ({ ...hideSensitive(tool, sensitiveParams), name: exposedName(tool.name) })),
+        tools: offered.map(tool => ({ ...hideSensitiveParams(tool, sensitiveParams), name: exposedName(tool.name) })),
         byName: new Map(offered.map(tool => [exposedName(tool.name), catalogTool(tool)])),
         instructions
       }

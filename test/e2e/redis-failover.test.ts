@@ -19,14 +19,14 @@ interface Topology {
 const topologies: Record<string, (t: Test) => Promise<Topology>> = {
   'a primary that sentinels watch': async t => {
     const { name, primary, replicas, sentinels } = await startSentinelGroup(t)
-    return { env: { REDIS_SENTINELS: sentinels.map(placeOf).join(','), REDIS_SENTINEL_NAME: name }, primary, replicas }
+    return { env: { REDIS_SENTINELS: sentinels.map(resolveAddress).join(','), REDIS_SENTINEL_NAME: name }, primary, replicas }
   },
   'one of three primaries of a cluster': async t => {
     const [dying, ...others] = await startCluster(t)
     if (dying === undefined) throw new Error('there is no cluster')
     await dying.replica.client.readonly()
     // Not the one that will die: a service must get along with those that it was told of and that live.
-    return { env: { REDIS_CLUSTER_NODES: others.map(({ primary }) => placeOf(primary)).join(',') }, primary: dying.primary, replicas: [dying.replica] }
+    return { env: { REDIS_CLUSTER_NODES: others.map(({ primary }) => resolveAddress(primary)).join(',') }, primary: dying.primary, replicas: [dying.replica] }
   }
 }
 
@@ -71,7 +71,7 @@ for (const [what, prepare] of Object.entries(topologies)) {
   })
 }
 
-const placeOf = ({ port }: RedisNode) => `127.0.0.1:${port}`
+const resolveAddress = ({ port }: RedisNode) => `127.0.0.1:${port}`
 
 async function startServices (t: Test, env: Environment): Promise<Service[]> {
   const file = await serversFile(t, { tiny: { command: process.execPath, args: [fixture('tiny-server.mjs')], lifecycle: 'shared' } })

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { Writable } from 'node:stream'
 import t from 'tap'
-import { batchWrites } from '../../lib/corked-writes.ts'
+import { corkWrites } from '../../lib/corked-writes.ts'
 
 /** A stream that notes what reaches it in one write. */
 function notingStream () {
@@ -25,7 +25,7 @@ const turn = () => new Promise(resolve => setImmediate(resolve))
 t.test('what is written in one turn leaves in one write, in its order', async t => {
   const { stream, writes } = notingStream()
   for (const text of ['a', 'b', 'c']) {
-    batchWrites(stream)
+    corkWrites(stream)
     stream.write(text)
     await Promise.resolve()
   }
@@ -33,7 +33,7 @@ t.test('what is written in one turn leaves in one write, in its order', async t 
   await turn()
   t.strictSame(writes, ['abc'])
 
-  batchWrites(stream)
+  corkWrites(stream)
   stream.write('d')
   await turn()
   t.strictSame(writes, ['abc', 'd'], 'the next turn has a write of its own')
@@ -41,7 +41,7 @@ t.test('what is written in one turn leaves in one write, in its order', async t 
 
 t.test('a stream that ends in the same turn loses nothing', async t => {
   const { stream, writes } = notingStream()
-  batchWrites(stream)
+  corkWrites(stream)
   stream.write('last words')
   stream.end()
   await once(stream, 'finish')
@@ -51,7 +51,7 @@ t.test('a stream that ends in the same turn loses nothing', async t => {
 
 t.test('a stream that is destroyed in the same turn stays so', async t => {
   const { stream, writes } = notingStream()
-  batchWrites(stream)
+  corkWrites(stream)
   stream.write('nobody reads this')
   stream.destroy()
   await turn()

@@ -1,16 +1,16 @@
 import t from 'tap'
-import { createPlaces } from '../../lib/semaphore.ts'
+import { createSemaphore } from '../../lib/semaphore.ts'
 
 const never = new AbortController().signal
-const options = { most: 2, mostWaiting: 2, timeoutMs: 10_000, what: 'everything is taken' }
+const options = { limit: 2, maxQueued: 2, queueTimeoutMs: 10_000, what: 'everything is taken' }
 
-t.test('places are given until none is left, and then in the order of arrival', async t => {
-  const places = createPlaces(options)
-  const [first, second] = [await places.take(never), await places.take(never)]
+t.test('semaphore are given until none is left, and then in the order of arrival', async t => {
+  const semaphore = createSemaphore(options)
+  const [first, second] = [await semaphore.acquire(never), await semaphore.acquire(never)]
   const order: string[] = []
-  const third = places.take(never).then(release => { order.push('third'); return release })
-  const fourth = places.take(never).then(release => { order.push('fourth'); return release })
-  t.match(places, { taken: 2, waiting: 2 })
+  const third = semaphore.acquire(never).then(release => { order.push('third'); return release })
+  const fourth = semaphore.acquire(never).then(release => { order.push('fourth'); return release })
+  t.match(semaphore, { taken: 2, waiting: 2 })
 
   first()
   await third
@@ -19,52 +19,52 @@ t.test('places are given until none is left, and then in the order of arrival', 
   await fourth
   t.strictSame(order, ['third', 'fourth'])
   for (const release of [await third, await fourth]) release()
-  t.match(places, { taken: 0, waiting: 0 })
+  t.match(semaphore, { taken: 0, waiting: 0 })
 })
 
 t.test('a place that is given back twice is given back once', async t => {
-  const places = createPlaces(options)
-  const release = await places.take(never)
-  await places.take(never)
+  const semaphore = createSemaphore(options)
+  const release = await semaphore.acquire(never)
+  await semaphore.acquire(never)
   release()
   release()
-  t.equal(places.taken, 1)
+  t.equal(semaphore.held, 1)
 })
 
 t.test('a full queue refuses at once, a slow one after its time', async t => {
-  const full = createPlaces({ ...options, most: 1, mostWaiting: 0 })
-  await full.take(never)
-  await t.rejects(full.take(never), { code: 'MCPC_ERR_OVERLOADED', statusCode: 503, retryable: true, message: 'The service is busy: everything is taken, and 0 requests wait' })
+  const full = createSemaphore({ ...options, limit: 1, maxQueued: 0 })
+  await full.acquire(never)
+  await t.rejects(full.acquire(never), { code: 'MCPC_ERR_OVERLOADED', statusCode: 503, retryable: true, message: 'The service is busy: everything is taken, and 0 requests wait' })
 
-  const slow = createPlaces({ ...options, most: 1, timeoutMs: 20 })
-  const release = await slow.take(never)
-  await t.rejects(slow.take(never), { code: 'MCPC_ERR_OVERLOADED', message: 'The service is busy: everything is taken for 0.02 s' })
-  t.equal(slow.waiting, 0)
+  const slow = createSemaphore({ ...options, limit: 1, queueTimeoutMs: 20 })
+  const release = await slow.acquire(never)
+  await t.rejects(slow.acquire(never), { code: 'MCPC_ERR_OVERLOADED', message: 'The service is busy: everything is taken for 0.02 s' })
+  t.equal(slow.queued, 0)
   release()
-  t.equal(slow.taken, 0, 'nobody holds a place who gave up waiting')
+  t.equal(slow.held, 0, 'nobody holds a place who gave up waiting')
 })
 
 t.test('a caller who leaves leaves the queue', async t => {
-  const places = createPlaces({ ...options, most: 1 })
-  const release = await places.take(never)
+  const semaphore = createSemaphore({ ...options, limit: 1 })
+  const release = await semaphore.acquire(never)
   const controller = new AbortController()
-  const waiting = places.take(controller.signal)
+  const waiting = semaphore.acquire(controller.signal)
   controller.abort()
   await t.rejects(waiting, { code: 'MCPC_ERR_CALLER_LEFT' })
-  t.equal(places.waiting, 0)
+  t.equal(semaphore.queued, 0)
   release()
-  await t.rejects(places.take(controller.signal), { code: 'MCPC_ERR_CALLER_LEFT' })
-  t.equal(places.taken, 0)
+  await t.rejects(semaphore.acquire(controller.signal), { code: 'MCPC_ERR_CALLER_LEFT' })
+  t.equal(semaphore.held, 0)
 })
 
 t.test('who tries takes a free place and never jumps the queue', async t => {
-  const places = createPlaces({ ...options, most: 1 })
-  const release = places.tryTake()
+  const semaphore = createSemaphore({ ...options, limit: 1 })
+  const release = semaphore.tryAcquire()
   t.type(release, 'function')
-  t.equal(places.tryTake(), null)
-  const waiting = places.take(never)
+  t.equal(semaphore.tryAcquire(), null)
+  const waiting = semaphore.acquire(never)
   release?.()
-  t.equal(places.tryTake(), null, 'the place went to the one who waited')
+  t.equal(semaphore.tryAcquire(), null, 'the place went to the one who waited')
   ;(await waiting)()
-  t.type(places.tryTake(), 'function')
+  t.type(semaphore.tryAcquire(), 'function')
 })

@@ -33,14 +33,14 @@ export interface ToolRequest {
   continuation?: { responses: JsonObject, state?: string }
 }
 
-export interface Questions {
+export interface InputRequests {
   /** What the server wants to know, by keys of its own. */
   requests: JsonObject
   /** The server's own state, to be given back as it is. */
   state?: string
 }
 
-export type ToolAnswer = { result: CallToolResult } | { questions: Questions }
+export type ToolAnswer = { result: CallToolResult } | { questions: InputRequests }
 
 export interface Listed<Item> {
   items: Item[]
@@ -55,7 +55,7 @@ export type Reference = { type: 'ref/prompt', name: string } | { type: 'ref/reso
  *
  * Rejections are errors of lib/errors.ts; their messages quote what the server said, bounded, with the secrets masked.
  */
-export interface Manager {
+export interface ServerClient {
   readonly serverName: string
   /** What the server says of its own use, when it says something. */
   instructions: (limits: RequestLimits) => Promise<string | undefined>
@@ -78,7 +78,7 @@ export interface Asked {
 }
 
 /** How a manager reaches its server. */
-export interface Link {
+export interface ServerConnection {
   readonly serverName: string
   /** Whether the client is this request's alone, so that all that it hears is for it. */
   readonly isOwn: boolean
@@ -93,7 +93,7 @@ export interface Link {
 const maxPages = 1_000
 
 /** What a manager does, whatever its server is reached through. */
-export function createManager (link: Link): Manager {
+export function createServerClient (link: ServerConnection): ServerClient {
   const { ask } = link
 
   function listAll<Item> (kind: ListKind, limits: RequestLimits): Promise<Listed<Item>> {

@@ -1,17 +1,16 @@
 import { type Client, ProtocolError, ProtocolErrorCode, SdkError, SdkErrorCode, SdkHttpError, type Transport } from '@modelcontextprotocol/client'
-import { withDeadline } from '../../cancellation.ts'
+import { abortable, withDeadline } from '../../cancellation.ts'
 import { CallerLeftError, McpCallError, McpStartError, McpStartTimeoutError, StoreUnavailableError, UpstreamUnauthorizedError } from '../../errors.ts'
 import type { Mask } from '../../mask.ts'
-import { orLeave } from '../../cancellation.ts'
 import type { Era, EraMemory } from '../client/protocol-era.ts'
 import { causeOf, isTimeout, maskOf, maxQuoteLength, sentenceOf, translate } from '../client/errors.ts'
 import { type HttpTransport, type ResumableSession, StreamEndedError } from '../transports/streamable-http.ts'
-import { type Asked, createManager, type Link, type Manager, type RequestLimits } from '../client/server-client.ts'
+import { type Asked, createServerClient, type ServerConnection, type ServerClient, type RequestLimits } from '../client/server-client.ts'
 import type { UpstreamSession } from '../server.ts'
 
 type KeptSession = Omit<UpstreamSession, 'endpoint'>
 
-export interface HttpManagerOptions {
+export interface HttpClientOptions {
   serverName: string
   /** How long reaching the server and the handshake may take (ms). */
   startTimeoutMs: number
@@ -29,7 +28,7 @@ export interface HttpManagerOptions {
   publicPart: (era: Era) => Era
 }
 
-export interface HttpManager extends Manager {
+export interface HttpClient extends ServerClient {
   /** Ends what is this request's own, at the server, too. Never rejects; may be called twice. */
   close: () => Promise<void>
 }
@@ -55,7 +54,7 @@ export const endSessionMs = 2_000
  * Nothing is asked that is remembered: not the server's era, and in the older eras not its session. Where the server
  * refuses a request because what was remembered is not so any more, it has not acted, and is asked once more from the start.
  */
-export function createHttpManager (options: HttpManagerOptions): HttpManager {
+export function createHttpClient (options: HttpClientOptions): HttpClient {
   const { serverName, startTimeoutMs, era: memory, slot } = options
   const opened = new Set<Connection>()
   let current: Promise<Connection> | null = null
@@ -100,7 +99,7 @@ export function createHttpManager (options: HttpManagerOptions): HttpManager {
     opened.add(connection)
     const connecting = client.connect(transport, { timeout: startTimeoutMs, signal, ...(era !== null && { prior: era }) })
     // The client's own timeout is that of a question; a server may also be silent where nothing is asked.
-    await withDeadline(orLeave(connecting, signal), startTimeoutMs, () => new SdkError(SdkErrorCode.RequestTimeout, 'it was not connected in time'))
+    await withDeadline(abortable(connecting, signal), startTimeoutMs, () => new SdkError(SdkErrorCode.RequestTimeout, 'it was not connected in time'))
     return connection
   }
 
@@ -130,7 +129,7 @@ export function createHttpManager (options: HttpManagerOptions): HttpManager {
     return current
   }
 
-  const link: Link = {
+  const link: ServerConnection = {
     serverName,
     isOwn: options.shared === null,
     onListChanged: options.onListChanged,
@@ -198,7 +197,7 @@ export function createHttpManager (options: HttpManagerOptions): HttpManager {
   }
 
   return {
-    ...createManager(link),
+    ...createServerClient(link),
     async close () {
       if (isClosed) return
       isClosed = true

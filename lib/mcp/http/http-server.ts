@@ -4,7 +4,7 @@ import type { Dispatcher } from 'undici'
 import type { JsonObject } from '../../json.ts'
 import { createClient } from '../client/sdk-client.ts'
 import type { Era, EraMemory } from '../client/protocol-era.ts'
-import { createHttpManager, endSessionMs } from './http-client.ts'
+import { createHttpClient, endSessionMs } from './http-client.ts'
 import { createHttpTransport, type ResumableSession } from '../transports/streamable-http.ts'
 import { credentialNames, fillEndpoint, type HttpEndpoint, type HttpSpec } from '../servers-file/server-spec.ts'
 import type { Lease, Server, User } from '../server.ts'
@@ -16,7 +16,7 @@ export interface HttpServerOptions {
   startTimeoutMs: number
   /** Longest message that the server may send (bytes). */
   maxMessageBytes: number
-  answersQuestions: boolean
+  declaresElicitation: boolean
   era: EraMemory
   onListChanged: () => void
 }
@@ -34,7 +34,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
   const isPersonal = credentialNames(spec).length > 0
   const clients = new Map<string, { era: Era, client: Promise<Client> }>()
 
-  const newClient = () => createClient({ probeTimeoutMs: startTimeoutMs, answersQuestions: options.answersQuestions, onListChanged: options.onListChanged })
+  const newClient = () => createClient({ probeTimeoutMs: startTimeoutMs, declaresElicitation: options.declaresElicitation, onListChanged: options.onListChanged })
   const newTransport = (endpoint: HttpEndpoint, resume?: ResumableSession) => createHttpTransport(endpoint, { dispatcher, maxMessageBytes, ...(resume && { resume }) })
 
   const target = (credentials: JsonObject): Target => {
@@ -85,7 +85,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
     lease ({ credentials, slot, isWatched }: User): Lease {
       const here = common ?? target(credentials)
       const { endpoint, identity } = here
-      const manager = createHttpManager({
+      const manager = createHttpClient({
         serverName: spec.name,
         startTimeoutMs,
         secrets: endpoint.secrets,

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Client, ProtocolError, SdkError, SdkErrorCode } from '@modelcontextprotocol/client'
 import { CallerLeftError, McpCallError, McpStartError, McpStartTimeoutError } from '../../errors.ts'
-import { orLeave } from '../../cancellation.ts'
+import { abortable } from '../../cancellation.ts'
 import { createClient } from '../client/sdk-client.ts'
 import type { Era, EraMemory } from '../client/protocol-era.ts'
 import { causeOf, isTimeout, maskOf, maxQuoteLength, sentenceOf, translate } from '../client/errors.ts'
-import { type Asked, createManager, type Link, type Manager, type RequestLimits } from '../client/server-client.ts'
+import { type Asked, createServerClient, type ServerConnection, type ServerClient, type RequestLimits } from '../client/server-client.ts'
 import type { Reaper } from '../transports/reaper.ts'
 import type { StdioCommand } from '../servers-file/server-spec.ts'
 import { createStdioTransport, type Exit, type StdioTransport } from '../transports/stdio.ts'
@@ -18,8 +18,8 @@ export interface ProcessOptions {
   maxMessageBytes: number
   /** The server answers several requests at once: what it writes may be about any of them, and is told to none. */
   isShared?: boolean
-  /** Questions of the server may be answered later; see Manager.callTool. */
-  answersQuestions?: boolean
+  /** InputRequests of the server may be answered later; see ServerClient.callTool. */
+  declaresElicitation?: boolean
   reaper?: Reaper
   /** Left out, each process is asked anew. */
   era?: EraMemory
@@ -35,8 +35,8 @@ export interface Owner {
 }
 
 /** One MCP server as a process of its own: opened on demand, closed when whoever it works for is done with it. */
-export interface ProcessManager extends Manager {
-  readonly link: Link
+export interface ProcessClient extends ServerClient {
+  readonly link: ServerConnection
   readonly pid: number | null
   /** False once the process has ended. */
   readonly isRunning: boolean
@@ -61,7 +61,7 @@ const probeShare = 3
  * The era is asked in the handshake itself, which costs a process nothing: a modern server answers the question in place of
  * the handshake. Only servers that end when they are asked what they do not know are remembered and asked otherwise.
  */
-export function createProcessManager (command: StdioCommand, options: ProcessOptions): ProcessManager {
+export function createProcessClient (command: StdioCommand, options: ProcessOptions): ProcessClient {
   const { startTimeoutMs, era: memory, isShared = false } = options
   let owner: Owner = { secrets: [] }
   let mask = maskOf(command.secrets)
@@ -82,7 +82,7 @@ export function createProcessManager (command: StdioCommand, options: ProcessOpt
   function newClient (): Client {
     return createClient({
       probeTimeoutMs: startTimeoutMs / probeShare,
-      answersQuestions: options.answersQuestions ?? false,
+      declaresElicitation: options.declaresElicitation ?? false,
       ...(options.onListChanged && { onListChanged: options.onListChanged })
     })
   }
@@ -125,7 +125,7 @@ export function createProcessManager (command: StdioCommand, options: ProcessOpt
   async function shakeHands (era: Era | null, deadline: number, signal: AbortSignal): Promise<void> {
     const timeout = Math.max(1, deadline - performance.now())
     // Of a modern server only that it is one is known: it is asked all the same, and is ready when it has answered.
-    await orLeave(client.connect(transport, { timeout, signal, ...(era?.kind === 'legacy' && { prior: era }) }), signal)
+    await abortable(client.connect(transport, { timeout, signal, ...(era?.kind === 'legacy' && { prior: era }) }), signal)
     if (client.getProtocolEra() === 'legacy') await memory?.remember({ kind: 'legacy' })
   }
 
@@ -160,7 +160,7 @@ export function createProcessManager (command: StdioCommand, options: ProcessOpt
     return quote === '' ? '' : `; it said: ${quote}`
   }
 
-  const link: Link = {
+  const link: ServerConnection = {
     serverName: command.name,
     isOwn: !isShared,
     onListChanged: () => options.onListChanged?.(),
@@ -176,7 +176,7 @@ export function createProcessManager (command: StdioCommand, options: ProcessOpt
   }
 
   return {
-    ...createManager(link),
+    ...createServerClient(link),
     link,
     get messagesWritten () { return transport.messagesWritten },
     get pid () { return transport.pid },

@@ -1,16 +1,16 @@
-import type { Places, Release } from '../../semaphore.ts'
-import type { Manager } from '../client/server-client.ts'
-import { createProcessManager, type Owner, type ProcessManager, type ProcessOptions } from './process-client.ts'
+import type { Semaphore, Release } from '../../semaphore.ts'
+import type { ServerClient } from '../client/server-client.ts'
+import { createProcessClient, type Owner, type ProcessClient, type ProcessOptions } from './process-client.ts'
 import { credentialNames, fillCommand, type StdioCommand, type StdioSpec } from '../servers-file/server-spec.ts'
 import type { Lease, Server } from '../server.ts'
 import { replaceableSpare } from './replaceable-spare.ts'
 import { createSharedServer, type SharedServer } from './shared-process.ts'
 import { createWarmSpares } from './warm-spares.ts'
 
-export interface ServerPoolOptions extends ProcessOptions {
+export interface ProcessServerOptions extends ProcessOptions {
   /** Processes that may be alive in this worker, and those among them that may be starting. */
-  alive: Places
-  starting: Places
+  alive: Semaphore
+  starting: Semaphore
   /** For a spec that does not say. */
   warmSpares: number
   spareMaxAgeMs: number
@@ -23,7 +23,7 @@ export interface ServerPoolOptions extends ProcessOptions {
 const refillDelayMs = 250
 
 /** The processes of one MCP server in this worker: fresh ones for each request, spares that make that fast, or a shared one. */
-export function createServerPool (spec: StdioSpec, options: ServerPoolOptions): Server {
+export function createProcessServer (spec: StdioSpec, options: ProcessServerOptions): Server {
   const { alive, starting, onTrouble } = options
   const isPersonal = credentialNames(spec).length > 0
   // What everybody is given; a server that wants a session's credentials is started for that session only.
@@ -39,11 +39,11 @@ export function createServerPool (spec: StdioSpec, options: ServerPoolOptions): 
     : null
 
   function leaseFresh (command: StdioCommand, owner: Owner, signal: AbortSignal): Lease {
-    let manager: ProcessManager | null = null
+    let manager: ProcessClient | null = null
     let release: Release = () => {}
-    let opening: Promise<Manager> | null = null
+    let opening: Promise<ServerClient> | null = null
 
-    async function open (): Promise<Manager> {
+    async function open (): Promise<ServerClient> {
       const spare = spares.take()
       if (spare === null) return await openCold()
       manager = spare.manager
@@ -58,11 +58,11 @@ export function createServerPool (spec: StdioSpec, options: ServerPoolOptions): 
       })
     }
 
-    async function openCold (): Promise<ProcessManager> {
-      release = await alive.take(signal)
-      const started = await starting.take(signal)
+    async function openCold (): Promise<ProcessClient> {
+      release = await alive.acquire(signal)
+      const started = await starting.acquire(signal)
       try {
-        manager = createProcessManager(command, options)
+        manager = createProcessClient(command, options)
         manager.assign(owner)
         await manager.open(signal)
       } finally {
@@ -103,7 +103,7 @@ export function createServerPool (spec: StdioSpec, options: ServerPoolOptions): 
 }
 
 function leaseShared (shared: SharedServer, signal: AbortSignal): Lease {
-  let opening: Promise<Manager> | null = null
+  let opening: Promise<ServerClient> | null = null
 
   return {
     open () {

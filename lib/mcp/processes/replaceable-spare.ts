@@ -1,14 +1,14 @@
-import { createManager, type Link, type Manager } from '../client/server-client.ts'
-import type { ProcessManager } from './process-client.ts'
+import { createServerClient, type ServerConnection, type ServerClient } from '../client/server-client.ts'
+import type { ProcessClient } from './process-client.ts'
 
 /**
  * A spare in a request's hands. When it turns out to have ended before the request's question was written to it, the
  * question goes to another server, opened for that, once: the spare never had it, so nothing can be done twice.
  */
-export function replaceableSpare (spare: ProcessManager, openAnother: () => Promise<ProcessManager>): Manager {
-  let another: Promise<ProcessManager> | null = null
+export function replaceableSpare (spare: ProcessClient, openAnother: () => Promise<ProcessClient>): ServerClient {
+  let another: Promise<ProcessClient> | null = null
 
-  const ask: Link['ask'] = async (asked, limits, request) => {
+  const ask: ServerConnection['ask'] = async (asked, limits, request) => {
     if (another !== null) return await (await another).link.ask(asked, limits, request)
     const { messagesWritten } = spare
     try {
@@ -20,5 +20,5 @@ export function replaceableSpare (spare: ProcessManager, openAnother: () => Prom
     }
   }
 
-  return { ...spare, ...createManager({ ...spare.link, ask }) }
+  return { ...spare, ...createServerClient({ ...spare.link, ask }) }
 }

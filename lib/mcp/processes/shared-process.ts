@@ -1,24 +1,24 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { CallerLeftError, McpStartError } from '../../errors.ts'
-import { orLeave } from '../../cancellation.ts'
-import type { Places } from '../../semaphore.ts'
-import type { Manager } from '../client/server-client.ts'
-import { createProcessManager, type ProcessOptions } from './process-client.ts'
+import { abortable } from '../../cancellation.ts'
+import type { Semaphore } from '../../semaphore.ts'
+import type { ServerClient } from '../client/server-client.ts'
+import { createProcessClient, type ProcessOptions } from './process-client.ts'
 import type { StdioCommand } from '../servers-file/server-spec.ts'
 import type { ReadyServer } from './warm-spares.ts'
 
 export interface SharedServerOptions extends ProcessOptions {
   /** A server that nobody used for so long is ended (ms); the next request starts it again. */
   idleMs: number
-  alive: Places
-  starting: Places
+  alive: Semaphore
+  starting: Semaphore
   /** The server ended by itself; it is not started again before `retryMs` have passed. */
   onEnded: (retryMs: number) => void
 }
 
 export interface SharedServer {
   /** The running server, started when it is not. Rejects with CallerLeftError when `signal` aborts, which ends no server. */
-  use: (signal: AbortSignal) => Promise<Manager>
+  use: (signal: AbortSignal) => Promise<ServerClient>
   /** Says that one user is done, also one whose `use` was rejected. */
   leave: () => void
   close: () => Promise<void>
@@ -44,10 +44,10 @@ export function createSharedServer (command: StdioCommand, options: SharedServer
   async function start (): Promise<ReadyServer> {
     // The start is for all who will use it: no single caller ends it by leaving.
     const { signal } = new AbortController()
-    const release = await alive.take(signal)
-    const manager = createProcessManager(command, { ...options, isShared: true })
+    const release = await alive.acquire(signal)
+    const manager = createProcessClient(command, { ...options, isShared: true })
     try {
-      const started = await starting.take(signal)
+      const started = await starting.acquire(signal)
       await manager.open(signal).finally(started)
     } catch (error) {
       pause()
@@ -103,7 +103,7 @@ export function createSharedServer (command: StdioCommand, options: SharedServer
       users++
       if (idleTimer !== null) clearTimeout(idleTimer)
       if (current === null) await waitOutPause(signal)
-      const { manager } = await orLeave(running(), signal)
+      const { manager } = await abortable(running(), signal)
       return manager
     },
 

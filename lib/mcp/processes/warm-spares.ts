@@ -1,5 +1,5 @@
-import type { Places, Release } from '../../semaphore.ts'
-import { createProcessManager, type ProcessManager, type ProcessOptions } from './process-client.ts'
+import type { Semaphore, Release } from '../../semaphore.ts'
+import { createProcessClient, type ProcessClient, type ProcessOptions } from './process-client.ts'
 import type { StdioCommand } from '../servers-file/server-spec.ts'
 
 export interface WarmSparesOptions extends ProcessOptions {
@@ -8,14 +8,14 @@ export interface WarmSparesOptions extends ProcessOptions {
   /** A spare that nobody took for so long is replaced (ms): what it read at its start may have changed. */
   maxAgeMs: number
   /** Processes that may be alive, and may be starting: a spare takes a place of each as any server does, but never waits for one. */
-  alive: Places
-  starting: Places
+  alive: Semaphore
+  starting: Semaphore
   /** A spare could not be started, or ended before it was taken; the next try is `retryMs` later. */
   onFailed: (error: unknown, retryMs: number) => void
 }
 
 /** A server that is ready, and the place that it takes among those alive. */
-export interface ReadyServer { manager: ProcessManager, release: Release }
+export interface ReadyServer { manager: ProcessClient, release: Release }
 
 export interface WarmSpares {
   readonly ready: number
@@ -37,7 +37,7 @@ const lastRetryMs = 60_000
  */
 export function createWarmSpares (command: StdioCommand | null, options: WarmSparesOptions): WarmSpares {
   const { most, maxAgeMs, alive, starting, onFailed } = options
-  const ready = new Map<ProcessManager, { release: Release, timer: NodeJS.Timeout }>()
+  const ready = new Map<ProcessClient, { release: Release, timer: NodeJS.Timeout }>()
   const working = new Set<Promise<void>>()
   let startingCount = 0
   let failures = 0
@@ -47,9 +47,9 @@ export function createWarmSpares (command: StdioCommand | null, options: WarmSpa
   function refill (): void {
     if (command === null || isClosed || retryTimer !== null || ready.size + startingCount >= most) return
     // A spare must not make a request wait: it starts only while no other server does, so one after the other, too.
-    if (starting.taken > 0) return
-    const release = alive.tryTake()
-    const started = release && starting.tryTake()
+    if (starting.held > 0) return
+    const release = alive.tryAcquire()
+    const started = release && starting.tryAcquire()
     if (release === null || started === null) return release?.()
     track(start(command, release).finally(() => {
       started()
@@ -58,7 +58,7 @@ export function createWarmSpares (command: StdioCommand | null, options: WarmSpa
   }
 
   async function start (command: StdioCommand, release: Release): Promise<void> {
-    const manager = createProcessManager(command, options)
+    const manager = createProcessClient(command, options)
     startingCount++
     try {
       await manager.open(new AbortController().signal) // nobody's; one that is kept would gather listeners
@@ -70,7 +70,7 @@ export function createWarmSpares (command: StdioCommand | null, options: WarmSpa
       startingCount--
     }
     // A request that queued while this one started gets its place: it could not know that a spare would come.
-    if (isClosed || alive.waiting > 0) return await dispose(manager, release)
+    if (isClosed || alive.queued > 0) return await dispose(manager, release)
     const timer = setTimeout(() => replace(manager), maxAgeMs)
     timer.unref()
     ready.set(manager, { release, timer })
@@ -80,7 +80,7 @@ export function createWarmSpares (command: StdioCommand | null, options: WarmSpa
   }
 
   /** A spare that is too old, or with an error one that ended by itself. */
-  function replace (manager: ProcessManager, error?: Error): void {
+  function replace (manager: ProcessClient, error?: Error): void {
     const spare = remove(manager)
     if (spare === null) return
     track(dispose(manager, spare.release))
@@ -88,7 +88,7 @@ export function createWarmSpares (command: StdioCommand | null, options: WarmSpa
     else retryLater(error)
   }
 
-  function remove (manager: ProcessManager): { release: Release } | null {
+  function remove (manager: ProcessClient): { release: Release } | null {
     const spare = ready.get(manager)
     if (spare === undefined) return null
     clearTimeout(spare.timer)
@@ -107,7 +107,7 @@ export function createWarmSpares (command: StdioCommand | null, options: WarmSpa
     retryTimer.unref()
   }
 
-  async function dispose (manager: ProcessManager, release: Release): Promise<void> {
+  async function dispose (manager: ProcessClient, release: Release): Promise<void> {
     await manager.close()
     release()
   }

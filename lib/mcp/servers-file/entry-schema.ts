@@ -1,7 +1,7 @@
 import { Ajv } from 'ajv'
 import Type, { type Static, type TObject } from 'typebox'
 import { isJsonObject, type JsonObject } from '../../json.ts'
-import { entryFault } from './entry-error.ts'
+import { entryError } from './entry-error.ts'
 
 const text = (title = 'a non-empty string') => Type.String({ minLength: 1, title })
 const texts = (title: string) => Type.Record(Type.String({ pattern: '^[\\s\\S]*$' }), Type.String(), { title })
@@ -55,7 +55,7 @@ const fieldsOf = { stdio: stdioFields, http: httpFields, sse: sseFields }
 
 /** An entry of the servers file whose fields have the form that they must have, or `null` when it is disabled. Throws ConfigError. */
 export function checkEntry (server: string, entry: unknown): ServerEntry | null {
-  if (!isJsonObject(entry)) throw entryFault(server, 'entry', 'must be an object')
+  if (!isJsonObject(entry)) throw entryError(server, 'entry', 'must be an object')
   check(server, DisablingSchema, entry)
   if (entry.disabled === true) return null
 
@@ -68,7 +68,7 @@ export function checkEntry (server: string, entry: unknown): ServerEntry | null 
 
 function kindOf (server: string, { type, url }: JsonObject): Kind {
   const kind = type === undefined ? (url === undefined ? 'stdio' : 'http') : kinds.get(type)
-  if (kind === undefined) throw entryFault(server, 'type', 'must be "stdio", "http" or "sse"')
+  if (kind === undefined) throw entryError(server, 'type', 'must be "stdio", "http" or "sse"')
   return kind
 }
 
@@ -76,7 +76,7 @@ function kindOf (server: string, { type, url }: JsonObject): Kind {
 function refuseFieldsOfOthers (server: string, kind: Kind, entry: JsonObject): void {
   for (const [other, fields] of Object.entries(fieldsOf)) {
     const field = Object.keys(fields).find(field => Object.hasOwn(entry, field) && !Object.hasOwn(fieldsOf[kind], field))
-    if (field !== undefined) throw entryFault(server, field, `belongs to a server of type "${other}", and this one is of type "${kind}"`)
+    if (field !== undefined) throw entryError(server, field, `belongs to a server of type "${other}", and this one is of type "${kind}"`)
   }
 }
 
@@ -85,5 +85,5 @@ function check<Schema extends TObject> (server: string, schema: Schema, entry: J
   const error = ajv.errors?.[0]
   const field = String(error?.params.missingProperty ?? error?.instancePath.split('/')[1])
   const { title } = (schema.properties as Record<string, { title?: string }>)[field] ?? {}
-  throw entryFault(server, field, `must be ${title}`)
+  throw entryError(server, field, `must be ${title}`)
 }

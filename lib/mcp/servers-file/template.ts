@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { MissingCredentialError } from '../../errors.ts'
 import type { JsonObject } from '../../json.ts'
-import { entryFault } from './entry-error.ts'
+import { entryError } from './entry-error.ts'
 import type { HostEnvironment } from './server-spec.ts'
 
 /**
@@ -64,7 +64,7 @@ export function parseUrlTemplate (text: string, host: HostEnvironment, options: 
   const parts = readParts(text, host, options).map((part): Part => {
     const isValue = endsInQueryValue(before)
     if ('credential' in part) {
-      if (!isValue) throw entryFault(options.server, options.field, `may hold \${session.${part.credential}} only as a value of its query, behind ? and =`)
+      if (!isValue) throw entryError(options.server, options.field, `may hold \${session.${part.credential}} only as a value of its query, behind ? and =`)
       return part
     }
     const written = isValue && part.variable !== undefined ? encodeURIComponent(part.text) : part.text
@@ -94,13 +94,13 @@ function readParts (text: string, host: HostEnvironment, { server, field, sensit
     } else if (name === undefined) {
       // What stands there is not repeated: a password may hold ${, too.
       // eslint-disable-next-line no-template-curly-in-string -- these are the file's own
-      throw entryFault(server, field, 'holds a ${ that is neither ${session.NAME} nor ${env.NAME}; write $${ for one that is meant as it is')
+      throw entryError(server, field, 'holds a ${ that is neither ${session.NAME} nor ${env.NAME}; write $${ for one that is meant as it is')
     } else if (groups?.kind === 'env') {
       const value = host[name]
-      if (!value) throw entryFault(server, field, `needs the variable ${name}, which is not set`)
+      if (!value) throw entryError(server, field, `needs the variable ${name}, which is not set`)
       parts.push({ text: value, variable: name, value })
     } else {
-      if (!sensitiveParams.includes(name)) throw entryFault(server, field, `needs the credential ${name}, which is not among MCP_SENSITIVE_PARAMS`)
+      if (!sensitiveParams.includes(name)) throw entryError(server, field, `needs the credential ${name}, which is not among MCP_SENSITIVE_PARAMS`)
       parts.push({ credential: name })
     }
   }
@@ -114,7 +114,7 @@ interface FillOptions extends Pick<TemplateOptions, 'server' | 'field'> {
 
 function createTemplate (parts: readonly Part[], { server, field, use, encode }: FillOptions): Template {
   const { characters, rule } = unusable[use]
-  if (parts.some(part => 'text' in part && characters.test(part.text))) throw entryFault(server, field, rule)
+  if (parts.some(part => 'text' in part && characters.test(part.text))) throw entryError(server, field, rule)
 
   function valueOf (credential: string, credentials: JsonObject): string {
     const value = Object.hasOwn(credentials, credential) ? credentials[credential] : null

@@ -8,7 +8,7 @@ type Hand = (message: JSONRPCMessage) => void
  * The client handles a notification a moment after it got it, and forgets who follows a request as soon as it has the answer:
  * of a progress notification that came in one piece with its answer, nobody would hear. (Measured: up to 40 of 100 lost.)
  */
-export function createDelivery (hand: Hand): Hand {
+export function createOrderedDelivery (hand: Hand): Hand {
   let turn: Promise<void> | null = null
 
   return message => {

@@ -1,6 +1,6 @@
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client'
 import type { Dispatcher } from 'undici'
-import { createDelivery } from './ordered-delivery.ts'
+import { createOrderedDelivery } from './ordered-delivery.ts'
 import { readEvents } from './event-stream.ts'
 import { type Body, exchange } from './http-request.ts'
 import type { HttpEndpoint } from '../servers-file/server-spec.ts'
@@ -21,7 +21,7 @@ export function createSseTransport (endpoint: HttpEndpoint, { dispatcher, maxMes
   const url = new URL(endpoint.url)
   const lifetime = new AbortController()
   const { signal } = lifetime
-  const hand = createDelivery(message => transport.onmessage?.(message))
+  const hand = createOrderedDelivery(message => transport.onmessage?.(message))
   let address: URL | null = null
 
   const transport: Transport = {

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client'
-import { batchWrites } from '../../corked-writes.ts'
-import { createDelivery } from './ordered-delivery.ts'
+import { corkWrites } from '../../corked-writes.ts'
+import { createOrderedDelivery } from './ordered-delivery.ts'
 import { createLineSplitter } from './line-splitter.ts'
 import type { Reaper } from './reaper.ts'
 import type { StdioCommand } from '../servers-file/server-spec.ts'
@@ -62,7 +62,7 @@ const drainMs = 100
  */
 export function createStdioTransport (spec: StdioCommand, options: StdioTransportOptions): StdioTransport {
   const tail = createStderrTail(options.onStderrLine)
-  const hand = createDelivery(message => transport.onmessage?.(message))
+  const hand = createOrderedDelivery(message => transport.onmessage?.(message))
   let child: ChildProcess | null = null
   let exit: Exit | null = null
   let failure: Error | null = null
@@ -93,7 +93,7 @@ export function createStdioTransport (spec: StdioCommand, options: StdioTranspor
     async send (message) {
       const stdin = child?.stdin
       if (!stdin?.writable) throw new Error('the server does not read any more')
-      batchWrites(stdin) // calls of many requests, when the server is shared
+      corkWrites(stdin) // calls of many requests, when the server is shared
       await new Promise<void>((resolve, reject) => {
         // The callback also runs, with an error, when the pipe breaks while the write waits: a send always settles.
         stdin.write(`${JSON.stringify(message)}\n`, error => error ? reject(error) : resolve())

@@ -6,7 +6,7 @@ import {
 } from '@modelcontextprotocol/client'
 import type { Dispatcher } from 'undici'
 import { isJsonObject } from '../../json.ts'
-import { createDelivery } from './ordered-delivery.ts'
+import { createOrderedDelivery } from './ordered-delivery.ts'
 import { readEvents } from './event-stream.ts'
 import { type Body, exchange, readText } from './http-request.ts'
 import { createIdShift } from './request-ids.ts'
@@ -55,7 +55,7 @@ const answeredMs = 1_000
 export function createHttpTransport (endpoint: HttpEndpoint, { dispatcher, maxMessageBytes, resume }: HttpTransportOptions): HttpTransport {
   const url = new URL(endpoint.url)
   const ids = createIdShift(randomInt(2 ** 40))
-  const hand = createDelivery(message => transport.onmessage?.(message))
+  const hand = createOrderedDelivery(message => transport.onmessage?.(message))
   const running = new Set<AbortController>()
   const settling = new Set<Promise<unknown>>()
   let sessionId = resume?.sessionId

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { askAll } from '../../../lib/tools/all-servers.ts'
+import { requestAll } from '../../../lib/tools/all-servers.ts'
 import { InvalidCredentialsError, McpStartError } from '../../../lib/errors.ts'
 
 const servers = (...names: string[]) => names.map(name => ({ name }))
@@ -11,7 +11,7 @@ const failing = (...names: string[]) => async ({ name }: { name: string }) => {
 
 t.test('answers come in the order of the servers, however long each takes', async t => {
   const pending = new Map<string, (answer: string) => void>()
-  const asked = askAll(servers('a', 'b'), ({ name }) => new Promise<string>(resolve => pending.set(name, resolve)))
+  const asked = requestAll(servers('a', 'b'), ({ name }) => new Promise<string>(resolve => pending.set(name, resolve)))
   t.strictSame([...pending.keys()], ['a', 'b'], 'all are asked at once')
   pending.get('b')?.('second')
   pending.get('a')?.('first')
@@ -19,26 +19,26 @@ t.test('answers come in the order of the servers, however long each takes', asyn
 })
 
 t.test('one that fails is named, and the others\' answers stay', async t => {
-  t.strictSame(await askAll(servers('a', 'b', 'c'), failing('b')), {
+  t.strictSame(await requestAll(servers('a', 'b', 'c'), failing('b')), {
     answers: [{ server: 'a', answer: 'answer of a' }, { server: 'c', answer: 'answer of c' }],
     errors: { errors: { b: 'MCP server b is away' } }
   })
 })
 
 t.test('when all fail, so does it: the only one as it failed, several with all their sentences', async t => {
-  await t.rejects(askAll(servers('a'), failing('a')), { code: 'MCPC_ERR_MCP_START', message: 'MCP server a is away' })
-  await t.rejects(askAll(servers('a', 'b'), failing('a', 'b')), { code: 'MCPC_ERR_NO_SERVER', message: 'No MCP server could be asked: MCP server a is away; MCP server b is away' })
+  await t.rejects(requestAll(servers('a'), failing('a')), { code: 'MCPC_ERR_MCP_START', message: 'MCP server a is away' })
+  await t.rejects(requestAll(servers('a', 'b'), failing('a', 'b')), { code: 'MCPC_ERR_NO_SERVER', message: 'No MCP server could be asked: MCP server a is away; MCP server b is away' })
 })
 
 t.test('when all fail and the credentials are no longer good, that is what is told', async t => {
-  await t.rejects(askAll(servers('a', 'b'), async server => {
+  await t.rejects(requestAll(servers('a', 'b'), async server => {
     if (server.name === 'b') throw new InvalidCredentialsError('withdrawn')
     return await failing('a')(server)
   }), { code: 'MCPC_ERR_INVALID_CREDENTIALS', message: 'withdrawn' })
 })
 
 t.test('of an error that nobody foresaw, the caller learns only that it happened', async t => {
-  const { errors } = await askAll(servers('a', 'b'), async server => {
+  const { errors } = await requestAll(servers('a', 'b'), async server => {
     if (server.name === 'b') throw new TypeError('secret.token is not a function')
     return 1
   })
@@ -46,5 +46,5 @@ t.test('of an error that nobody foresaw, the caller learns only that it happened
 })
 
 t.test('where there is no server, there is no answer and no error', async t => {
-  t.strictSame(await askAll(servers(), failing()), { answers: [], errors: {} })
+  t.strictSame(await requestAll(servers(), failing()), { answers: [], errors: {} })
 })

@@ -2,7 +2,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import t from 'tap'
 import { isJsonObject, type JsonObject } from '../../../lib/json.ts'
 import { declaredNames } from '../../../lib/tools/parameter-injection.ts'
-import { hideSensitive } from '../../../lib/tools/hide-properties.ts'
+import { hideSensitiveParams } from '../../../lib/tools/hide-properties.ts'
 
 const sensitive = ['apiUrl', 'jwtToken']
 const string = { type: 'string' }
@@ -11,7 +11,7 @@ const freeze = (value: unknown): unknown => typeof value === 'object' && value !
 /** The input schema as callers see it, of one that was sent as JSON. It must not be modified, which a frozen object would say. */
 function filtered (schema: object, names = sensitive): JsonObject {
   const inputSchema = freeze(JSON.parse(JSON.stringify(schema)))
-  return hideSensitive({ name: 'act', inputSchema }, names).inputSchema as JsonObject
+  return hideSensitiveParams({ name: 'act', inputSchema }, names).inputSchema as JsonObject
 }
 
 t.test('hidden names are neither among the properties nor required, and everything else is as it was', async t => {
@@ -173,7 +173,7 @@ t.test('names that every object has are names', async t => {
 t.test('fields of a tool that are null, absent, or nested too deep for anybody to read are left out', async t => {
   const nested = (levels: number) => JSON.parse(`${'{"properties":{"a":'.repeat(levels)}{}${'}}'.repeat(levels)}`)
   const tool = { name: 'act', title: null, annotations: undefined, outputSchema: nested(100_000), inputSchema: nested(100_000), _meta: nested(200) }
-  t.equal(JSON.stringify(hideSensitive(tool, sensitive)), JSON.stringify({ name: 'act', inputSchema: { type: 'object' }, _meta: nested(200) }))
+  t.equal(JSON.stringify(hideSensitiveParams(tool, sensitive)), JSON.stringify({ name: 'act', inputSchema: { type: 'object' }, _meta: nested(200) }))
   t.strictSame(declaredNames(tool.inputSchema), ['a'])
   t.strictSame(declaredNames(JSON.parse(`${'{"allOf":['.repeat(100_000)}{"properties":{"a":{}}}${']}'.repeat(100_000)}`)), ['a'])
 })

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
-import { createProcessManager, type Owner, type ProcessManager, type ProcessOptions } from '../../../../lib/mcp/processes/process-client.ts'
+import { createProcessClient, type Owner, type ProcessClient, type ProcessOptions } from '../../../../lib/mcp/processes/process-client.ts'
 import { fixture, isAlive, textOf, until } from '../../../helper.ts'
 
 const secret = 'not-a-real.canary-token.signature'
@@ -9,7 +9,7 @@ const secret = 'not-a-real.canary-token.signature'
 type Options = Partial<ProcessOptions> & Pick<Owner, 'onStderrLine'>
 
 function manage (t: Test, args: string[], { onStderrLine, ...options }: Options = {}) {
-  const manager = createProcessManager({
+  const manager = createProcessClient({
     name: 'zoo', command: process.execPath, args: [fixture('zoo-server.mjs'), ...args], env: { PATH: process.env.PATH ?? '' }, cwd: process.cwd()
   }, { startTimeoutMs: 15_000, stopStepMs: 200, maxMessageBytes: 33_554_432, ...options })
   manager.assign({ secrets: [secret], ...(onStderrLine && { onStderrLine }) })
@@ -19,7 +19,7 @@ function manage (t: Test, args: string[], { onStderrLine, ...options }: Options 
 
 const never = new AbortController().signal
 const limits = { timeoutMs: 20_000, signal: never }
-const act = async (manager: ProcessManager) => textOf(await manager.callTool({ name: 'act', args: {} }, limits))
+const act = async (manager: ProcessClient) => textOf(await manager.callTool({ name: 'act', args: {} }, limits))
 
 async function opened (t: Test, args: string[], options: Options = {}) {
   const manager = manage(t, args, options)
@@ -65,7 +65,7 @@ t.test('a server that starts slowly is waited for', async t => {
 
 t.test('a command that is not there, or not executable, is a start that failed', async t => {
   for (const [command, code] of [['/nowhere/server', 'ENOENT'], [fixture('zoo-server.mjs'), 'EACCES']] as const) {
-    const manager = createProcessManager({ name: 'gone', command, args: [], env: {}, cwd: process.cwd() }, { startTimeoutMs: 1_000, stopStepMs: 100, maxMessageBytes: 1_024 })
+    const manager = createProcessClient({ name: 'gone', command, args: [], env: {}, cwd: process.cwd() }, { startTimeoutMs: 1_000, stopStepMs: 100, maxMessageBytes: 1_024 })
     await t.rejects(manager.open(never), { code: 'MCPC_ERR_MCP_START', message: `MCP server gone could not be started: ${code}` })
     await manager.close()
   }

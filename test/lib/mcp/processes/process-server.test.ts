@@ -3,28 +3,28 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { createServerPool, type ServerPoolOptions } from '../../../../lib/mcp/processes/process-server.ts'
+import { createProcessServer, type ProcessServerOptions } from '../../../../lib/mcp/processes/process-server.ts'
 import { literal } from '../../../../lib/mcp/servers-file/template.ts'
-import type { ProcessManager } from '../../../../lib/mcp/processes/process-client.ts'
+import type { ProcessClient } from '../../../../lib/mcp/processes/process-client.ts'
 import type { StdioSpec } from '../../../../lib/mcp/servers-file/server-spec.ts'
 import type { Lease } from '../../../../lib/mcp/server.ts'
-import { createPlaces } from '../../../../lib/semaphore.ts'
+import { createSemaphore } from '../../../../lib/semaphore.ts'
 import { fixture, isAlive, textOf, until } from '../../../helper.ts'
 
 const user = { credentials: {}, slot: null, isWatched: false }
 /** The servers here are processes. */
-const openProcess = async (lease: Lease) => await lease.open() as ProcessManager
+const openProcess = async (lease: Lease) => await lease.open() as ProcessClient
 const never = () => new AbortController().signal
 const limits = () => ({ timeoutMs: 10_000, signal: never() })
 
-interface PoolOptions extends Partial<ServerPoolOptions> { most?: number, spec?: Partial<StdioSpec> }
+interface PoolOptions extends Partial<ProcessServerOptions> { limit?: number, spec?: Partial<StdioSpec> }
 
-function createPool (t: Test, args: string[], { most = 10, spec, ...options }: PoolOptions = {}) {
-  const queue = { most, mostWaiting: 10, timeoutMs: 5_000, what: 'all are taken' }
-  const alive = createPlaces(queue)
-  const starting = createPlaces({ ...queue, most: 2 })
+function createPool (t: Test, args: string[], { limit = 10, spec, ...options }: PoolOptions = {}) {
+  const queue = { limit, maxQueued: 10, queueTimeoutMs: 5_000, what: 'all are taken' }
+  const alive = createSemaphore(queue)
+  const starting = createSemaphore({ ...queue, limit: 2 })
   const troubles: string[] = []
-  const pool = createServerPool({
+  const pool = createProcessServer({
     kind: 'stdio',
     name: 'zoo',
     prefix: 'zoo',
@@ -64,17 +64,17 @@ t.test('each request has a process of its own, which is gone when it is over', a
   const pids = await Promise.all([use(pool), use(pool), use(pool)])
   t.equal(new Set(pids).size, 3)
   t.notOk(pids.some(isAlive))
-  t.equal(alive.taken, 0)
+  t.equal(alive.held, 0)
 })
 
 t.test('a lease that is never opened starts nothing', async t => {
   const { pool, alive } = createPool(t, ['well-behaved'])
   await pool.lease(user, never()).release()
-  t.equal(alive.taken, 0)
+  t.equal(alive.held, 0)
 })
 
 t.test('no more processes live than may, and none is lost when the queue gives up', async t => {
-  const { pool, alive } = createPool(t, ['well-behaved'], { most: 1 })
+  const { pool, alive } = createPool(t, ['well-behaved'], { limit: 1 })
   const first = pool.lease(user, never())
   await first.open()
   const controller = new AbortController()
@@ -93,7 +93,7 @@ t.test('a server that fails to start gives its places back', async t => {
   const lease = pool.lease(user, never())
   await t.rejects(lease.open(), { code: 'MCPC_ERR_MCP_START' })
   await lease.release()
-  t.match([alive.taken, starting.taken], [0, 0])
+  t.match([alive.held, starting.held], [0, 0])
 })
 
 t.test('a spare is started ahead, serves one request, ends, and is replaced', async t => {
@@ -106,20 +106,20 @@ t.test('a spare is started ahead, serves one request, ends, and is replaced', as
   await until(() => pool.sparesReady === 1, 'it was replaced')
   t.not(await use(pool), first, 'by another process')
   await until(() => pool.sparesReady === 1, 'it was replaced again')
-  t.equal(alive.taken, 1)
+  t.equal(alive.held, 1)
   await pool.close()
-  t.equal(alive.taken, 0, 'none is left after close')
+  t.equal(alive.held, 0, 'none is left after close')
 })
 
 t.test('a spare never takes a place that a request wants', async t => {
-  const { pool, alive } = createPool(t, ['well-behaved'], { warmSpares: 3, most: 2 })
+  const { pool, alive } = createPool(t, ['well-behaved'], { warmSpares: 3, limit: 2 })
   const leases = [pool.lease(user, never()), pool.lease(user, never())]
   await Promise.all(leases.map(lease => lease.open()))
   pool.refill()
-  t.match([pool.sparesReady, alive.taken], [0, 2])
+  t.match([pool.sparesReady, alive.held], [0, 2])
   for (const lease of leases) await lease.release()
   await until(() => pool.sparesReady === 2, 'spares take what is free')
-  t.equal(alive.taken, 2)
+  t.equal(alive.held, 2)
 })
 
 t.test('a spare that ends by itself is replaced later, each time later', async t => {
@@ -140,7 +140,7 @@ t.test('a spare that ends by itself is replaced later, each time later', async t
   broken.pool.refill()
   await until(() => broken.troubles.length === 2, 'it was tried twice')
   t.strictSame(broken.troubles, ['a warm spare failed, the next is started in 1000 ms', 'a warm spare failed, the next is started in 2000 ms'])
-  t.equal(broken.alive.taken, 0)
+  t.equal(broken.alive.held, 0)
 })
 
 t.test('a spare that dies while it waits is not given to a request', async t => {
@@ -160,7 +160,7 @@ function killUnheard (pid: number | null): void {
 
 t.test('a spare that dies before the call is written is replaced by a fresh server, once', async t => {
   const { pool, alive, troubles } = createPool(t, ['well-behaved'], { warmSpares: 1 })
-  const callOn = async (end: (spare: ProcessManager) => unknown) => {
+  const callOn = async (end: (spare: ProcessClient) => unknown) => {
     pool.refill()
     await until(() => pool.sparesReady === 1, 'a spare is ready')
     troubles.length = 0
@@ -181,7 +181,7 @@ t.test('a spare that dies before the call is written is replaced by a fresh serv
     await spare.ended
   }))
   await pool.close()
-  t.equal(alive.taken, 0)
+  t.equal(alive.held, 0)
 })
 
 t.test('a spare that dies of the call is not: the call may have acted', async t => {
@@ -209,7 +209,7 @@ t.test('a caller who has left gets no fresh server for a spare that died', async
   await lease.release()
   t.strictSame(troubles, [])
   await pool.close()
-  t.equal(alive.taken, 0)
+  t.equal(alive.held, 0)
 })
 
 t.test('a spare that is too old is replaced', async t => {
@@ -227,8 +227,8 @@ t.test('a shared server serves all requests with one process, and ends when nobo
   const { pool, alive } = createPool(t, ['well-behaved'], { spec: { lifecycle: 'shared' }, sharedIdleMs: 100 })
   const pids = await Promise.all(Array.from({ length: 20 }, () => use(pool)))
   t.equal(new Set(pids).size, 1)
-  t.equal(alive.taken, 1)
-  await until(() => alive.taken === 0, 'it ended')
+  t.equal(alive.held, 1)
+  await until(() => alive.held === 0, 'it ended')
   t.notOk(isAlive(pids[0] ?? 0))
   t.not(await use(pool), pids[0], 'the next request starts it again')
 })
@@ -273,14 +273,14 @@ t.test('a shared server that takes its time to end is not taken for the one that
   t.not(second, first)
   t.ok(isAlive(first), 'the first one still ends')
 
-  await until(() => alive.taken === 0, 'both ended, the second one because nobody used it')
+  await until(() => alive.held === 0, 'both ended, the second one because nobody used it')
 
   t.notOk(isAlive(first) || isAlive(second))
   t.strictSame(troubles, [])
 })
 
 t.test('a request that queues while a spare starts is not kept waiting by it', async t => {
-  const { pool } = createPool(t, ['slow-start', '300'], { warmSpares: 1, most: 1 })
+  const { pool } = createPool(t, ['slow-start', '300'], { warmSpares: 1, limit: 1 })
   pool.refill()
   const lease = pool.lease(user, never())
   t.equal((await openProcess(lease)).isRunning, true)
@@ -301,5 +301,5 @@ t.test('closing ends a shared server and what is starting', async t => {
   t.notOk(isAlive(pid))
   const started = (await readFile(join(folder, 'pids'), 'utf8')).trim().split('\n').filter(Boolean).map(Number)
   t.notOk(started.some(isAlive))
-  t.match([shared.alive.taken, spares.alive.taken], [0, 0])
+  t.match([shared.alive.held, spares.alive.held], [0, 0])
 })

@@ -1,7 +1,7 @@
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client'
 import t from 'tap'
 import { createClient } from '../../../../lib/mcp/client/sdk-client.ts'
-import { createDelivery } from '../../../../lib/mcp/transports/ordered-delivery.ts'
+import { createOrderedDelivery } from '../../../../lib/mcp/transports/ordered-delivery.ts'
 
 const message = (fields: object) => ({ jsonrpc: '2.0', ...fields }) as JSONRPCMessage
 
@@ -12,12 +12,12 @@ t.test('progress that comes in one piece with the answer is all heard of', async
     async close () {},
     async send (request) {
       if (!('id' in request) || !('method' in request)) return
-      const hand = createDelivery(message => transport.onmessage?.(message))
+      const hand = createOrderedDelivery(message => transport.onmessage?.(message))
       for (let progress = 1; progress <= steps; progress++) hand(message({ method: 'notifications/progress', params: { progressToken: request.id, progress } }))
       hand(message({ id: request.id, result: { content: [] } }))
     }
   }
-  const client = createClient({ probeTimeoutMs: 1_000, answersQuestions: false })
+  const client = createClient({ probeTimeoutMs: 1_000, declaresElicitation: false })
   // A session that goes on: no handshake.
   await client.connect(Object.assign(transport, { sessionId: 'known' }), { prior: { kind: 'legacy' } })
   const heard: number[] = []
@@ -27,7 +27,7 @@ t.test('progress that comes in one piece with the answer is all heard of', async
 
 t.test('messages keep their order, and an answer that waits for nobody is handed on at once', async t => {
   const handed: unknown[] = []
-  const hand = createDelivery(message => handed.push('id' in message ? message.id : 'note'))
+  const hand = createOrderedDelivery(message => handed.push('id' in message ? message.id : 'note'))
   hand(message({ id: 1, result: {} }))
   t.strictSame(handed, [1])
   hand(message({ method: 'notifications/progress' }))
@@ -42,7 +42,7 @@ t.test('messages keep their order, and an answer that waits for nobody is handed
 
 t.test('one message that cannot be handled does not keep the next ones back', async t => {
   const handed: unknown[] = []
-  const hand = createDelivery(message => {
+  const hand = createOrderedDelivery(message => {
     if (!('id' in message)) throw new Error('not this one')
     handed.push(message.id)
   })
