@@ -1,10 +1,29 @@
+import { readdirSync } from 'node:fs'
+import importX from 'eslint-plugin-import-x'
 import neostandard, { resolveIgnoresFromGitignore } from 'neostandard'
+import { rooms } from './scripts/rooms.mjs'
 
 const environment = {
   object: 'process',
   property: 'env',
   message: 'Only plugins/config.ts reads the environment; take values from fastify.config.'
 }
+
+/** Files on lib's own floor: every room may import them, and they import only each other. */
+const groundFloor = readdirSync(new URL('lib', import.meta.url)).filter(name => name.endsWith('.ts'))
+
+/** Which folder may import which; see docs/design.md. */
+const zones = [
+  { target: './lib', from: ['./plugins', './routes', './app.ts'], message: 'lib knows nothing of Fastify, plugins or routes.' },
+  { target: './plugins', from: './routes', message: 'Routes use plugins, not the other way round.' },
+  ...groundFloor.map(file => ({ target: `./lib/${file}`, from: './lib', except: groundFloor.map(name => `./${name}`) })),
+  ...Object.entries(rooms).map(([room, imports]) => ({
+    target: `./${room}`,
+    from: './lib',
+    except: [...groundFloor.map(name => `./${name}`), ...[room, ...imports].map(name => name.replace(/^lib/, '.'))],
+    message: `${room} may import ${['the files of lib itself', ...imports].join(', ')}; see docs/design.md.`
+  }))
+]
 
 export default [
   ...neostandard({ ts: true, ignores: resolveIgnoresFromGitignore() }),
@@ -21,5 +40,14 @@ export default [
     files: ['app.ts', 'plugins/**/*.ts', 'routes/**/*.ts', 'lib/**/*.ts'],
     ignores: ['plugins/config.ts'],
     rules: { 'no-restricted-properties': ['error', environment] }
+  },
+  {
+    files: ['app.ts', 'plugins/**/*.ts', 'routes/**/*.ts', 'lib/**/*.ts'],
+    plugins: { 'import-x': importX },
+    rules: {
+      'import-x/no-restricted-paths': ['error', { zones }],
+      'import-x/no-cycle': 'error',
+      'import-x/no-duplicates': ['error', { 'prefer-inline': true }]
+    }
   }
 ]

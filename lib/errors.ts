@@ -21,6 +21,14 @@ function define<A extends ErrorArguments> (
 /** The error behind a failure: kept for the log, never shown to the caller. */
 export interface Because { cause: unknown }
 
+/** An error of this file: its sentence and code are written for callers. */
+export interface ServiceError extends Error { code: `MCPC_ERR_${string}`, statusCode?: number, retryable?: boolean }
+
+/** Whether an error is of this file. The sentence of any other may hold what its caller must not see. */
+export function isServiceError (error: unknown): error is ServiceError {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('MCPC_ERR_')
+}
+
 /*
  * Every failure that a caller can see. A code is API: docs/errors.md says cause and remedy of each, a test holds the two
  * lists against each other, and a code that changes is a line in CHANGELOG.md.

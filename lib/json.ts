@@ -5,6 +5,14 @@ export function isJsonObject (value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/**
+ * A record with each value mapped. Does not modify its input. Safe for names from outside: `fromEntries` defines own
+ * properties, so `__proto__` is a name like any other.
+ */
+export function mapValues<From, To> (record: Readonly<Record<string, From>>, map: (value: From, name: string) => To): Record<string, To> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value, name)]))
+}
+
 /** `null` for a text that is no JSON, or the JSON of something else. Says nothing of why: the text may be a secret. */
 export function parseJsonObject (text: string): JsonObject | null {
   try {

@@ -1,7 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { nameOfKey } from '../lib/http/api-keys.ts'
-import { bearerToken } from '../lib/http/api-keys.ts'
+import { nameOfKey, bearerToken } from '../lib/http/api-keys.ts'
 import { ApiKeyError } from '../lib/errors.ts'
 
 declare module 'fastify' {

@@ -4,7 +4,7 @@ import sensible from '@fastify/sensible'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import {
-  BadRequestError, BodyNotJsonError, BodyTooLargeError, InternalError, MethodNotAllowedError, RouteNotFoundError, StoreUnavailableError
+  BadRequestError, BodyNotJsonError, BodyTooLargeError, InternalError, isServiceError, MethodNotAllowedError, RouteNotFoundError, StoreUnavailableError
 } from '../lib/errors.ts'
 import { isTrouble, reasonOf } from '../lib/redis/failure.ts'
 import { SealError } from '../lib/sessions/field-encryption.ts'
@@ -91,7 +91,7 @@ function troubleOf (failure: Failure): string | null {
 const bodyOf = ({ code, message, retryable = false }: Failure) => JSON.stringify({ status: 'error', error: message, code, retryable })
 
 function translate (error: FastifyError, maxBodyBytes: number): Failure {
-  if (isOurs(error)) return error
+  if (isServiceError(error)) return error
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new BodyTooLargeError(maxBodyBytes)
   if (error.code === 'FST_ERR_CTP_INVALID_JSON_BODY') return new BodyNotJsonError()
   const { statusCode = 500 } = error
@@ -99,8 +99,6 @@ function translate (error: FastifyError, maxBodyBytes: number): Failure {
   if (statusCode >= 400 && statusCode < 500) return Object.assign(new BadRequestError(error.message), { statusCode })
   return new InternalError({ cause: error })
 }
-
-const isOurs = (error: FastifyError) => typeof error.code === 'string' && error.code.startsWith('MCPC_ERR_')
 
 /** Failures that Fastify meets before there is a route, like a path that cannot be decoded. */
 export function frameworkErrors (error: FastifyError, request: FastifyRequest, reply: FastifyReply) {

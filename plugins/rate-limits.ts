@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto'
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { digestOf } from '../lib/digest.ts'
 import { RateLimitError } from '../lib/errors.ts'
 import { createRateCounter } from '../lib/redis/rate-counter.ts'
 
@@ -62,8 +62,8 @@ export default fp(async (fastify) => {
   }
 
   if (requestsOfSession > 0) {
-    // With its token: who knows only the id of somebody's session cannot use its rate up.
-    const limit = createLimit(requestsOfSession, request => `session:${hashOf(Object.values(request.claim(idOf(request))))}`)
+    // With its token: a caller who knows only the id of somebody's session cannot use up its rate. Hashed, because an id alone opens a session.
+    const limit = createLimit(requestsOfSession, request => `session:${digestOf(Object.values(request.claim(idOf(request))))}`)
     const hasIdInHeader = (request: FastifyRequest) => request.idInHeader() !== undefined
     fastify.addHook('onRequest', async (request, reply) => {
       if (request.routeOptions.config.session && hasIdInHeader(request)) await limit(request, reply)
@@ -73,9 +73,6 @@ export default fp(async (fastify) => {
     })
   }
 }, { name: 'rate-limits', dependencies: ['redis', 'clients', 'caller-address'] })
-
-/** Whoever knows a session's id can use it: ids are in no key but the session's own. */
-const hashOf = (parts: unknown[]) => createHash('sha256').update(JSON.stringify(parts)).digest('base64url')
 
 /** Whichever way it came, and was checked; empty when it did not come. */
 function idOf (request: FastifyRequest): string {

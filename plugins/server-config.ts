@@ -1,6 +1,5 @@
 import fp from 'fastify-plugin'
-import type { ServerSpec } from '../lib/mcp/servers-file/server-spec.ts'
-import { specFromScript } from '../lib/mcp/servers-file/server-spec.ts'
+import { type ServerSpec, specFromScript } from '../lib/mcp/servers-file/server-spec.ts'
 import { specsFromFile } from '../lib/mcp/servers-file/servers-file.ts'
 import { checkPrefixes } from '../lib/mcp/servers-file/tool-names.ts'
 

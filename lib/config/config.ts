@@ -4,7 +4,8 @@ import { type ApiKey, parseApiKeys } from '../http/api-keys.ts'
 import { parseProxies } from '../http/caller-address.ts'
 import { ConfigError } from '../errors.ts'
 import { type HostName, parseHosts, parseOrigins } from '../http/origins.ts'
-import { type RedisConfig, resolveRedis } from './redis.ts'
+import type { RedisConfig } from '../redis/address.ts'
+import { resolveRedis } from './redis.ts'
 import { type EncryptionKey, parseEncryptionKeys } from '../sessions/field-encryption.ts'
 
 /** `host:port`, or `[address]:port` for IPv6, one or more. */

@@ -1,21 +1,6 @@
 import type { Environment } from './config.ts'
 import { ConfigError } from '../errors.ts'
-
-/** Where Redis is: the URL, else the sentinels, else the cluster, else host and port. */
-export interface RedisConfig {
-  url?: string
-  host: string
-  port: number
-  db: number
-  username?: string
-  password?: string
-  tlsCaFile?: string
-  sentinels?: { places: HostAndPort[], group: string, username?: string, password?: string }
-  clusterNodes?: HostAndPort[]
-  commandTimeoutMs: number
-}
-
-export interface HostAndPort { host: string, port: number }
+import type { HostAndPort, RedisConfig } from '../redis/address.ts'
 
 type RedisVariables = Pick<Environment, Extract<keyof Environment, `REDIS_${string}`>>
 type PlaceVariable = 'REDIS_URL' | 'REDIS_SENTINELS' | 'REDIS_CLUSTER_NODES'

@@ -1,8 +1,23 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { CommonRedisOptions, SentinelConnectionOptions } from 'ioredis'
-import type { HostAndPort, RedisConfig } from '../config/redis.ts'
 import { ConfigError } from '../errors.ts'
+
+/** Where Redis is: the URL, else the sentinels, else the cluster, else host and port. */
+export interface RedisConfig {
+  url?: string
+  host: string
+  port: number
+  db: number
+  username?: string
+  password?: string
+  tlsCaFile?: string
+  sentinels?: { places: HostAndPort[], group: string, username?: string, password?: string }
+  clusterNodes?: HostAndPort[]
+  commandTimeoutMs: number
+}
+
+export interface HostAndPort { host: string, port: number }
 
 /** Where Redis is, as ioredis takes it, and how messages name it: without a password. */
 export type RedisAddress = { name: string, options: Login } & (

@@ -1,6 +1,5 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
-import type { HostAndPort } from '../config/redis.ts'
-import type { RedisAddress } from './address.ts'
+import type { HostAndPort, RedisAddress } from './address.ts'
 import { watchConnection } from './watchdog.ts'
 
 /** One server, whatever sentinels say which; or a cluster. Every command of ours touches one key. */
@@ -9,7 +8,7 @@ export type RedisClient = Redis | Cluster
 type NodeOptions = Omit<RedisOptions, 'host' | 'port' | 'path' | 'sentinels' | 'readOnly' | 'retryStrategy' | 'enableOfflineQueue' | 'himportFieldsets' | 'replyMapping'>
 
 /** How long to wait before the next attempt to connect (ms). */
-export const backOff = (attempt: number) => Math.min(attempt * 50, 1_000)
+export const reconnectDelayMs = (attempt: number) => Math.min(attempt * 50, 1_000)
 
 /**
  * A client that makes an outage harmless: a command fails at once when there is no connection, nothing is queued and nothing is
@@ -32,14 +31,14 @@ export function createRedisClient (place: RedisAddress, commandTimeoutMs: number
     ...common,
     ...place.at,
     enableOfflineQueue: false,
-    retryStrategy: backOff,
+    retryStrategy: reconnectDelayMs,
     // A primary that became a replica: whoever is primary now is found by connecting again. 1: without sending the command again.
     reconnectOnError: error => error.message.includes('READONLY') ? 1 : false,
     ...(place.kind === 'sentinels' && {
       sentinelCommandTimeout: 500,
       // A failover is also heard of, because the old primary may be cut off from the sentinels and still answer us.
       failoverDetector: true,
-      sentinelReconnectStrategy: backOff
+      sentinelReconnectStrategy: reconnectDelayMs
     })
   })
   watchConnection(client, commandTimeoutMs)
@@ -54,7 +53,7 @@ function createCluster (nodes: HostAndPort[], redisOptions: NodeOptions, command
   const cluster = new FailFastCluster(nodes, {
     redisOptions,
     lazyConnect: true,
-    clusterRetryStrategy: backOff,
+    clusterRetryStrategy: reconnectDelayMs,
     maxRedirections: 4,
     retryDelayOnFailover: 0,
     retryDelayOnClusterDown: 0,

@@ -1,10 +1,9 @@
 import type { Command } from 'ioredis'
-import type { RedisConfig } from '../config/redis.ts'
 import { StoreStartError } from '../errors.ts'
-import { backOff, createRedisClient, type RedisClient } from './client.ts'
+import { reconnectDelayMs, createRedisClient, type RedisClient } from './client.ts'
 import { isTrouble, reasonOf } from './failure.ts'
 import { createOutage, type RedisEvents } from './outage.ts'
-import { resolveAddress } from './address.ts'
+import { type RedisConfig, resolveAddress } from './address.ts'
 import { probeRedis } from './probe.ts'
 
 export interface RedisConnection {
@@ -54,7 +53,7 @@ export async function openRedis (options: RedisConfig, { keyPrefix, onLost, onRe
   let isClosing = false
   // ioredis gives up when a sentinel tells of a new primary while it is about to connect to the old one.
   client.on('end', () => {
-    if (!isClosing) setTimeout(() => { client.connect().catch(() => {}) }, backOff(1)).unref()
+    if (!isClosing) setTimeout(() => { client.connect().catch(() => {}) }, reconnectDelayMs(1)).unref()
   })
 
   return {

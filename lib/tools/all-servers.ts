@@ -1,4 +1,4 @@
-import { InvalidCredentialsError, NoServerError } from '../errors.ts'
+import { InternalError, InvalidCredentialsError, isServiceError, NoServerError } from '../errors.ts'
 
 export interface Answers<Answer> {
   /** In the order of the servers. */
@@ -29,8 +29,4 @@ export async function requestAll<Server extends { name: string }, Answer> (serve
   return { answers, errors: failures.length === 0 ? {} : { errors } }
 }
 
-/** Our own errors are written for callers; of any other, they learn that it happened. */
-function sentenceOf (error: unknown): string {
-  const { code, message } = error as { code?: unknown, message: string }
-  return typeof code === 'string' && code.startsWith('MCPC_ERR_') ? message : 'Something went wrong in the service'
-}
+const sentenceOf = (error: unknown) => isServiceError(error) ? error.message : new InternalError().message

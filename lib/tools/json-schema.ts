@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject } from '../json.ts'
+import { isJsonObject, type JsonObject, mapValues } from '../json.ts'
 
 /*
  * What JSON Schema (draft-07 to 2020-12) says about where schemas are in a schema. Schemas come from servers: nothing here
@@ -31,11 +31,6 @@ export function mapSubschemas (schema: JsonObject, map: (subschema: JsonObject, 
     if (!schemas.has(keyword)) return [keyword, value]
     return [keyword, Array.isArray(value) ? value.map(mapped) : mapped(value)]
   }))
-}
-
-function mapValues (record: JsonObject, map: (value: unknown) => unknown): JsonObject {
-  // fromEntries defines own properties, so that a name like __proto__ is a name and nothing more.
-  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]))
 }
 
 /** The schema that a local reference (`#`, `#/…`) leads to; `null` for any other, and for one that leads nowhere. */

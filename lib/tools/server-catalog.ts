@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { digestOf } from '../digest.ts'
 import type { JsonObject } from '../json.ts'
 import { createListCache, type ListCache } from './list-cache.ts'
 import type { Server } from '../mcp/server.ts'
@@ -56,7 +56,7 @@ export function createServerCatalog (servers: readonly Server[], { toolsCacheTtl
       tools,
       ...lists,
       forgetLists: () => [tools, ...Object.values(lists)].forEach(list => list.forget()),
-      audienceOf: credentials => personal.length === 0 ? '' : digest(personal.map(name => credentials[name]))
+      audienceOf: credentials => personal.length === 0 ? '' : digestOf(personal.map(name => credentials[name]))
     }
   })
   const byName = new Map(entries.map(entry => [entry.name, entry]))
@@ -69,5 +69,3 @@ export function createServerCatalog (servers: readonly Server[], { toolsCacheTtl
     entryOfTool: tool => entry(names.serverOf(tool))
   }
 }
-
-const digest = (value: unknown) => createHash('sha256').update(JSON.stringify(value)).digest('base64url')

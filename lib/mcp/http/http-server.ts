@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { digestOf } from '../../digest.ts'
 import type { Client } from '@modelcontextprotocol/client'
 import type { Dispatcher } from 'undici'
 import type { JsonObject } from '../../json.ts'
@@ -7,9 +7,8 @@ import type { Era, EraMemory } from '../client/protocol-era.ts'
 import { createHttpClient, endSessionMs } from './http-client.ts'
 import { createHttpTransport, type ResumableSession } from '../transports/streamable-http.ts'
 import { credentialNames, fillEndpoint, type HttpEndpoint, type HttpSpec } from '../servers-file/server-spec.ts'
-import type { Lease, Server, User } from '../server.ts'
+import type { Lease, Server, User, UpstreamSession, UpstreamSlot } from '../server.ts'
 import { createSseTransport } from '../transports/sse.ts'
-import type { UpstreamSession, UpstreamSlot } from '../server.ts'
 
 export interface HttpServerOptions {
   dispatcher: Dispatcher
@@ -121,5 +120,4 @@ function ownSlot (slot: UpstreamSlot, endpoint: string) {
   }
 }
 
-const identityOf = ({ url, headers }: HttpEndpoint) => digest([url, headers])
-const digest = (value: unknown) => createHash('sha256').update(JSON.stringify(value)).digest('base64url')
+const identityOf = ({ url, headers }: HttpEndpoint) => digestOf([url, headers])

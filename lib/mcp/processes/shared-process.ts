@@ -1,3 +1,4 @@
+import { backoffMs } from '../../backoff.ts'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CallerLeftError, McpStartError } from '../../errors.ts'
 import { abortable } from '../../cancellation.ts'
@@ -24,8 +25,7 @@ export interface SharedServer {
   close: () => Promise<void>
 }
 
-const firstPauseMs = 100
-const lastPauseMs = 30_000
+const startBackoff = { firstMs: 100, maxMs: 30_000 }
 /** A server that lived so long was no failure to start: it is started again at once. */
 const healthyMs = 10_000
 /** Pauses up to this long are waited out, longer ones are answered with an error (ms). */
@@ -61,7 +61,7 @@ export function createSharedServer (command: StdioCommand, options: SharedServer
 
   /** Each failure after the first doubles the pause before the next start. */
   function pause (): number {
-    const pauseMs = failures === 0 ? 0 : Math.min(firstPauseMs * 2 ** (failures - 1), lastPauseMs)
+    const pauseMs = backoffMs(failures, startBackoff)
     failures++
     pauseEndsAt = performance.now() + pauseMs
     return pauseMs

@@ -1,3 +1,4 @@
+import { backoffMs } from '../../backoff.ts'
 import type { Semaphore, Release } from '../../semaphore.ts'
 import { createProcessClient, type ProcessClient, type ProcessOptions } from './process-client.ts'
 import type { StdioCommand } from '../servers-file/server-spec.ts'
@@ -27,8 +28,7 @@ export interface WarmSpares {
   close: () => Promise<void>
 }
 
-const firstRetryMs = 1_000
-const lastRetryMs = 60_000
+const retryBackoff = { firstMs: 1_000, maxMs: 60_000 }
 
 /**
  * Servers that were started ahead of demand and have never served anyone: a request takes one, uses it once, and it is
@@ -98,7 +98,7 @@ export function createWarmSpares (command: StdioCommand | null, options: WarmSpa
 
   /** Each failure doubles the pause, so that a broken server is not started in a loop. */
   function retryLater (error: unknown): void {
-    const retryMs = Math.min(firstRetryMs * 2 ** failures++, lastRetryMs)
+    const retryMs = backoffMs(++failures, retryBackoff)
     onFailed(error, retryMs)
     retryTimer ??= setTimeout(() => {
       retryTimer = null

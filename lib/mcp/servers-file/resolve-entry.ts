@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { mapValues } from '../../json.ts'
 import { entryError } from './entry-error.ts'
 import { findExecutable, isDirectory, isExecutable } from './executables.ts'
 import { parseTemplate, parseUrlTemplate, type Template, type TemplateOptions } from './template.ts'
@@ -117,8 +118,4 @@ function checkHeaderNames (server: string, names: readonly string[]): void {
 
 function optionsFor (server: string, { sensitiveParams }: EntryContext) {
   return (field: string): TemplateOptions => ({ server, field, sensitiveParams })
-}
-
-function mapValues<From, To> (record: Readonly<Record<string, From>>, map: (value: From, name: string) => To): Record<string, To> {
-  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value, name)]))
 }

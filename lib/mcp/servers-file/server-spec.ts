@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { basename, delimiter, extname, join, resolve } from 'node:path'
+import { digestOf } from '../../digest.ts'
 import { ConfigError } from '../../errors.ts'
-import type { JsonObject } from '../../json.ts'
+import { type JsonObject, mapValues } from '../../json.ts'
 import { findExecutable, isExecutable, isFile } from './executables.ts'
 import { literal, type Template } from './template.ts'
 import { defaultPrefix } from './tool-names.ts'
@@ -102,7 +102,7 @@ function secretsIn ({ url, headers }: Pick<HttpEndpoint, 'url' | 'headers'>): st
 }
 
 function fillAll (templates: Readonly<Record<string, Template>>, credentials: JsonObject): Record<string, string> {
-  return Object.fromEntries(Object.entries(templates).map(([name, template]) => [name, template.fill(credentials)]))
+  return mapValues(templates, template => template.fill(credentials))
 }
 
 /** Credentials that the server cannot be reached without; none: it is the same for every session. */
@@ -115,7 +115,7 @@ export function credentialNames (spec: ServerSpec): readonly string[] {
 
 /** The same for specs that say the same, in whatever process; a hash, which tells nothing of what they say. */
 export function specIdentity (spec: ServerSpec): string {
-  return createHash('sha256').update(JSON.stringify(spec)).digest('base64url')
+  return digestOf(spec)
 }
 
 /** Whether the operator lets callers have a tool, by the name that its server gives it. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { digestOf } from '../../digest.ts'
 import { MissingCredentialError } from '../../errors.ts'
 import type { JsonObject } from '../../json.ts'
 import { entryError } from './entry-error.ts'
@@ -47,7 +47,7 @@ type Part = { text: string, variable?: string, value?: string } | { credential: 
 /** A text that stands for itself, `${` included. */
 export const literal = (text: string): Template => ({ sessionNames: [], operatorValues: () => [], fingerprint: fingerprintOf([{ text }]), fill: () => text })
 
-const fingerprintOf = (parts: readonly Part[]) => createHash('sha256').update(JSON.stringify(parts)).digest('base64url')
+const fingerprintOf = (parts: readonly Part[]) => digestOf(parts)
 
 /** `$${` in the text is a literal `${`. Throws ConfigError that names entry and field, and never a value. */
 export function parseTemplate (text: string, host: HostEnvironment, options: TemplateOptions): Template {

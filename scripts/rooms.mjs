@@ -1,0 +1,21 @@
+/**
+ * The rooms of lib, each with the rooms that it may import, itself and the files of lib's own floor aside. ESLint holds
+ * the code to this table, and a test holds the picture in docs/design.md to it.
+ *
+ * A room that ends in `.ts` is one file that joins rooms beside it.
+ * @type {Record<string, string[]>}
+ */
+export const rooms = {
+  'lib/http': [],
+  'lib/redis': [],
+  'lib/mcp/servers-file': [],
+  'lib/mcp/transports': ['lib/mcp/servers-file'],
+  'lib/mcp/client': ['lib/redis', 'lib/mcp/transports'],
+  'lib/mcp/server.ts': ['lib/mcp/servers-file', 'lib/mcp/transports', 'lib/mcp/client'],
+  'lib/mcp/processes': ['lib/mcp/servers-file', 'lib/mcp/transports', 'lib/mcp/client', 'lib/mcp/server.ts'],
+  'lib/mcp/http': ['lib/mcp/servers-file', 'lib/mcp/transports', 'lib/mcp/client', 'lib/mcp/server.ts'],
+  'lib/mcp/servers.ts': ['lib/mcp/servers-file', 'lib/mcp/server.ts', 'lib/mcp/processes', 'lib/mcp/http'],
+  'lib/sessions': ['lib/redis', 'lib/mcp/server.ts'],
+  'lib/tools': ['lib/sessions', 'lib/mcp'],
+  'lib/config': ['lib/http', 'lib/sessions', 'lib/redis']
+}
