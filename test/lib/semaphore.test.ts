@@ -4,13 +4,13 @@ import { createSemaphore } from '../../lib/semaphore.ts'
 const never = new AbortController().signal
 const options = { limit: 2, maxQueued: 2, queueTimeoutMs: 10_000, what: 'everything is taken' }
 
-t.test('semaphore are given until none is left, and then in the order of arrival', async t => {
+t.test('it is given until the limit is reached, and then in the order of arrival', async t => {
   const semaphore = createSemaphore(options)
   const [first, second] = [await semaphore.acquire(never), await semaphore.acquire(never)]
   const order: string[] = []
   const third = semaphore.acquire(never).then(release => { order.push('third'); return release })
   const fourth = semaphore.acquire(never).then(release => { order.push('fourth'); return release })
-  t.match(semaphore, { taken: 2, waiting: 2 })
+  t.match(semaphore, { held: 2, queued: 2 })
 
   first()
   await third
@@ -19,7 +19,7 @@ t.test('semaphore are given until none is left, and then in the order of arrival
   await fourth
   t.strictSame(order, ['third', 'fourth'])
   for (const release of [await third, await fourth]) release()
-  t.match(semaphore, { taken: 0, waiting: 0 })
+  t.match(semaphore, { held: 0, queued: 0 })
 })
 
 t.test('a place that is given back twice is given back once', async t => {
@@ -41,7 +41,7 @@ t.test('a full queue refuses at once, a slow one after its time', async t => {
   await t.rejects(slow.acquire(never), { code: 'MCPC_ERR_OVERLOADED', message: 'The service is busy: everything is taken for 0.02 s' })
   t.equal(slow.queued, 0)
   release()
-  t.equal(slow.held, 0, 'nobody holds a place who gave up waiting')
+  t.equal(slow.held, 0, 'a waiter that gave up holds nothing')
 })
 
 t.test('a caller who leaves leaves the queue', async t => {
@@ -64,7 +64,7 @@ t.test('who tries takes a free place and never jumps the queue', async t => {
   t.equal(semaphore.tryAcquire(), null)
   const waiting = semaphore.acquire(never)
   release?.()
-  t.equal(semaphore.tryAcquire(), null, 'the place went to the one who waited')
+  t.equal(semaphore.tryAcquire(), null, 'it went to the one that waited')
   ;(await waiting)()
   t.type(semaphore.tryAcquire(), 'function')
 })

@@ -80,12 +80,12 @@ t.test('no more processes live than may, and none is lost when the queue gives u
   const controller = new AbortController()
   const second = pool.lease(user, controller.signal)
   const opening = second.open()
-  t.match(alive, { taken: 1, waiting: 1 })
+  t.match(alive, { held: 1, queued: 1 })
   controller.abort()
   await t.rejects(opening, { code: 'MCPC_ERR_CALLER_LEFT' })
   await second.release()
   await first.release()
-  t.match(alive, { taken: 0, waiting: 0 })
+  t.match(alive, { held: 0, queued: 0 })
 })
 
 t.test('a server that fails to start gives its places back', async t => {
