@@ -1,6 +1,6 @@
 import t from 'tap'
-import { fillCommand, specFromScript } from '../../../lib/mcp/servers-file/server-spec.ts'
-import { fixture } from '../../helper.ts'
+import { fillCommand, specFromScript } from '../../../../lib/mcp/servers-file/server-spec.ts'
+import { fixture } from '../../../helper.ts'
 
 const environmentIn = (host: Record<string, string>) => fillCommand(specFromScript(fixture('tiny-server.mjs'), host), {}).env
 
