@@ -2,7 +2,7 @@ import env from '@fastify/env'
 import fp from 'fastify-plugin'
 import { type Config, describeInvalidVariable, type Environment, EnvironmentSchema, normalizeEnvironment, resolveConfig } from '../lib/config/config.ts'
 import { ConfigError } from '../lib/errors.ts'
-import type { HostEnvironment } from '../lib/mcp/servers-file/server-spec.ts'
+import type { HostEnvironment } from '../lib/mcp/servers-file/host-environment.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
