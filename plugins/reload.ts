@@ -1,10 +1,11 @@
 import fp from 'fastify-plugin'
 
 /**
- * SIGHUP: the servers file is read again. Requests that run keep the servers that they have. A file that has a fault changes
- * nothing, and the log says why.
+ * Reads the servers file again at SIGHUP. Running requests keep their servers. A file with a mistake changes nothing,
+ * and the log says why.
  *
- * fastify-cli ends the service at SIGHUP, as at any signal. It says so before the service listens, so that is taken back then.
+ * fastify-cli ends the service at any signal, SIGHUP included. It adds its listener before the service listens, so that
+ * listener is removed once the service does.
  */
 export default fp(async (fastify) => {
   if (fastify.config.serversFile === undefined) return

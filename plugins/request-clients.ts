@@ -1,9 +1,9 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import type { ServerClient, RequestLimits } from '../lib/mcp/client/server-client.ts'
+import type { RequestLimits, ServerClient } from '../lib/mcp/client/server-client.ts'
 import type { Lease } from '../lib/mcp/server.ts'
-import type { CatalogedServer, ServerCatalog } from '../lib/tools/server-catalog.ts'
 import { createUpstreamSlot } from '../lib/sessions/upstream-sessions.ts'
+import type { CatalogedServer, ServerCatalog } from '../lib/tools/server-catalog.ts'
 
 const kLeases = Symbol('leases')
 const kServers = Symbol('servers')
@@ -12,16 +12,16 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The servers that this request may use, the same from its beginning to its end. */
     readonly servers: ServerCatalog
-    /** This request's own MCP manager of a server, opened when first asked for, closed when the request is over. */
+    /** This request's own client of a server. The first call opens it; it is closed when the request is over. */
     mcp: (entry: CatalogedServer) => Promise<ServerClient>
-    /** What a question to a server is bound to. */
+    /** Deadline, abort signal and secrets of a request to a server. */
     limits: (entry: CatalogedServer, kind: 'list' | 'call') => RequestLimits
     [kLeases]: Map<CatalogedServer, Lease> | null
     [kServers]: ServerCatalog | null
   }
 }
 
-/** Third chapter of a request: a fresh MCP manager, only for those that need one, and for nobody after. */
+/** Gives a request fresh clients of the MCP servers that it needs, and ends them after the reply. */
 export default fp(async (fastify) => {
   const { config: { timeouts } } = fastify
 
@@ -29,13 +29,17 @@ export default fp(async (fastify) => {
   fastify.decorateRequest(kServers, null)
   fastify.decorateRequest('servers', {
     getter () {
-      this[kServers] ??= fastify.serverSet()
+      this[kServers] ??= fastify.serverCatalog()
       return this[kServers]
     }
   })
   fastify.decorateRequest('limits', function ({ server: { spec } }, kind) {
-    const timeoutMs = kind === 'list' ? spec.timeouts.listMs ?? timeouts.listMs : spec.timeouts.callMs ?? timeouts.callMs
-    return { timeoutMs, signal: this.callerSignal, secrets: Object.values(credentialsOf(this)) }
+    const { listMs, callMs } = { ...timeouts, ...spec.timeouts }
+    return {
+      timeoutMs: kind === 'list' ? listMs : callMs,
+      signal: this.callerSignal,
+      secrets: Object.values(credentialsOf(this))
+    }
   })
   fastify.decorateRequest('mcp', async function (entry) {
     const leases = this[kLeases] ??= new Map()
@@ -46,12 +50,15 @@ export default fp(async (fastify) => {
 
   function leaseFor (request: FastifyRequest, { name, server }: CatalogedServer): Lease {
     const { log } = request
-    const lease = server.lease({
+    const keepsSession = server.sessions !== undefined && request.hasSession
+    const lease = fastify.leaseServer(server, {
       credentials: credentialsOf(request),
-      slot: server.keepsSessions && request.hasSession ? createUpstreamSlot(fastify.sessions, request.session, name) : null,
+      slot: keepsSession ? createUpstreamSlot(fastify.sessions, request.session, name) : null,
       isWatched: request.wantsEvents,
-      // Only when somebody reads it: a server may write far more than anybody wants to format.
-      ...(['debug', 'trace'].includes(log.level) && { onStderrLine: line => log.debug({ server: name, line }, 'mcp server stderr') })
+      // Only at a level that shows them: a server may write more lines than a worker can format.
+      ...(['debug', 'trace'].includes(log.level) && {
+        onStderrLine: line => log.debug({ server: name, line }, 'mcp server stderr')
+      })
     }, request.callerSignal)
     request.defer(() => lease.release())
     return lease

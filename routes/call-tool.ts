@@ -34,7 +34,7 @@ export default (async (fastify) => {
         return {
           // Of a server whose tools differ by session this is a guess, which costs a round trip where it is wrong.
           valueNames: gapsIn(params ?? {}, { declared: entry?.tools.peek(tool)?.declared ?? [], sensitiveParams: fastify.config.sensitiveParams }),
-          upstreams: entry?.server.keepsSessions ? [entry.name] : []
+          upstreams: entry?.server.sessions ? [entry.name] : []
         }
       }
     },

@@ -65,7 +65,7 @@ export function createServerCatalog (servers: readonly Server[], { toolsCacheTtl
   return {
     entries,
     names,
-    sessionKeepers: entries.filter(({ server }) => server.keepsSessions).map(({ name }) => name),
+    sessionKeepers: entries.filter(({ server }) => server.sessions !== undefined).map(({ name }) => name),
     entry,
     entryOfTool: tool => entry(names.serverOf(tool))
   }

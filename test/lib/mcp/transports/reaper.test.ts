@@ -23,7 +23,7 @@ t.test('groups that were not removed are killed when the reaper ends, others are
   await reaper.close()
   await reaper.close()
 
-  await until(() => !groupIsAlive(first) && !groupIsAlive(last), 'both groups are gone', 2_000)
+  await until(() => !groupIsAlive(first) && !groupIsAlive(last), 'both groups are gone')
   t.ok(groupIsAlive(removed))
 })
 
@@ -38,7 +38,7 @@ t.test('a reaper that is killed is started again, and knows what it knew', async
 
   await reaper.close()
 
-  await until(() => !groupIsAlive(group), 'the group is gone', 2_000)
+  await until(() => !groupIsAlive(group), 'the group is gone')
 })
 
 t.test('a process that is killed takes its groups with it', async t => {
@@ -62,7 +62,7 @@ t.test('a process that is killed takes its groups with it', async t => {
   parent.kill('SIGKILL')
   await once(parent, 'exit')
 
-  await until(() => !groups.some(groupIsAlive), 'all groups are gone', 1_000)
+  await until(() => !groups.some(groupIsAlive), 'all groups are gone')
   t.notOk(isAlive(groups[0] ?? 0))
 })
 
