@@ -8,7 +8,9 @@ import { createZoo, never, pidOf, user } from './processes/zoo.ts'
 function createRegistry (t: Test) {
   const troubles: unknown[] = []
   const registry = createServerRegistry(spec => {
-    return createZoo(t, ['well-behaved'], { spec: { name: spec.name, identity: spec.identity, lifecycle: 'shared' } }).server
+    return createZoo(t, ['well-behaved'], {
+      spec: { name: spec.name, identity: spec.identity, lifecycle: 'shared' }
+    }).server
   }, error => troubles.push(error))
   t.teardown(() => registry.close())
   const { spec } = createZoo(t, []).server

@@ -11,7 +11,11 @@ type Options = Partial<ProcessOptions> & Pick<Owner, 'onStderrLine'>
 
 function createZooClient (t: Test, args: string[], { onStderrLine, ...options }: Options = {}) {
   const client = createProcessClient({
-    name: 'zoo', command: process.execPath, args: [fixture('zoo-server.mjs'), ...args], env: { PATH: process.env.PATH ?? '' }, cwd: process.cwd()
+    name: 'zoo',
+    command: process.execPath,
+    args: [fixture('zoo-server.mjs'), ...args],
+    env: { PATH: process.env.PATH ?? '' },
+    cwd: process.cwd()
   }, { startTimeoutMs: 15_000, stopStepMs: 200, maxMessageBytes: 33_554_432, ...options })
   client.assign({ secrets: [secret], ...(onStderrLine && { onStderrLine }) })
   t.teardown(() => client.close())
@@ -34,7 +38,8 @@ t.test('a server that ends at its start is quoted, without the secrets it printe
   await t.rejects(client.open(never), {
     code: 'MCPC_ERR_MCP_START',
     statusCode: 502,
-    message: 'MCP server zoo ended before it was ready (exit code 1); it said: Traceback (most recent call last):\n  [hidden]\nModuleNotFoundError: No module named \'nothing\''
+    message: 'MCP server zoo ended before it was ready (exit code 1); it said: ' +
+      'Traceback (most recent call last):\n  [hidden]\nModuleNotFoundError: No module named \'nothing\''
   })
 })
 
@@ -45,14 +50,18 @@ for (const [what, misbehaviour, message] of [
 ] as const) {
   t.test(`a server that ${what} is a start that failed`, async t => {
     const client = createZooClient(t, [misbehaviour])
-    await t.rejects(client.open(never), { code: 'MCPC_ERR_MCP_START', statusCode: 502, message: new RegExp(message.replace(/[()]/g, '\\$&')) })
+    await t.rejects(client.open(never), {
+      code: 'MCPC_ERR_MCP_START', statusCode: 502, message: new RegExp(message.replace(/[()]/g, '\\$&'))
+    })
   })
 }
 
 t.test('a server that never answers initialize is given up in time, and ended', async t => {
   const client = createZooClient(t, ['never-answers-initialize'], { startTimeoutMs: 1_000 })
 
-  await t.rejects(client.open(never), { code: 'MCPC_ERR_MCP_START_TIMEOUT', statusCode: 504, message: 'MCP server zoo was not ready within 1 s' })
+  await t.rejects(client.open(never), {
+    code: 'MCPC_ERR_MCP_START_TIMEOUT', statusCode: 504, message: 'MCP server zoo was not ready within 1 s'
+  })
 
   const { pid } = client
   await client.close()
@@ -66,8 +75,12 @@ t.test('a server that starts slowly is waited for', async t => {
 
 t.test('a command that is not there, or not executable, is a start that failed', async t => {
   for (const [command, code] of [['/nowhere/server', 'ENOENT'], [fixture('zoo-server.mjs'), 'EACCES']] as const) {
-    const client = createProcessClient({ name: 'gone', command, args: [], env: {}, cwd: process.cwd() }, { startTimeoutMs: 1_000, stopStepMs: 100, maxMessageBytes: 1_024 })
-    await t.rejects(client.open(never), { code: 'MCPC_ERR_MCP_START', message: `MCP server gone could not be started: ${code}` })
+    const client = createProcessClient({ name: 'gone', command, args: [], env: {}, cwd: process.cwd() }, {
+      startTimeoutMs: 1_000, stopStepMs: 100, maxMessageBytes: 1_024
+    })
+    await t.rejects(client.open(never), {
+      code: 'MCPC_ERR_MCP_START', message: `MCP server gone could not be started: ${code}`
+    })
     await client.close()
   }
 })
@@ -84,14 +97,21 @@ t.test('a server that dies during a call is quoted, without the token it printed
 
 t.test('an error that repeats the token has it neither in its sentence nor in its cause', async t => {
   const client = await opened(t, ['answers-with-an-error'])
-  const error = await client.callTool({ name: 'act', args: { jwtToken: secret } }, limits).catch((error: Error) => error) as Error
-  t.match(error, { code: 'MCPC_ERR_MCP_CALL', message: 'MCP server zoo answered tool act with an error: cannot use [hidden]', cause: { message: 'cannot use [hidden]' } })
+  const call = client.callTool({ name: 'act', args: { jwtToken: secret } }, limits)
+  const error = await call.catch((error: Error) => error) as Error
+  t.match(error, {
+    code: 'MCPC_ERR_MCP_CALL',
+    message: 'MCP server zoo answered tool act with an error: cannot use [hidden]',
+    cause: { message: 'cannot use [hidden]' }
+  })
   t.notMatch(inspect(error, { depth: 5, showHidden: true }), secret)
 })
 
 t.test('a call that is never answered ends at its deadline', async t => {
   const client = await opened(t, ['never-answers-call'])
-  await t.rejects(client.callTool({ name: 'act', args: {} }, { timeoutMs: 300, signal: never }), { code: 'MCPC_ERR_MCP_TIMEOUT', statusCode: 504, message: 'MCP server zoo did not answer tool act in time (0.3 s)' })
+  await t.rejects(client.callTool({ name: 'act', args: {} }, { timeoutMs: 300, signal: never }), {
+    code: 'MCPC_ERR_MCP_TIMEOUT', statusCode: 504, message: 'MCP server zoo did not answer tool act in time (0.3 s)'
+  })
 })
 
 t.test('a caller who leaves ends the wait at once', async t => {
@@ -124,7 +144,9 @@ t.test('a line within the limit is read, a longer one ends the server', async t 
   t.equal((await act(within)).length, 9_000_000)
 
   const beyond = await opened(t, ['long-line', '40000000'])
-  await t.rejects(beyond.callTool({ name: 'act', args: {} }, limits), { code: 'MCPC_ERR_MCP_CALL', message: 'MCP server zoo broke off tool act: a line is longer than 33554432 bytes' })
+  await t.rejects(beyond.callTool({ name: 'act', args: {} }, limits), {
+    code: 'MCPC_ERR_MCP_CALL', message: 'MCP server zoo broke off tool act: a line is longer than 33554432 bytes'
+  })
 })
 
 t.test('hundreds of tools, and tools in pages, are listed whole', async t => {
@@ -139,7 +161,8 @@ t.test('hundreds of tools, and tools in pages, are listed whole', async t => {
 t.test('questions from a server are declined as the protocol says, and the call goes on', async t => {
   const client = await opened(t, ['asks-back'])
   const { refusals } = JSON.parse(await act(client))
-  t.strictSame(refusals, ['sampling/createMessage', 'elicitation/create', 'roots/list'].map(method => ({ method, code: -32601, result: null })))
+  const methods = ['sampling/createMessage', 'elicitation/create', 'roots/list']
+  t.strictSame(refusals, methods.map(method => ({ method, code: -32601, result: null })))
 })
 
 for (const [what, misbehaviour] of [

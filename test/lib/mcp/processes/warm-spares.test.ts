@@ -112,11 +112,12 @@ t.test('a spare that dies before the call is written is replaced by a fresh serv
     killUnheard(pid)
     return await pidOf(spare)
   }))
-  await t.test('its end is heard of long after the write, since the worker is busy', t => callDead(t, async (spare, pid) => {
+  await t.test('its end is heard of long after the write, by a busy worker', t => callDead(t, async (spare, pid) => {
     // A message is written at the end of a turn. The kill goes before it, the work after it.
     setImmediate(() => killUnheard(pid))
     const calling = pidOf(spare)
-    for (let step = 0; step < 50; step++) await null // the client needs some until its message waits for the end of the turn
+    // The client takes some steps until its message waits for the end of the turn.
+    for (let step = 0; step < 50; step++) await null
     setImmediate(() => beBusy(600))
     return await calling
   }))

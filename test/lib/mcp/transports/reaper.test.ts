@@ -6,7 +6,9 @@ import { createReaper } from '../../../../lib/mcp/transports/reaper.ts'
 import { isAlive, processes, until } from '../../../helper.ts'
 
 function startGroup (): number {
-  const child = spawn('/bin/sh', ['-c', 'trap "" TERM HUP INT; sleep 60 & wait; sleep 60'], { detached: true, stdio: 'ignore' })
+  const child = spawn('/bin/sh', ['-c', 'trap "" TERM HUP INT; sleep 60 & wait; sleep 60'], {
+    detached: true, stdio: 'ignore'
+  })
   child.unref()
   return child.pid ?? 0
 }
@@ -42,9 +44,10 @@ t.test('a reaper that is killed is started again, and knows what it knew', async
 })
 
 t.test('a process that is killed takes its groups with it', async t => {
+  const built = join(import.meta.dirname, '../../../../dist/lib/mcp/transports/reaper.js')
   const parent = spawn(process.execPath, ['--input-type=module', '-e', `
     import { spawn } from 'node:child_process'
-    import { createReaper } from ${JSON.stringify(join(import.meta.dirname, '..', '..', '..', '..', 'dist', 'lib', 'mcp', 'transports', 'reaper.js'))}
+    import { createReaper } from ${JSON.stringify(built)}
     const reaper = createReaper()
     for (let number = 0; number < 10; number++) {
       const child = spawn('/bin/sh', ['-c', 'trap "" TERM; sleep 60 & wait'], { detached: true, stdio: 'ignore' })
@@ -67,5 +70,7 @@ t.test('a process that is killed takes its groups with it', async t => {
 })
 
 function childShells (): number[] {
-  return processes().filter(({ parent, command }) => parent === process.pid && command.startsWith('/bin/sh')).map(({ pid }) => pid)
+  return processes()
+    .filter(({ parent, command }) => parent === process.pid && command.startsWith('/bin/sh'))
+    .map(({ pid }) => pid)
 }
