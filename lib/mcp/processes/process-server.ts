@@ -17,7 +17,7 @@ export interface ProcessServerOptions extends ProcessOptions {
   warmSpares: number
   spareMaxAgeMs: number
   sharedIdleMs: number
-  /** Gets troubles that no request is told of. */
+  /** Gets failures that no request sees. */
   onTrouble: (error: unknown, message: string) => void
 }
 
