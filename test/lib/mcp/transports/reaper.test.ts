@@ -44,7 +44,7 @@ t.test('a reaper that is killed is started again, and knows what it knew', async
 t.test('a process that is killed takes its groups with it', async t => {
   const parent = spawn(process.execPath, ['--input-type=module', '-e', `
     import { spawn } from 'node:child_process'
-    import { createReaper } from ${JSON.stringify(join(import.meta.dirname, '..', '..', '..', 'dist', 'lib', 'mcp', 'reaper.js'))}
+    import { createReaper } from ${JSON.stringify(join(import.meta.dirname, '..', '..', '..', '..', 'dist', 'lib', 'mcp', 'transports', 'reaper.js'))}
     const reaper = createReaper()
     for (let number = 0; number < 10; number++) {
       const child = spawn('/bin/sh', ['-c', 'trap "" TERM; sleep 60 & wait'], { detached: true, stdio: 'ignore' })
