@@ -4,7 +4,8 @@ import t, { type Test } from 'tap'
 import { signDemoToken, startDemoApi } from '../examples/demo-api.mjs'
 import { EnvironmentSchema } from '../lib/config/environment.ts'
 import * as errors from '../lib/errors.ts'
-import { build, redisClient } from './helper.ts'
+import { redisClient } from './support/redis.ts'
+import { build } from './support/service.ts'
 
 const root = join(import.meta.dirname, '..')
 const read = (file: string) => readFileSync(join(root, file), 'utf8')
