@@ -31,7 +31,7 @@ export default fp(async (fastify) => {
     reply.header('www-authenticate', 'Bearer')
     done(new ApiKeyError())
   })
-}, { name: 'clients', dependencies: ['errors', 'origins'] })
+}, { name: 'api-keys', dependencies: ['errors', 'origins'] })
 
 /** Where both are there, `Authorization` is not about us. */
 function keyIn ({ headers }: FastifyRequest): string | undefined {

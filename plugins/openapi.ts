@@ -31,4 +31,4 @@ export default fp(async (fastify) => {
     }
   })
   await fastify.register(swaggerUi, { routePrefix: '/docs' })
-}, { name: 'openapi', dependencies: ['json-body', 'clients'] })
+}, { name: 'openapi', dependencies: ['json-body', 'api-keys'] })

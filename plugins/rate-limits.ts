@@ -72,7 +72,7 @@ export default fp(async (fastify) => {
       if (request.routeOptions.config.session && !hasIdInHeader(request)) await limit(request, reply)
     })
   }
-}, { name: 'rate-limits', dependencies: ['redis', 'clients', 'caller-address'] })
+}, { name: 'rate-limits', dependencies: ['redis', 'api-keys', 'caller-address'] })
 
 /** Whichever way it came, and was checked; empty when it did not come. */
 function idOf (request: FastifyRequest): string {

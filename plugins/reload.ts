@@ -27,4 +27,4 @@ export default fp(async (fastify) => {
   fastify.addHook('onClose', async () => {
     process.off('SIGHUP', reload)
   })
-}, { name: 'reload', dependencies: ['mcp-servers'] })
+}, { name: 'reload', dependencies: ['server-runtime'] })

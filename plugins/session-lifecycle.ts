@@ -33,4 +33,4 @@ export default fp(async (fastify) => {
       if (removed !== null && upstream !== null) this.defer(async () => await servers.entry(server)?.server.endSession(upstream, removed.credentials))
     }
   })
-}, { name: 'session-life', dependencies: ['session', 'credentials', 'mcp'] })
+}, { name: 'session-lifecycle', dependencies: ['session', 'credentials', 'request-clients'] })

@@ -115,7 +115,7 @@ export default fp(async (fastify) => {
     if (id === undefined) throw new MissingFieldError('Missing X-Session-Id')
     await load(request, String(id))
   })
-}, { name: 'session', dependencies: ['errors', 'clients', 'audit', 'rate-limits', 'redis', 'after-response'] })
+}, { name: 'session', dependencies: ['errors', 'api-keys', 'audit', 'rate-limits', 'redis', 'after-response'] })
 
 const pattern = new RegExp(sessionIdPattern, 'u')
 
