@@ -22,4 +22,4 @@ export default fp(async (fastify) => {
     if (isClosing) reply.header('connection', 'close')
     done()
   })
-}, { name: 'closing', dependencies: ['config'] })
+}, { name: 'closing' })

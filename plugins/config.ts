@@ -15,7 +15,7 @@ declare module 'fastify' {
 
 export interface ConfigPluginOptions {
   /** Overrides variables of the process's environment; `undefined` unsets one. */
-  env?: HostEnvironment
+  env?: HostEnvironment | undefined
 }
 
 /** Before everything else: the environment, checked. A start with a setting that cannot be is refused here, in one line. */

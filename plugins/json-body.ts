@@ -48,7 +48,13 @@ export default fp(async (fastify) => {
   const ajv = new Ajv({ verbose: true, allowUnionTypes: true })
   fastify.setValidatorCompiler(({ schema }) => ajv.compile(schema as object))
   fastify.setSchemaErrorFormatter((errors) => describe(errors as VerboseError[]))
-}, { name: 'json-body', dependencies: ['errors', 'session'] })
+}, {
+  name: 'json-body',
+  dependencies: [
+    'config',
+    'session-reference' // order: an id in the header is put into the body before required fields are checked
+  ]
+})
 
 const decoder = new TextDecoder('utf-8', { fatal: true })
 

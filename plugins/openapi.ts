@@ -31,4 +31,9 @@ export default fp(async (fastify) => {
     }
   })
   await fastify.register(swaggerUi, { routePrefix: '/docs' })
-}, { name: 'openapi', dependencies: ['json-body', 'api-keys'] })
+}, {
+  name: 'openapi',
+  dependencies: [
+    'errors', 'api-keys' // order: the pages inherit the error handler and the hooks that are there before them
+  ]
+})

@@ -53,7 +53,13 @@ export default fp(async (fastify) => {
       maxAge: 600
     })
   })
-}, { name: 'origins', dependencies: ['errors', 'request-log', 'audit'] })
+}, {
+  name: 'origins',
+  dependencies: [
+    'config',
+    'request-end' // order: a request that is refused here must have its end, too
+  ]
+})
 
 /**
  * Whether a page of elsewhere loads it, like an image or in a frame: such a request has no `Origin`, and the page cannot read the answer, but

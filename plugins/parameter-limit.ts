@@ -20,7 +20,13 @@ export default fp(async (fastify) => {
     const what = parameters === 'params' ? 'parameters' : 'further fields'
     done(new InvalidFieldError(parameters, `an object with at most ${maxParameters} ${what}`))
   })
-}, { name: 'parameter-limit', dependencies: ['json-body'] })
+}, {
+  name: 'parameter-limit',
+  dependencies: [
+    'config',
+    'json-body' // order: a body that is not an object, or lacks a field, is refused for that
+  ]
+})
 
 function countIn ({ routeOptions: { config, schema } }: FastifyRequest, body: JsonObject): number {
   if (config.parameters === 'params') return isJsonObject(body.params) ? Object.keys(body.params).length : 0 // what is no object, the schema refuses

@@ -44,5 +44,10 @@ export default fp(async (fastify) => {
   fastify.decorate('sessions', createSessionRepository(connection.client, { ...session, sensitiveParams, encryptionKeys, clients, nameSession, commandTimeoutMs }))
   fastify.decorate('pendingCalls', createPendingCalls(connection.client, { maxBytes: session.maxBytes, commandTimeoutMs }))
   fastify.decorate('eraStore', createEraStore(connection.client, { keyPrefix: session.keyPrefix, commandTimeoutMs }))
-  // Not for what they give: what the operator wrote is checked before anything is connected.
-}, { name: 'redis', dependencies: ['config', 'server-config', 'guidance'] })
+}, {
+  name: 'redis',
+  dependencies: [
+    'config',
+    'server-config', 'guidance' // order: what the operator wrote is checked before anything is connected
+  ]
+})

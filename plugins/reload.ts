@@ -27,4 +27,4 @@ export default fp(async (fastify) => {
   fastify.addHook('onClose', async () => {
     process.off('SIGHUP', reload)
   })
-}, { name: 'reload', dependencies: ['server-runtime'] })
+}, { name: 'reload', dependencies: ['config', 'server-config', 'server-runtime'] })

@@ -92,4 +92,4 @@ export default fp(async (fastify) => {
     await registry.close()
     await Promise.all([reaper.close(), dispatcher.destroy()])
   })
-}, { name: 'server-runtime', dependencies: ['server-config', 'redis', 'after-response'] })
+}, { name: 'server-runtime', dependencies: ['config', 'server-config', 'redis', 'after-response'] })

@@ -34,4 +34,4 @@ export default fp(async (fastify) => {
     // No proxy on the way may wait for the end, or keep what comes.
     return this.headers({ 'cache-control': 'no-store', 'x-accel-buffering': 'no' }).type('text/event-stream; charset=utf-8').send(events.stream)
   })
-}, { name: 'server-sent-events', dependencies: ['errors', 'caller-signal'] })
+}, { name: 'server-sent-events', dependencies: ['config', 'errors'] })

@@ -110,4 +110,7 @@ export default fp(async (fastify) => {
       onNotCached: err => request.log.warn({ err, tool }, 'the values of a call could not be kept')
     }
   }
-}, { name: 'tool-calls', dependencies: ['request-clients', 'credential-recheck', 'audit'] })
+}, {
+  name: 'tool-calls',
+  dependencies: ['config', 'redis', 'audit', 'after-response', 'session', 'request-clients', 'credential-recheck']
+})
