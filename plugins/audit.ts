@@ -5,7 +5,7 @@ import { ConfigError } from '../lib/errors.ts'
 import type { SessionRef } from '../lib/sessions/session.ts'
 import type { RequestEnd } from './request-end.ts'
 
-/** What only some requests have. Only a keyed hash of the session reference is written; the other facts are no secrets. */
+/** What only some requests have. The log gets a keyed hash of the session reference; the other facts are no secrets. */
 export interface AuditFacts {
   session?: SessionRef
   /** Name of a tool that exists, and of its server. */
@@ -19,7 +19,7 @@ const kFacts = Symbol('auditFacts')
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** The event that the audit log calls a request of this route. Other routes are in the log only when they refuse. */
+    /** The event of this route in the audit log. Requests of other routes are logged only when they are refused. */
     audit?: 'init' | 'shutdown' | 'tool_call'
   }
   interface FastifyRequest {
@@ -41,8 +41,8 @@ const refusals = new Set([401, 403, 409, 429])
 /**
  * Edge phase: writes down who did what, when the request is over.
  *
- * There is one line for each session that is opened or ended, each tool call, and each refused request. The lines have a
- * logger of their own, so that they can go to a file of their own.
+ * There is one line for each session that is opened or ended, each tool call, and each refused request. The lines have
+ * a logger of their own, so that they can go to a file of their own.
  */
 export default fp(async (fastify) => {
   const { config: { audit }, sessions } = fastify

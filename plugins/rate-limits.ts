@@ -7,32 +7,34 @@ import { createRateCounter } from '../lib/redis/rate-counter.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** The route opens sessions. Counting by address slows down a caller who tries tokens, or ids of others' sessions. */
+    /** The route opens sessions. The limit slows down a caller who tries tokens, or ids of others' sessions. */
     initRate?: boolean
   }
 }
+
+type Counted = (error: Error | null, result?: { current: number, ttl: number }) => void
 
 const windowMs = 60_000
 
 /**
  * Session phase: limits how often a session is used and how often an address opens one.
  *
- * A request is counted before its session is loaded: one too many neither restarts the idle TTL nor takes a call slot. A
- * request that cannot be counted is let through: the limits guard the service and are not part of what it does.
+ * A request is counted before its session is loaded: one too many neither restarts the idle TTL nor takes a call slot.
+ * A request that cannot be counted is let through: the limits guard the service and are not part of what it does.
  */
 export default fp(async (fastify) => {
-  const { rateLimits: { requestsOfSession, initsOfAddress }, session: { keyPrefix }, redis: { commandTimeoutMs } } = fastify.config
+  const { rateLimits: { requestsOfSession, initsOfAddress }, session, redis } = fastify.config
 
   const count = createRateCounter(fastify.redis, {
-    keyPrefix,
-    commandTimeoutMs,
+    keyPrefix: session.keyPrefix,
+    commandTimeoutMs: redis.commandTimeoutMs,
     onTrouble: err => fastify.log.warn({ err }, 'rates cannot be counted, requests are let through'),
     onRestored: () => fastify.log.info('rates are counted again')
   })
 
   /** The library's own store would wait for Redis without a limit. */
   class Store {
-    incr (key: string, done: (error: Error | null, result?: { current: number, ttl: number }) => void, windowMs: number): void {
+    incr (key: string, done: Counted, windowMs: number): void {
       count(key, windowMs).then(result => done(null, result), done)
     }
 

@@ -11,7 +11,7 @@ export interface RequestEnd {
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Calls `listener` at the end of every request, once. Listeners are called in the order in which they were added. */
+    /** Calls `listener` once at the end of every request. Listeners run in the order in which they were added. */
     onRequestEnd: (listener: (end: RequestEnd) => void) => void
   }
 }
@@ -20,8 +20,8 @@ declare module 'fastify' {
  * Edge phase: knows when a request is over, whether it was answered or its caller left.
  *
  * onResponse does not run when the caller leaves while the handler works. onRequestAbort does not run for a POST whose
- * body was read. The response's `close` comes exactly once in every case. `writableEnded` then tells an answered request
- * from an abandoned one; `writableFinished` does not, because it is false under inject.
+ * body was read. The response's `close` comes exactly once in every case. `writableEnded` then tells an answered
+ * request from an abandoned one; `writableFinished` does not, because it is false under inject.
  *
  * The listeners belong to the service and not to a request: a request that an early hook refuses has an end, too.
  */

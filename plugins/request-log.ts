@@ -2,7 +2,7 @@ import fp from 'fastify-plugin'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** The route is a probe: it needs no API key, and its requests are logged at debug, because they come every few seconds. */
+    /** The route is a probe. It needs no API key, and its frequent requests are logged at debug. */
     probe?: boolean
   }
 }
@@ -10,8 +10,8 @@ declare module 'fastify' {
 /**
  * Edge phase: writes one log line for each request, when it is over.
  *
- * Fastify's own two lines are switched off in app.ts: building them is half the cost of a small request. The line has the
- * route and not the URL, no header and no body.
+ * Fastify's own two lines are switched off in app.ts: building them is half the cost of a small request. The line has
+ * the route and not the URL, no header and no body.
  */
 export default fp(async (fastify) => {
   fastify.onRequestEnd(({ request, reply, isAnswered }) => {

@@ -18,8 +18,8 @@ declare module 'fastify' {
 /**
  * Edge phase: knows which session a request is about, without looking whether there is one.
  *
- * Each route that takes a session takes its id in the body or in the header. An id in the header is copied into the body,
- * so that the route's schema and handler find it there.
+ * Each route that takes a session takes its id in the body or in the header. An id in the header is copied into the
+ * body, so that the route's schema and handler find it there.
  */
 export default fp(async (fastify) => {
   const { sessionTokens } = fastify.config
@@ -54,6 +54,7 @@ function idInHeader (request: FastifyRequest): string | undefined {
   const value = request.headers[sessionIdHeader]
   if (value === undefined || value === '') return undefined
   const id = Buffer.from(String(value), 'latin1').toString('utf8')
-  if ([...id].length > 256 || !pattern.test(id) || id.includes('\uFFFD')) throw new InvalidFieldError(sessionIdHeader, rule)
+  const isId = [...id].length <= 256 && pattern.test(id) && !id.includes('\uFFFD')
+  if (!isId) throw new InvalidFieldError(sessionIdHeader, rule)
   return id
 }

@@ -17,9 +17,9 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Load the caller's session before the handler runs; answer 409 when there is none. */
     session?: boolean
-    /** The request is a tool call. It holds one of the session's call slots while it runs; answer 429 when all are taken. */
+    /** The request is a tool call: it holds one of the session's call slots. Answer 429 when all are taken. */
     toolCall?: boolean
-    /** What the request will read from the session, as far as its body says. Read with the session, it costs no round trip. */
+    /** What to read along with the session, as far as the body says. It costs no further round trip. */
     wants?: (request: FastifyRequest) => Pick<LoadOptions, 'valueNames' | 'upstreams'>
   }
 }
@@ -27,8 +27,8 @@ declare module 'fastify' {
 /**
  * Session phase: loads the caller's session and restarts its idle TTL, in one round trip to Redis.
  *
- * An id in the header is loaded in onRequest, before the body is read. An id in the body is loaded in preHandler, after the
- * body was parsed and validated.
+ * An id in the header is loaded in onRequest, before the body is read. An id in the body is loaded in preHandler, after
+ * the body was parsed and validated.
  */
 export default fp(async (fastify) => {
   fastify.decorateRequest(kSession, null)
@@ -63,7 +63,8 @@ export default fp(async (fastify) => {
     const timer = setInterval(() => {
       fastify.sessions.renewPlace(session).catch(err => {
         // An outage of Redis has its own line.
-        request.log[err instanceof StoreUnavailableError ? 'debug' : 'warn']({ err }, 'the slot of a running call could not be renewed')
+        const level = err instanceof StoreUnavailableError ? 'debug' : 'warn'
+        request.log[level]({ err }, 'the slot of a running call could not be renewed')
       })
     }, placeMs / 3)
     request.defer(async () => {
