@@ -40,4 +40,4 @@ export default fp(async (fastify) => {
     if (prompt === undefined) throw new UnknownPromptError(exposedName)
     return { entry, name: String(prompt.name) }
   })
-}, { name: 'prompts', dependencies: ['resources'] })
+}, { name: 'prompts', dependencies: ['session', 'request-clients', 'resources'] })

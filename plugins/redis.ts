@@ -15,7 +15,7 @@ declare module 'fastify' {
     /** The sessions. */
     readonly sessions: SessionRepository
     /** Tool calls that wait for answers of their callers. */
-    readonly questions: PendingCalls
+    readonly pendingCalls: PendingCalls
     /** What the workers know of the MCP servers' eras. */
     readonly eraStore: EraStore
   }
@@ -42,7 +42,12 @@ export default fp(async (fastify) => {
   })
   const clients = [...new Set(apiKeys?.map(({ name }) => name))]
   fastify.decorate('sessions', createSessionRepository(connection.client, { ...session, sensitiveParams, encryptionKeys, clients, nameSession, commandTimeoutMs }))
-  fastify.decorate('questions', createPendingCalls(connection.client, { maxBytes: session.maxBytes, commandTimeoutMs }))
+  fastify.decorate('pendingCalls', createPendingCalls(connection.client, { maxBytes: session.maxBytes, commandTimeoutMs }))
   fastify.decorate('eraStore', createEraStore(connection.client, { keyPrefix: session.keyPrefix, commandTimeoutMs }))
-  // Not for what they give: what the operator wrote is checked before anything is connected.
-}, { name: 'redis', dependencies: ['config', 'servers', 'guidance'] })
+}, {
+  name: 'redis',
+  dependencies: [
+    'config',
+    'server-config', 'guidance' // order: what the operator wrote is checked before anything is connected
+  ]
+})

@@ -29,7 +29,7 @@ export default fp(async (fastify) => {
   fastify.decorateRequest(kServers, null)
   fastify.decorateRequest('servers', {
     getter () {
-      this[kServers] ??= fastify.serverSet()
+      this[kServers] ??= fastify.serverCatalog()
       return this[kServers]
     }
   })
@@ -58,4 +58,7 @@ export default fp(async (fastify) => {
   }
 
   const credentialsOf = (request: FastifyRequest) => request.hasSession ? request.session.credentials : {}
-}, { name: 'mcp', dependencies: ['mcp-servers', 'session', 'caller-signal', 'after-response', 'events'] })
+}, {
+  name: 'request-clients',
+  dependencies: ['config', 'redis', 'caller-signal', 'after-response', 'server-sent-events', 'session', 'server-runtime']
+})

@@ -70,4 +70,4 @@ export default fp(async (fastify) => {
     if (found === null) throw new UnknownResourceError(uri, 'no server lists it')
     return found
   })
-}, { name: 'resources', dependencies: ['mcp', 'credential-recheck'] })
+}, { name: 'resources', dependencies: ['session', 'request-clients', 'credential-recheck'] })

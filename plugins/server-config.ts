@@ -27,4 +27,4 @@ export default fp(async (fastify) => {
 
   fastify.decorate('readServerSpecs', readServerSpecs)
   fastify.decorate('serverSpecs', readServerSpecs())
-}, { name: 'servers', dependencies: ['config'] })
+}, { name: 'server-config', dependencies: ['config'] })

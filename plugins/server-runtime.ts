@@ -18,7 +18,7 @@ export interface ProcessCounts { alive: number, starting: number, waiting: numbe
 declare module 'fastify' {
   interface FastifyInstance {
     /** The servers that a request which comes now may use. */
-    readonly serverSet: () => ServerCatalog
+    readonly serverCatalog: () => ServerCatalog
     /** Takes other servers from now on. Requests that run keep theirs. */
     readonly replaceServers: (specs: readonly ServerSpec[]) => void
     readonly processCounts: () => ProcessCounts
@@ -72,7 +72,7 @@ export default fp(async (fastify) => {
   }
   replaceServers(serverSpecs)
 
-  fastify.decorate('serverSet', () => current)
+  fastify.decorate('serverCatalog', () => current)
   fastify.decorate('replaceServers', (specs: readonly ServerSpec[]) => {
     replaceServers(specs)
     refill()
@@ -92,4 +92,4 @@ export default fp(async (fastify) => {
     await registry.close()
     await Promise.all([reaper.close(), dispatcher.destroy()])
   })
-}, { name: 'mcp-servers', dependencies: ['servers', 'redis', 'after-response'] })
+}, { name: 'server-runtime', dependencies: ['config', 'server-config', 'redis', 'after-response'] })

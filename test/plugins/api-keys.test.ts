@@ -1,13 +1,10 @@
 import { createHash } from 'node:crypto'
 import Fastify from 'fastify'
 import t from 'tap'
-import audit from '../../plugins/audit.ts'
-import callerAddress from '../../plugins/caller-address.ts'
-import clients from '../../plugins/api-keys.ts'
+import apiKeys from '../../plugins/api-keys.ts'
 import config from '../../plugins/config.ts'
-import errors from '../../plugins/errors.ts'
 import origins from '../../plugins/origins.ts'
-import requestLog from '../../plugins/request-log.ts'
+import requestEnd from '../../plugins/request-end.ts'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { redisClient } from '../support/redis.ts'
 import { failure, post } from '../support/requests.ts'
@@ -55,7 +52,7 @@ t.test('a request knows whose key it came with', async t => {
   for (const [env, name] of [[keys, 'billing'], [{}, null]] as const) {
     const app = Fastify()
     t.teardown(() => app.close())
-    for (const plugin of [config, errors, requestLog, callerAddress, audit, origins, clients]) await app.register(plugin, { env: await environment(t, env) })
+    for (const plugin of [config, requestEnd, origins, apiKeys]) await app.register(plugin, { env: await environment(t, env) })
     app.get('/who', async request => ({ client: request.client }))
     t.strictSame((await app.inject({ url: '/who', headers: { 'x-api-key': key } })).json(), { client: name })
   }

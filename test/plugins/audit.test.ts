@@ -84,6 +84,14 @@ t.test('the name of an API key is there, and the key is not', async t => {
   t.notMatch(JSON.stringify(lines), /canary/)
 })
 
+t.test('a request too many of a session has the session in its line', async t => {
+  const service = await start(t, { MCP_RATE_LIMIT_PER_MINUTE: '1' })
+  for (const id of ['one', 'other', 'one']) await post(`${service.url}/tools`, { session_id: id })
+  const [one, other, refused] = await auditOf(inLog(service), 3)
+  t.match(refused, { event: 'refused', statusCode: 429, outcome: 'MCPC_ERR_RATE_LIMIT', session: one?.session })
+  t.notSame(one?.session, other?.session)
+})
+
 t.test('it can be turned off', async t => {
   const service = await start(t, { MCP_AUDIT_LOG: 'off' })
   await walk(service)
