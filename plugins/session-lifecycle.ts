@@ -30,7 +30,7 @@ export default fp(async (fastify) => {
     const removed = await sessions.remove(this.claim(id), servers.sessionKeepers)
     for (const [server, text] of removed?.upstreams ?? []) {
       const upstream = parseUpstream(text)
-      if (removed !== null && upstream !== null) this.defer(async () => await servers.entry(server)?.server.endSession(upstream, removed.credentials))
+      if (removed !== null && upstream !== null) this.defer(async () => await servers.byName(server)?.server.endSession(upstream, removed.credentials))
     }
   })
 }, { name: 'session-lifecycle', dependencies: ['session', 'credentials', 'request-clients'] })
