@@ -1,6 +1,9 @@
 import env from '@fastify/env'
 import fp from 'fastify-plugin'
-import { type Config, describeInvalidVariable, type Environment, EnvironmentSchema, normalizeEnvironment, resolveConfig } from '../lib/config/config.ts'
+import { type Config, resolveConfig } from '../lib/config/config.ts'
+import {
+  describeInvalidVariable, type Environment, EnvironmentSchema, normalizeEnvironment
+} from '../lib/config/environment.ts'
 import { ConfigError } from '../lib/errors.ts'
 import type { HostEnvironment } from '../lib/mcp/servers-file/server-spec.ts'
 
@@ -18,7 +21,7 @@ export interface ConfigPluginOptions {
   env?: HostEnvironment
 }
 
-/** Before everything else: the environment, checked. A start with a setting that cannot be is refused here, in one line. */
+/** Checks the environment before everything else. A bad setting stops the start here, with one line. */
 export default fp<ConfigPluginOptions>(async (fastify, opts) => {
   const environment = { ...process.env, ...opts.env }
   const data = normalizeEnvironment(environment)
@@ -32,10 +35,14 @@ export default fp<ConfigPluginOptions>(async (fastify, opts) => {
   fastify.decorate('hostEnvironment', environment)
 
   if (config.logLevel !== undefined) fastify.log.level = config.logLevel
-  if (config.validation === null) fastify.log.warn('MCP_SKIP_VALIDATION is true: credentials are not checked. Never run production like this')
+  if (config.validation === null) {
+    fastify.log.warn('MCP_SKIP_VALIDATION is true: credentials are not checked. Never run production like this')
+  }
   if (config.encryptionKeys.length === 0) {
-    // Once there is a port: a start that is refused before says only why.
-    fastify.addHook('onListen', async () => fastify.log.warn('MCP_ENCRYPTION_KEYS is not set: credentials and cached values are in Redis as they are, for whoever can read it'))
+    // On listen: a start that fails before that prints only its reason.
+    fastify.addHook('onListen', async () => {
+      fastify.log.warn('MCP_ENCRYPTION_KEYS is not set: Redis holds credentials and cached values as plain text')
+    })
   }
 }, { name: 'config' })
 

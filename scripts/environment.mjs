@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -22,7 +22,10 @@ export function checkNodeVersion () {
 /** Installs the dependencies when they are missing or older than package-lock.json. */
 export function installDependencies () {
   const lock = join(root, 'package-lock.json')
-  const installed = join(root, 'node_modules', '.package-lock.json')
+  const modules = join(root, 'node_modules')
+  const installed = join(modules, '.package-lock.json')
+  // `npm ci` empties the folder that a link points to, and that is another clone's.
+  if (lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink()) return
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return
   console.log('Installing the dependencies …')
   run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'The dependencies could not be installed.')

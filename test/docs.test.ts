@@ -2,9 +2,10 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { signDemoToken, startDemoApi } from '../examples/demo-api.mjs'
-import { EnvironmentSchema } from '../lib/config/config.ts'
+import { EnvironmentSchema } from '../lib/config/environment.ts'
 import * as errors from '../lib/errors.ts'
-import { build, redisClient } from './helper.ts'
+import { redisClient } from './support/redis.ts'
+import { build } from './support/service.ts'
 
 const root = join(import.meta.dirname, '..')
 const read = (file: string) => readFileSync(join(root, file), 'utf8')

@@ -1,6 +1,10 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
-import { apiUrl, build, failure, fixture, jwtToken, redisClient } from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { fixture } from '../support/paths.ts'
+import { redisClient } from '../support/redis.ts'
+import { failure } from '../support/requests.ts'
+import { build } from '../support/service.ts'
 
 const hash = (text: string) => createHash('sha256').update(text).digest('hex')
 const keys = { billing: 'mcpk_billing', billingNext: 'mcpk_billing-next', chat: 'mcpk_chat' }

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
-import '../helper.ts' // so that what is started below runs without tap's loader
+import '../support/without-tap-loader.ts' // so that what is started below runs without tap's loader
 
 const { CHAOS_SECONDS = '8', CHAOS_KILL_EVERY = '3' } = process.env
 

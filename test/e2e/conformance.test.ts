@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import t from 'tap'
-import '../helper.ts' // without tap's loader in what is started: it more than doubles the time
+import '../support/without-tap-loader.ts' // without tap's loader in what is started: it more than doubles the time
 
 // Those in which a tool is called, in each era; .ci/run runs all of them.
 t.test('the service passes client scenarios of the official conformance suite', async t => {

@@ -8,7 +8,12 @@ import { type AddressInfo, connect } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { apiUrl, type Environment, environment, freePort, jwtToken, post, type Service, serversOf, startService, until } from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { freePort } from '../support/ports.ts'
+import { serversOf } from '../support/processes.ts'
+import { post } from '../support/requests.ts'
+import { type Environment, environment, type Service, startService } from '../support/service.ts'
+import { until } from '../support/wait.ts'
 
 t.setTimeout(170_000)
 

@@ -5,7 +5,13 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { apiUrl, build, call, type Environment, environment, fixture, initSession, jwtToken, post, processes, redisClient, serversOf, startService, until } from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { fixture } from '../support/paths.ts'
+import { processes, serversOf } from '../support/processes.ts'
+import { redisClient } from '../support/redis.ts'
+import { call, initSession, post } from '../support/requests.ts'
+import { build, type Environment, environment, startService } from '../support/service.ts'
+import { until } from '../support/wait.ts'
 
 async function zoo (t: Test, misbehaviour: string, entry: object = {}): Promise<Environment> {
   const file = join(t.testdir(), 'servers.json')

@@ -1,5 +1,8 @@
 import t, { type Test } from 'tap'
-import { apiUrl, build, call, initSession, jwtToken, redisClient } from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { redisClient } from '../support/redis.ts'
+import { call, initSession } from '../support/requests.ts'
+import { build } from '../support/service.ts'
 
 /** What the service sent to Redis while `act` ran: the commands, or else what scripts called inside Redis. */
 async function commandsOf (t: Test, act: () => Promise<unknown>, by: 'service' | 'scripts' = 'service'): Promise<string[]> {

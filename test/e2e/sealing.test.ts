@@ -1,6 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import t from 'tap'
-import { apiUrl, build, call, environment, failure, fixture, initSession, jwtToken, post, redisClient, startService, until } from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { fixture } from '../support/paths.ts'
+import { redisClient } from '../support/redis.ts'
+import { call, failure, initSession, post } from '../support/requests.ts'
+import { build, environment, startService } from '../support/service.ts'
+import { until } from '../support/wait.ts'
 
 const key = (id: string) => `${id}:${randomBytes(32).toString('base64')}`
 const [k1, k2] = [key('k1'), key('k2')]

@@ -2,7 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { answer, apiUrl, type Environment, environment, fixture, jwtToken, post, redisClient, startApi, startService, until } from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { fixture } from '../support/paths.ts'
+import { redisClient } from '../support/redis.ts'
+import { post } from '../support/requests.ts'
+import { type Environment, environment, startService } from '../support/service.ts'
+import { answer, startApi } from '../support/validation-api.ts'
+import { until } from '../support/wait.ts'
 
 /** Services that share a Redis and its sessions, as workers behind a load balancer do. */
 async function startWorkers (t: Test, count: number, env: Environment = {}) {

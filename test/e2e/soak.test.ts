@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
-import '../helper.ts' // so that what is started below runs without tap's loader
+import '../support/without-tap-loader.ts' // so that what is started below runs without tap's loader
 
 /** A short run by default; .ci/run says 500, and `npm run soak` makes 10,000. */
 const calls = process.env.SOAK_CALLS ?? '200'

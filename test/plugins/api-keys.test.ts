@@ -8,7 +8,10 @@ import config from '../../plugins/config.ts'
 import errors from '../../plugins/errors.ts'
 import origins from '../../plugins/origins.ts'
 import requestLog from '../../plugins/request-log.ts'
-import { apiUrl, build, environment, failure, jwtToken, post, redisClient, spawnService, startService } from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { redisClient } from '../support/redis.ts'
+import { failure, post } from '../support/requests.ts'
+import { build, environment, spawnService, startService } from '../support/service.ts'
 
 const key = 'mcpk_canary-of-billing'
 const hash = (text: string) => createHash('sha256').update(text).digest('hex')

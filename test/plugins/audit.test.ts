@@ -2,8 +2,11 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { apiUrl, environment, fixture, jwtToken, post, type Service, spawnService, startService, until } from '../helper.ts'
-import { tokenOf } from '../tokens.ts'
+import { apiUrl, jwtToken, tokenOf } from '../support/credentials.ts'
+import { fixture } from '../support/paths.ts'
+import { post } from '../support/requests.ts'
+import { environment, type Service, spawnService, startService } from '../support/service.ts'
+import { until } from '../support/wait.ts'
 
 interface Line { event: string, session?: string, [name: string]: unknown }
 

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { build, failure } from '../helper.ts'
+import { failure } from '../support/requests.ts'
+import { build } from '../support/service.ts'
 
 t.test('a path that is not there is 404, whatever is asked of it', async t => {
   const app = await build(t)

@@ -3,7 +3,9 @@ import { request as httpRequest } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
-import { apiUrl, build, type Environment, failure, jwtToken } from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { failure } from '../support/requests.ts'
+import { build, type Environment } from '../support/service.ts'
 
 const page = 'https://app.example.com'
 const origins = { MCP_ALLOWED_ORIGINS: `${page}, http://localhost:5173` }

@@ -1,5 +1,8 @@
 import t from 'tap'
-import { apiUrl, build, call, failure, initSession, jwtToken, redisClient } from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { redisClient } from '../support/redis.ts'
+import { call, failure, initSession } from '../support/requests.ts'
+import { build } from '../support/service.ts'
 
 const limit = { MCP_MAX_PARAMETERS: '5' }
 const fields = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`field${index}`, index]))

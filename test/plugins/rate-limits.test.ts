@@ -1,7 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
-import { apiUrl, build, call, environment, failure, fixture, initSession, jwtToken, post, redisClient, startRedis, startService, until } from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { fixture } from '../support/paths.ts'
+import { redisClient, startRedis } from '../support/redis.ts'
+import { call, failure, initSession, post } from '../support/requests.ts'
+import { build, environment, startService } from '../support/service.ts'
+import { until } from '../support/wait.ts'
 
 const requests = { MCP_RATE_LIMIT_PER_MINUTE: '3' }
 const inits = { MCP_INIT_RATE_LIMIT: '2' }

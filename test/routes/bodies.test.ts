@@ -2,7 +2,9 @@ import { once } from 'node:events'
 import { request } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import t, { type Test } from 'tap'
-import { apiUrl, build, type Environment, failure, jwtToken } from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { failure } from '../support/requests.ts'
+import { build, type Environment } from '../support/service.ts'
 
 async function listen (t: Test, env: Environment = {}): Promise<number> {
   const app = await build(t, env)

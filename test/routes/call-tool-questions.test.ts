@@ -1,8 +1,12 @@
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { build, call, failure, initSession, jwtToken, redisClient, startRedis, until } from '../helper.ts'
-import { serversFile } from '../service-on.ts'
-import { startUpstream } from '../upstream.ts'
+import { jwtToken } from '../support/credentials.ts'
+import { startUpstream } from '../support/mcp-servers.ts'
+import { redisClient, startRedis } from '../support/redis.ts'
+import { call, failure, initSession } from '../support/requests.ts'
+import { serversFile } from '../support/servers-file.ts'
+import { build } from '../support/service.ts'
+import { until } from '../support/wait.ts'
 
 const post = (service: FastifyInstance, payload: object, headers = {}) => service.inject({ method: 'POST', url: '/call-tool', payload, headers })
 

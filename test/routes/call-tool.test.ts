@@ -1,5 +1,9 @@
 import t from 'tap'
-import { build, call, failure, fixture, initSession, redisClient, until } from '../helper.ts'
+import { fixture } from '../support/paths.ts'
+import { redisClient } from '../support/redis.ts'
+import { call, failure, initSession } from '../support/requests.ts'
+import { build } from '../support/service.ts'
+import { until } from '../support/wait.ts'
 
 const toolServer = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
 const image = { type: 'image', data: 'aGVsbG8=', mimeType: 'image/png' }

@@ -1,8 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
-import { type Api, apiUrl, answer, build, call, failure, fixture, jwtToken, redisClient, startApi } from '../helper.ts'
-import { tokenOf } from '../tokens.ts'
+import { apiUrl, jwtToken, tokenOf } from '../support/credentials.ts'
+import { fixture } from '../support/paths.ts'
+import { redisClient } from '../support/redis.ts'
+import { call, failure } from '../support/requests.ts'
+import { build } from '../support/service.ts'
+import { answer, type Api, startApi } from '../support/validation-api.ts'
 
 const tools = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
 

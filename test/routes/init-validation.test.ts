@@ -1,7 +1,11 @@
 import type { FastifyInstance } from 'fastify'
 import type { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
-import { answer, apiUrl, build, call, failure, jwtToken, redisClient, startApi } from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { redisClient } from '../support/redis.ts'
+import { call, failure } from '../support/requests.ts'
+import { build } from '../support/service.ts'
+import { answer, startApi } from '../support/validation-api.ts'
 
 async function init (app: FastifyInstance, fields: Record<string, unknown> = {}): Promise<[number, unknown]> {
   const response = await app.inject({ method: 'POST', url: '/init', payload: { session_id: 's1', apiUrl, jwtToken, ...fields } })

@@ -1,5 +1,9 @@
 import t from 'tap'
-import { answer, apiUrl, build, call, failure, fixture, jwtToken, startApi } from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { fixture } from '../support/paths.ts'
+import { call, failure } from '../support/requests.ts'
+import { build } from '../support/service.ts'
+import { answer, startApi } from '../support/validation-api.ts'
 
 const tools = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
 const opening = (payload: object, headers = {}) => ({ method: 'POST' as const, url: '/sessions', payload, headers })

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { fillCommand, specFromScript } from '../../../lib/mcp/servers-file/server-spec.ts'
-import { fixture } from '../../helper.ts'
+import { fixture } from '../../support/paths.ts'
+import '../../support/without-tap-loader.ts'
 
 const environmentIn = (host: Record<string, string>) => fillCommand(specFromScript(fixture('tiny-server.mjs'), host), {}).env
 

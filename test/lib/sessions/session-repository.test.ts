@@ -7,8 +7,9 @@ import { defineSessionScripts } from '../../../lib/sessions/scripts.ts'
 import type { EncryptionKey } from '../../../lib/sessions/field-encryption.ts'
 import { ownerOf } from '../../../lib/sessions/owner.ts'
 import { createSessionRepository, type SessionRepository, type SessionRepositoryOptions } from '../../../lib/sessions/session-repository.ts'
-import { redisClient, until } from '../../helper.ts'
-import { repositoryOptions } from '../../repository-options.ts'
+import { redisClient } from '../../support/redis.ts'
+import { repositoryOptions } from '../../support/session-repository.ts'
+import { until } from '../../support/wait.ts'
 
 const fields = { apiUrl: 'https://api.example.com', jwtToken: 'a.b.c', question: 'why?' }
 const sensitiveParams = ['apiUrl', 'jwtToken']

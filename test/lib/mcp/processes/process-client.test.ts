@@ -2,7 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
 import { createProcessClient, type Owner, type ProcessClient, type ProcessOptions } from '../../../../lib/mcp/processes/process-client.ts'
-import { fixture, isAlive, textOf, until } from '../../../helper.ts'
+import { fixture } from '../../../support/paths.ts'
+import { isAlive } from '../../../support/processes.ts'
+import { textOf } from '../../../support/requests.ts'
+import { until } from '../../../support/wait.ts'
+import '../../../support/without-tap-loader.ts'
 
 const secret = 'not-a-real.canary-token.signature'
 

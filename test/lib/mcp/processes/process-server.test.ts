@@ -9,7 +9,11 @@ import type { ProcessClient } from '../../../../lib/mcp/processes/process-client
 import type { StdioSpec } from '../../../../lib/mcp/servers-file/server-spec.ts'
 import type { Lease } from '../../../../lib/mcp/server.ts'
 import { createSemaphore } from '../../../../lib/semaphore.ts'
-import { fixture, isAlive, textOf, until } from '../../../helper.ts'
+import { fixture } from '../../../support/paths.ts'
+import { isAlive } from '../../../support/processes.ts'
+import { textOf } from '../../../support/requests.ts'
+import { until } from '../../../support/wait.ts'
+import '../../../support/without-tap-loader.ts'
 
 const user = { credentials: {}, slot: null, isWatched: false }
 /** The servers here are processes. */

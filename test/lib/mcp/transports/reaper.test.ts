@@ -3,7 +3,9 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import t from 'tap'
 import { createReaper } from '../../../../lib/mcp/transports/reaper.ts'
-import { isAlive, processes, until } from '../../../helper.ts'
+import { isAlive, processes } from '../../../support/processes.ts'
+import { until } from '../../../support/wait.ts'
+import '../../../support/without-tap-loader.ts'
 
 function startGroup (): number {
   const child = spawn('/bin/sh', ['-c', 'trap "" TERM HUP INT; sleep 60 & wait; sleep 60'], { detached: true, stdio: 'ignore' })
@@ -44,7 +46,7 @@ t.test('a reaper that is killed is started again, and knows what it knew', async
 t.test('a process that is killed takes its groups with it', async t => {
   const parent = spawn(process.execPath, ['--input-type=module', '-e', `
     import { spawn } from 'node:child_process'
-    import { createReaper } from ${JSON.stringify(join(import.meta.dirname, '..', '..', '..', 'dist', 'lib', 'mcp', 'reaper.js'))}
+    import { createReaper } from ${JSON.stringify(join(import.meta.dirname, '..', '..', '..', '..', 'dist', 'lib', 'mcp', 'transports', 'reaper.js'))}
     const reaper = createReaper()
     for (let number = 0; number < 10; number++) {
       const child = spawn('/bin/sh', ['-c', 'trap "" TERM; sleep 60 & wait'], { detached: true, stdio: 'ignore' })

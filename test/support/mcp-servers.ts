@@ -1,7 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createRequire } from 'node:module'
+import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
-import { type Environment, fixture } from './helper.ts'
+import { fixture } from './paths.ts'
+import { freePort } from './ports.ts'
+import { stopper } from './processes.ts'
+import type { Environment } from './service.ts'
+import { until } from './wait.ts'
+import './without-tap-loader.ts'
 
 export interface Stats {
   pid: number
@@ -65,11 +73,31 @@ export async function startUpstream (t: Test, name: string, args: string[] = [],
   }
 }
 
-/** Ends a process, at once; may be called twice. */
-export function stopper (child: ChildProcess): () => Promise<void> {
-  const exited = new Promise<void>(resolve => { child.once('exit', () => resolve()) })
-  return async () => {
-    child.kill('SIGKILL')
-    await exited
+const everything = createRequire(import.meta.url).resolve('@modelcontextprotocol/server-everything/dist/index.js')
+
+/** The official server that has a bit of everything, over a transport of its choice, in a process that the test's end ends. */
+export async function startEverything (t: Test, transport: 'streamableHttp' | 'sse', attempts = 3): Promise<{ url: string, pid: number, stop: () => Promise<void> }> {
+  const port = await freePort()
+  const child = spawn(process.execPath, [everything, transport], { stdio: ['pipe', 'ignore', 'ignore'], env: { ...process.env, PORT: String(port) } })
+  const stop = stopper(child)
+  t.teardown(stop)
+  // It cannot be asked for any free port, so somebody else may have taken this one.
+  await until(async () => child.exitCode !== null || await listens(port), 'server-everything listens')
+  if (child.exitCode !== null) {
+    if (attempts === 1) throw new Error(`server-everything ended with ${child.exitCode} before it listened`)
+    return await startEverything(t, transport, attempts - 1)
+  }
+  return { url: `http://127.0.0.1:${port}/${transport === 'sse' ? 'sse' : 'mcp'}`, pid: child.pid ?? 0, stop }
+}
+
+async function listens (port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1')
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
   }
 }

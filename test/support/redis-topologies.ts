@@ -6,8 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
-import { findRedisServer, spawnRedis, waysToGetRedis } from '../scripts/redis-server.mjs'
-import { freePort, until } from './helper.ts'
+import { findRedisServer, spawnRedis, waysToGetRedis } from '../../scripts/redis-server.mjs'
+import { fixture } from './paths.ts'
+import { freePort } from './ports.ts'
+import { until } from './wait.ts'
 
 /** A Redis of the test's own, on a port of this machine. */
 export interface RedisNode {
@@ -22,7 +24,7 @@ export interface RedisNode {
 
 const host = '127.0.0.1'
 
-export const tlsFile = (name: string) => join(import.meta.dirname, 'fixtures', 'tls', name)
+export const tlsFile = (name: string) => fixture(join('tls', name))
 
 const tlsArgs = [
   '--tls-cert-file', tlsFile('server.pem'), '--tls-key-file', tlsFile('server-key.pem'), '--tls-ca-cert-file', tlsFile('ca.pem'),

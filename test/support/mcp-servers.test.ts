@@ -6,9 +6,9 @@ import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { fixture, until } from './helper.ts'
-import { startEverything } from './everything.ts'
-import { startUpstream } from './upstream.ts'
+import { startEverything, startUpstream } from './mcp-servers.ts'
+import { fixture } from './paths.ts'
+import { until } from './wait.ts'
 
 /*
  * The upstream servers of the tests, driven by the official clients: what a test of the service finds is then not theirs.

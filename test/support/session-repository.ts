@@ -1,4 +1,4 @@
-import type { SessionRepositoryOptions } from '../lib/sessions/session-repository.ts'
+import type { SessionRepositoryOptions } from '../../lib/sessions/session-repository.ts'
 
 /** Settings of a session repository that bound nothing by accident. */
 export const repositoryOptions = (keyPrefix: string, options: Partial<SessionRepositoryOptions> = {}): SessionRepositoryOptions => ({
