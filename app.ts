@@ -14,6 +14,7 @@ import credentials from './plugins/credentials.ts'
 import errors, { answerClientError, frameworkErrors } from './plugins/errors.ts'
 import guidance from './plugins/guidance.ts'
 import jsonBody from './plugins/json-body.ts'
+import listRoutes from './plugins/list-routes.ts'
 import notCached from './plugins/not-cached.ts'
 import openapi from './plugins/openapi.ts'
 import origins from './plugins/origins.ts'
@@ -27,6 +28,7 @@ import requestEnd from './plugins/request-end.ts'
 import requestLog from './plugins/request-log.ts'
 import resources from './plugins/resources.ts'
 import serverConfig from './plugins/server-config.ts'
+import serverRequests from './plugins/server-requests.ts'
 import serverRuntime from './plugins/server-runtime.ts'
 import serverSentEvents from './plugins/server-sent-events.ts'
 import session from './plugins/session.ts'
@@ -75,9 +77,9 @@ const phases: Record<string, Plugin[]> = {
   // The caller's session: counted, loaded, its idle TTL restarted.
   session: [rateLimits, session, credentials],
   // The MCP servers of this worker, and the clients of one request.
-  mcp: [serverRuntime, reload, requestClients, credentialRecheck],
+  mcp: [serverRuntime, reload, requestClients, credentialRecheck, serverRequests],
   // What the routes do with all that.
-  operations: [sessionLifecycle, resources, prompts, toolCalls, openapi]
+  operations: [sessionLifecycle, resources, prompts, toolCalls, openapi, listRoutes]
 }
 
 /** One plugin of all plugins of a phase, so that `fastify print-plugins` shows them together. */

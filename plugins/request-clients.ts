@@ -2,7 +2,8 @@ import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { ServerClient, RequestLimits } from '../lib/mcp/client/server-client.ts'
 import type { Lease } from '../lib/mcp/server.ts'
-import type { CatalogedServer, ServerCatalog } from '../lib/tools/server-catalog.ts'
+import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
+import type { ServerCatalog } from '../lib/tools/server-catalog.ts'
 import { createUpstreamSlot } from '../lib/sessions/upstream-sessions.ts'
 
 const kLeases = Symbol('leases')

@@ -50,7 +50,7 @@ export default fp(async (fastify) => {
         server: specIdentity(spec),
         onTrouble: err => fastify.log.warn({ err, server: spec.name }, 'the era of an mcp server could not be shared')
       }),
-      onListChanged: () => current.entry(spec.name)?.forgetLists()
+      onListChanged: () => current.byName(spec.name)?.forgetLists()
     }
     if (spec.kind !== 'stdio') return createHttpServer(spec, { ...common, dispatcher })
     return createProcessServer(spec, {

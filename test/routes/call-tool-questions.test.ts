@@ -53,7 +53,7 @@ t.test('when what a tool asks cannot be kept, the caller is not told to send the
 
   const { statusCode, ...response } = await asked
   t.equal(statusCode, 502)
-  t.strictSame(JSON.parse(response.body), failure('MCP_CALL', 'MCP server up answered tool ask with questions, which could not be kept until they are answered'))
+  t.strictSame(JSON.parse(response.body), failure('MCP_CALL', 'MCP server up requested input for tool ask, and the call could not be kept until the caller responds'))
 })
 
 t.test('each call goes on once, in its own session only, and not after that has ended', async t => {
