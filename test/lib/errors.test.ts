@@ -6,8 +6,10 @@ import * as errors from '../../lib/errors.ts'
 
 const markdown = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'errors.md'), 'utf8')
 
-/** One of each kind, without what its sentence is filled with. */
-const catalogue = Object.values(errors).map(Constructor => new (Constructor as new () => FastifyError)())
+const { isServiceError, ...classes } = errors
+
+/** One of each kind, without the values of its sentence. */
+const catalogue = Object.values(classes).map(Constructor => new (Constructor as new () => FastifyError)())
 const startCodes = ['MCPC_ERR_CONFIG', 'MCPC_ERR_STORE_START']
 
 interface Row { code: string, rest: string[] }
@@ -45,6 +47,13 @@ t.test('the error behind a failure is kept for the log, and is not in its senten
   const error = new errors.StoreUnavailableError({ cause: new Error('canary') })
   t.match(error.cause, { message: 'canary' })
   t.notMatch(error.message, /canary/)
+})
+
+t.test('an error of the catalogue is recognized, and no other error is', async t => {
+  t.ok(isServiceError(new errors.ClosingError()))
+  for (const other of [new Error('canary'), Object.assign(new Error(), { code: 'ECONNRESET' }), { code: 'MCPC_ERR_CLOSING' }, null]) {
+    t.notOk(isServiceError(other))
+  }
 })
 
 t.test('the sentences that clients know are kept', async t => {

@@ -10,7 +10,7 @@ import { apiUrl, build, environment, failure, jwtToken, post, redisClient, spawn
 const key = 'mcpk_canary-of-billing'
 const hash = (text: string) => createHash('sha256').update(text).digest('hex')
 const keys = { MCP_CLIENT_API_KEYS: `billing:${hash(key)}, billing:${hash('mcpk_next')}\n chat:${hash('mcpk_chat')}` }
-const refusal = failure('API_KEY', 'The request needs an API key that is known here, in the header X-API-Key or as Authorization: Bearer')
+const refusal = failure('API_KEY', 'The request needs a valid API key, in the header X-API-Key or as Authorization: Bearer')
 
 t.test('without keys anyone may call, and the log says so once at start', async t => {
   const service = await startService(t)

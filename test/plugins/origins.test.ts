@@ -8,7 +8,7 @@ import { apiUrl, build, type Environment, failure, jwtToken } from '../helper.ts
 const page = 'https://app.example.com'
 const origins = { MCP_ALLOWED_ORIGINS: `${page}, http://localhost:5173` }
 const originRefusal = failure('ORIGIN', 'Pages of this origin may not call this service')
-const hostRefusal = failure('HOST', 'This service is not called by that host name')
+const hostRefusal = failure('HOST', 'This service does not answer to that host name')
 
 interface Answer { status: number, headers: Record<string, string | string[] | undefined>, body: string }
 

@@ -38,7 +38,7 @@ t.test('a session has so many requests a minute over all workers, and is told ho
       const seconds = Number(response.headers['retry-after'])
       t.ok(seconds > 40 && seconds <= 60, `${seconds} s`)
       t.match(response.headers, { 'ratelimit-limit': '3', 'ratelimit-remaining': '0', 'ratelimit-reset': String(seconds) })
-      t.strictSame(response.json(), failure('RATE_LIMIT', `Too many requests: the next is answered in ${seconds} s`, { retryable: true }))
+      t.strictSame(response.json(), failure('RATE_LIMIT', `Too many requests: try again in ${seconds} s`, { retryable: true }))
     }
   }
   t.equal((await list(workers[0], other)).statusCode, 200, 'another session has its own')
