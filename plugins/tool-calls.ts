@@ -35,7 +35,7 @@ export interface ToolCallRequest {
   continue?: string
   responses?: JsonObject
   /** Told of what happens while the tool runs. */
-  events?: Pick<EventWriter, 'tell'>
+  events?: Pick<EventWriter, 'send'>
 }
 
 /** What the requests are about, put together from the chapters before. */
@@ -100,8 +100,8 @@ export default fp(async (fastify) => {
       limits: { ...limits, timeoutMs },
       ...(events && {
         watcher: {
-          onProgress: progress => events.tell('progress', progress),
-          onLog: message => events.tell('log', message),
+          onProgress: progress => events.send('progress', progress),
+          onLog: message => events.send('log', message),
           inactivityMs: request.limits(entry, 'list').timeoutMs
         }
       }),
