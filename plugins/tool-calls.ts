@@ -77,7 +77,7 @@ export default fp(async (fastify) => {
   }
 
   async function goOn (request: FastifyRequest, { responses = {}, ...options }: ToolCallRequest, token: string): Promise<ToolReply> {
-    const pending = await fastify.questions.take(request.session, token)
+    const pending = await fastify.pendingCalls.take(request.session, token)
     const entry = pending && request.servers.entryOfTool(pending.tool)
     if (pending === null || entry === null) throw new UnknownContinuationError()
     return await request.recheckingCredentials(() =>
@@ -89,7 +89,7 @@ export default fp(async (fastify) => {
     const timeoutMs = Math.min(limits.timeoutMs, timeout === undefined ? Infinity : timeout * 1000)
     return {
       sessions,
-      questions: elicitation ? fastify.questions : null,
+      questions: elicitation ? fastify.pendingCalls : null,
       async findTool (name) {
         const found = await entry.tools.find(name, audience(request, entry), listThrough(request, entry))
         // Of a name that is no tool's nobody knows what it is.
