@@ -2,7 +2,7 @@ import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { pino } from 'pino'
 import { ConfigError } from '../lib/errors.ts'
-import type { SessionRef } from '../lib/sessions/session.ts'
+import type { SessionRef } from '../lib/sessions/session-ref.ts'
 
 /** What only some requests have. Of the claim, only a keyed hash is written; of the rest, nothing is anybody's secret. */
 export interface AuditFacts {
