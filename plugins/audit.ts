@@ -2,7 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import fp from 'fastify-plugin'
 import { pino } from 'pino'
 import { ConfigError } from '../lib/errors.ts'
-import type { SessionRef } from '../lib/sessions/session.ts'
+import type { SessionRef } from '../lib/sessions/session-ref.ts'
 import type { RequestEnd } from './request-end.ts'
 
 /** Facts that only some requests have. The log gets a keyed hash of the session; the other facts are no secrets. */

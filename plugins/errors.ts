@@ -7,7 +7,7 @@ import {
   BadRequestError, BodyNotJsonError, BodyTooLargeError, InternalError, isServiceError, MethodNotAllowedError,
   RouteNotFoundError, StoreUnavailableError
 } from '../lib/errors.ts'
-import { isTrouble, reasonOf } from '../lib/redis/failure.ts'
+import { meansUnavailable, reasonOf } from '../lib/redis/failure.ts'
 import { SealError } from '../lib/sessions/field-encryption.ts'
 
 declare module 'fastify' {
@@ -91,7 +91,7 @@ function sendFailure (reply: FastifyReply, { code, message, retryable = false }:
 function troubleOf (failure: Failure): string | null {
   if (!(failure instanceof StoreUnavailableError)) return null
   const reason = reasonOf(failure.cause)
-  return isTrouble(reason) ? reason : null
+  return meansUnavailable(reason) ? reason : null
 }
 
 const bodyOf = ({ code, message, retryable = false }: Failure) =>

@@ -28,7 +28,7 @@ export default fp(async (fastify) => {
   const count = createRateCounter(fastify.redis, {
     keyPrefix: session.keyPrefix,
     commandTimeoutMs: redis.commandTimeoutMs,
-    onTrouble: err => fastify.log.warn({ err }, 'rates cannot be counted, requests are let through'),
+    onLost: err => fastify.log.warn({ err }, 'rates cannot be counted, requests are let through'),
     onRestored: () => fastify.log.info('rates are counted again')
   })
 

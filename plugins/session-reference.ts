@@ -4,7 +4,7 @@ import { BadRequestError, InvalidFieldError } from '../lib/errors.ts'
 import { bearerToken } from '../lib/http/api-keys.ts'
 import { sessionIdHeader, sessionIdPattern } from '../lib/http/schemas.ts'
 import { isJsonObject } from '../lib/json.ts'
-import type { SessionRef } from '../lib/sessions/session.ts'
+import type { SessionRef } from '../lib/sessions/session-ref.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -1,8 +1,8 @@
 import fp from 'fastify-plugin'
 import type { FastifyRequest } from 'fastify'
 import { MissingFieldError, SessionNotFoundError, StoreUnavailableError } from '../lib/errors.ts'
+import type { CallSlot } from '../lib/sessions/call-slot.ts'
 import type { LoadOptions, Session } from '../lib/sessions/session.ts'
-import { placeMs } from '../lib/sessions/session-repository.ts'
 
 const kSession = Symbol('session')
 
@@ -47,29 +47,29 @@ export default fp(async (fastify) => {
   })
 
   async function load (request: FastifyRequest, id: string): Promise<void> {
-    const { toolCall: takePlace = false, wants } = request.routeOptions.config
+    const { toolCall: takeSlot = false, wants } = request.routeOptions.config
     const ref = request.sessionRef(id)
     request.audit({ session: ref })
     // In onRequest there is no body yet.
-    const session = await fastify.sessions.load(ref, { takePlace, ...(request.body !== undefined && wants?.(request)) })
+    const session = await fastify.sessions.load(ref, { takeSlot, ...(request.body !== undefined && wants?.(request)) })
     if (session === null) throw new SessionNotFoundError(id)
     request[kSession] = session
     if (session.isStale) request.defer(() => fastify.sessions.reseal(session))
-    if (takePlace) holdPlace(request, session)
+    if (session.slot !== null) holdSlot(request, session.slot)
   }
 
-  /** Holds the call slot until the request is over. Should this worker die before, the slot lapses. */
-  function holdPlace (request: FastifyRequest, session: Session): void {
+  /** Renews a call's slot until the request is over. Should this worker die before, the slot lapses. */
+  function holdSlot (request: FastifyRequest, slot: CallSlot): void {
     const timer = setInterval(() => {
-      fastify.sessions.renewPlace(session).catch(err => {
-        // An outage of Redis has its own line.
+      slot.renew().catch(err => {
+        // An outage of Redis has a log line of its own.
         const level = err instanceof StoreUnavailableError ? 'debug' : 'warn'
         request.log[level]({ err }, 'the slot of a running call could not be renewed')
       })
-    }, placeMs / 3)
+    }, slot.renewEveryMs)
     request.defer(async () => {
       clearInterval(timer)
-      await fastify.sessions.givePlaceBack(session)
+      await slot.release()
     })
   }
 

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { AnySchema, CredentialFields, furtherFields, openErrors, SessionTokenSchema } from '../lib/http/schemas.ts'
-import { createSessionId } from '../lib/sessions/session.ts'
+import { createSessionId } from '../lib/sessions/session-ref.ts'
 
 const OpenedSchema = Type.Object({
   status: Type.Literal('ok'),
