@@ -52,4 +52,4 @@ export default fp(async (fastify) => {
       return { [kind]: list.items, ...(extra && { [extra.name]: extra.valueOf(list) }), ...list.errors }
     })
   })
-}, { name: 'list-routes', dependencies: ['session', 'json-body', 'request-clients', 'server-requests'] })
+}, { name: 'list-routes', dependencies: ['request-clients', 'server-requests'] })

@@ -86,7 +86,7 @@ export default fp(async (fastify) => {
 }, {
   name: 'tool-calls',
   dependencies: [
-    'config', 'redis', 'audit', 'after-response', 'session', 'request-clients', 'credential-recheck', 'server-requests'
+    'config', 'redis', 'audit', 'after-response', 'session', 'request-clients', 'server-requests'
   ]
 })
 
