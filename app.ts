@@ -78,7 +78,7 @@ const phases: Record<string, Plugin[]> = {
   session: [rateLimits, session, credentials],
   // The MCP servers of this worker, and the clients of one request.
   mcp: [serverRuntime, reload, requestClients, credentialRecheck, serverRequests],
-  // What the routes do with all that.
+  // The operations behind the routes, and their description.
   operations: [sessionLifecycle, resources, prompts, toolCalls, openapi, listRoutes]
 }
 

@@ -5,7 +5,7 @@ import { ConfigError } from '../lib/errors.ts'
 import type { SessionRef } from '../lib/sessions/session.ts'
 import type { RequestEnd } from './request-end.ts'
 
-/** What only some requests have. The log gets a keyed hash of the session reference; the other facts are no secrets. */
+/** Facts that only some requests have. The log gets a keyed hash of the session; the other facts are no secrets. */
 export interface AuditFacts {
   session?: SessionRef
   /** Name of a tool that exists, and of its server. */

@@ -10,7 +10,7 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The session's id in the header `X-Session-Id`; `undefined` when there is none. Throws InvalidFieldError. */
     idInHeader: () => string | undefined
-    /** What the request says of the session of this id: its API key's name and, where sessions need one, its token. */
+    /** The id with the request's proof of it: the name of its API key and, where sessions need one, its token. */
     sessionRef: (id: string) => SessionRef
   }
 }

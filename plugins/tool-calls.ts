@@ -24,7 +24,7 @@ export interface ToolCallRequest {
   continue?: string
   responses?: JsonObject
   /** Receives what happens while the tool runs. */
-  events?: Pick<EventWriter, 'tell'>
+  events?: Pick<EventWriter, 'send'>
 }
 
 /** Calls the tools of the MCP servers. */
@@ -91,8 +91,8 @@ export default fp(async (fastify) => {
 })
 
 /** Passes on what a server says while a tool runs. */
-const createWatcher = (events: Pick<EventWriter, 'tell'>, inactivityMs: number): Watcher => ({
-  onProgress: progress => events.tell('progress', progress),
-  onLog: message => events.tell('log', message),
+const createWatcher = (events: Pick<EventWriter, 'send'>, inactivityMs: number): Watcher => ({
+  onProgress: progress => events.send('progress', progress),
+  onLog: message => events.send('log', message),
   inactivityMs
 })

@@ -102,7 +102,7 @@ export default (async (fastify) => {
     }
     return reply.sendEvents(async events => {
       const { body, outcome, notCached } = await request.callTool({ ...call, events })
-      if (notCached.length > 0) events.tell('not_cached', notCached)
+      if (notCached.length > 0) events.send('not_cached', notCached)
       return { event: outcome === 'input_required' ? outcome : 'result', json: body }
     })
   })

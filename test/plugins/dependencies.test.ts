@@ -71,7 +71,7 @@ function propertyOf (node: ts.Node): ts.Symbol | undefined {
   return ts.isIdentifier(name) ? checker.getTypeAtLocation(from).getProperty(name.text) : undefined
 }
 
-/** What a plugin declares: the dependencies, and those that have a comment which says why they set the order. */
+/** The dependencies that a plugin declares, and those whose comment says why they set the order. */
 function declaredIn (source: ts.SourceFile): { all: Set<string>, ordering: Set<string> } {
   const elements = [...nodesOf(source)]
     .filter(ts.isPropertyAssignment).filter(({ name }) => name.getText() === 'dependencies')
