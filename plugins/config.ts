@@ -5,7 +5,7 @@ import {
   describeInvalidVariable, type Environment, EnvironmentSchema, normalizeEnvironment
 } from '../lib/config/environment.ts'
 import { ConfigError } from '../lib/errors.ts'
-import type { HostEnvironment } from '../lib/mcp/servers-file/server-spec.ts'
+import type { HostEnvironment } from '../lib/mcp/servers-file/host-environment.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

@@ -7,7 +7,7 @@ import { createReaper } from '../lib/mcp/transports/reaper.ts'
 import type { Server } from '../lib/mcp/server.ts'
 import { createProcessServer } from '../lib/mcp/processes/process-server.ts'
 import { createServerRegistry } from '../lib/mcp/servers.ts'
-import { type ServerSpec, specIdentity } from '../lib/mcp/servers-file/server-spec.ts'
+import type { ServerSpec } from '../lib/mcp/servers-file/server-spec.ts'
 import { createUpstreamAgent } from '../lib/mcp/transports/http-agent.ts'
 import { createSemaphore } from '../lib/semaphore.ts'
 import { createServerCatalog, type ServerCatalog } from '../lib/tools/server-catalog.ts'
@@ -47,7 +47,7 @@ export default fp(async (fastify) => {
       declaresElicitation: elicitation,
       era: createEraMemory({
         store: fastify.eraStore,
-        server: specIdentity(spec),
+        server: spec.identity,
         onTrouble: err => fastify.log.warn({ err, server: spec.name }, 'the era of an mcp server could not be shared')
       }),
       onListChanged: () => current.byName(spec.name)?.forgetLists()

@@ -1,9 +1,10 @@
 import t from 'tap'
-import { fillCommand, specFromScript } from '../../../lib/mcp/servers-file/server-spec.ts'
-import { fixture } from '../../support/paths.ts'
-import '../../support/without-tap-loader.ts'
+import { resolveScript } from '../../../../lib/mcp/servers-file/script-server.ts'
+import { fillCommand } from '../../../../lib/mcp/servers-file/server-spec.ts'
+import { fixture } from '../../../support/paths.ts'
+import '../../../support/without-tap-loader.ts'
 
-const environmentIn = (host: Record<string, string>) => fillCommand(specFromScript(fixture('tiny-server.mjs'), host), {}).env
+const environmentIn = (host: Record<string, string>) => fillCommand(resolveScript(fixture('tiny-server.mjs'), host), {}).env
 
 t.test('a server inherits where Node keeps compiled code, when the operator says it, and no secret of ours', async t => {
   const host = { PATH: '/usr/bin', NODE_COMPILE_CACHE: '/var/cache/servers' }

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import t from 'tap'
-import { readEvents } from '../../../lib/mcp/transports/event-stream.ts'
-import type { Body } from '../../../lib/mcp/transports/http-request.ts'
+import { readEvents } from '../../../../lib/mcp/transports/event-stream.ts'
+import type { Body } from '../../../../lib/mcp/transports/http-request.ts'
 
 async function read (chunks: Array<string | Buffer>, maxEventBytes = 100) {
   const events: string[] = []

@@ -1,6 +1,6 @@
 import type { JSONRPCMessage } from '@modelcontextprotocol/client'
 import t from 'tap'
-import { createIdShift } from '../../../lib/mcp/transports/request-ids.ts'
+import { createIdShift } from '../../../../lib/mcp/transports/request-ids.ts'
 
 const { outbound, inbound } = createIdShift(1_000)
 const message = (fields: object) => ({ jsonrpc: '2.0', ...fields }) as JSONRPCMessage
