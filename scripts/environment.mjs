@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -39,19 +39,6 @@ export function build () {
   if (sources.every(file => statSync(join(root, file)).mtimeMs < built)) return
   console.log('Building …')
   run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc')], 'The build failed.')
-}
-
-/**
- * Builds the tests, with the service that they test, into dist-test/: compiled once they take half the time of being compiled in each
- * process. What is no TypeScript is linked there, so that every path is what it is here.
- */
-export function buildTests () {
-  const built = join(root, 'dist-test')
-  rmSync(built, { recursive: true, force: true }) // or a test that is no more would still run
-  run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', join('test', 'tsconfig.build.json')], 'The tests could not be built.')
-  const compiled = new Set(['dist-test', '.git', '.tap', 'app.ts', 'plugins', 'routes', 'lib', 'test'])
-  for (const name of readdirSync(root).filter(name => !compiled.has(name))) symlinkSync(join(root, name), join(built, name))
-  symlinkSync(join(root, 'test', 'fixtures'), join(built, 'test', 'fixtures'))
 }
 
 /** Runs a command in the project's folder, its output on ours. */

@@ -8,18 +8,16 @@ import fp from 'fastify-plugin'
 import type { Test } from 'tap'
 import app, { options } from '../../app.ts'
 import { fixture, root } from './paths.ts'
-import { sharedRedis } from './redis.ts'
+import { sharedRedisUrl } from './redis.ts'
 import { type Entries, serversFile } from './servers-file.ts'
 import { until } from './wait.ts'
-import './without-tap-loader.ts'
 
 export type Environment = Record<string, string | undefined>
 
 /** Variables of a service that works: the test's Redis and a prefix of its own, the tiny server, no validation. */
 export async function environment (t: Test, env: Environment = {}): Promise<Environment> {
-  const redis = await sharedRedis(t)
   return {
-    REDIS_URL: redis.url,
+    REDIS_URL: env.REDIS_URL ?? await sharedRedisUrl(t),
     MCP_SESSION_KEY_PREFIX: `test-${randomUUID()}`,
     MCP_SKIP_VALIDATION: 'true',
     MCP_SERVER_SCRIPT: env.MCP_SERVERS_FILE === undefined ? fixture('tiny-server.mjs') : undefined,
@@ -109,8 +107,8 @@ export async function spawnService (t: Test, env: Environment, { command = [join
   return { child, output: () => written, exited }
 }
 
-/** The environment of this process without what tap put there for its own loader. */
+/** The environment of this process without the settings of tap and of a service. */
 function cleanEnvironment (env: Environment): NodeJS.ProcessEnv {
-  const inherited = Object.entries(process.env).filter(([name]) => !/^(NODE_OPTIONS|TAP|_TAPJS|_TAP|MCP_|REDIS_|FASTIFY_)/.test(name))
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(TAP|TEST_REDIS|MCP_|REDIS_|FASTIFY_)/.test(name))
   return Object.fromEntries([...inherited, ...Object.entries(env).filter(([, value]) => value !== undefined)])
 }

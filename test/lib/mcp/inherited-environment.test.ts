@@ -1,7 +1,6 @@
 import t from 'tap'
 import { fillCommand, specFromScript } from '../../../lib/mcp/servers-file/server-spec.ts'
 import { fixture } from '../../support/paths.ts'
-import '../../support/without-tap-loader.ts'
 
 const environmentIn = (host: Record<string, string>) => fillCommand(specFromScript(fixture('tiny-server.mjs'), host), {}).env
 

@@ -5,7 +5,6 @@ import t, { type Test } from 'tap'
 import { credentialNames, fillCommand, fillEndpoint, type HttpSpec, offersTool, type ServerSpec, specFromScript, type StdioSpec } from '../../../../lib/mcp/servers-file/server-spec.ts'
 import { specsFromFile } from '../../../../lib/mcp/servers-file/servers-file.ts'
 import { fixture } from '../../../support/paths.ts'
-import '../../../support/without-tap-loader.ts'
 
 const node = process.execPath
 const host = { PATH: process.env.PATH, HOME: '/home/${user}', REDIS_PASSWORD: 'canary', API_KEY: 'key-of-the-operator' }
