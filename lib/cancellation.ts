@@ -3,10 +3,12 @@ import { CallerLeftError } from './errors.ts'
 /**
  * The promise's outcome, or a rejection with `late()` when it takes longer than `milliseconds`.
  *
- * Late means late at the other side. A worker that was busy for longer than the deadline (starting many processes does
- * that) finds both the timer due and the answer arrived; it looks at what has arrived first.
+ * A busy worker is not taken for a late answer. When starting many processes kept it busy past the deadline, the timer
+ * is due and the answer has arrived as well: arrived data is read first.
  */
-export function withDeadline<Value> (promise: Promise<Value>, milliseconds: number, late: () => Error): Promise<Value> {
+export function withDeadline<Value> (
+  promise: Promise<Value>, milliseconds: number, late: () => Error
+): Promise<Value> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       // Timers run before arrived data is read, immediates after it: the second turn is certain to come after both.
@@ -16,7 +18,10 @@ export function withDeadline<Value> (promise: Promise<Value>, milliseconds: numb
   })
 }
 
-/** The promise's outcome, or a rejection with CallerLeftError as soon as `signal` aborts; what the promise comes to is then nobody's. */
+/**
+ * The promise's outcome, or a rejection with CallerLeftError as soon as `signal` aborts. The promise itself goes on, and
+ * its outcome is dropped.
+ */
 export function abortable<Value> (promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(new CallerLeftError())

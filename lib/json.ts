@@ -1,4 +1,4 @@
-/** A JSON object, whatever is in it. */
+/** A JSON object with any content. */
 export type JsonObject = Record<string, unknown>
 
 export function isJsonObject (value: unknown): value is JsonObject {
@@ -9,11 +9,13 @@ export function isJsonObject (value: unknown): value is JsonObject {
  * A record with each value mapped. Does not modify its input. Safe for names from outside: `fromEntries` defines own
  * properties, so `__proto__` is a name like any other.
  */
-export function mapValues<From, To> (record: Readonly<Record<string, From>>, map: (value: From, name: string) => To): Record<string, To> {
+export function mapValues<From, To> (
+  record: Readonly<Record<string, From>>, map: (value: From, name: string) => To
+): Record<string, To> {
   return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value, name)]))
 }
 
-/** `null` for a text that is no JSON, or the JSON of something else. Says nothing of why: the text may be a secret. */
+/** The object that a JSON text holds, else `null`. Gives no reason: the text may be a secret. */
 export function parseJsonObject (text: string): JsonObject | null {
   try {
     const value: unknown = JSON.parse(text)
@@ -24,10 +26,11 @@ export function parseJsonObject (text: string): JsonObject | null {
 }
 
 /**
- * True when objects and arrays in a JSON text are nested deeper than `limit`. Reads the text once, builds nothing; on text
- * that is not JSON the answer means nothing.
+ * Whether objects and arrays in a JSON text are nested deeper than `limit`. Reads the text once and builds nothing; the
+ * answer for a text that is not JSON means nothing.
  *
- * Asked before parsing: what is nested ten thousand deep parses, and then overflows the stack of whatever walks it.
+ * Call it before parsing: a value that is nested ten thousand deep parses, and then overflows the stack of any code that
+ * walks it.
  */
 export function isNestedDeeper (text: string, limit: number): boolean {
   let depth = 0
@@ -48,7 +51,7 @@ export function isNestedDeeper (text: string, limit: number): boolean {
   return false
 }
 
-/** True when objects and arrays in a value are nested deeper than `limit`; goes no deeper itself. */
+/** Whether objects and arrays in a value are nested deeper than `limit`. Goes no deeper itself. */
 export function isDeeperThan (value: unknown, limit: number): boolean {
   if (typeof value !== 'object' || value === null) return false
   return limit === 0 || Object.values(value).some(inner => isDeeperThan(inner, limit - 1))

@@ -1,16 +1,15 @@
-/** Shorter values are no secrets but words; masking them would only make a sentence unreadable. */
+/** A shorter value is a word and no secret; masking it would only make a sentence unreadable. */
 const minSecretLength = 4
 
 export type Mask = (text: string) => string
 
 /**
- * A function that replaces every given secret in a text with `[hidden]`, also one that was cut off at the text's end.
- * Does not modify its input.
+ * A function that replaces every given secret in a text with `[hidden]`, also one that the text's end cuts off.
  */
 export function createMask (secrets: Iterable<unknown>): Mask {
   const values = [...new Set(secrets)]
     .filter((secret): secret is string => typeof secret === 'string' && secret.length >= minSecretLength)
-    .sort((a, b) => b.length - a.length) // a secret that contains another goes first, or its rest would stay
+    .sort((a, b) => b.length - a.length) // longest first: masking a part of a secret would leave its rest
 
   return text => values.reduce((masked, secret) => maskCutOff(masked.replaceAll(secret, '[hidden]'), secret), text)
 }

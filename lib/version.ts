@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module'
 
-// Through package.json's "imports": the sources and their build in dist/ are not at the same depth.
+// package.json's "imports" finds it from the sources and from dist/, which are not at the same depth.
 const manifest = createRequire(import.meta.url)('#package.json') as { name: string, version: string }
 
-/** What this service calls itself to MCP servers. */
+/** The name and version that MCP servers are given. */
 export const packageName = manifest.name
 export const version = manifest.version

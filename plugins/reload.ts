@@ -1,11 +1,12 @@
 import fp from 'fastify-plugin'
 
 /**
- * Reads the servers file again at SIGHUP. Running requests keep their servers. A file with a mistake changes nothing,
- * and the log says why.
+ * MCP phase: reads the servers file again at SIGHUP.
  *
- * fastify-cli ends the service at any signal, SIGHUP included. It adds its listener before the service listens, so that
- * listener is removed once the service does.
+ * Running requests keep their servers. A file with a mistake changes nothing, and the log says why.
+ *
+ * fastify-cli installs a handler that ends the service at SIGHUP, as at any signal. It does so before the service
+ * listens; this plugin removes the handler then.
  */
 export default fp(async (fastify) => {
   if (fastify.config.serversFile === undefined) return
@@ -28,4 +29,4 @@ export default fp(async (fastify) => {
   fastify.addHook('onClose', async () => {
     process.off('SIGHUP', reload)
   })
-}, { name: 'reload', dependencies: ['mcp-servers'] })
+}, { name: 'reload', dependencies: ['config', 'server-config', 'server-runtime'] })

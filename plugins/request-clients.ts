@@ -3,7 +3,8 @@ import fp from 'fastify-plugin'
 import type { RequestLimits, ServerClient } from '../lib/mcp/client/server-client.ts'
 import type { Lease } from '../lib/mcp/server.ts'
 import { createUpstreamSlot } from '../lib/sessions/upstream-sessions.ts'
-import type { CatalogedServer, ServerCatalog } from '../lib/tools/server-catalog.ts'
+import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
+import type { ServerCatalog } from '../lib/tools/server-catalog.ts'
 
 const kLeases = Symbol('leases')
 const kServers = Symbol('servers')
@@ -21,7 +22,7 @@ declare module 'fastify' {
   }
 }
 
-/** Gives a request fresh clients of the MCP servers that it needs, and ends them after the reply. */
+/** MCP phase: gives a request fresh clients of the MCP servers that it needs, and ends them after the reply. */
 export default fp(async (fastify) => {
   const { config: { timeouts } } = fastify
 
@@ -65,4 +66,7 @@ export default fp(async (fastify) => {
   }
 
   const credentialsOf = (request: FastifyRequest) => request.hasSession ? request.session.credentials : {}
-}, { name: 'mcp', dependencies: ['mcp-servers', 'session', 'caller-signal', 'after-response', 'events'] })
+}, {
+  name: 'request-clients',
+  dependencies: ['config', 'redis', 'caller-signal', 'after-response', 'server-sent-events', 'session', 'server-runtime']
+})

@@ -15,7 +15,7 @@ declare module 'fastify' {
   }
 }
 
-/** The configuration of the MCP servers, checked before any server is started or connected. */
+/** Start phase: the configuration of the MCP servers, checked before any server is started or connected. */
 export default fp(async (fastify) => {
   const { config: { serverScript, serversFile, sensitiveParams }, hostEnvironment: host } = fastify
 
@@ -26,4 +26,4 @@ export default fp(async (fastify) => {
 
   fastify.decorate('readServerSpecs', readServerSpecs)
   fastify.decorate('serverSpecs', readServerSpecs())
-}, { name: 'servers', dependencies: ['config'] })
+}, { name: 'server-config', dependencies: ['config'] })

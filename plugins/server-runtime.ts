@@ -28,7 +28,7 @@ declare module 'fastify' {
 }
 
 /**
- * The MCP servers as this worker reaches them. Processes are bounded together; HTTP servers share a pool of
+ * MCP phase: the MCP servers as this worker reaches them. Processes are bounded together; HTTP servers share a pool of
  * connections.
  */
 export default fp(async (fastify) => {
@@ -61,7 +61,7 @@ export default fp(async (fastify) => {
         server: spec.identity,
         onTrouble: err => log.warn({ err }, 'the era of an mcp server could not be shared')
       }),
-      onListChanged: () => catalog.entry(spec.name)?.forgetLists()
+      onListChanged: () => catalog.byName(spec.name)?.forgetLists()
     }
     if (spec.kind !== 'stdio') return createHttpServer(spec, { ...common, dispatcher })
     return createProcessServer(spec, {
@@ -109,4 +109,4 @@ export default fp(async (fastify) => {
     await registry.close()
     await Promise.all([reaper.close(), dispatcher.destroy()])
   })
-}, { name: 'mcp-servers', dependencies: ['servers', 'redis', 'after-response'] })
+}, { name: 'server-runtime', dependencies: ['config', 'server-config', 'redis', 'after-response'] })

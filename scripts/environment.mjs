@@ -1,10 +1,12 @@
-import { existsSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import { cpSync, existsSync, lstatSync, readdirSync, statSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** The project's folder. */
-export const root = fileURLToPath(new URL('..', import.meta.url)) // an old Node has no import.meta.dirname, and must get as far as being told so
+export const root = fileURLToPath(new URL('..', import.meta.url)) // an old Node has no import.meta.dirname
+
+const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
 
 /** Ends the process with one line. */
 export function stop (sentence) {
@@ -22,34 +24,38 @@ export function checkNodeVersion () {
 /** Installs the dependencies when they are missing or older than package-lock.json. */
 export function installDependencies () {
   const lock = join(root, 'package-lock.json')
-  const installed = join(root, 'node_modules', '.package-lock.json')
+  const modules = join(root, 'node_modules')
+  const installed = join(modules, '.package-lock.json')
+  // `npm ci` empties the folder that a link points to, and that is another clone's.
+  if (lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink()) return
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return
   console.log('Installing the dependencies …')
   run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'The dependencies could not be installed.')
 }
 
-/** Builds the service, unless what was built is younger than all that it is built from. */
+/** Builds the service, unless the last build is younger than all its sources. */
 export function build () {
-  const folders = ['plugins', 'routes', 'lib'].flatMap(folder => readdirSync(join(root, folder), { recursive: true }).map(file => join(folder, file)))
-  const sources = ['app.ts', 'tsconfig.json', 'package.json', ...folders.filter(file => file.endsWith('.ts'))]
+  const files = ['plugins', 'routes', 'lib'].flatMap(filesIn)
+  const sources = ['app.ts', 'tsconfig.json', 'package.json', ...files.filter(file => /\.(ts|lua)$/.test(file))]
   const built = statSync(join(root, 'dist', 'app.js'), { throwIfNoEntry: false })?.mtimeMs ?? 0
   if (sources.every(file => statSync(join(root, file)).mtimeMs < built)) return
   console.log('Building …')
-  run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc')], 'The build failed.')
+  compile()
 }
 
-/**
- * Builds the tests, with the service that they test, into dist-test/: compiled once they take half the time of being compiled in each
- * process. What is no TypeScript is linked there, so that every path is what it is here.
- */
-export function buildTests () {
-  const built = join(root, 'dist-test')
-  rmSync(built, { recursive: true, force: true }) // or a test that is no more would still run
-  run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', join('test', 'tsconfig.build.json')], 'The tests could not be built.')
-  const compiled = new Set(['dist-test', '.git', '.tap', 'app.ts', 'plugins', 'routes', 'lib', 'test'])
-  for (const name of readdirSync(root).filter(name => !compiled.has(name))) symlinkSync(join(root, name), join(built, name))
-  symlinkSync(join(root, 'test', 'fixtures'), join(built, 'test', 'fixtures'))
+/** Compiles the service into dist/, and copies its Lua scripts beside the code that reads them. */
+export function compile () {
+  run(process.execPath, [tsc], 'The build failed.')
+  copyLua('dist')
 }
+
+/** Copies the Lua scripts of lib/ into a folder of compiled code. */
+export function copyLua (folder) {
+  const scripts = filesIn('lib').filter(file => file.endsWith('.lua'))
+  for (const file of scripts) cpSync(join(root, file), join(root, folder, file))
+}
+
+const filesIn = folder => readdirSync(join(root, folder), { recursive: true }).map(file => join(folder, file))
 
 /** Runs a command in the project's folder, its output on ours. */
 export function run (command, args, failure) {
@@ -57,7 +63,7 @@ export function run (command, args, failure) {
   if (status !== 0) stop(failure)
 }
 
-/** Reads `.env` as fastify-cli does: what is set already stays. */
+/** Reads `.env` as fastify-cli does: variables that are set already stay. */
 export function loadDotEnv () {
   const file = join(process.cwd(), '.env')
   if (existsSync(file)) process.loadEnvFile(file)

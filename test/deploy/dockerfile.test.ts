@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { Value } from 'typebox/value'
-import { EnvironmentSchema } from '../../lib/config/config.ts'
+import { EnvironmentSchema } from '../../lib/config/environment.ts'
 
 const { MCP_CLIENT_PORT: port } = Value.Default(EnvironmentSchema, {}) as { MCP_CLIENT_PORT: number }
 const root = join(import.meta.dirname, '..', '..')

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { options } from '../../app.ts'
-import { EnvironmentSchema } from '../../lib/config/config.ts'
+import { EnvironmentSchema } from '../../lib/config/environment.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 const read = (name: string) => readFileSync(join(root, name), 'utf8')

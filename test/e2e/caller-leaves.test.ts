@@ -2,9 +2,12 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
-import { apiUrl, fixture, jwtToken, post, until } from '../helper.ts'
-import { serviceOn } from '../service-on.ts'
-import { startUpstream } from '../upstream.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { startUpstream } from '../support/mcp-servers.ts'
+import { fixture } from '../support/paths.ts'
+import { post } from '../support/requests.ts'
+import { serviceOn } from '../support/service.ts'
+import { until } from '../support/wait.ts'
 
 /** The service closes at once, instead of when an idle connection has timed out. */
 const notKept = { connection: 'close' }

@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module'
 import t, { type Test } from 'tap'
-import { startEverything } from '../everything.ts'
-import { call, initSession } from '../helper.ts'
-import { postTo, serviceOn } from '../service-on.ts'
+import { startEverything } from '../support/mcp-servers.ts'
+import { call, initSession, postTo } from '../support/requests.ts'
+import { serviceOn } from '../support/service.ts'
 
 const program = createRequire(import.meta.url).resolve('@modelcontextprotocol/server-everything/dist/index.js')
 

@@ -5,11 +5,13 @@ import fc from 'fast-check'
 import t from 'tap'
 import { Agent, request } from 'undici'
 import { withDeadline } from '../../lib/cancellation.ts'
-import { heldBy } from '../canaries.ts'
-import { apiUrl, fixture, post, type Service, startService } from '../helper.ts'
-import { type Description, type HostileRequest, hostileRequest, plainRequest, smugglingRequests } from '../hostile-requests.ts'
-import { serversFile } from '../service-on.ts'
-import { tokenOf } from '../tokens.ts'
+import { heldBy } from '../support/canaries.ts'
+import { apiUrl, tokenOf } from '../support/credentials.ts'
+import { type Description, type HostileRequest, hostileRequest, plainRequest, smugglingRequests } from '../support/hostile-requests.ts'
+import { fixture } from '../support/paths.ts'
+import { post } from '../support/requests.ts'
+import { serversFile } from '../support/servers-file.ts'
+import { type Service, startService } from '../support/service.ts'
 
 /** A short run by default; .ci/run says 20000. */
 const total = Number(process.env.FUZZ_REQUESTS ?? 2_000)

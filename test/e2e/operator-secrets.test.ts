@@ -2,8 +2,11 @@ import { createServer } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
-import { apiUrl, fixture, jwtToken, post, startService } from '../helper.ts'
-import { serversFile, variable } from '../service-on.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { fixture } from '../support/paths.ts'
+import { post } from '../support/requests.ts'
+import { serversFile, variable } from '../support/servers-file.ts'
+import { startService } from '../support/service.ts'
 
 const canaries = { OPERATOR_KEY: 'canary-operator-variable-4711', literal: 'canary-operator-literal-0815' }
 

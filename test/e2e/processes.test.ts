@@ -5,7 +5,13 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { apiUrl, build, call, type Environment, environment, fixture, initSession, jwtToken, post, processes, redisClient, serversOf, startService, until } from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { fixture } from '../support/paths.ts'
+import { processes, serversOf } from '../support/processes.ts'
+import { redisClient } from '../support/redis.ts'
+import { call, initSession, post } from '../support/requests.ts'
+import { build, type Environment, environment, startService } from '../support/service.ts'
+import { until } from '../support/wait.ts'
 
 async function zoo (t: Test, misbehaviour: string, entry: object = {}): Promise<Environment> {
   const file = join(t.testdir(), 'servers.json')
@@ -98,7 +104,7 @@ t.test('a session has a bounded number of running calls over all workers', async
 
   t.equal(refused.status, 429)
   t.equal(refused.headers.get('retry-after'), '1')
-  t.strictSame(refused.body, { status: 'error', error: `Session ${session} has 3 calls running, which is as many as it may`, code: 'MCPC_ERR_TOO_MANY_CALLS', retryable: true })
+  t.strictSame(refused.body, { status: 'error', error: `Session ${session} has 3 calls running, the most it may have`, code: 'MCPC_ERR_TOO_MANY_CALLS', retryable: true })
   t.strictSame((await Promise.all(running)).map(({ status }) => status), [200, 200, 200])
   t.equal((await wait(two.url, 1)).status, 200, 'a place is free again')
   t.equal(await redis.hget(key, 'running'), null)

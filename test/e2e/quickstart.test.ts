@@ -6,7 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
-import { freePort, isAlive, post, processes, until } from '../helper.ts'
+import { freePort } from '../support/ports.ts'
+import { isAlive, processes } from '../support/processes.ts'
+import { post } from '../support/requests.ts'
+import { until } from '../support/wait.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 const shell = promisify(exec)

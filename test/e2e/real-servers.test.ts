@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createRequire } from 'node:module'
 import t, { type Test } from 'tap'
-import { build, call, fixture, initSession } from '../helper.ts'
+import { fixture } from '../support/paths.ts'
+import { call, initSession } from '../support/requests.ts'
+import { build } from '../support/service.ts'
 
 const require = createRequire(import.meta.url)
 

@@ -2,9 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
-import { apiUrl, type Environment, fixture, jwtToken, post, type Service, startService, until } from '../helper.ts'
-import { serversFile } from '../service-on.ts'
-import { type RedisNode, startCluster, startSentinelGroup } from '../redis-topologies.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { fixture } from '../support/paths.ts'
+import { type RedisNode, startCluster, startSentinelGroup } from '../support/redis-topologies.ts'
+import { post } from '../support/requests.ts'
+import { serversFile } from '../support/servers-file.ts'
+import { type Environment, type Service, startService } from '../support/service.ts'
+import { until } from '../support/wait.ts'
 
 t.jobs = 2
 t.setTimeout(170_000)

@@ -4,8 +4,10 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import t, { type Test } from 'tap'
 import app from '../../app.ts'
-import { build, call, type Environment, environment, freePort, initSession } from '../helper.ts'
-import { clusterArgs, startNode, startSentinel, tlsFile } from '../redis-topologies.ts'
+import { freePort } from '../support/ports.ts'
+import { clusterArgs, startNode, startSentinel, tlsFile } from '../support/redis-topologies.ts'
+import { call, initSession } from '../support/requests.ts'
+import { build, type Environment, environment } from '../support/service.ts'
 
 t.jobs = 3
 

@@ -1,9 +1,14 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { apiUrl, fixture, isAlive, jwtToken, post, serversOf, startService, until } from '../helper.ts'
-import type { Entries } from '../service-on.ts'
-import { startUpstream } from '../upstream.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { startUpstream } from '../support/mcp-servers.ts'
+import { fixture } from '../support/paths.ts'
+import { isAlive, serversOf } from '../support/processes.ts'
+import { post } from '../support/requests.ts'
+import type { Entries } from '../support/servers-file.ts'
+import { startService } from '../support/service.ts'
+import { until } from '../support/wait.ts'
 
 const secret = 'canary-of-the-operator-4711'
 

@@ -3,9 +3,15 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
-import { heldBy, startRepeatingApi } from '../canaries.ts'
-import { watchChildren } from '../child-processes.ts'
-import { fixture, freePort, post, type Service, spawnService, startRedis, startService, until } from '../helper.ts'
+import { heldBy } from '../support/canaries.ts'
+import { fixture } from '../support/paths.ts'
+import { freePort } from '../support/ports.ts'
+import { watchChildren } from '../support/processes.ts'
+import { startRedis } from '../support/redis.ts'
+import { post } from '../support/requests.ts'
+import { type Service, spawnService, startService } from '../support/service.ts'
+import { startRepeatingApi } from '../support/validation-api.ts'
+import { until } from '../support/wait.ts'
 
 /** Values that nobody but a tool which declares them may ever see. */
 const canaries = {

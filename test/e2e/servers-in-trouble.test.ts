@@ -1,7 +1,10 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { build, call, fixture, initSession, isAlive } from '../helper.ts'
+import { fixture } from '../support/paths.ts'
+import { isAlive } from '../support/processes.ts'
+import { call, initSession } from '../support/requests.ts'
+import { build } from '../support/service.ts'
 
 async function buildWith (t: Test, args: string[], env: Record<string, string> = {}) {
   const file = join(t.testdir(), 'servers.json')

@@ -1,7 +1,10 @@
 import t from 'tap'
-import { call, fixture, freePort, initSession } from '../helper.ts'
-import { credential, postTo, serviceOn } from '../service-on.ts'
-import { startUpstream } from '../upstream.ts'
+import { startUpstream } from '../support/mcp-servers.ts'
+import { fixture } from '../support/paths.ts'
+import { freePort } from '../support/ports.ts'
+import { call, initSession, postTo } from '../support/requests.ts'
+import { credential } from '../support/servers-file.ts'
+import { serviceOn } from '../support/service.ts'
 
 interface Listed { tools: Array<{ name: string }>, errors?: Record<string, string>, status?: string }
 type Service = Awaited<ReturnType<typeof serviceOn>>

@@ -7,9 +7,14 @@ import Fastify, { type FastifyError } from 'fastify'
 import fp from 'fastify-plugin'
 import t, { type Test } from 'tap'
 import app from '../../app.ts'
-import {
-  apiUrl, type Environment, environment, fixture, freePort, isAlive, jwtToken, post, redisClient, serversOf, spawnService, startRedis, startService, until
-} from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { fixture } from '../support/paths.ts'
+import { freePort } from '../support/ports.ts'
+import { isAlive, serversOf } from '../support/processes.ts'
+import { redisClient, startRedis } from '../support/redis.ts'
+import { post } from '../support/requests.ts'
+import { type Environment, environment, spawnService, startService } from '../support/service.ts'
+import { until } from '../support/wait.ts'
 
 t.jobs = 4
 t.setTimeout(170_000)

@@ -1,8 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { call, fixture, initSession, startRedis } from '../helper.ts'
-import { bodiesOf, credential, postTo, serviceOn, variable } from '../service-on.ts'
+import { fixture } from '../support/paths.ts'
+import { startRedis } from '../support/redis.ts'
+import { bodiesOf, call, initSession, postTo } from '../support/requests.ts'
+import { credential, variable } from '../support/servers-file.ts'
+import { serviceOn } from '../support/service.ts'
 
 const stdio = (name: string, ...args: string[]) => ({ command: process.execPath, args: [fixture(`${name}-server.mjs`), ...args] })
 

@@ -1,7 +1,7 @@
 import t from 'tap'
-import { call, initSession } from '../helper.ts'
-import { serviceOn } from '../service-on.ts'
-import { startUpstream } from '../upstream.ts'
+import { startUpstream } from '../support/mcp-servers.ts'
+import { call, initSession } from '../support/requests.ts'
+import { serviceOn } from '../support/service.ts'
 
 for (const [what, name, args] of [['2025', 'http-2025', []], ['2025 with a session for each request', 'http-2025', []], ['2026', 'http-2026', ['--modern-only']]] as const) {
   t.test(`200 calls use a handful of connections to a server of ${what}`, async t => {

@@ -1,7 +1,9 @@
 import t from 'tap'
-import { answer, call, failure, initSession, startApi } from '../helper.ts'
-import { credential, postTo, serviceOn } from '../service-on.ts'
-import { startUpstream } from '../upstream.ts'
+import { startUpstream } from '../support/mcp-servers.ts'
+import { call, failure, initSession, postTo } from '../support/requests.ts'
+import { credential } from '../support/servers-file.ts'
+import { serviceOn } from '../support/service.ts'
+import { answer, startApi } from '../support/validation-api.ts'
 
 const authorization = { headers: { authorization: `Bearer ${credential('jwtToken')}` } }
 

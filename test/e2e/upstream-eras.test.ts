@@ -1,7 +1,9 @@
 import t from 'tap'
-import { call, initSession, redisClient } from '../helper.ts'
-import { bodiesOf, credential, serviceOn, workersOn } from '../service-on.ts'
-import { startUpstream, type Upstream } from '../upstream.ts'
+import { startUpstream, type Upstream } from '../support/mcp-servers.ts'
+import { redisClient } from '../support/redis.ts'
+import { bodiesOf, call, initSession } from '../support/requests.ts'
+import { credential } from '../support/servers-file.ts'
+import { serviceOn, workersOn } from '../support/service.ts'
 
 const discoveries = async (upstream: Upstream) => (await upstream.stats()).methods['server/discover'] ?? 0
 const authorization = { headers: { authorization: `Bearer ${credential('jwtToken')}` } }

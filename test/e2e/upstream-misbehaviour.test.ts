@@ -1,7 +1,10 @@
 import t from 'tap'
-import { call, failure, freePort, initSession, until } from '../helper.ts'
-import { credential, postTo, serviceOn } from '../service-on.ts'
-import { startUpstream } from '../upstream.ts'
+import { startUpstream } from '../support/mcp-servers.ts'
+import { freePort } from '../support/ports.ts'
+import { call, failure, initSession, postTo } from '../support/requests.ts'
+import { credential } from '../support/servers-file.ts'
+import { serviceOn } from '../support/service.ts'
+import { until } from '../support/wait.ts'
 
 const canary = 'canary-header.canary-payload-4711.canary-signature'
 const secret = { headers: { authorization: `Bearer ${credential('jwtToken')}` } }

@@ -1,8 +1,9 @@
 import t from 'tap'
-import { apiUrl, call, initSession, post, startService } from '../helper.ts'
-import { bodiesOf, credential, postTo, serversFile, serviceOn, workersOn } from '../service-on.ts'
-import { startUpstream } from '../upstream.ts'
-import { tokenOf } from '../tokens.ts'
+import { apiUrl, tokenOf } from '../support/credentials.ts'
+import { startUpstream } from '../support/mcp-servers.ts'
+import { bodiesOf, call, initSession, post, postTo } from '../support/requests.ts'
+import { credential, serversFile } from '../support/servers-file.ts'
+import { serviceOn, startService, workersOn } from '../support/service.ts'
 
 const numbers = (bodies: Array<{ n: number }>) => bodies.map(({ n }) => n)
 

@@ -1,7 +1,9 @@
 import t from 'tap'
-import { apiUrl, call, initSession, jwtToken } from '../helper.ts'
-import { credential, postTo, serviceOn } from '../service-on.ts'
-import { startUpstream } from '../upstream.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { startUpstream } from '../support/mcp-servers.ts'
+import { call, initSession, postTo } from '../support/requests.ts'
+import { credential } from '../support/servers-file.ts'
+import { serviceOn } from '../support/service.ts'
 
 for (const [what, name, args, type] of [
   ['the 2025 era with sessions and event streams', 'http-2025', [], 'http'],

@@ -3,9 +3,11 @@ import { type IncomingMessage, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { build, failure, initSession, until } from '../helper.ts'
-import { serversFile } from '../service-on.ts'
-import { startUpstream } from '../upstream.ts'
+import { startUpstream } from '../support/mcp-servers.ts'
+import { failure, initSession } from '../support/requests.ts'
+import { serversFile } from '../support/servers-file.ts'
+import { build } from '../support/service.ts'
+import { until } from '../support/wait.ts'
 
 interface Event { event: string, data: unknown }
 

@@ -1,5 +1,10 @@
 import t from 'tap'
-import { apiUrl, build, call, failure, fixture, initSession, jwtToken, redisClient, until } from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { fixture } from '../support/paths.ts'
+import { redisClient } from '../support/redis.ts'
+import { call, failure, initSession } from '../support/requests.ts'
+import { build } from '../support/service.ts'
+import { until } from '../support/wait.ts'
 
 // Shared: what is kept and filled in is the same, and a start for each of these calls would be most of their time.
 const toolServer = { MCP_SERVERS_FILE: fixture('shared-tool-server.json') }

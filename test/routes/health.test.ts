@@ -2,7 +2,11 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { apiUrl, build, failure, initSession, jwtToken, redisClient, startRedis, until } from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { redisClient, startRedis } from '../support/redis.ts'
+import { failure, initSession } from '../support/requests.ts'
+import { build } from '../support/service.ts'
+import { until } from '../support/wait.ts'
 import { version } from '../../lib/version.ts'
 
 async function get (app: FastifyInstance, url: string): Promise<[number, unknown]> {

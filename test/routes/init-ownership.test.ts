@@ -1,8 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
-import { type Api, apiUrl, answer, build, call, failure, fixture, jwtToken, redisClient, startApi } from '../helper.ts'
-import { tokenOf } from '../tokens.ts'
+import { apiUrl, jwtToken, tokenOf } from '../support/credentials.ts'
+import { fixture } from '../support/paths.ts'
+import { redisClient } from '../support/redis.ts'
+import { call, failure } from '../support/requests.ts'
+import { build } from '../support/service.ts'
+import { answer, type Api, startApi } from '../support/validation-api.ts'
 
 const tools = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
 
@@ -12,7 +16,7 @@ async function init (app: FastifyInstance, payload: object, headers: Record<stri
 }
 
 const ok: [number, unknown] = [200, { status: 'ok' }]
-const taken = (id: string): [number, unknown] => [403, failure('SESSION_TAKEN', `Session ${id} is another user's`)]
+const taken = (id: string): [number, unknown] => [403, failure('SESSION_TAKEN', `Session ${id} belongs to another user`)]
 
 /** What the session's credentials and values are, told by a tool that declares them. */
 const received = async (app: FastifyInstance, id: string, tool = 'recall') => (await call(app, id, tool)).json().received

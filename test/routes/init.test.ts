@@ -1,7 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { apiUrl, build, call, failure, fixture, jwtToken, redisClient } from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { fixture } from '../support/paths.ts'
+import { redisClient } from '../support/redis.ts'
+import { call, failure } from '../support/requests.ts'
+import { build } from '../support/service.ts'
 
 const toolServer = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
 

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { build } from '../helper.ts'
+import { build } from '../support/service.ts'
 import { version } from '../../lib/version.ts'
 
 interface Operation {

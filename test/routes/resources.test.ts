@@ -1,8 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { build, initSession } from '../helper.ts'
-import { serversFile } from '../service-on.ts'
-import { startUpstream } from '../upstream.ts'
+import { startUpstream } from '../support/mcp-servers.ts'
+import { initSession } from '../support/requests.ts'
+import { serversFile } from '../support/servers-file.ts'
+import { build } from '../support/service.ts'
 
 const post = (service: FastifyInstance, url: string, payload: object) => service.inject({ method: 'POST', url, payload })
 

@@ -1,5 +1,9 @@
 import t from 'tap'
-import { apiUrl, build, call, failure, fixture, initSession, jwtToken, redisClient } from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { fixture } from '../support/paths.ts'
+import { redisClient } from '../support/redis.ts'
+import { call, failure, initSession } from '../support/requests.ts'
+import { build } from '../support/service.ts'
 
 const tools = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
 const byId = (id: string) => ({ 'x-session-id': id })

@@ -1,5 +1,9 @@
 import t from 'tap'
-import { answer, apiUrl, build, call, failure, fixture, jwtToken, startApi } from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { fixture } from '../support/paths.ts'
+import { call, failure } from '../support/requests.ts'
+import { build } from '../support/service.ts'
+import { answer, startApi } from '../support/validation-api.ts'
 
 const tools = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
 const opening = (payload: object, headers = {}) => ({ method: 'POST' as const, url: '/sessions', payload, headers })
@@ -36,7 +40,7 @@ t.test('what is wrong is said as /init says it', async t => {
   }
   t.strictSame(await refused({ apiUrl }), [400, failure('MISSING_FIELD', 'Missing apiUrl or jwtToken')])
   t.strictSame(await refused({ apiUrl, jwtToken: 1 }), [400, failure('INVALID_FIELD', 'jwtToken must be a string')])
-  const ownId = [400, failure('INVALID_FIELD', 'session_id must be absent: the session\'s id is made here')]
+  const ownId = [400, failure('INVALID_FIELD', 'session_id must be absent: the service makes the id')]
   t.strictSame(await refused({ apiUrl, jwtToken, session_id: 'mine' }), ownId)
   t.strictSame(await refused({ apiUrl, jwtToken }, { 'x-session-id': 'mine' }), ownId)
   t.strictSame(await refused({ apiUrl, jwtToken }), [401, failure('INVALID_CREDENTIALS', 'unknown user')])

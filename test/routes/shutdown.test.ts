@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
-import { apiUrl, build, failure, initSession, jwtToken, redisClient } from '../helper.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { redisClient } from '../support/redis.ts'
+import { failure, initSession } from '../support/requests.ts'
+import { build } from '../support/service.ts'
 
 async function shutdown (app: FastifyInstance, payload: unknown, headers: Record<string, string> = {}): Promise<[number, unknown]> {
   const response = await app.inject({ method: 'POST', url: '/shutdown', payload: payload as object, headers })

@@ -1,5 +1,8 @@
 import t, { type Test } from 'tap'
-import { build, failure, fixture, initSession, startRedis } from '../helper.ts'
+import { fixture } from '../support/paths.ts'
+import { startRedis } from '../support/redis.ts'
+import { failure, initSession } from '../support/requests.ts'
+import { build } from '../support/service.ts'
 
 const toolServer = fixture('tool-server.mjs')
 const request = { method: 'GET', url: '/tools-schema' } as const

@@ -1,6 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { build, failure, fixture, initSession, redisClient } from '../helper.ts'
+import { fixture } from '../support/paths.ts'
+import { redisClient } from '../support/redis.ts'
+import { failure, initSession } from '../support/requests.ts'
+import { build } from '../support/service.ts'
 
 const toolServer = fixture('tool-server.mjs')
 

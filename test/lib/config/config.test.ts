@@ -2,9 +2,12 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { Value } from 'typebox/value'
-import { describeInvalidVariable, type Environment, EnvironmentSchema, normalizeEnvironment, resolveConfig } from '../../../lib/config/config.ts'
+import { resolveConfig } from '../../../lib/config/config.ts'
+import {
+  describeInvalidVariable, type Environment, EnvironmentSchema, normalizeEnvironment
+} from '../../../lib/config/environment.ts'
 
-const root = join(import.meta.dirname, '..', '..')
+const root = join(import.meta.dirname, '..', '..', '..')
 const read = (...path: string[]) => readFileSync(join(root, ...path), 'utf8')
 
 interface Documented { default?: unknown, title?: string, description?: string }

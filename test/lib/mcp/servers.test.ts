@@ -1,7 +1,8 @@
 import t, { type Test } from 'tap'
 import type { Server } from '../../../lib/mcp/server.ts'
 import { createServerRegistry } from '../../../lib/mcp/servers.ts'
-import { isAlive, until } from '../../helper.ts'
+import { isAlive } from '../../support/processes.ts'
+import { until } from '../../support/wait.ts'
 import { createZoo, never, pidOf, user } from './processes/zoo.ts'
 
 /** A registry whose servers are shared processes, so that the end of a server is the end of its process. */

@@ -3,7 +3,10 @@ import t, { type Test } from 'tap'
 import {
   createProcessClient, type Owner, type ProcessClient, type ProcessOptions
 } from '../../../../lib/mcp/processes/process-client.ts'
-import { fixture, isAlive, textOf, until } from '../../../helper.ts'
+import { fixture } from '../../../support/paths.ts'
+import { isAlive } from '../../../support/processes.ts'
+import { textOf } from '../../../support/requests.ts'
+import { until } from '../../../support/wait.ts'
 
 const secret = 'not-a-real.canary-token.signature'
 

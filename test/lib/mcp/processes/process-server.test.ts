@@ -1,5 +1,5 @@
 import t from 'tap'
-import { isAlive } from '../../../helper.ts'
+import { isAlive } from '../../../support/processes.ts'
 import { createZoo, never, use, user } from './zoo.ts'
 
 t.test('each request has a process of its own, which is gone when it is over', async t => {

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { isAlive, until } from '../../../helper.ts'
+import { isAlive } from '../../../support/processes.ts'
+import { until } from '../../../support/wait.ts'
 import { createZoo, limits, never, pidOf, running, use, user } from './zoo.ts'
 
 const shared = { lifecycle: 'shared' as const }

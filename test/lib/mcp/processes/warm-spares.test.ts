@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { ServerClient } from '../../../../lib/mcp/client/server-client.ts'
-import { isAlive, until } from '../../../helper.ts'
+import { isAlive } from '../../../support/processes.ts'
+import { until } from '../../../support/wait.ts'
 import { createZoo, limits, never, pidOf, running, spareIsReady, use, user } from './zoo.ts'
 
 t.test('a spare is started ahead, serves one request, ends, and is replaced', async t => {

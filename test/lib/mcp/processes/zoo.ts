@@ -5,7 +5,10 @@ import type { Server } from '../../../../lib/mcp/server.ts'
 import type { StdioSpec } from '../../../../lib/mcp/servers-file/server-spec.ts'
 import { literal } from '../../../../lib/mcp/servers-file/template.ts'
 import { createSemaphore } from '../../../../lib/semaphore.ts'
-import { fixture, processes, textOf, until } from '../../../helper.ts'
+import { fixture } from '../../../support/paths.ts'
+import { processes } from '../../../support/processes.ts'
+import { textOf } from '../../../support/requests.ts'
+import { until } from '../../../support/wait.ts'
 
 export const user = { credentials: {}, slot: null, isWatched: false }
 export const never = () => new AbortController().signal

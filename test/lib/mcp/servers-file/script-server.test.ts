@@ -2,7 +2,7 @@
 import t from 'tap'
 import { resolveScript } from '../../../../lib/mcp/servers-file/script-server.ts'
 import { fillCommand } from '../../../../lib/mcp/servers-file/server-spec.ts'
-import { fixture } from '../../../helper.ts'
+import { fixture } from '../../../support/paths.ts'
 
 const node = process.execPath
 const host = { PATH: process.env.PATH, API_KEY: 'key-of-the-operator' }

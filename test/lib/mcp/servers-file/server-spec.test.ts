@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { resolveScript } from '../../../../lib/mcp/servers-file/script-server.ts'
 import { readServersFile } from '../../../../lib/mcp/servers-file/servers-file.ts'
-import { fixture } from '../../../helper.ts'
+import { fixture } from '../../../support/paths.ts'
 
 const host = { PATH: process.env.PATH, HOME: '/home/user', API_KEY: 'key-of-the-operator' }
 const sensitiveParams = ['jwtToken', 'tenant']

@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import t from 'tap'
 import { createReaper } from '../../../../lib/mcp/transports/reaper.ts'
-import { isAlive, processes, until } from '../../../helper.ts'
+import { isAlive, processes } from '../../../support/processes.ts'
+import { until } from '../../../support/wait.ts'
 
 function startGroup (): number {
   const child = spawn('/bin/sh', ['-c', 'trap "" TERM HUP INT; sleep 60 & wait; sleep 60'], {
