@@ -162,12 +162,12 @@ t.test('proxies that are none are refused by name', async t => {
   t.throws(() => resolveConfig(complete({ MCP_TRUSTED_PROXIES: '1' })), { message: /^MCP_TRUSTED_PROXIES must be addresses, networks .*, but is "1"$/ })
 })
 
-t.test('sentinels and nodes of a cluster are places with commas between', async t => {
+t.test('sentinels and nodes of a cluster are addresses with commas between', async t => {
   const sentinels = { REDIS_SENTINELS: 'sentinel-1:26379, [::1]:26380', REDIS_SENTINEL_NAME: 'main' }
-  const places = [{ host: 'sentinel-1', port: 26379 }, { host: '::1', port: 26380 }]
-  t.strictSame(resolveConfig(complete(sentinels)).redis.sentinels, { places, group: 'main' })
+  const addresses = [{ host: 'sentinel-1', port: 26379 }, { host: '::1', port: 26380 }]
+  t.strictSame(resolveConfig(complete(sentinels)).redis.sentinels, { addresses, group: 'main' })
   const login = { REDIS_SENTINEL_USERNAME: 'watcher', REDIS_SENTINEL_PASSWORD: 'not-a-password' }
-  t.strictSame(resolveConfig(complete({ ...sentinels, ...login })).redis.sentinels, { places, group: 'main', username: 'watcher', password: 'not-a-password' })
+  t.strictSame(resolveConfig(complete({ ...sentinels, ...login })).redis.sentinels, { addresses, group: 'main', username: 'watcher', password: 'not-a-password' })
   t.strictSame(resolveConfig(complete({ REDIS_CLUSTER_NODES: '10.0.0.1:6379,10.0.0.2:6379' })).redis.clusterNodes, [{ host: '10.0.0.1', port: 6379 }, { host: '10.0.0.2', port: 6379 }])
   for (const place of ['localhost', 'localhost:', ':6379', 'localhost:6379,', 'a:1 b:2', 'user:canary@localhost:6379', 'redis://localhost:6379', '::1:6379']) {
     for (const name of ['REDIS_SENTINELS', 'REDIS_CLUSTER_NODES'] as const) t.notOk(Value.Check(EnvironmentSchema.properties[name], place), `${name}=${place}`)
