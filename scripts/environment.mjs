@@ -1,4 +1,4 @@
-import { cpSync, existsSync, lstatSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import { cpSync, existsSync, lstatSync, readdirSync, statSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -56,21 +56,6 @@ export function copyLua (folder) {
 }
 
 const filesIn = folder => readdirSync(join(root, folder), { recursive: true }).map(file => join(folder, file))
-
-/**
- * Builds the tests, and the service that they test, into dist-test/. Compiled once, they take half the time of a
- * compiler in each process. All other files are linked there, so that every path is the same as here.
- */
-export function buildTests () {
-  const built = join(root, 'dist-test')
-  rmSync(built, { recursive: true, force: true }) // or a deleted test would still run
-  run(process.execPath, [tsc, '-p', join('test', 'tsconfig.build.json')], 'The tests could not be built.')
-  copyLua('dist-test')
-  const compiled = new Set(['dist-test', '.git', '.tap', 'app.ts', 'plugins', 'routes', 'lib', 'test'])
-  const others = readdirSync(root).filter(name => !compiled.has(name))
-  for (const name of others) symlinkSync(join(root, name), join(built, name))
-  symlinkSync(join(root, 'test', 'fixtures'), join(built, 'test', 'fixtures'))
-}
 
 /** Runs a command in the project's folder, its output on ours. */
 export function run (command, args, failure) {

@@ -1,7 +1,7 @@
-/* What the tests need beyond the sources: the dependencies, a Redis server and nginx to start, and the built service and tests. */
+/* What the tests need beyond the sources: the dependencies, a Redis server and nginx to start, and the built service. */
 import { existsSync } from 'node:fs'
 import { installDebianPackages } from './debian.mjs'
-import { build, buildTests, checkNodeVersion, installDependencies, stop } from './environment.mjs'
+import { build, checkNodeVersion, installDependencies, stop } from './environment.mjs'
 import { provideRedisServer, waysToGetRedis } from './redis-server.mjs'
 
 checkNodeVersion()
@@ -12,4 +12,3 @@ if (!['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/bin/nginx', '/opt/homebre
   stop('The tests run nginx, and none was found: install it (apt-get install nginx-light, dnf install nginx, brew install nginx).')
 }
 build()
-buildTests()

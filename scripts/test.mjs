@@ -1,9 +1,66 @@
-/* Runs the tests that prepare-tests.mjs has built: all, or those that are named, as `npm test test/routes/init.test.ts`. */
-import { spawnSync } from 'node:child_process'
+/*
+ * Runs the tests: all but test/long, or those whose name has one of the words, as `npm test -- test/routes/init.test.ts`.
+ * `--all` adds test/long, `--jobs` says how many files run at once, `--timeout` how many seconds each may take, and
+ * `--reporter` how the results are shown (tap, base, terse, min, dot, junit, …).
+ *
+ * tap's library starts the files, each in a process of its own. Its command line is not used: it loads a loader into each
+ * process for its coverage, which doubles the time that a file takes to start.
+ */
+import './prepare-tests.mjs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { root } from './environment.mjs'
+import { parseArgs } from 'node:util'
+import processOnSpawn from 'process-on-spawn'
+import { root, stop } from './environment.mjs'
+import { findRedisServer, startRedisServer } from './redis-server.mjs'
+import { buildTests } from './test-build.mjs'
 
-const builtName = name => name.replace(/^(?:\.\/)?(test\/.*\.test)\.ts$/, 'dist-test/$1.js')
-const tap = join(root, 'node_modules', 'tap', 'dist', 'esm', 'run.mjs')
-const { status } = spawnSync(process.execPath, [tap, ...process.argv.slice(2).map(builtName)], { cwd: root, stdio: 'inherit' })
-process.exitCode = status ?? 1
+const { values: options, positionals: words } = parseArgs({
+  allowPositionals: true,
+  options: {
+    all: { type: 'boolean', default: false },
+    // One more than there are cores: a file often waits for a process that it started.
+    jobs: { type: 'string', default: String(availableParallelism() + 1) },
+    timeout: { type: 'string', default: '180' },
+    reporter: { type: 'string', default: process.stdout.isTTY ? 'base' : 'tap' }
+  }
+})
+
+const build = buildTests()
+const files = select(readdirSync(join(root, 'test'), { recursive: true }).map(name => join('test', name)).filter(name => name.endsWith('.test.ts')))
+if (files.length === 0) stop(`No test file has ${words.join(' or ')} in its name.`)
+
+// What this run writes is in a folder of its own, so that runs at the same time do not meet.
+const folder = mkdtempSync(join(tmpdir(), 'mcp-test-run-'))
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+mkdirSync(join(folder, 'work'))
+const redis = await startRedisServer({ binary: findRedisServer(), folder: join(folder, 'redis') })
+
+Object.assign(process.env, { TAP_TIMEOUT: options.timeout, TAP_CWD: join(folder, 'work'), TEST_REDIS_URL: redis.url })
+const { default: t } = await import('tap')
+processOnSpawn.addListener(spawned => {
+  const { NODE_OPTIONS, ...env } = spawned.env
+  spawned.env = Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('_TAPJS')))
+})
+await show(t)
+t.setTimeout(0)
+t.jobs = Math.min(Number(options.jobs), files.length)
+t.plan(files.length)
+t.teardown(redis.stop)
+for (const file of files) t.spawn(process.execPath, ['--enable-source-maps', join(build, file.replace(/\.ts$/, '.js'))], { cwd: root, timeout: Number(options.timeout) * 1_000, buffered: t.jobs > 1 }, file)
+
+/** The folders with the longest files come first, so that no core is idle at the end. */
+function select (names) {
+  const inFolder = folder => names.filter(name => name.startsWith(join('test', folder, '/'))).sort()
+  const [long, e2e] = [inFolder('long'), inFolder('e2e')]
+  const ordered = [...long, ...e2e, ...names.filter(name => !long.includes(name) && !e2e.includes(name)).sort()]
+  if (words.length === 0) return ordered.filter(name => options.all || !long.includes(name))
+  return ordered.filter(name => words.some(word => name.includes(word.replace(/^\.\//, ''))))
+}
+
+async function show (t) {
+  if (options.reporter === 'tap') return t.pipe(process.stdout)
+  const { report } = await import('@tapjs/reporter')
+  await report(options.reporter, t, new Map([['comments', false]]))
+}

@@ -9,7 +9,7 @@ import { build } from './support/service.ts'
 
 const root = join(import.meta.dirname, '..')
 const read = (file: string) => readFileSync(join(root, file), 'utf8')
-const pages = readdirSync(join(root, 'docs')).map(name => join('docs', name))
+const pages = readdirSync(join(root, 'docs')).filter(name => name.endsWith('.md')).map(name => join('docs', name))
 const documents = ['README.md', 'CHANGELOG.md', 'examples/README.md', ...pages]
 
 /** Code blocks, and code within lines. */

@@ -9,7 +9,7 @@ import { startUpstream, type Upstream } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
 import { freePort } from '../support/ports.ts'
 import { watchChildren } from '../support/processes.ts'
-import { redisClient } from '../support/redis.ts'
+import { redisClient, startRedis } from '../support/redis.ts'
 import { post } from '../support/requests.ts'
 import { environment, type Service, startService } from '../support/service.ts'
 import { startRepeatingApi } from '../support/validation-api.ts'
@@ -49,7 +49,10 @@ t.test(`two users never meet: ${totalCalls} interleaved calls on two workers, ov
   ])
   const file = join(t.testdir({}), 'servers.json')
   await writeFile(file, JSON.stringify({ mcpServers: serversOn({ http25: http25.url, http26: http26.url, sse: sse.url, closed, dead: `http://127.0.0.1:${await freePort()}/mcp` }) }))
+  // A Redis of its own: every key in it is looked at.
+  const { url: REDIS_URL } = await startRedis(t)
   const env = await environment(t, {
+    REDIS_URL,
     MCP_SERVERS_FILE: file,
     MCP_SKIP_VALIDATION: undefined,
     MCP_API_BASE_URL: api.url,
@@ -116,7 +119,7 @@ t.test(`two users never meet: ${totalCalls} interleaved calls on two workers, ov
   })
 
   await t.test('in Redis, what is a user\'s is in his session', async t => {
-    const redis = await redisClient(t)
+    const redis = await redisClient(t, REDIS_URL)
     const keys = await redis.keys('*')
     const own = new Map(users.map(({ session, name }) => [`${env.MCP_SESSION_KEY_PREFIX}:${session}`, name]))
     for (const key of keys) {

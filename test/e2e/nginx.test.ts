@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -8,11 +7,11 @@ import { type AddressInfo, connect } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { jwtToken } from '../support/credentials.ts'
 import { freePort } from '../support/ports.ts'
 import { serversOf } from '../support/processes.ts'
-import { post } from '../support/requests.ts'
-import { type Environment, environment, type Service, startService } from '../support/service.ts'
+import { callAt, openSession, post } from '../support/requests.ts'
+import { environment, listen, type ListeningService, type Service, startService } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
 t.setTimeout(170_000)
@@ -78,76 +77,129 @@ function listens (port: number): Promise<boolean> {
 }
 
 /** Two services on one Redis, and nginx in front of them. */
-async function startAll (t: Test, env: Environment = {}) {
-  const shared = await environment(t, env)
+async function startAll (t: Test) {
+  const shared = await environment(t)
   const services = await Promise.all([startService(t, shared), startService(t, shared)])
   const nginx = await startNginx(t, services.map(({ url }) => url))
   return { services, nginx, url: nginx.url }
 }
 
-async function init (url: string): Promise<string> {
-  const id = randomUUID()
-  const { status } = await post(`${url}/init`, { session_id: id, apiUrl, jwtToken })
-  if (status !== 200) throw new Error(`/init answered ${status}`)
-  return id
-}
-
 /** How many requests of a route a service has answered, by its log. */
-const answered = ({ output }: Service, route: string) =>
+const answered = ({ output }: ListeningService, route: string) =>
   output().split('\n').filter(line => line.includes('"msg":"request answered"') && line.includes(`"route":"${route}"`)).length
 
+const sum = (numbers: number[]) => numbers.reduce((one, other) => one + other, 0)
+
+/** Counts what each service answers from now on. */
+function countAnswers (services: ListeningService[], route: string): () => number[] {
+  const before = services.map(service => answered(service, route))
+  return () => services.map((service, index) => answered(service, route) - (before[index] ?? 0))
+}
+
+/** The services of most tests. The last of these tests ends them. */
+const { services, nginx, url } = await startAll(t)
+
 t.test('calls of one session go to both services, and each sees what the other kept', async t => {
-  const { services, url } = await startAll(t)
-  const id = await init(url)
+  const counts = countAnswers(services, '/call-tool')
+  const id = await openSession({ url })
 
   const counted: unknown[] = []
-  for (let call = 0; call < 10; call++) {
-    counted.push((await post(`${url}/call-tool`, { session_id: id, tool: 'count' })).body)
-  }
+  for (let call = 0; call < 10; call++) counted.push((await callAt({ url }, id, 'count')).body)
 
   t.strictSame(counted, Array.from({ length: 10 }, (_, index) => ({ status: 'success', n: index + 1 })))
-  await until(() => services.map(service => answered(service, '/call-tool')).reduce((a, b) => a + b) === 10, 'both have logged')
-  for (const service of services) t.ok(answered(service, '/call-tool') >= 3, `${service.url} answered some`)
+  await until(() => sum(counts()) === 10, 'both have logged')
+  for (const [index, count] of counts().entries()) t.ok(count >= 3, `${services[index]?.url} answered some`)
 })
 
 t.test('the session\'s id may come in the header', async t => {
-  const { url } = await startAll(t)
-  const id = await init(url)
+  const id = await openSession({ url })
 
   t.match(await post(`${url}/call-tool`, { tool: 'echo', params: { text: 'hello' } }, { 'x-session-id': id }), { status: 200, body: { text: 'hello' } })
   t.match(await post(`${url}/call-tool`, { tool: 'echo' }, { 'x-session-id': 'no-such-session' }), { status: 409, body: { code: 'MCPC_ERR_SESSION_NOT_FOUND' } })
 })
 
 t.test('slow calls are waited for, and spread over the services', async t => {
-  const { services, url } = await startAll(t)
-  const id = await init(url)
+  const counts = countAnswers(services, '/call-tool')
+  const id = await openSession({ url })
 
-  const answers = await Promise.all(Array.from({ length: 4 }, () => post(`${url}/call-tool`, { session_id: id, tool: 'wait', params: { ms: 2_000 } })))
+  const answers = await Promise.all(Array.from({ length: 4 }, () => callAt({ url }, id, 'wait', { ms: 2_000 })))
 
   for (const answer of answers) t.match(answer, { status: 200, body: { status: 'success', waited: 2_000 } })
-  await until(() => services.map(service => answered(service, '/call-tool')).reduce((a, b) => a + b) === 4, 'both have logged')
-  t.strictSame(services.map(service => answered(service, '/call-tool')), [2, 2], 'the one with the fewest under way is next')
+  await until(() => sum(counts()) === 4, 'both have logged')
+  t.strictSame(counts(), [2, 2], 'the one with the fewest under way is next')
+})
+
+t.test('a caller who leaves ends the call behind nginx, too', async t => {
+  const id = await openSession({ url })
+  const caller = new AbortController()
+
+  const call = fetch(`${url}/call-tool`, {
+    method: 'POST', signal: caller.signal, body: JSON.stringify({ session_id: id, tool: 'wait', params: { ms: 600_000 } })
+  })
+  const servers = () => services.flatMap(({ pid }) => serversOf(pid))
+  await until(() => servers().length > 0, 'a service works on the call')
+  caller.abort()
+
+  await t.rejects(call)
+  await until(() => servers().length === 0, 'the server of the call is gone')
+  await until(() => services.some(({ output }) => output().includes('caller left before the answer')), 'it is logged')
+})
+
+t.test('a body that is too large gets the service\'s own answer, and one far too large nginx\'s, with the same code', async t => {
+  const counts = countAnswers(services, '/call-tool')
+  const send = (bytes: number) => callAt({ url }, 'any', 'echo', { text: 'x'.repeat(bytes) })
+
+  for (let round = 0; round < 10; round++) {
+    t.match(await send(9_000_000), { status: 413, body: { status: 'error', error: 'The body is larger than 8388608 bytes', code: 'MCPC_ERR_BODY_TOO_LARGE', retryable: false } })
+  }
+  t.match(await send(17_000_000), { status: 413, body: { status: 'error', error: 'The body is too large', code: 'MCPC_ERR_BODY_TOO_LARGE', retryable: false } })
+  t.match(await send(8_388_000), { status: 409, body: { code: 'MCPC_ERR_SESSION_NOT_FOUND' } }, 'one that is allowed is read by a service')
+  await until(() => sum(counts()) === 11, 'the services have seen all but one')
+})
+
+t.test('neither a session\'s id nor a token is in nginx\'s logs', async t => {
+  const id = await openSession({ url })
+  await callAt({ url }, id, 'echo', { text: 'x'.repeat(1_000_000) }) // large enough for a file: that is warned of
+  await post(`${url}/tools`, {}, { 'x-session-id': id })
+
+  const logs = `${await nginx.accessLog()}${await nginx.errorLog()}`
+  t.match(logs, '"POST /call-tool" 200')
+  t.notMatch(logs, id)
+  t.notMatch(logs, jwtToken)
+})
+
+t.test('no service at all is a failure in the service\'s own shape', async t => {
+  for (const service of services) {
+    service.kill('SIGTERM')
+    t.strictSame(await service.exited, { code: 0, signal: null }, 'connections that nginx keeps do not hold up the end')
+  }
+
+  t.match(await callAt({ url }, 'any', 'echo'), { status: 502, body: { status: 'error', code: 'NGINX_NO_ANSWER', retryable: false } })
+  t.equal((await fetch(`${url}/livez`)).status, 502)
+  t.match(await nginx.errorLog(), 'Connection refused')
 })
 
 t.test('a service that was killed is routed around', async t => {
-  const { services: [first], url } = await startAll(t)
-  const id = await init(url)
-  await Promise.all(Array.from({ length: 4 }, () => post(`${url}/call-tool`, { session_id: id, tool: 'echo' })))
+  const shared = await environment(t)
+  const [dying, other] = [await startService(t, shared), await listen(t, shared)]
+  const { url } = await startNginx(t, [dying.url, other.url])
+  const id = await openSession({ url })
+  await Promise.all(Array.from({ length: 4 }, () => callAt({ url }, id, 'echo')))
 
-  first?.kill('SIGKILL')
-  await first?.exited
+  dying.kill('SIGKILL')
+  await dying.exited
 
   const statuses: number[] = []
-  for (let call = 0; call < 6; call++) statuses.push((await post(`${url}/call-tool`, { session_id: id, tool: 'echo' })).status)
+  for (let call = 0; call < 6; call++) statuses.push((await callAt({ url }, id, 'echo')).status)
   t.strictSame(statuses, [200, 200, 200, 200, 200, 200])
   t.equal((await fetch(`${url}/readyz`)).status, 200)
 })
 
 t.test('a call whose service dies is answered once, as failed, and never made again', async t => {
   const { services, url } = await startAll(t)
-  const id = await init(url)
+  const id = await openSession({ url })
 
-  const call = post(`${url}/call-tool`, { session_id: id, tool: 'wait', params: { ms: 3_000 } })
+  const call = callAt({ url }, id, 'wait', { ms: 600_000 })
   let busy: Service | undefined
   await until(() => {
     for (const service of services) if (serversOf(service.pid).length > 0) busy = service
@@ -158,72 +210,21 @@ t.test('a call whose service dies is answered once, as failed, and never made ag
   t.match(await call, { status: 502, body: { status: 'error', code: 'NGINX_NO_ANSWER', retryable: false } })
   const idle = services.find(service => service !== busy) as Service
   t.strictSame(serversOf(idle.pid), [], 'the other service does not work on it')
-  await post(`${url}/call-tool`, { session_id: id, tool: 'echo' })
+  await callAt({ url }, id, 'echo')
   await until(() => answered(idle, '/call-tool') > 0, 'the other service has logged')
   t.equal(answered(idle, '/call-tool'), 1, 'the other service was called after it, and not before')
 })
 
-t.test('a caller who leaves ends the call behind nginx, too', async t => {
-  const { services, url } = await startAll(t)
-  const id = await init(url)
-  const caller = new AbortController()
-
-  const call = fetch(`${url}/call-tool`, {
-    method: 'POST', signal: caller.signal, body: JSON.stringify({ session_id: id, tool: 'wait', params: { ms: 60_000 } })
-  })
-  const servers = () => services.flatMap(({ pid }) => serversOf(pid))
-  await until(() => servers().length > 0, 'a service works on the call')
-  caller.abort()
-
-  await t.rejects(call)
-  await until(() => servers().length === 0, 'the server of the call is gone', 5_000)
-  await until(() => services.some(({ output }) => output().includes('caller left before the answer')), 'it is logged')
-})
-
-t.test('a body that is too large gets the service\'s own answer, and one far too large nginx\'s, with the same code', async t => {
-  const { services, url } = await startAll(t)
-  const send = (bytes: number) => post(`${url}/call-tool`, { session_id: 'any', tool: 'echo', params: { text: 'x'.repeat(bytes) } })
-
-  for (let round = 0; round < 10; round++) {
-    t.match(await send(9_000_000), { status: 413, body: { status: 'error', error: 'The body is larger than 8388608 bytes', code: 'MCPC_ERR_BODY_TOO_LARGE', retryable: false } })
-  }
-  t.match(await send(17_000_000), { status: 413, body: { status: 'error', error: 'The body is too large', code: 'MCPC_ERR_BODY_TOO_LARGE', retryable: false } })
-  t.match(await send(8_388_000), { status: 409, body: { code: 'MCPC_ERR_SESSION_NOT_FOUND' } }, 'one that is allowed is read by a service')
-  await until(() => services.map(service => answered(service, '/call-tool')).reduce((a, b) => a + b) === 11, 'the services have seen all but one')
-})
-
-t.test('no service at all is a failure in the service\'s own shape', async t => {
-  const { services, url, nginx } = await startAll(t)
-  for (const service of services) {
-    service.kill('SIGTERM')
-    t.strictSame(await service.exited, { code: 0, signal: null }, 'connections that nginx keeps do not hold up the end')
-  }
-
-  t.match(await post(`${url}/call-tool`, { session_id: 'any', tool: 'echo' }), { status: 502, body: { status: 'error', code: 'NGINX_NO_ANSWER', retryable: false } })
-  t.equal((await fetch(`${url}/livez`)).status, 502)
-  t.match(await nginx.errorLog(), 'Connection refused')
-})
-
 t.test('the services are called by the name that nginx was called by, which must be a name of theirs', async t => {
-  const { url } = await startAll(t, { MCP_ALLOWED_HOSTS: 'mcp.example.com' })
+  const shared = await environment(t, { MCP_ALLOWED_HOSTS: 'mcp.example.com' })
+  const services = [await listen(t, shared), await listen(t, shared)]
+  const { url } = await startNginx(t, services.map(({ url }) => url))
   for (const [host, status] of [['mcp.example.com', 200], ['mcp.example.com:8080', 200], ['evil.example', 403]] as const) {
-    const asked = request(`${url}/readyz`, { headers: { host } }).end()
-    const [response] = await once(asked, 'response') as [IncomingMessage]
+    const sent = request(`${url}/readyz`, { headers: { host } }).end()
+    const [response] = await once(sent, 'response') as [IncomingMessage]
     response.resume()
     t.equal(response.statusCode, status, host)
   }
-})
-
-t.test('neither a session\'s id nor a token is in nginx\'s logs', async t => {
-  const { url, nginx } = await startAll(t)
-  const id = await init(url)
-  await post(`${url}/call-tool`, { session_id: id, tool: 'echo', params: { text: 'x'.repeat(1_000_000) } }) // large enough for a file: that is warned of
-  await post(`${url}/tools`, {}, { 'x-session-id': id })
-
-  const logs = `${await nginx.accessLog()}${await nginx.errorLog()}`
-  t.match(logs, '"POST /call-tool" 200')
-  t.notMatch(logs, id)
-  t.notMatch(logs, jwtToken)
 })
 
 /** A server that stands for a service, to see what nginx sends and when. */

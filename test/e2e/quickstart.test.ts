@@ -10,7 +10,6 @@ import { freePort } from '../support/ports.ts'
 import { isAlive, processes } from '../support/processes.ts'
 import { post } from '../support/requests.ts'
 import { until } from '../support/wait.ts'
-import '../support/without-tap-loader.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 const shell = promisify(exec)

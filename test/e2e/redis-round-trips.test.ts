@@ -1,19 +1,22 @@
 import t, { type Test } from 'tap'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
-import { redisClient } from '../support/redis.ts'
+import { redisClient, startRedis } from '../support/redis.ts'
 import { call, initSession } from '../support/requests.ts'
 import { build } from '../support/service.ts'
 
+/** A Redis of this file's own: MONITOR shows the commands of everybody. */
+const { url: REDIS_URL } = await startRedis(t)
+
 /** What the service sent to Redis while `act` ran: the commands, or else what scripts called inside Redis. */
 async function commandsOf (t: Test, act: () => Promise<unknown>, by: 'service' | 'scripts' = 'service'): Promise<string[]> {
-  const monitor = await (await redisClient(t)).monitor()
+  const monitor = await (await redisClient(t, REDIS_URL)).monitor()
   const commands: string[] = []
   monitor.on('monitor', (_time: string, [command]: string[], source: string) => {
     if ((source === 'lua') === (by === 'scripts') || command === 'echo') commands.push(command ?? '')
   })
   await act()
   // MONITOR tells in order: once it has told of this, it has told of everything before.
-  const mark = await redisClient(t)
+  const mark = await redisClient(t, REDIS_URL)
   await mark.echo('mark')
   while (!commands.includes('echo')) await new Promise(resolve => setTimeout(resolve, 5))
   monitor.disconnect()
@@ -22,7 +25,7 @@ async function commandsOf (t: Test, act: () => Promise<unknown>, by: 'service' |
 }
 
 t.test('a call of a tool that is known takes one round trip before it and one after it', async t => {
-  const app = await build(t)
+  const app = await build(t, { REDIS_URL })
   const session = await initSession(app)
   await call(app, session, 'echo', { text: 'so that the scripts and the tools are known' })
 
@@ -35,12 +38,12 @@ t.test('a call of a tool that is known takes one round trip before it and one af
 })
 
 t.test('a call of a tool that is not known, or by an id in the header, takes two before it and one after it', async t => {
-  const app = await build(t, { MCP_TOOLS_CACHE_TTL: '0' })
+  const app = await build(t, { REDIS_URL, MCP_TOOLS_CACHE_TTL: '0' })
   const session = await initSession(app)
   await call(app, session, 'echo', { text: 'so that the scripts are known' })
   t.strictSame(await commandsOf(t, () => call(app, session, 'echo')), ['evalsha', 'hmget', 'evalsha'])
 
-  const known = await build(t)
+  const known = await build(t, { REDIS_URL })
   const other = await initSession(known)
   const callByHeader = () => known.inject({ method: 'POST', url: '/call-tool', headers: { 'x-session-id': other }, payload: { tool: 'echo' } })
   await callByHeader()
@@ -48,7 +51,7 @@ t.test('a call of a tool that is not known, or by an id in the header, takes two
 })
 
 t.test('listing tools takes one round trip', async t => {
-  const app = await build(t)
+  const app = await build(t, { REDIS_URL })
   const session = await initSession(app)
   const list = () => app.inject({ method: 'POST', url: '/tools', payload: { session_id: session } })
   await list()
@@ -57,7 +60,7 @@ t.test('listing tools takes one round trip', async t => {
 })
 
 t.test('requests that need no session, or know of none, do not ask Redis', async t => {
-  const app = await build(t)
+  const app = await build(t, { REDIS_URL })
   await app.inject('/tools-schema')
   t.strictSame(await commandsOf(t, async () => {
     for (const url of ['/livez', '/tools-schema', '/nothing', '/openapi.json']) await app.inject(url)
@@ -66,7 +69,7 @@ t.test('requests that need no session, or know of none, do not ask Redis', async
 })
 
 t.test('a wrong token costs what an unknown session costs, to the command, however much the session holds', async t => {
-  const app = await build(t, { MCP_SESSION_TOKENS: 'required' })
+  const app = await build(t, { REDIS_URL, MCP_SESSION_TOKENS: 'required' })
   const opening = { session_id: 'held', apiUrl, jwtToken, text: 'x'.repeat(1_000_000) }
   const { session_token: token } = (await app.inject({ method: 'POST', url: '/init', payload: opening })).json()
   const callWith = (id: string, bearer: string) => app.inject({

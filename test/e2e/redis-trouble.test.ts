@@ -12,11 +12,11 @@ import { freePort } from '../support/ports.ts'
 import { startProxy } from '../support/redis-proxy.ts'
 import { clusterArgs, isSynced, type RedisNode, startNode } from '../support/redis-topologies.ts'
 import { redisClient, startRedis } from '../support/redis.ts'
-import { type Answer, failure, post } from '../support/requests.ts'
+import { type Answer, callAt, failure, openSession, post } from '../support/requests.ts'
 import { serversFile } from '../support/servers-file.ts'
-import { type Service, startService } from '../support/service.ts'
+import { listen, type ListeningService } from '../support/service.ts'
 import { repositoryOptions } from '../support/session-repository.ts'
-import { until } from '../support/wait.ts'
+import { measureWaiting, until } from '../support/wait.ts'
 import { splitFields } from '../../lib/sessions/fields.ts'
 import { createSessionRepository } from '../../lib/sessions/session-repository.ts'
 import { defineSessionScripts } from '../../lib/sessions/scripts.ts'
@@ -24,6 +24,10 @@ import { findRedisServer, startRedisServer } from '../../scripts/redis-server.mj
 
 t.jobs = 6
 t.setTimeout(170_000)
+
+/** Longer than usual, so that a busy machine is not taken for a Redis in trouble. */
+const commandTimeoutMs = 1_500
+const REDIS_COMMAND_TIMEOUT_MS = String(commandTimeoutMs)
 
 interface Trouble {
   /** Where the service finds Redis. */
@@ -158,11 +162,11 @@ function prepare (t: Test, what: string): Promise<Trouble> {
 }
 
 for (const what of Object.keys(troubles)) {
-  t.test(`while Redis ${what}, each request is answered 503 within a second; it heals by itself; two log lines tell of it`, async t => {
+  t.test(`while Redis ${what}, each request is answered 503 within a second of the command timeout; it heals by itself; two log lines tell of it`, async t => {
     const trouble = await prepare(t, what)
-    const service = await startService(t, { REDIS_URL: trouble.url, MCP_LOG_LEVEL: 'info' })
-    const [session, other] = [await init(service), await init(service)]
-    t.equal((await call(service, session, 'echo')).status, 200)
+    const service = await listen(t, { REDIS_URL: trouble.url, REDIS_COMMAND_TIMEOUT_MS })
+    const [session, other] = [await openSession(service), await openSession(service)]
+    t.equal((await callAt(service, session, 'echo')).status, 200)
 
     const before = service.output().length
     await trouble.begin()
@@ -170,9 +174,9 @@ for (const what of Object.keys(troubles)) {
     for (const round of ['at first', 'then']) await t.test(round, t => allUnavailable(t, service, { session, other, unharmed: trouble.unharmed ?? [] }))
     await trouble.end()
 
-    const endedAt = Date.now()
-    await until(async () => (await call(service, session, 'echo')).status === 200, 'the session is served again')
-    t.ok(Date.now() - endedAt < 6_000, `it took ${Date.now() - endedAt} ms to heal`)
+    const waitedMs = measureWaiting()
+    await until(async () => (await callAt(service, session, 'echo')).status === 200, 'the session is served again')
+    t.ok(waitedMs() < 6_000, `it waited ${waitedMs()} ms until it was well`)
     t.match(await get(service, '/readyz'), { status: 200 })
     await until(() => service.output().includes('"msg":"redis restored"'), 'the log says that it is over')
     const lines = service.output().slice(before).split('\n').filter(line => line.startsWith('{')).map(line => JSON.parse(line) as { level: number, msg: string })
@@ -181,23 +185,23 @@ for (const what of Object.keys(troubles)) {
   })
 }
 
-async function allUnavailable (t: Test, service: Service, { session, other, unharmed }: { session: string, other: string, unharmed: string[] }) {
+async function allUnavailable (t: Test, service: ListeningService, { session, other, unharmed }: { session: string, other: string, unharmed: string[] }) {
   const requests: Array<[string, Promise<Answer>]> = [
     ['/init', post(`${service.url}/init`, { session_id: randomUUID(), apiUrl, jwtToken })],
     ['/init again', post(`${service.url}/init`, { session_id: session, apiUrl, jwtToken })],
     ['/tools', post(`${service.url}/tools`, { session_id: session })],
-    ['/call-tool', call(service, session, 'echo')],
+    ['/call-tool', callAt(service, session, 'echo')],
     ['/shutdown', post(`${service.url}/shutdown`, { session_id: other })],
     ['/health', get(service, '/health')],
     ['/readyz', get(service, '/readyz')]
   ]
-  const start = Date.now()
+  const waited = measureWaiting()
   await Promise.all(requests.map(async ([what, request]) => {
     const { status, body, headers } = await request
-    const elapsedMs = Date.now() - start
+    const waitedMs = waited()
     if (unharmed.includes(what)) return t.equal(status, 200, what)
     t.strictSame([status, body, headers.get('retry-after')], [503, unavailable, '1'], what)
-    t.ok(elapsedMs < 1_500, `${what}: ${elapsedMs} ms`)
+    t.ok(waitedMs < commandTimeoutMs + 1_000, `${what}: waited ${waitedMs} ms`)
   }))
 }
 
@@ -205,14 +209,14 @@ for (const what of ['is down', 'is stalled', 'is full', 'has become a replica'])
   t.test(`a tool that ran while Redis ${what} ran once, and its result is delivered`, async t => {
     const file = join(t.testdirName, 'calls')
     const trouble = await prepare(t, what)
-    const service = await startService(t, {
+    const service = await listen(t, {
       REDIS_URL: trouble.url,
-      MCP_SERVERS_FILE: await serversFile(t, { counting: { command: process.execPath, args: [fixture('counting-server.mjs'), file] } }),
-      MCP_LOG_LEVEL: 'info'
+      REDIS_COMMAND_TIMEOUT_MS,
+      MCP_SERVERS_FILE: await serversFile(t, { counting: { command: process.execPath, args: [fixture('counting-server.mjs'), file] } })
     })
-    const session = await init(service)
+    const session = await openSession(service)
 
-    const running = call(service, session, 'act', { name: 'made' })
+    const running = callAt(service, session, 'act', { name: 'made' })
     await until(async () => await readFile(file, 'utf8').catch(() => '') !== '', 'the tool runs')
     await trouble.begin()
     await writeFile(`${file}.go`, '')
@@ -273,27 +277,18 @@ t.test('a client that was told to end connects again', async t => {
 
 t.test('a worker that was busy does not take Redis for stalled', async t => {
   const { url } = await startRedis(t)
-  const { client, close } = await openRedis({ url, host: '', port: 0, db: 0, commandTimeoutMs: 100 }, { keyPrefix: 'test', onLost: err => t.fail(err.message), onRestored: () => {} })
+  const { client, close } = await openRedis({ url, host: '', port: 0, db: 0, commandTimeoutMs: 500 }, { keyPrefix: 'test', onLost: err => t.fail(err.message), onRestored: () => {} })
   t.teardown(close)
-  for (let round = 0; round < 5; round++) {
+  for (let round = 0; round < 2; round++) {
     await delay(200) // so that nothing is being watched any more
     const answer = client.get('nothing')
-    const end = performance.now() + 300
+    const end = performance.now() + 800
     while (performance.now() < end); // nothing is sent, and nothing read, as long as this runs
     t.equal(await answer, null)
   }
 })
 
-async function init ({ url }: Service): Promise<string> {
-  const id = randomUUID()
-  const { status } = await post(`${url}/init`, { session_id: id, apiUrl, jwtToken })
-  if (status !== 200) throw new Error(`/init answered ${status}`)
-  return id
-}
-
-const call = ({ url }: Service, id: string, tool: string, params = {}) => post(`${url}/call-tool`, { session_id: id, tool, params })
-
-async function get ({ url }: Service, path: string): Promise<Answer> {
+async function get ({ url }: ListeningService, path: string): Promise<Answer> {
   const response = await fetch(url + path)
   return { status: response.status, body: await response.json(), headers: response.headers }
 }

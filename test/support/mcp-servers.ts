@@ -9,7 +9,6 @@ import { freePort } from './ports.ts'
 import { stopper } from './processes.ts'
 import type { Environment } from './service.ts'
 import { until } from './wait.ts'
-import './without-tap-loader.ts'
 
 export interface Stats {
   pid: number

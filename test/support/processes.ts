@@ -1,20 +1,25 @@
-import { type ChildProcess, execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-
-/** Whether a process runs; one that has ended and waits for its parent to notice does not. */
-export function isAlive (pid: number): boolean {
-  return processes().some(process => process.pid === pid)
-}
+import type { ChildProcess } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
 
 export interface RunningProcess { pid: number, parent: number, group: number, command: string }
 
-/** The processes of this machine as the kernel knows them now, without those that have ended. */
+/** `null` when there is none, or one that has ended and waits for its parent to notice. */
+function processOf (pid: number): RunningProcess | null {
+  try {
+    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
+    // The name of the program comes in parentheses, and may hold any character.
+    const [state, parent, group] = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')
+    return state === 'Z' || state === 'X' ? null : { pid, parent: Number(parent), group: Number(group), command }
+  } catch {
+    return null
+  }
+}
+
+export const isAlive = (pid: number): boolean => processOf(pid) !== null
+
+/** The processes of this machine that run now. */
 export function processes (): RunningProcess[] {
-  const lines = execFileSync('ps', ['-e', '-o', 'pid=,ppid=,pgid=,stat=,args='], { encoding: 'utf8' }).trim().split('\n')
-  return lines.flatMap(line => {
-    const [pid, parent, group, state, ...command] = line.trim().split(/\s+/)
-    return state?.startsWith('Z') ? [] : [{ pid: Number(pid), parent: Number(parent), group: Number(group), command: command.join(' ') }]
-  })
+  return readdirSync('/proc').filter(name => /^\d+$/.test(name)).flatMap(name => processOf(Number(name)) ?? [])
 }
 
 /** The MCP servers that a worker has started: its children without its reaper. */

@@ -5,7 +5,7 @@ import { Redis } from 'ioredis'
 import type { Test } from 'tap'
 import { findRedisServer, type RedisServer, startRedisServer, waysToGetRedis } from '../../scripts/redis-server.mjs'
 
-/** A Redis of the test's own. */
+/** A Redis of the test's own: for a test that stops it, changes its settings, or looks at all that it holds. */
 export async function startRedis (t: Test, args: string[] = []): Promise<RedisServer> {
   const binary = findRedisServer()
   if (binary === null) throw new Error(waysToGetRedis)
@@ -18,12 +18,16 @@ export async function startRedis (t: Test, args: string[] = []): Promise<RedisSe
   return server
 }
 
-let shared: Promise<RedisServer> | undefined
+let ofThisFile: Promise<RedisServer> | undefined
 
-/** The Redis that the tests of one file share, each with a key prefix of its own. `t` is the file's root test. */
-export function sharedRedis (t: Test): Promise<RedisServer> {
-  shared ??= startRedis(rootOf(t))
-  return shared
+/**
+ * The Redis of the whole run, which scripts/test.mjs starts. Each test has a key prefix of its own, and nobody empties it.
+ * A file that is run by itself starts one.
+ */
+export async function sharedRedisUrl (t: Test): Promise<string> {
+  if (process.env.TEST_REDIS_URL !== undefined) return process.env.TEST_REDIS_URL
+  ofThisFile ??= startRedis(rootOf(t))
+  return (await ofThisFile).url
 }
 
 function rootOf (t: Test): Test {
@@ -34,7 +38,7 @@ function rootOf (t: Test): Test {
 
 /** A client beside the service, to look at what it wrote. */
 export async function redisClient (t: Test, url?: string): Promise<Redis> {
-  const client = new Redis((url ?? (await sharedRedis(t)).url).replace('unix://', ''))
+  const client = new Redis((url ?? await sharedRedisUrl(t)).replace('unix://', ''))
   t.teardown(() => client.disconnect())
   return client
 }

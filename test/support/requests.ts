@@ -33,6 +33,19 @@ export async function post (url: string, body: unknown, headers: Record<string, 
   return { status: response.status, body: await response.json(), headers: response.headers }
 }
 
+/** Opens a session at a service that listens, and gives its id. */
+export async function openSession ({ url }: { url: string }): Promise<string> {
+  const id = randomUUID()
+  const { status, body } = await post(`${url}/init`, { session_id: id, apiUrl, jwtToken })
+  if (status !== 200) throw new Error(`/init answered ${status}: ${JSON.stringify(body)}`)
+  return id
+}
+
+/** Calls a tool at a service that listens. */
+export function callAt ({ url }: { url: string }, session: string, tool: string, params: unknown = {}): Promise<Answer> {
+  return post(`${url}/call-tool`, { session_id: session, tool, params })
+}
+
 /** The text of a tool's answer that is one. */
 export function textOf (answer: ToolAnswer): string {
   const [block] = 'result' in answer ? answer.result.content : []

@@ -3,23 +3,22 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Test } from 'tap'
 import app, { options } from '../../app.ts'
 import { fixture, root } from './paths.ts'
-import { sharedRedis } from './redis.ts'
+import { sharedRedisUrl } from './redis.ts'
 import { type Entries, serversFile } from './servers-file.ts'
 import { until } from './wait.ts'
-import './without-tap-loader.ts'
 
 export type Environment = Record<string, string | undefined>
 
-/** Variables of a service that works: the test's Redis and a prefix of its own, the tiny server, no validation. */
+/** Variables of a service that works: the run's Redis and a prefix of its own, the tiny server, no validation. */
 export async function environment (t: Test, env: Environment = {}): Promise<Environment> {
-  const redis = await sharedRedis(t)
   return {
-    REDIS_URL: redis.url,
+    // The Redis of all tests is never in trouble, only slow on a busy machine. The test of a trouble has its own.
+    ...(env.REDIS_URL === undefined && { REDIS_URL: await sharedRedisUrl(t), REDIS_COMMAND_TIMEOUT_MS: '10000' }),
     MCP_SESSION_KEY_PREFIX: `test-${randomUUID()}`,
     MCP_SKIP_VALIDATION: 'true',
     MCP_SERVER_SCRIPT: env.MCP_SERVERS_FILE === undefined ? fixture('tiny-server.mjs') : undefined,
@@ -32,14 +31,35 @@ export async function environment (t: Test, env: Environment = {}): Promise<Envi
 }
 
 /** The app as production builds it, in this process. */
-export async function build (t: Test, env: Environment = {}): Promise<FastifyInstance> {
-  // A busy machine may need longer than the usual 10 s to read the sources, which tap compiles on the way.
-  const service = Fastify({ ...options, logger: false })
+export const build = async (t: Test, env: Environment = {}): Promise<FastifyInstance> => await load(t, env, false)
+
+async function load (t: Test, env: Environment, logger: NonNullable<FastifyServerOptions['logger']>): Promise<FastifyInstance> {
+  const service = Fastify({ ...options, logger })
   // Last registered, first run: the service closes before its Redis goes.
   t.teardown(() => service.close())
   await service.register(fp(app), { env: await environment(t, env) })
   await service.ready()
   return service
+}
+
+export interface ListeningService {
+  url: string
+  pid: number
+  /** Everything that it wrote: of a service in a process of its own, to stdout and stderr. */
+  output: () => string
+}
+
+/**
+ * The service on a port of its own in this process, with its log in memory.
+ *
+ * For tests of requests and of logs. It starts in a tenth of the time that startService takes, which is for tests of
+ * what a process does: its start, its signals, its end.
+ */
+export async function listen (t: Test, env: Environment = {}): Promise<ListeningService & { app: FastifyInstance }> {
+  let written = ''
+  const stream = { write: (line: string) => { written += line } }
+  const app = await load(t, env, { ...(typeof options.logger === 'object' && options.logger), level: 'info', stream })
+  return { app, url: await app.listen({ host: '127.0.0.1', port: 0 }), pid: process.pid, output: () => written }
 }
 
 export const serviceOn = async (t: Test, mcpServers: Entries, env: Environment = {}) => await build(t, { MCP_SERVERS_FILE: await serversFile(t, mcpServers), ...env })
@@ -53,11 +73,7 @@ export async function workersOn (t: Test, count: number, mcpServers: Entries, en
   return [first, ...others]
 }
 
-export interface Service {
-  url: string
-  pid: number
-  /** Everything that it wrote, to stdout and stderr. */
-  output: () => string
+export interface Service extends ListeningService {
   kill: (signal: NodeJS.Signals) => void
   exited: Promise<{ code: number | null, signal: NodeJS.Signals | null }>
 }
@@ -109,8 +125,8 @@ export async function spawnService (t: Test, env: Environment, { command = [join
   return { child, output: () => written, exited }
 }
 
-/** The environment of this process without what tap put there for its own loader. */
+/** The environment of this process without the settings of tap and of a service. */
 function cleanEnvironment (env: Environment): NodeJS.ProcessEnv {
-  const inherited = Object.entries(process.env).filter(([name]) => !/^(NODE_OPTIONS|TAP|_TAPJS|_TAP|MCP_|REDIS_|FASTIFY_)/.test(name))
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(TAP|TEST_REDIS|MCP_|REDIS_|FASTIFY_)/.test(name))
   return Object.fromEntries([...inherited, ...Object.entries(env).filter(([, value]) => value !== undefined)])
 }

@@ -12,6 +12,6 @@ export const repositoryOptions = (keyPrefix: string, options: Partial<SessionRep
   encryptionKeys: [],
   clients: [],
   nameSession: key => key,
-  commandTimeoutMs: 500,
+  commandTimeoutMs: 10_000,
   ...options
 })

@@ -6,7 +6,6 @@ import { fixture } from '../../../support/paths.ts'
 import { isAlive } from '../../../support/processes.ts'
 import { textOf } from '../../../support/requests.ts'
 import { until } from '../../../support/wait.ts'
-import '../../../support/without-tap-loader.ts'
 
 const secret = 'not-a-real.canary-token.signature'
 

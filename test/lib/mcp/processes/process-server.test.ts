@@ -13,7 +13,6 @@ import { fixture } from '../../../support/paths.ts'
 import { isAlive } from '../../../support/processes.ts'
 import { textOf } from '../../../support/requests.ts'
 import { until } from '../../../support/wait.ts'
-import '../../../support/without-tap-loader.ts'
 
 const user = { credentials: {}, slot: null, isWatched: false }
 /** The servers here are processes. */

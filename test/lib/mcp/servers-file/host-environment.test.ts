@@ -1,8 +1,8 @@
 import t from 'tap'
+
 import { resolveScript } from '../../../../lib/mcp/servers-file/script-server.ts'
 import { fillCommand } from '../../../../lib/mcp/servers-file/server-spec.ts'
 import { fixture } from '../../../support/paths.ts'
-import '../../../support/without-tap-loader.ts'
 
 const environmentIn = (host: Record<string, string>) => fillCommand(resolveScript(fixture('tiny-server.mjs'), host), {}).env
 

@@ -5,7 +5,6 @@ import t from 'tap'
 import { createReaper } from '../../../../lib/mcp/transports/reaper.ts'
 import { isAlive, processes } from '../../../support/processes.ts'
 import { until } from '../../../support/wait.ts'
-import '../../../support/without-tap-loader.ts'
 
 function startGroup (): number {
   const child = spawn('/bin/sh', ['-c', 'trap "" TERM HUP INT; sleep 60 & wait; sleep 60'], { detached: true, stdio: 'ignore' })
