@@ -7,6 +7,7 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN --mount=type=cache,target=/root/.npm npm ci
 COPY tsconfig.json app.ts ./
+COPY scripts/build.mjs scripts/environment.mjs scripts/
 COPY lib lib/
 COPY plugins plugins/
 COPY routes routes/

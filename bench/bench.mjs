@@ -1,4 +1,4 @@
-/* What the benchmarks share: a service on a Redis of its own, both private, and alternating runs compared by their medians. */
+/* Gives each benchmark a private service and Redis, and compares alternating runs by their medians. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
@@ -11,10 +11,10 @@ export const echoServer = join(root, 'bench', 'echo-server.mjs')
 
 const cleanUps = []
 
-/** Does something when the benchmark is over, last first. */
+/** Registers a clean-up for the end of the benchmark. The last one runs first. */
 export const atEnd = cleanUp => cleanUps.push(cleanUp)
 
-/** Runs a benchmark, and ends whatever it started, also when it fails. */
+/** Runs a benchmark, and cleans up after it, also when it fails. */
 export async function bench (run) {
   try {
     await run()
@@ -38,14 +38,15 @@ export async function startRedis () {
   return redis
 }
 
-/** The built service, as `npm start` starts it, on a free port. */
+/** Starts the built service as `npm start` does, on a free port. */
 export function startService (environment) {
   return untilTheEnd(startPrivateService({ cwd: tmpdir(), environment }))
 }
 
-/** The least that a tool call through Fastify, Redis and the SDK costs; see floor-service.mjs. Calls one echo server, kept open. */
+/** Starts floor-service.mjs: the least that a tool call through Fastify, Redis and the SDK costs. */
 export function startFloor (redis) {
-  return untilTheEnd(startListening([join(root, 'bench', 'floor-service.mjs'), redis.socket, echoServer], { cwd: tmpdir() }))
+  const script = join(root, 'bench', 'floor-service.mjs')
+  return untilTheEnd(startListening([script, redis.socket, echoServer], { cwd: tmpdir() }))
 }
 
 async function untilTheEnd ({ child, exited, listening }) {
@@ -59,11 +60,14 @@ async function untilTheEnd ({ child, exited, listening }) {
 const agent = new Agent()
 
 /**
- * POSTs JSON and reads the answer to its end; anything but a 200 ends the benchmark. By undici, because the client's time counts
- * as the service's here: node:http takes twice as much of the processor, and fetch six times.
+ * POSTs JSON and reads the whole answer. Any status but 200 ends the benchmark.
+ *
+ * It uses undici, because the client's time counts as the service's here. node:http takes twice as much of the
+ * processor, and fetch six times as much.
  */
 export async function post (url, body) {
-  const response = await request(url, { method: 'POST', dispatcher: agent, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+  const headers = { 'content-type': 'application/json' }
+  const response = await request(url, { method: 'POST', dispatcher: agent, headers, body: JSON.stringify(body) })
   const answer = await response.body.text()
   if (response.statusCode !== 200) throw new Error(`${url} answered ${response.statusCode}: ${answer}`)
   return answer
@@ -75,7 +79,7 @@ export async function openSession (service) {
   return id
 }
 
-/** How long each of `runs` takes (ms), in turn, `rounds` times after `warmUp` rounds that do not count. */
+/** Times each of `runs` in turn (ms), for `rounds` rounds, after `warmUp` rounds that do not count. */
 export async function alternate (runs, { rounds, warmUp = 3 }) {
   const times = Object.fromEntries(Object.keys(runs).map(name => [name, []]))
   for (let round = -warmUp; round < rounds; round++) {
@@ -87,7 +91,7 @@ export async function alternate (runs, { rounds, warmUp = 3 }) {
   return times
 }
 
-/** Time that `work` takes (ms). */
+/** Times `work` (ms). */
 export async function timed (work) {
   const start = performance.now()
   await work()
@@ -96,7 +100,11 @@ export async function timed (work) {
 
 export const median = values => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
 
-export const machine = () => `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform} ${process.arch}`
+export function machine () {
+  const cores = `${cpus().length} × ${cpus()[0]?.model.trim()}`
+  const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`
+  return `Node ${process.versions.node}, ${cores}, ${memory}, ${process.platform} ${process.arch}`
+}
 
 /** Prints rows of a Markdown table. */
 export function table (head, rows) {

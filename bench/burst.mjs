@@ -1,13 +1,17 @@
 /*
- * Many at once: 64 cold calls against the same 64 spawns run two at a time by a bare script, with the memory of the whole tree;
- * and how many calls a shared server answers per second, for 32 callers at once, each with a session of its own.
+ * Measures many parallel calls. It compares 64 cold calls with the same 64 spawns of a bare script, two at a time, and
+ * reads the memory of the whole tree. It also counts how many calls per second a shared server answers, for 32 parallel
+ * callers with a session each.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
-import { bench, echoServer, machine, median, openSession, post, ratio, startFloor, startRedis, startService, table, temporaryFolder, timed } from './bench.mjs'
+import {
+  bench, echoServer, machine, median, openSession, post, ratio, startFloor, startRedis, startService, table,
+  temporaryFolder, timed
+} from './bench.mjs'
 
 const rounds = Number(process.argv[2] ?? 5)
 const calls = 64
@@ -16,17 +20,22 @@ const many = 4_000
 
 await bench(async () => {
   const redis = await startRedis()
-  const common = { REDIS_URL: redis.url, MCP_SESSION_MAX_CONCURRENCY: '1000', MCP_QUEUE_TIMEOUT: '120', MCP_WARM_SPARES: '0' }
+  const limits = { MCP_SESSION_MAX_CONCURRENCY: '1000', MCP_QUEUE_TIMEOUT: '120', MCP_WARM_SPARES: '0' }
+  const common = { REDIS_URL: redis.url, ...limits }
   const cold = await startService({ ...common, MCP_SERVER_SCRIPT: echoServer })
   const shared = await startService({ ...common, MCP_SERVERS_FILE: await serversFile() })
   const floor = await startFloor(redis)
   const coldSession = await openSession(cold)
   const sessions = await Promise.all(Array.from({ length: callers }, () => openSession(shared)))
-  const call = (service, session) => post(`${service.url}/call-tool`, { session_id: session, tool: 'echo', params: { text: 'hello' } })
+  const echo = { tool: 'echo', params: { text: 'hello' } }
+  const call = (service, session) => post(`${service.url}/call-tool`, { session_id: session, ...echo })
   await call(cold, coldSession)
-  /** Calls that all callers together make per second. */
-  const rateOf = async service => many / (await timed(() => concurrently(many, callers, caller => call(service, sessions[caller])))) * 1000
-  for (const service of [shared, floor]) await rateOf(service) // a service runs for weeks: what counts is compiled code
+  /** Gives the calls per second of all callers together. */
+  const rateOf = async service => {
+    const work = () => concurrently(many, callers, caller => call(service, sessions[caller]))
+    return many / (await timed(work)) * 1000
+  }
+  for (const service of [shared, floor]) await rateOf(service) // a service runs for weeks, so its code is compiled
 
   const rates = { bare: [], service: [], floor: [], shared: [] }
   const burst = () => concurrently(calls, calls, () => call(cold, coldSession))
@@ -36,7 +45,7 @@ await bench(async () => {
     rates.floor.push(await rateOf(floor))
     rates.shared.push(await rateOf(shared))
   }
-  // A burst of its own, that is not timed: looking at the memory of many processes takes a third of a core.
+  // This burst is not timed, because reading the memory of many processes takes a third of a core.
   let peakMb = 0
   const watch = setInterval(() => { peakMb = Math.max(peakMb, treeMb(cold.pid)) }, 50)
   await burst()
@@ -64,7 +73,7 @@ async function concurrently (count, atOnce, work) {
   await Promise.all(Array.from({ length: atOnce }, async (_, worker) => { while (next++ < count) await work(worker) }))
 }
 
-/** Memory of a process and all below it, shared pages once (Pss, MB). */
+/** Gives the memory of a process and all its descendants, with shared pages counted once (Pss, MB). */
 function treeMb (root) {
   const parents = new Map()
   for (const pid of readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
@@ -80,12 +89,13 @@ function read (file) {
   try {
     return readFileSync(file, 'utf8')
   } catch {
-    return '' // it ended while we looked
+    return '' // the process has just ended
   }
 }
 
 async function serversFile () {
   const file = join(await temporaryFolder(), 'servers.json')
-  await writeFile(file, JSON.stringify({ mcpServers: { echo: { command: process.execPath, args: [echoServer], lifecycle: 'shared' } } }))
+  const echo = { command: process.execPath, args: [echoServer], lifecycle: 'shared' }
+  await writeFile(file, JSON.stringify({ mcpServers: { echo } }))
   return file
 }

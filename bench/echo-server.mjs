@@ -1,4 +1,4 @@
-/* A small MCP server made with the official SDK, as most are: what a call costs is mostly what such a server needs to start. */
+/* A small MCP server on the official SDK, like most servers. A call costs mostly the start of such a server. */
 import { Server } from '@modelcontextprotocol/sdk/server/index.js'
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js'
 import { CallToolRequestSchema, ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js'

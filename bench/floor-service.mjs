@@ -1,6 +1,7 @@
 /*
- * What a tool call costs at least when Fastify, Redis and the SDK do their part of it and nobody anything else: one read before the
- * tool, one write after it. No checks, no limits, no log, no failures foreseen. `node floor-service.mjs <redis socket> <server script>`.
+ * The least that a tool call through Fastify, Redis and the SDK costs: one read before the tool, and one write after
+ * it. It has no checks, no limits, no log, and handles no failure.
+ * `node floor-service.mjs <redis socket> <server script>`.
  */
 import { Client } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'

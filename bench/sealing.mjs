@@ -1,6 +1,6 @@
-/* What does it cost to seal a value of a session, and to open it, beside AES-256-GCM itself? */
+/* Measures the cost of sealing and opening a session's value, compared with AES-256-GCM alone. */
 import { createCipheriv, randomBytes } from 'node:crypto'
-import { createSealing } from '../dist/lib/sealing.js'
+import { createSealing } from '../dist/lib/sessions/field-encryption.js'
 import { machine, median, ratio, table } from './bench.mjs'
 
 const rounds = Number(process.argv[2] ?? 2_000)
@@ -9,7 +9,7 @@ const key = randomBytes(32)
 const sealOf = createSealing([{ id: 'k1', key }])
 const us = microseconds => `${microseconds < 100 ? microseconds.toFixed(1) : Math.round(microseconds)} µs`
 
-/** AES-256-GCM alone, of bytes that are there already. */
+/** AES-256-GCM alone, on bytes that exist already. */
 function encrypt (bytes) {
   const cipher = createCipheriv('aes-256-gcm', key, randomBytes(12))
   cipher.update(bytes)
@@ -26,7 +26,7 @@ const rows = sizes.map(size => {
     bare: () => encrypt(bytes),
     seal: () => seal.seal('p:rows', text),
     open: () => seal.open('p:rows', sealed),
-    // As the first value of a request does: the session's own key is derived, too.
+    // The first value of a request also derives the session's own key.
     first: () => sealOf('mcp_session:demo', '{"version":1}').open('p:rows', sealed)
   }
   const times = Object.fromEntries(Object.keys(work).map(name => [name, []]))

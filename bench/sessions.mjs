@@ -1,7 +1,9 @@
-/* Do /health, and loading a session, stay as fast when there are 100,000 sessions as when there are 10? */
+/* Measures whether /health, and loading a session, are as fast with 100,000 sessions as with 10. */
 import { Redis } from 'ioredis'
-import { alternate, bench, machine, median, ms, openSession, post, ratio, root, startRedis, startService, table, timed } from './bench.mjs'
 import { join } from 'node:path'
+import {
+  alternate, bench, machine, median, ms, openSession, post, ratio, root, startRedis, startService, table, timed
+} from './bench.mjs'
 
 const counts = [10, 1_000, 100_000]
 
@@ -10,7 +12,8 @@ await bench(async () => {
   const workers = []
   for (const count of counts) {
     const redis = await startRedis()
-    const service = await startService({ REDIS_URL: redis.url, MCP_SERVER_SCRIPT: join(root, 'test', 'fixtures', 'tiny-server.mjs') })
+    const script = join(root, 'test', 'fixtures', 'tiny-server.mjs')
+    const service = await startService({ REDIS_URL: redis.url, MCP_SERVER_SCRIPT: script })
     await fill(redis.socket, count)
     const id = await openSession(service)
     await post(`${service.url}/tools`, { session_id: id })
@@ -18,25 +21,27 @@ await bench(async () => {
   }
   const runs = Object.fromEntries(workers.flatMap(({ count, service, id }) => [
     [`health ${count}`, () => timed(async () => (await fetch(`${service.url}/health`)).text())],
-    // Its tools are known: what is left is one load of the session.
+    // The tools are known already, so this is one load of the session.
     [`load ${count}`, () => timed(() => post(`${service.url}/tools`, { session_id: id }))]
   ]))
   const times = await alternate(runs, { rounds: 400, warmUp: 100 })
   for (const what of ['health', 'load']) {
     const medians = counts.map(count => median(times[`${what} ${count}`]))
-    rows.push([what === 'health' ? '/health' : 'loading a session (/tools)', ...medians.map(ms), ratio(medians.at(-1) / medians[0])])
+    const name = what === 'health' ? '/health' : 'loading a session (/tools)'
+    rows.push([name, ...medians.map(ms), ratio(medians.at(-1) / medians[0])])
   }
   console.log(machine())
   table(['p50', ...counts.map(count => `${count} sessions`), 'ratio last ÷ first'], rows)
 })
 
-/** Sessions as the service writes them, and their entries in its index. */
+/** Writes sessions as the service does, and their entries in its index. */
 async function fill (socket, count) {
   const client = new Redis(socket)
   for (let start = 0; start < count; start += 1_000) {
     const pipeline = client.pipeline()
     for (let number = start; number < Math.min(count, start + 1_000); number++) {
-      pipeline.hset(`mcp_session:filled-${number}`, { meta: '{"version":1}', credentials: '{}', calls: '0', 'p:question': '"why?"' })
+      const fields = { meta: '{"version":1}', credentials: '{}', calls: '0', 'p:question': '"why?"' }
+      pipeline.hset(`mcp_session:filled-${number}`, fields)
       pipeline.expire(`mcp_session:filled-${number}`, 86_400)
       pipeline.zadd('mcp_index:mcp_session', Date.now() + 86_400_000, `filled-${number}`)
     }

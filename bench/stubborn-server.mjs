@@ -1,4 +1,4 @@
-/* The tiny server, which neither the end of its input nor SIGTERM ends. */
+/* The tiny server, but it ignores the end of its input, and SIGTERM. */
 import './tiny-server.mjs'
 
 setInterval(() => {}, 1_000)

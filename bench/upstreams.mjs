@@ -1,10 +1,10 @@
 /*
- * What does the service add to what an MCP server over HTTP costs anyway? The same server, called directly through the SDK and
- * through /call-tool: in the 2025 era with a session that is resumed, and with one for each request; in the 2026 era against the one
- * POST that it takes. Then how many calls there are in a second, and whether a thousand tools make a call slower than ten.
+ * Measures the cost of the service beyond that of an MCP server over HTTP. It calls one server directly through the
+ * SDK, and through /call-tool. The 2025 era is called with a resumed session, and with one for each request. The 2026
+ * era is compared with its one POST. Then it counts calls per second, and compares a thousand tools with ten.
  *
- * What is direct is the SDK's first generation, which most programs have. The servers are made with the official SDKs; the last two questions, and the calls per second of all, also with one that no SDK
- * made, which leaves more of the two cores to what is measured.
+ * The direct client is the SDK's first generation, which most programs use. The servers use the official SDKs. The
+ * calls per second are also counted on a server without an SDK, which leaves more of the two cores to the service.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -14,7 +14,10 @@ import { createInterface } from 'node:readline'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { request } from 'undici'
-import { alternate, atEnd, bench, machine, median, ms, openSession, post, ratio, root, startRedis, startService, table, temporaryFolder, timed } from './bench.mjs'
+import {
+  alternate, atEnd, bench, machine, median, ms, openSession, post, ratio, root, startRedis, startService, table,
+  temporaryFolder, timed
+} from './bench.mjs'
 
 const rounds = Number(process.argv[2] ?? 400)
 const many = Number(process.argv[3] ?? 3_000)
@@ -22,11 +25,19 @@ const echo = { text: 'hello' }
 
 await bench(async () => {
   const redis = await startRedis()
-  const service = async (entry) => await startService({ REDIS_URL: redis.url, MCP_SERVERS_FILE: await serversFile(entry), MCP_SESSION_MAX_CONCURRENCY: '1000' })
+  const service = async (entry) => await startService({
+    REDIS_URL: redis.url, MCP_SERVERS_FILE: await serversFile(entry), MCP_SESSION_MAX_CONCURRENCY: '1000'
+  })
   const old = await startUpstream('http-2025', '--json')
   const modern = await startUpstream('http-2026', '--modern-only')
-  const raw = { old: await startUpstream('raw-http', '--era=2025'), modern: await startUpstream('raw-http', '--era=2026') }
-  const tools = { few: await startUpstream('raw-http', '--era=2026', '--tools=9'), many: await startUpstream('raw-http', '--era=2026', '--tools=999') }
+  const raw = {
+    old: await startUpstream('raw-http', '--era=2025'),
+    modern: await startUpstream('raw-http', '--era=2026')
+  }
+  const tools = {
+    few: await startUpstream('raw-http', '--era=2026', '--tools=9'),
+    many: await startUpstream('raw-http', '--era=2026', '--tools=999')
+  }
 
   const runs = {
     kept: await keptOpen(old),
@@ -42,10 +53,15 @@ await bench(async () => {
     few: await callThrough(await service({ url: tools.few })),
     many: await callThrough(await service({ url: tools.many }))
   }
-  // What is compared alternates, and nothing else: a process that runs once in a dozen turns is slow for that alone.
+  // Only the two runs of a pair alternate. A process that runs once in a dozen turns is slow for that reason alone.
   const times = {}
-  for (const names of [['kept', 'resumed'], ['connectCallClose', 'perRequest'], ['bare', 'modern'], ['rawKept', 'rawResumed'], ['rawBare', 'rawModern'], ['few', 'many']]) {
-    Object.assign(times, await alternate(Object.fromEntries(names.map(name => [name, runs[name]])), { rounds, warmUp: Math.max(400, rounds / 2) }))
+  const pairs = [
+    ['kept', 'resumed'], ['connectCallClose', 'perRequest'], ['bare', 'modern'],
+    ['rawKept', 'rawResumed'], ['rawBare', 'rawModern'], ['few', 'many']
+  ]
+  for (const names of pairs) {
+    const pair = Object.fromEntries(names.map(name => [name, runs[name]]))
+    Object.assign(times, await alternate(pair, { rounds, warmUp: Math.max(400, rounds / 2) }))
   }
   const p50 = Object.fromEntries(Object.entries(times).map(([name, values]) => [name, median(values)]))
 
@@ -54,7 +70,10 @@ await bench(async () => {
     ['2025 era: direct SDK call on a client that is kept open', ms(p50.kept), '', '', ''],
     ['/call-tool, resumed session', ms(p50.resumed), 'kept open', ratio(p50.resumed / p50.kept), '≤ 2.5'],
     ['2025 era: direct SDK connect + call + close', ms(p50.connectCallClose), '', '', ''],
-    ['/call-tool, session per request', ms(p50.perRequest), 'connect + call + close', ratio(p50.perRequest / p50.connectCallClose), '≤ 0.7'],
+    [
+      '/call-tool, session per request',
+      ms(p50.perRequest), 'connect + call + close', ratio(p50.perRequest / p50.connectCallClose), '≤ 0.7'
+    ],
     ['2026 era: one bare POST', ms(p50.bare), '', '', ''],
     ['/call-tool, 2026 era', ms(p50.modern), 'bare POST', ratio(p50.modern / p50.bare), '≤ 3'],
     ['without an SDK, 2025 era: direct SDK call, kept open', ms(p50.rawKept), '', '', ''],
@@ -66,7 +85,10 @@ await bench(async () => {
   ])
 
   const rates = await Promise.all(Object.entries({
-    'SDK, 2025 era, resumed': old, 'SDK, 2026 era': modern, 'without an SDK, 2025 era, resumed': raw.old, 'without an SDK, 2026 era': raw.modern
+    'SDK, 2025 era, resumed': old,
+    'SDK, 2026 era': modern,
+    'without an SDK, 2025 era, resumed': raw.old,
+    'without an SDK, 2026 era': raw.modern
   }).map(async ([what, url]) => ({ what, call: await callers(await service({ url })), runs: [] })))
   for (let round = 0; round < 4; round++) {
     for (const { call, runs } of rates) {
@@ -75,11 +97,13 @@ await bench(async () => {
     }
   }
   console.log()
-  table(['calls/s at 32 concurrent, /call-tool', 'median', 'wanted'], rates.map(({ what, runs }) => [what, Math.round(median(runs)).toLocaleString('en'), '≥ 1,500']))
+  const rateRow = ({ what, runs }) => [what, Math.round(median(runs)).toLocaleString('en'), '≥ 1,500']
+  table(['calls/s at 32 concurrent, /call-tool', 'median', 'wanted'], rates.map(rateRow))
 })
 
 async function startUpstream (name, ...flags) {
-  const child = spawn(process.execPath, [join(root, 'test', 'fixtures', `${name}-server.mjs`), ...flags], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const script = join(root, 'test', 'fixtures', `${name}-server.mjs`)
+  const child = spawn(process.execPath, [script, ...flags], { stdio: ['pipe', 'pipe', 'inherit'] })
   const exited = once(child, 'exit')
   atEnd(async () => {
     child.kill('SIGTERM')
@@ -103,7 +127,7 @@ async function connectCallClose (url) {
   await client.close()
 }
 
-/** What a call is in the 2026 era: one message, whose headers repeat what routes it. */
+/** A call of the 2026 era is one message. Its headers repeat the fields that route it. */
 function barePost (url) {
   const body = JSON.stringify({
     jsonrpc: '2.0',
@@ -119,7 +143,13 @@ function barePost (url) {
       }
     }
   })
-  const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream', 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': 'echo' }
+  const headers = {
+    'content-type': 'application/json',
+    accept: 'application/json, text/event-stream',
+    'mcp-protocol-version': '2026-07-28',
+    'mcp-method': 'tools/call',
+    'mcp-name': 'echo'
+  }
   return () => timed(async () => {
     const response = await request(url, { method: 'POST', headers, body })
     const text = await response.body.text()
@@ -132,11 +162,12 @@ async function callThrough (service) {
   return () => timed(() => post(`${service.url}/call-tool`, body))
 }
 
-/** A session for each of many callers, as callers have. */
+/** Calls with one session for each of many callers. */
 async function callers (service) {
   const sessions = await Promise.all(Array.from({ length: 32 }, () => openSession(service)))
   let next = 0
-  return () => post(`${service.url}/call-tool`, { session_id: sessions[next++ % sessions.length], tool: 'echo', params: echo })
+  const call = { tool: 'echo', params: echo }
+  return () => post(`${service.url}/call-tool`, { session_id: sessions[next++ % sessions.length], ...call })
 }
 
 async function concurrently (count, atOnce, work) {

@@ -1,15 +1,18 @@
 /*
- * Does what the Dockerfile says without Docker, in a temporary folder, and uses the result:
+ * Follows the Dockerfile without Docker, in a temporary folder, and uses the result:
  *
  *   node deploy/check-dockerfile.mjs [script of an MCP server with a tool `echo`]
  *
- * Each stage is a folder. COPY, RUN (but for apt-get, which needs the base image), ENV, WORKDIR, HEALTHCHECK and CMD are read
- * from the Dockerfile itself, so that this cannot drift from it; an instruction that it does not know fails. Ends with exit
- * code 0 and a report, or 1 and a reason, within four minutes, and leaves nothing.
+ * Each stage is a folder. COPY, RUN, ENV, WORKDIR, HEALTHCHECK and CMD are read from the Dockerfile itself, so that
+ * this script cannot drift from it. Only apt-get is left out, which needs the base image. An unknown instruction fails.
+ * The script ends with exit code 0 and a report, or 1 and a reason, within four minutes. It leaves no file and no
+ * process.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import {
+  chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync
+} from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, join, posix } from 'node:path'
@@ -22,7 +25,7 @@ const failed = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => failed.abort(new Error(`stopped by ${name}`)))
 const over = AbortSignal.any([failed.signal, AbortSignal.timeout(200_000)])
 
-/** What the final image may hold in its WORKDIR, and nothing else. */
+/** The final image holds exactly these in its WORKDIR. */
 const imageFiles = ['.npmrc', 'dist', 'node_modules', 'package-lock.json', 'package.json', 'scripts']
 const imageScripts = ['api-key.mjs', 'environment.mjs', 'fastify-cli.mjs', 'start.mjs']
 /** The user `node` of the base image. */
@@ -47,13 +50,15 @@ async function main () {
 function parse (dockerfile) {
   const lines = dockerfile.split('\n').filter(line => !/^\s*(#|$)/.test(line)).join('\n').replace(/\\\n\s*/g, '')
   return lines.split('\n').map(line => {
-    const [, name, flagText, text] = /^([A-Z]+)\s+((?:--\S+\s+)*)(.*)$/.exec(line) ?? fail(`cannot read ${JSON.stringify(line)}`)
-    const flags = Object.fromEntries(flagText.trim().split(/\s+/).filter(Boolean).map(flag => flag.slice(2).split(/=(.*)/)))
+    const match = /^([A-Z]+)\s+((?:--\S+\s+)*)(.*)$/.exec(line) ?? fail(`cannot read ${JSON.stringify(line)}`)
+    const [, name, flagText, text] = match
+    const flagTexts = flagText.trim().split(/\s+/).filter(Boolean)
+    const flags = Object.fromEntries(flagTexts.map(flag => flag.slice(2).split(/=(.*)/)))
     return { name, flags, text, list: text.startsWith('[') ? JSON.parse(text) : text.split(/\s+/) }
   })
 }
 
-/** Builds all stages at once, as BuildKit does: one that copies from another waits for it. Gives the last. */
+/** Builds all stages in parallel, as BuildKit does; a stage that copies from another waits for it. Gives the last. */
 async function build (instructions) {
   const stages = new Map()
   const starts = instructions.flatMap(({ name }, index) => name === 'FROM' ? [index] : [])
@@ -103,12 +108,17 @@ async function buildStage (stage, steps, stages) {
   function copy (source, target, from) {
     const path = join(from?.folder ?? root, source)
     if (!existsSync(path)) fail(`COPY ${source}: it is not there`)
-    if (from === undefined && ignored().includes(source.split('/')[0])) fail(`COPY ${source}: .dockerignore leaves it out`)
-    // As Docker: a folder's contents go into the target, a file goes under its own name.
-    cpSync(path, inStage(stage, statSync(path).isDirectory() ? target : posix.join(target, basename(source))), { recursive: true })
+    const isIgnored = from === undefined && ignored().includes(source.split('/')[0])
+    if (isIgnored) fail(`COPY ${source}: .dockerignore leaves it out`)
+    // As in Docker, a folder's contents go into the target, and a file keeps its own name.
+    const destination = statSync(path).isDirectory() ? target : posix.join(target, basename(source))
+    cpSync(path, inStage(stage, destination), { recursive: true })
   }
 
-  for (const instruction of steps) await (apply[instruction.name] ?? fail(`this script does not know ${instruction.name}`))(instruction)
+  for (const instruction of steps) {
+    const step = apply[instruction.name] ?? fail(`this script does not know ${instruction.name}`)
+    await step(instruction)
+  }
 }
 
 function inStage ({ folder, workdir }, path) {
@@ -116,26 +126,33 @@ function inStage ({ folder, workdir }, path) {
 }
 
 function ignored () {
-  return readFileSync(join(root, '.dockerignore'), 'utf8').split('\n').filter(line => line !== '' && !line.startsWith('#'))
+  const lines = readFileSync(join(root, '.dockerignore'), 'utf8').split('\n')
+  return lines.filter(line => line !== '' && !line.startsWith('#'))
 }
 
 /** Runs a shell command in a stage, as Docker's RUN does, and gives the seconds it took. */
 async function run (command, stage) {
   over.throwIfAborted()
   const start = performance.now()
-  // npm's own settings stay as they are on this machine; what its cache holds is not asked for again.
-  const env = { ...outerEnvironment(), npm_config_prefer_offline: 'true', npm_config_update_notifier: 'false', ...stage.env }
-  const child = spawn('sh', ['-c', command], { cwd: inStage(stage, '.'), env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+  // npm keeps this machine's settings, and takes from its cache before it downloads.
+  const npmSettings = { npm_config_prefer_offline: 'true', npm_config_update_notifier: 'false' }
+  const child = spawn('sh', ['-c', command], {
+    cwd: inStage(stage, '.'),
+    env: { ...outerEnvironment(), ...npmSettings, ...stage.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true
+  })
   const output = collect(child)
   const stop = () => signal(-child.pid, 'SIGKILL')
   over.addEventListener('abort', stop, { once: true })
   const [code] = await once(child, 'close')
   over.removeEventListener('abort', stop)
-  if (code !== 0) fail(`RUN ${command} ${over.aborted ? `was cut off (${over.reason.message})` : `ended with ${code}`}: ${output().slice(-2_000)}`)
+  const ending = over.aborted ? `was cut off (${over.reason.message})` : `ended with ${code}`
+  if (code !== 0) fail(`RUN ${command} ${ending}: ${output().slice(-2_000)}`)
   return Math.round((performance.now() - start) / 100) / 10
 }
 
-/** Without what npm and a test runner put there for their own children; npm's settings stay, but for the folder it is in. */
+/** The environment without the variables of npm and a test runner for their own children. npm's settings stay. */
 function outerEnvironment () {
   const inner = /^(NODE_OPTIONS|NODE_ENV|_?TAP|INIT_CWD|npm_(?!config_)|npm_config_local_prefix)/i
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !inner.test(name)))
@@ -143,19 +160,21 @@ function outerEnvironment () {
 
 function checkContents (image) {
   const expect = (actual, expected, what) => {
-    if (JSON.stringify(actual) !== JSON.stringify(expected)) fail(`${what} holds ${actual}, and should hold ${expected}`)
+    if (JSON.stringify(actual) === JSON.stringify(expected)) return
+    fail(`${what} holds ${actual}, and should hold ${expected}`)
   }
   expect(readdirSync(inStage(image, '.')).sort(), imageFiles, 'the image')
   expect(readdirSync(inStage(image, 'scripts')).sort(), imageScripts, 'scripts/ in the image')
   const { devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  // A development dependency may be one of a dependency, too: only what only development needs must not be there.
+  // A development dependency may also be a dependency's own. Only packages of development alone must be absent.
   const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
-  const unwanted = Object.keys(devDependencies).filter(name => packages[`node_modules/${name}`]?.dev && existsSync(inStage(image, `node_modules/${name}`)))
+  const isUnwanted = folder => packages[folder]?.dev && existsSync(inStage(image, folder))
+  const unwanted = Object.keys(devDependencies).filter(name => isUnwanted(`node_modules/${name}`))
   if (unwanted.length > 0) fail(`the image holds development dependencies: ${unwanted}`)
   if (image.user === 'root') fail('the image runs as root')
 }
 
-/** Starts what the image starts, and does with it what its users and Docker do. */
+/** Starts the image's command, and uses it as its users and Docker do. */
 async function use (image) {
   const binary = findRedisServer() ?? fail(waysToGetRedis)
   const redisFolder = join(folder, 'redis')
@@ -164,15 +183,23 @@ async function use (image) {
   cleanups.push(redis.stop)
 
   const server = join(folder, basename(serverScript))
-  cpSync(serverScript, server) // mounted, as it were: not all users may read where it is
+  cpSync(serverScript, server) // stands for a mount: the image's user may not read the original folder
   const port = await freePort()
   const env = {
-    PATH: process.env.PATH, ...image.env, MCP_CLIENT_PORT: String(port), MCP_SERVER_SCRIPT: server, MCP_SKIP_VALIDATION: 'true', REDIS_URL: redis.url
+    PATH: process.env.PATH,
+    ...image.env,
+    MCP_CLIENT_PORT: String(port),
+    MCP_SERVER_SCRIPT: server,
+    MCP_SKIP_VALIDATION: 'true',
+    REDIS_URL: redis.url
   }
   const command = existsSync(image.entrypoint[0]) ? [...image.entrypoint, ...image.command] : image.command
-  if (command === image.command) console.log(`left out: ENTRYPOINT ${image.entrypoint.join(' ')}, which is not installed here`)
+  if (command === image.command) {
+    console.log(`left out: ENTRYPOINT ${image.entrypoint.join(' ')}, which is not installed here`)
+  }
   const asUser = process.getuid?.() === 0 ? { uid: userId, gid: userId } : {}
-  const start = ([file, ...args]) => spawn(file === 'node' ? process.execPath : file, args, { cwd: inStage(image, '.'), env, stdio: ['ignore', 'pipe', 'pipe'], ...asUser })
+  const options = { cwd: inStage(image, '.'), env, stdio: ['ignore', 'pipe', 'pipe'], ...asUser }
+  const start = ([file, ...args]) => spawn(file === 'node' ? process.execPath : file, args, options)
 
   const health = () => exitCode(start(image.health), 10_000)
   if (await health() === 0) fail('HEALTHCHECK passes before the service runs')
@@ -188,14 +215,17 @@ async function use (image) {
   }, 30_000, `the service is not ready: ${output()}`)
 
   const ask = async (path, body) => {
-    const response = await fetch(`${url}${path}`, { signal: AbortSignal.any([over, AbortSignal.timeout(30_000)]), ...(body && { method: 'POST', body: JSON.stringify(body) }) })
+    const signal = AbortSignal.any([over, AbortSignal.timeout(30_000)])
+    const init = { signal, ...(body && { method: 'POST', body: JSON.stringify(body) }) }
+    const response = await fetch(`${url}${path}`, init)
     const text = await response.text()
     if (response.status !== 200) fail(`${path} answered ${response.status} ${text}; the service wrote ${output()}`)
     return text
   }
   console.log('GET /livez', await ask('/livez'))
   console.log('GET /readyz', await ask('/readyz'))
-  console.log('POST /init', await ask('/init', { session_id: 'check', apiUrl: 'https://api.example.com', jwtToken: 'not.a-real.token' }))
+  const credentials = { apiUrl: 'https://api.example.com', jwtToken: 'not.a-real.token' }
+  console.log('POST /init', await ask('/init', { session_id: 'check', ...credentials }))
   const answer = await ask('/call-tool', { session_id: 'check', tool: 'echo', params: { text: 'hello' } })
   if (JSON.parse(answer).text !== 'hello') fail(`/call-tool answered ${answer}`)
   console.log('POST /call-tool', answer)
@@ -219,7 +249,8 @@ async function exitCode (child, milliseconds) {
 
 function collect (child) {
   let text = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', chunk => { text = (text + chunk).slice(-20_000) })
+  const keep = chunk => { text = (text + chunk).slice(-20_000) }
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', keep)
   return () => text
 }
 
@@ -245,7 +276,7 @@ function signal (pid, name) {
   try {
     process.kill(pid, name)
   } catch {
-    // It ended in the meantime, which is what was wanted.
+    // It has already ended, as it should.
   }
 }
 

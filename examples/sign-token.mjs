@@ -1,4 +1,3 @@
-// @ts-check
 import { signDemoToken } from './api/tokens.mjs'
 
 // Prints a token that the demo API accepts: `node examples/sign-token.mjs [seconds]`.

@@ -7,7 +7,7 @@ declare module '@fastify/error' {
   }
 }
 
-/** Arguments of an error: what its message's placeholders take, then optionally the error behind it. */
+/** Arguments of an error: the values for its message's placeholders, then optionally the error behind it. */
 type ErrorArguments = [...unknown[]]
 
 function define<A extends ErrorArguments> (
@@ -21,17 +21,18 @@ function define<A extends ErrorArguments> (
 /** The error behind a failure: kept for the log, never shown to the caller. */
 export interface Because { cause: unknown }
 
-/** An error of this file: its sentence and code are written for callers. */
+/** An error of this file. Its sentence and code are written for callers. */
 export interface ServiceError extends Error { code: `MCPC_ERR_${string}`, statusCode?: number, retryable?: boolean }
 
-/** Whether an error is of this file. The sentence of any other may hold what its caller must not see. */
+/** Whether an error is one of this file. The sentence of any other error may hold secrets. */
 export function isServiceError (error: unknown): error is ServiceError {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('MCPC_ERR_')
+  return error instanceof Error && 'code' in error &&
+    typeof error.code === 'string' && error.code.startsWith('MCPC_ERR_')
 }
 
 /*
- * Every failure that a caller can see. A code is API: docs/errors.md says cause and remedy of each, a test holds the two
- * lists against each other, and a code that changes is a line in CHANGELOG.md.
+ * Every failure that a caller can see. A code is API: a changed code is a line in CHANGELOG.md. docs/errors.md has the
+ * cause and the remedy of each code, and a test compares the two lists.
  */
 
 // The request itself
@@ -40,59 +41,113 @@ export const InvalidFieldError = define<[string, string]>('MCPC_ERR_INVALID_FIEL
 export const InvalidParamsError = define<[]>('MCPC_ERR_INVALID_PARAMS', 'params must be a dictionary', 400)
 export const BodyNotJsonError = define<[] | [Because]>('MCPC_ERR_BODY_NOT_JSON', 'The body is not valid JSON', 400)
 export const BodyNotObjectError = define<[]>('MCPC_ERR_BODY_NOT_OBJECT', 'The body must be a JSON object', 400)
-export const BodyTooDeepError = define<[number]>('MCPC_ERR_BODY_TOO_DEEP', 'The body is nested deeper than %d levels', 400)
+export const BodyTooDeepError = define<[number]>(
+  'MCPC_ERR_BODY_TOO_DEEP', 'The body is nested deeper than %d levels', 400
+)
 export const BodyTooLargeError = define<[number]>('MCPC_ERR_BODY_TOO_LARGE', 'The body is larger than %d bytes', 413)
 export const BadRequestError = define<[string]>('MCPC_ERR_BAD_REQUEST', '%s', 400)
 export const RouteNotFoundError = define<[string, string]>('MCPC_ERR_NOT_FOUND', 'There is no %s %s', 404)
 export const MethodNotAllowedError = define<[string, string]>('MCPC_ERR_METHOD_NOT_ALLOWED', '%s takes %s', 405)
 
-// Who asks
-export const ApiKeyError = define<[]>('MCPC_ERR_API_KEY', 'The request needs an API key that is known here, in the header X-API-Key or as Authorization: Bearer', 401)
+// The caller
+export const ApiKeyError = define<[]>(
+  'MCPC_ERR_API_KEY', 'The request needs a valid API key, in the header X-API-Key or as Authorization: Bearer', 401
+)
 export const OriginError = define<[]>('MCPC_ERR_ORIGIN', 'Pages of this origin may not call this service', 403)
-export const HostError = define<[]>('MCPC_ERR_HOST', 'This service is not called by that host name', 403)
+export const HostError = define<[]>('MCPC_ERR_HOST', 'This service does not answer to that host name', 403)
 
 // The session and its credentials
 export const InvalidCredentialsError = define<[string]>('MCPC_ERR_INVALID_CREDENTIALS', '%s', 401)
-export const ApiHostError = define<[rule: string]>('MCPC_ERR_API_HOST', 'apiUrl may not point there: %s', 403)
-export const SessionNotFoundError = define<[string]>('MCPC_ERR_SESSION_NOT_FOUND', 'Session %s not found or expired. Please run /init first.', 409)
-export const SessionUnreadableError = define<[string] | [string, Because]>('MCPC_ERR_SESSION_UNREADABLE', 'Session %s cannot be read. Please run /init first.', 409)
-export const SessionTakenError = define<[string]>('MCPC_ERR_SESSION_TAKEN', 'Session %s is another user\'s', 403)
-export const TooManySessionsError = define<[string, number]>('MCPC_ERR_TOO_MANY_SESSIONS', 'API key %s has %d sessions open, which is as many as it may', 429, { retryable: true })
-/** The last argument says what is wrong with a value that is there: ` as text`, ` in a form that …`; empty when there is none. */
-export const MissingCredentialError = define<[server: string, credential: string, form: string]>('MCPC_ERR_MISSING_CREDENTIAL', 'MCP server %s needs the credential %s, which the session does not have%s. Please run /init with it.', 409)
-export const ValidationApiError = define<[string] | [string, Because]>('MCPC_ERR_VALIDATION_API', 'The credentials could not be checked: %s', 502, { retryable: true })
-export const ValidationTimeoutError = define<[number]>('MCPC_ERR_VALIDATION_TIMEOUT', 'The credentials could not be checked: the validation API did not answer within %d s', 504, { retryable: true })
-export const StoreUnavailableError = define<[] | [Because]>('MCPC_ERR_STORE_UNAVAILABLE', 'The session store is unavailable', 503, { retryable: true })
+export const ApiHostError = define<[rule: string]>('MCPC_ERR_API_HOST', 'apiUrl is not allowed: %s', 403)
+export const SessionNotFoundError = define<[string]>(
+  'MCPC_ERR_SESSION_NOT_FOUND', 'Session %s not found or expired. Please run /init first.', 409
+)
+export const SessionUnreadableError = define<[string] | [string, Because]>(
+  'MCPC_ERR_SESSION_UNREADABLE', 'Session %s cannot be read. Please run /init first.', 409
+)
+export const SessionTakenError = define<[string]>('MCPC_ERR_SESSION_TAKEN', 'Session %s belongs to another user', 403)
+export const TooManySessionsError = define<[string, number]>(
+  'MCPC_ERR_TOO_MANY_SESSIONS', 'API key %s has %d sessions open, the most it may have', 429, { retryable: true }
+)
+/** `form` is empty, or says why the session's value cannot be used: ` as text`, ` in a form that …`. */
+export const MissingCredentialError = define<[server: string, credential: string, form: string]>(
+  'MCPC_ERR_MISSING_CREDENTIAL',
+  'MCP server %s needs the credential %s, which the session does not have%s. Please run /init with it.',
+  409
+)
+export const ValidationApiError = define<[string] | [string, Because]>(
+  'MCPC_ERR_VALIDATION_API', 'The credentials could not be checked: %s', 502, { retryable: true }
+)
+export const ValidationTimeoutError = define<[number]>(
+  'MCPC_ERR_VALIDATION_TIMEOUT',
+  'The credentials could not be checked: the validation API did not answer within %d s',
+  504, { retryable: true }
+)
+export const StoreUnavailableError = define<[] | [Because]>(
+  'MCPC_ERR_STORE_UNAVAILABLE', 'The session store is unavailable', 503, { retryable: true }
+)
 
 // MCP servers and their tools
 export const UnknownToolError = define<[string]>('MCPC_ERR_UNKNOWN_TOOL', 'There is no tool %s', 404)
-export const ToolArgumentsError = define<[string, string]>('MCPC_ERR_TOOL_ARGUMENTS', 'Tool %s refused its arguments: %s', 400)
-export const UnknownContinuationError = define<[]>('MCPC_ERR_UNKNOWN_CONTINUATION', 'There is no call that goes on under this token: it was used, it has made room for newer ones, or it is another session\'s', 404)
+export const ToolArgumentsError = define<[string, string]>(
+  'MCPC_ERR_TOOL_ARGUMENTS', 'Tool %s refused its arguments: %s', 400
+)
+export const UnknownContinuationError = define<[]>(
+  'MCPC_ERR_UNKNOWN_CONTINUATION',
+  'No pending call has this token: it was used, newer calls replaced it, or it belongs to another session',
+  404
+)
 export const UnknownPromptError = define<[string]>('MCPC_ERR_UNKNOWN_PROMPT', 'There is no prompt %s', 404)
-export const PromptArgumentsError = define<[string, string]>('MCPC_ERR_PROMPT_ARGUMENTS', 'Prompt %s refused its arguments: %s', 400)
-export const UnknownResourceError = define<[string, string]>('MCPC_ERR_UNKNOWN_RESOURCE', 'There is no resource %s: %s', 404)
-export const CompletionRefusedError = define<[string, string]>('MCPC_ERR_COMPLETION', 'There is no completion for %s: %s', 400)
-export const McpStartError = define<[string, string] | [string, string, Because]>('MCPC_ERR_MCP_START', 'MCP server %s %s', 502, { retryable: true })
-export const McpStartTimeoutError = define<[string, number, string]>('MCPC_ERR_MCP_START_TIMEOUT', 'MCP server %s was not ready within %d s%s', 504, { retryable: true })
-export const McpCallError = define<[string, string] | [string, string, Because]>('MCPC_ERR_MCP_CALL', 'MCP server %s %s', 502)
-export const NoServerError = define<[string]>('MCPC_ERR_NO_SERVER', 'No MCP server could be asked: %s', 502, { retryable: true })
-export const McpTimeoutError = define<[string, string, number]>('MCPC_ERR_MCP_TIMEOUT', 'MCP server %s did not answer %s in time (%d s)', 504)
-export const UpstreamUnauthorizedError = define<[string, number]>('MCPC_ERR_MCP_UNAUTHORIZED', 'MCP server %s refused the credentials (HTTP %d)', 502)
-export const ResultTooDeepError = define<[string]>('MCPC_ERR_RESULT_TOO_DEEP', 'The result of tool %s is nested too deep to be passed on', 502)
+export const PromptArgumentsError = define<[string, string]>(
+  'MCPC_ERR_PROMPT_ARGUMENTS', 'Prompt %s refused its arguments: %s', 400
+)
+export const UnknownResourceError = define<[string, string]>(
+  'MCPC_ERR_UNKNOWN_RESOURCE', 'There is no resource %s: %s', 404
+)
+export const CompletionRefusedError = define<[string, string]>(
+  'MCPC_ERR_COMPLETION', 'There is no completion for %s: %s', 400
+)
+export const McpStartError = define<[string, string] | [string, string, Because]>(
+  'MCPC_ERR_MCP_START', 'MCP server %s %s', 502, { retryable: true }
+)
+export const McpStartTimeoutError = define<[string, number, string]>(
+  'MCPC_ERR_MCP_START_TIMEOUT', 'MCP server %s was not ready within %d s%s', 504, { retryable: true }
+)
+export const McpCallError = define<[string, string] | [string, string, Because]>(
+  'MCPC_ERR_MCP_CALL', 'MCP server %s %s', 502
+)
+export const NoServerError = define<[string]>(
+  'MCPC_ERR_NO_SERVER', 'No MCP server answered: %s', 502, { retryable: true }
+)
+export const McpTimeoutError = define<[string, string, number]>(
+  'MCPC_ERR_MCP_TIMEOUT', 'MCP server %s did not answer %s in time (%d s)', 504
+)
+export const UpstreamUnauthorizedError = define<[string, number]>(
+  'MCPC_ERR_MCP_UNAUTHORIZED', 'MCP server %s refused the credentials (HTTP %d)', 502
+)
+export const ResultTooDeepError = define<[string]>(
+  'MCPC_ERR_RESULT_TOO_DEEP', 'The result of tool %s is nested too deeply to be passed on', 502
+)
 
 // The service
 export const CallerLeftError = define<[]>('MCPC_ERR_CALLER_LEFT', 'The caller left before the answer', 499)
-export const OverloadedError = define<[string]>('MCPC_ERR_OVERLOADED', 'The service is busy: %s', 503, { retryable: true })
-export const RateLimitError = define<[number]>('MCPC_ERR_RATE_LIMIT', 'Too many requests: the next is answered in %d s', 429, { retryable: true })
-export const TooManyCallsError = define<[string, number]>('MCPC_ERR_TOO_MANY_CALLS', 'Session %s has %d calls running, which is as many as it may', 429, { retryable: true })
+export const OverloadedError = define<[string]>(
+  'MCPC_ERR_OVERLOADED', 'The service is busy: %s', 503, { retryable: true }
+)
+export const RateLimitError = define<[number]>(
+  'MCPC_ERR_RATE_LIMIT', 'Too many requests: try again in %d s', 429, { retryable: true }
+)
+export const TooManyCallsError = define<[string, number]>(
+  'MCPC_ERR_TOO_MANY_CALLS', 'Session %s has %d calls running, the most it may have', 429, { retryable: true }
+)
 export const ClosingError = define<[]>('MCPC_ERR_CLOSING', 'The service is shutting down', 503, { retryable: true })
 export const InternalError = define<[] | [Because]>('MCPC_ERR_INTERNAL', 'Something went wrong in the service', 500)
 
 /**
- * A setting that the service cannot start with. The message is one line: the variable, what it got, what it takes.
+ * A setting with which the service cannot start. The message is one line: the variable, its rule, its value.
  * Never part of an answer.
  */
 export const ConfigError = define<[string]>('MCPC_ERR_CONFIG', '%s', 500)
 
-/** Redis did not answer at start. Never part of an answer; while running it is {@link StoreUnavailableError}. */
+/** Redis did not answer at start. Never part of an answer: after the start it is {@link StoreUnavailableError}. */
 export const StoreStartError = define<[string, string]>('MCPC_ERR_STORE_START', 'Redis at %s cannot be used: %s', 500)

@@ -1,9 +1,10 @@
+import type { FastifyBaseLogger } from 'fastify'
 import fp from 'fastify-plugin'
 import { StoreUnavailableError } from '../lib/errors.ts'
 
 const kTasks = Symbol('tasks')
 
-/** Work that nobody waits for. May reject: that is logged. */
+/** Work that the caller does not wait for. A rejection is logged. */
 export type Task = () => Promise<unknown>
 
 declare module 'fastify' {
@@ -12,23 +13,30 @@ declare module 'fastify' {
     deferredSettled: () => Promise<void>
   }
   interface FastifyRequest {
-    /** Does `task` once, when the reply has been sent or the caller has left; at once when that has happened. Closing waits for it. */
+    /** Runs `task` once, at the end of the request; at once when the request is over. Closing waits for it. */
     defer: (task: Task) => void
     [kTasks]: Task[] | 'over' | null
   }
 }
 
 /**
- * Last chapter of a request: what must be done when it is over, and must not make its caller wait, like ending an MCP server.
+ * Edge phase: runs what must be done after a request and must not delay its answer, like ending an MCP server.
  *
- * onResponse does not run when the caller leaves while the handler works; the response's `close` does. Whichever comes first
- * does the work, the other finds it done. Fastify's close() waits for neither, so ours does, before Redis is let go.
+ * Fastify's close() does not wait for such work. This plugin's onClose hook does, before Redis is closed.
  */
 export default fp(async (fastify) => {
   const running = new Set<Promise<void>>()
 
   async function deferredSettled (): Promise<void> {
     while (running.size > 0) await Promise.all(running)
+  }
+
+  function run (task: Task, log: FastifyBaseLogger): void {
+    const work = task().catch(err => {
+      // An outage of Redis has its own line.
+      log[err instanceof StoreUnavailableError ? 'debug' : 'warn']({ err }, 'work after the response failed')
+    }).then(() => { running.delete(work) })
+    running.add(work)
   }
 
   fastify.decorate('deferredSettled', deferredSettled)
@@ -39,28 +47,17 @@ export default fp(async (fastify) => {
     else tasks.push(task)
   })
 
-  function run (task: Task, log: typeof fastify.log): void {
-    const work = task().catch(err => {
-      // An outage of Redis has its own line.
-      log[err instanceof StoreUnavailableError ? 'debug' : 'warn']({ err }, 'work after the response failed')
-    }).then(() => { running.delete(work) })
-    running.add(work)
-  }
-
-  fastify.addHook('onRequest', (request, reply, done) => {
-    reply.raw.once('close', () => finish(request))
-    done()
-  })
-  fastify.addHook('onResponse', (request, reply, done) => {
-    finish(request)
-    done()
-  })
-
-  function finish (request: { [kTasks]: Task[] | 'over' | null, log: typeof fastify.log }): void {
+  fastify.onRequestEnd(({ request }) => {
     const tasks = request[kTasks]
     request[kTasks] = 'over'
-    if (tasks !== null && tasks !== 'over') for (const task of tasks) run(task, request.log)
-  }
+    if (Array.isArray(tasks)) for (const task of tasks) run(task, request.log)
+  })
 
   fastify.addHook('onClose', deferredSettled)
-}, { name: 'after-response', dependencies: ['redis', 'caller-signal'] })
+}, {
+  name: 'after-response',
+  dependencies: [
+    'request-end',
+    'redis' // order: onClose hooks run last-registered first, and deferred work still needs Redis
+  ]
+})

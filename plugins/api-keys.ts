@@ -10,16 +10,20 @@ declare module 'fastify' {
   }
 }
 
+const warning = 'MCP_CLIENT_API_KEYS is not set: anyone who reaches the port may call this service'
+
 /**
- * Who calls. Where API keys are configured, nobody gets an answer without one, not even a 404; only probes do, whose senders
- * have no place for a key.
+ * Edge phase: refuses requests without an API key, where keys are configured.
+ *
+ * A request without a key learns nothing, not even that a path does not exist. Only probes need no key, because load
+ * balancers cannot send one.
  */
 export default fp(async (fastify) => {
   const { apiKeys } = fastify.config
   fastify.decorateRequest('client', null)
   if (apiKeys === null) {
-    // Once there is a port: a start that is refused before says only why.
-    fastify.addHook('onListen', async () => fastify.log.warn('MCP_CLIENT_API_KEYS is not set: anyone who reaches the port may call this service'))
+    // Only once there is a port: a start that fails before that says only why.
+    fastify.addHook('onListen', async () => fastify.log.warn(warning))
     return
   }
 
@@ -31,9 +35,15 @@ export default fp(async (fastify) => {
     reply.header('www-authenticate', 'Bearer')
     done(new ApiKeyError())
   })
-}, { name: 'clients', dependencies: ['errors', 'origins'] })
+}, {
+  name: 'api-keys',
+  dependencies: [
+    'config',
+    'origins' // order: a browser's preflight carries no key
+  ]
+})
 
-/** Where both are there, `Authorization` is not about us. */
+/** With an `X-API-Key`, `Authorization` holds something else: a session's token. */
 function keyIn ({ headers }: FastifyRequest): string | undefined {
   const ownHeader = headers['x-api-key']
   if (ownHeader !== undefined) return String(ownHeader)

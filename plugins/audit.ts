@@ -1,14 +1,14 @@
-import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger } from 'fastify'
 import fp from 'fastify-plugin'
 import { pino } from 'pino'
 import { ConfigError } from '../lib/errors.ts'
-import type { SessionRef } from '../lib/sessions/session.ts'
+import type { SessionRef } from '../lib/sessions/session-ref.ts'
+import type { RequestEnd } from './request-end.ts'
 
-/** What only some requests have. Of the claim, only a keyed hash is written; of the rest, nothing is anybody's secret. */
+/** Facts that only some requests have. The log gets a keyed hash of the session; the other facts are no secrets. */
 export interface AuditFacts {
-  /** Which session. */
-  claim?: SessionRef
-  /** A tool that there is, and its server. */
+  session?: SessionRef
+  /** Name of a tool that exists, and of its server. */
   tool?: string
   server?: string
   /** How a tool call ended that did not fail. */
@@ -19,7 +19,7 @@ const kFacts = Symbol('auditFacts')
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** What the audit log calls a request of this route. Requests of other routes are there when they are refused. */
+    /** The event of this route in the audit log. Requests of other routes are logged only when they are refused. */
     audit?: 'init' | 'shutdown' | 'tool_call'
   }
   interface FastifyRequest {
@@ -29,70 +29,75 @@ declare module 'fastify' {
   }
 }
 
-const tellEveryMs = 60_000
+/** A log file that cannot be written is reported at most this often. */
+const reportEveryMs = 60_000
 
-/** What waits for a disk that is full; what is more than that is lost. */
+/** Lines that wait for a full disk. Further lines are lost. */
 const maxUnwrittenBytes = 1_000_000
 
-/** Refusals for who asks or for how much, and not for what. */
+/** Refusals because of who calls or how often, not because of what is wrong in the request. */
 const refusals = new Set([401, 403, 409, 429])
 
 /**
- * Who did what: one line for each session that is opened or ended, each tool call, and each request that is refused, when it is over.
+ * Edge phase: writes down who did what, when the request is over.
  *
- * By a logger of its own, so that it can go to a file of its own.
+ * There is one line for each session that is opened or ended, each tool call, and each refused request. The lines have
+ * a logger of their own, so that they can go to a file of their own.
  */
 export default fp(async (fastify) => {
-  const { audit } = fastify.config
+  const { config: { audit }, sessions } = fastify
   fastify.decorateRequest(kFacts, null)
   fastify.decorateRequest('audit', function (facts) {
     this[kFacts] = { ...this[kFacts], ...facts }
   })
   if (audit === 'off') return
-  // Who turns the log down does not mean these lines; who turns it off does.
+  // A log level of the operator's does not leave out audit lines, unless it is silent.
   const level = fastify.log.level === 'silent' ? 'silent' : 'info'
   const log = audit === 'log' ? fastify.log.child({ name: 'audit' }, { level }) : openFile(audit.file)
 
-  let toldAt = -Infinity
-  fastify.addHook('onRequest', (request, reply, done) => {
-    reply.raw.once('close', () => {
-      try {
-        write(log, request, reply)
-      } catch (err) {
-        // A full disk must not end the service, nor fill the log as well.
-        if (performance.now() - toldAt < tellEveryMs) return
-        toldAt = performance.now()
-        fastify.log.error({ err }, 'audit lines cannot be written')
-      }
-    })
-    done()
+  let reportedAt = -Infinity
+  fastify.onRequestEnd(end => {
+    try {
+      write(log, end, sessions.nameForLog)
+    } catch (err) {
+      // A full disk must not end the service, nor fill the log as well.
+      if (performance.now() - reportedAt < reportEveryMs) return
+      reportedAt = performance.now()
+      fastify.log.error({ err }, 'audit lines cannot be written')
+    }
   })
-}, { name: 'audit', dependencies: ['errors', 'caller-address'] })
+}, { name: 'audit', dependencies: ['config', 'redis', 'errors', 'request-end', 'caller-address', 'api-keys'] })
 
 function openFile (file: string): FastifyBaseLogger {
   try {
-    // Each line is written before the next request is looked at: an audit log that loses its last lines in a crash is none.
-    return pino({ level: 'info', base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: file, mkdir: true, sync: true, maxLength: maxUnwrittenBytes }))
+    return pino(
+      { level: 'info', base: null, timestamp: pino.stdTimeFunctions.isoTime },
+      // Each line is written at once: an audit log must not lose its last lines in a crash.
+      pino.destination({ dest: file, mkdir: true, sync: true, maxLength: maxUnwrittenBytes })
+    )
   } catch (error) {
-    throw new ConfigError(`MCP_AUDIT_LOG must be on, off, or a file that can be written, but ${file} cannot: ${(error as Error).message}`)
+    const reason = (error as Error).message
+    throw new ConfigError(`MCP_AUDIT_LOG must be on, off, or a file that can be written, but ${file} cannot: ${reason}`)
   }
 }
 
-function write (log: FastifyBaseLogger, request: FastifyRequest, reply: FastifyReply): void {
-  const { audit } = request.routeOptions.config
+type NameForLog = (ref: SessionRef) => string
+
+function write (log: FastifyBaseLogger, { request, reply, isAnswered }: RequestEnd, nameForLog: NameForLog): void {
+  const { url: route, config: { audit } } = request.routeOptions
   const { statusCode } = reply
   if (audit === undefined && !refusals.has(statusCode)) return
-  const { outcome = 'ok', claim, ...facts } = request[kFacts] ?? {}
+  const { outcome = 'ok', session, ...facts } = request[kFacts] ?? {}
   log.info({
     event: audit ?? 'refused',
     client: request.client,
     address: request.callerAddress,
     method: request.method,
-    route: request.routeOptions.url,
-    ...(claim !== undefined && { session: request.server.sessions.nameForLog(claim) }),
+    route,
+    ...(session !== undefined && { session: nameForLog(session) }),
     ...facts,
     statusCode,
-    outcome: request.failureCode ?? (reply.raw.writableEnded ? outcome : 'caller_left'),
+    outcome: request.failureCode ?? (isAnswered ? outcome : 'caller_left'),
     durationMs: Math.round(reply.elapsedTime * 10) / 10
   }, 'audit')
 }

@@ -4,12 +4,17 @@ import { createCallerAddress } from '../lib/http/caller-address.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The IP address of whoever calls, behind the proxies that are trusted; empty over a unix socket. */
+    /** The caller's IP address, as the trusted proxies report it; empty over a unix socket. */
     readonly callerAddress: string
   }
 }
 
-/** Not Fastify's `trustProxy`: that is an option of the server, which plain `fastify start` does not apply, and would also believe `X-Forwarded-Host`. */
+/**
+ * Edge phase: knows the address that a request comes from.
+ *
+ * Fastify's `trustProxy` does not serve: it is a server option, which plain `fastify start` does not apply, and it
+ * would also believe `X-Forwarded-Host`.
+ */
 export default fp(async (fastify) => {
   const callerAddress = createCallerAddress(fastify.config.trustedProxies)
   fastify.decorateRequest('callerAddress', {

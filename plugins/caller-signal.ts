@@ -1,45 +1,34 @@
-import type { ServerResponse } from 'node:http'
 import fp from 'fastify-plugin'
 
-const kResponse = Symbol('response')
-const kSignal = Symbol('callerSignal')
+const kController = Symbol('callerController')
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Aborts when the caller leaves before the answer is finished. */
+    /** Aborts when the caller leaves before the answer is complete. */
     readonly callerSignal: AbortSignal
-    [kResponse]: ServerResponse | null
-    [kSignal]: AbortSignal | null
+    [kController]: AbortController | null
   }
 }
 
 /**
- * Knows when nobody waits for an answer any more.
+ * Edge phase: lets work stop as soon as its caller has left.
  *
- * Not Fastify's `request.signal`, which aborts as soon as the body of a POST is read, nor `onRequestAbort`, which for such a
- * request never runs. The response's `close` comes once in every case; whether its end was written tells the two apart
- * (`writableFinished` would not: under inject it is false).
+ * Fastify's own `request.signal` aborts as soon as the body of a POST is read.
  *
  * @see https://github.com/fastify/fastify/pull/6725
  */
 export default fp(async (fastify) => {
-  fastify.decorateRequest(kResponse, null)
-  fastify.decorateRequest(kSignal, null)
+  fastify.decorateRequest(kController, null)
   fastify.decorateRequest('callerSignal', {
     getter () {
-      this[kSignal] ??= signalOf(this[kResponse])
-      return this[kSignal]
+      this[kController] ??= new AbortController()
+      return this[kController].signal
     }
   })
-  fastify.addHook('onRequest', (request, reply, done) => {
-    request[kResponse] = reply.raw
-    done()
+  fastify.onRequestEnd(({ request, isAnswered }) => {
+    if (isAnswered) return
+    // Also where there was no signal yet: work that asks for one later must find it aborted.
+    request[kController] ??= new AbortController()
+    request[kController].abort()
   })
-}, { name: 'caller-signal', dependencies: ['config'] })
-
-function signalOf (response: ServerResponse | null): AbortSignal {
-  const controller = new AbortController()
-  if (response === null || (response.closed && !response.writableEnded)) controller.abort()
-  else response.once('close', () => { if (!response.writableEnded) controller.abort() })
-  return controller.signal
-}
+}, { name: 'caller-signal', dependencies: ['request-end'] })

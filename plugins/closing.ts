@@ -2,14 +2,16 @@ import fp from 'fastify-plugin'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** True from the moment the service was told to end. */
+    /** True as soon as the service has been told to end. */
     readonly isClosing: boolean
   }
 }
 
 /**
- * A graceful end: what runs is answered, and then its connection is closed. Without that a keep-alive connection that was
- * busy when closing began would hold the end up until it times out, more than a minute later.
+ * Edge phase: closes each connection after its answer, once the service has been told to end.
+ *
+ * Otherwise a keep-alive connection that was busy when closing began would delay the end until it times out, more than
+ * a minute later.
  */
 export default fp(async (fastify) => {
   let isClosing = false
@@ -22,4 +24,4 @@ export default fp(async (fastify) => {
     if (isClosing) reply.header('connection', 'close')
     done()
   })
-}, { name: 'closing', dependencies: ['config'] })
+}, { name: 'closing' })

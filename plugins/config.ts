@@ -5,23 +5,26 @@ import {
   describeInvalidVariable, type Environment, EnvironmentSchema, normalizeEnvironment
 } from '../lib/config/environment.ts'
 import { ConfigError } from '../lib/errors.ts'
-import type { HostEnvironment } from '../lib/mcp/servers-file/server-spec.ts'
+import type { HostEnvironment } from '../lib/mcp/servers-file/host-environment.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** The checked settings. */
     readonly config: Config
-    /** The environment as it is, for what MCP servers inherit. Holds secrets: never log it. */
+    /** The whole environment, from which MCP servers inherit. It holds secrets: never log it. */
     readonly hostEnvironment: HostEnvironment
   }
 }
 
 export interface ConfigPluginOptions {
   /** Overrides variables of the process's environment; `undefined` unsets one. */
-  env?: HostEnvironment
+  env?: HostEnvironment | undefined
 }
 
-/** Checks the environment before everything else. A bad setting stops the start here, with one line. */
+const noValidation = 'MCP_SKIP_VALIDATION is true: credentials are not checked. Never run production like this'
+const noEncryption = 'MCP_ENCRYPTION_KEYS is not set: anyone who can read Redis can read credentials and cached values'
+
+/** Start phase: reads and checks the environment. A variable with a wrong value ends the start with one line. */
 export default fp<ConfigPluginOptions>(async (fastify, opts) => {
   const environment = { ...process.env, ...opts.env }
   const data = normalizeEnvironment(environment)
@@ -35,18 +38,14 @@ export default fp<ConfigPluginOptions>(async (fastify, opts) => {
   fastify.decorate('hostEnvironment', environment)
 
   if (config.logLevel !== undefined) fastify.log.level = config.logLevel
-  if (config.validation === null) {
-    fastify.log.warn('MCP_SKIP_VALIDATION is true: credentials are not checked. Never run production like this')
-  }
+  if (config.validation === null) fastify.log.warn(noValidation)
   if (config.encryptionKeys.length === 0) {
-    // On listen: a start that fails before that prints only its reason.
-    fastify.addHook('onListen', async () => {
-      fastify.log.warn('MCP_ENCRYPTION_KEYS is not set: Redis holds credentials and cached values as plain text')
-    })
+    // Only once there is a port: a start that fails before that says only why.
+    fastify.addHook('onListen', async () => fastify.log.warn(noEncryption))
   }
 }, { name: 'config' })
 
-/** All refused variables, each in a clause of its own. */
+/** One clause for each variable with a wrong value. */
 function describe (error: unknown, data: Readonly<Record<string, string>>): string {
   const { errors } = error as { errors?: Array<{ instancePath: string }> }
   const names = new Set(errors?.map(({ instancePath }) => instancePath.slice(1)))

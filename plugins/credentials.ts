@@ -3,11 +3,12 @@ import { createCredentialValidator, type CredentialValidator } from '../lib/sess
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Asks the API whether credentials are good. */
+    /** Checks credentials with the validation API. */
     readonly validateCredentials: CredentialValidator
   }
 }
 
+/** Session phase: checks the credentials that open a session. */
 export default fp(async (fastify) => {
   fastify.decorate('validateCredentials', createCredentialValidator(fastify.config.validation, fastify.config.apiHosts))
 }, { name: 'credentials', dependencies: ['config'] })

@@ -4,14 +4,15 @@ import sensible from '@fastify/sensible'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import {
-  BadRequestError, BodyNotJsonError, BodyTooLargeError, InternalError, isServiceError, MethodNotAllowedError, RouteNotFoundError, StoreUnavailableError
+  BadRequestError, BodyNotJsonError, BodyTooLargeError, InternalError, isServiceError, MethodNotAllowedError,
+  RouteNotFoundError, StoreUnavailableError
 } from '../lib/errors.ts'
-import { isTrouble, reasonOf } from '../lib/redis/failure.ts'
+import { meansUnavailable, reasonOf } from '../lib/redis/failure.ts'
 import { SealError } from '../lib/sessions/field-encryption.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Logs a failure, and gives the body that tells a caller of it, for an answer that has begun already. */
+    /** Logs a failure and gives its body, for an answer that has begun already. */
     readonly describeFailure: (error: FastifyError, request: FastifyRequest) => { body: string }
   }
   interface FastifyRequest {
@@ -20,13 +21,15 @@ declare module 'fastify' {
   }
 }
 
-/** Seconds after which a request that found the service in trouble may come again, where nobody knows better. */
+/** Seconds after which a refused request may be sent again, where nothing better is known. */
 const retryAfterSeconds = '1'
 
+const unsealed = 'the fields of a session cannot be decrypted'
+
 /**
- * One body shape for every failure, whoever reports it: `{ status, error, code, retryable }`.
+ * Edge phase: answers every failure with one body shape, `{ status, error, code, retryable }`, and logs it.
  *
- * What is not ours is translated; of an error that nobody foresaw, the caller learns nothing but that it happened.
+ * Errors of Fastify are translated. An unforeseen error goes to the log only: the caller gets a general sentence.
  */
 export default fp(async (fastify) => {
   await fastify.register(sensible)
@@ -38,22 +41,24 @@ export default fp(async (fastify) => {
     request.failureCode = failure.code
     const trouble = troubleOf(failure)
     const line = { code: failure.code, statusCode, route: request.routeOptions.url }
-    // One line at error tells of the outage, not one for each request in it.
+    // An outage has one line at error, not one for each of its requests.
     if (trouble !== null) request.log.info({ ...line, reason: trouble }, 'request refused')
     else if (statusCode >= 500) request.log.error({ ...line, err: failure }, 'request failed')
-    // A key that is missing is the operator's business.
-    else if (error.cause instanceof SealError) request.log.warn({ ...line, reason: error.cause.message }, 'a session cannot be opened')
-    // A 4xx is the caller's business: its sentence may repeat what the caller said, so the log gets only the code.
+    // The operator must know about an encryption key that is missing.
+    else if (error.cause instanceof SealError) request.log.warn({ ...line, reason: error.cause.message }, unsealed)
+    // The sentence of a 4xx may repeat the caller's own values, so the log gets only the code.
     else request.log.info(line, 'request refused')
     return { failure, statusCode }
   }
 
-  fastify.decorate('describeFailure', (error: FastifyError, request: FastifyRequest) => ({ body: bodyOf(report(error, request).failure) }))
+  fastify.decorate('describeFailure', (error: FastifyError, request: FastifyRequest) => {
+    return { body: bodyOf(report(error, request).failure) }
+  })
 
   fastify.setErrorHandler((error: FastifyError, request, reply) => {
     const { failure, statusCode } = report(error, request)
-    // Fastify would close the connection on a caller who is still sending, and who then sees a reset instead of the answer.
-    // Left open, Node reads what is still to come, and drops it.
+    // Fastify would close the connection while the caller still sends, and the caller would see a reset and no answer.
+    // On an open connection Node reads the rest of the body and drops it.
     if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') reply.removeHeader('connection')
     return sendFailure(reply, failure, statusCode)
   })
@@ -67,7 +72,7 @@ export default fp(async (fastify) => {
   }
 
   fastify.setNotFoundHandler(answerNotFound)
-  // Before the body is read: what is wrong with it says nothing where nobody takes it.
+  // Before the body is read: a fault in it does not matter on a path that does not exist.
   fastify.addHook('preParsing', (request, reply, payload, done) => {
     if (request.is404) answerNotFound(request, reply)
     else done()
@@ -77,45 +82,53 @@ export default fp(async (fastify) => {
 interface Failure { code: string, message: string, statusCode?: number, retryable?: boolean }
 
 function sendFailure (reply: FastifyReply, { code, message, retryable = false }: Failure, statusCode: number) {
-  if ((statusCode === 503 || statusCode === 429) && !reply.hasHeader('retry-after')) reply.header('retry-after', retryAfterSeconds)
+  const mayComeAgain = statusCode === 503 || statusCode === 429
+  if (mayComeAgain && !reply.hasHeader('retry-after')) reply.header('retry-after', retryAfterSeconds)
   return reply.code(statusCode).type('application/json; charset=utf-8').send(bodyOf({ code, message, retryable }))
 }
 
-/** Why Redis cannot serve; `null` when the failure is another one. */
+/** Why Redis cannot serve; `null` for any other failure. */
 function troubleOf (failure: Failure): string | null {
   if (!(failure instanceof StoreUnavailableError)) return null
   const reason = reasonOf(failure.cause)
-  return isTrouble(reason) ? reason : null
+  return meansUnavailable(reason) ? reason : null
 }
 
-const bodyOf = ({ code, message, retryable = false }: Failure) => JSON.stringify({ status: 'error', error: message, code, retryable })
+const bodyOf = ({ code, message, retryable = false }: Failure) =>
+  JSON.stringify({ status: 'error', error: message, code, retryable })
 
 function translate (error: FastifyError, maxBodyBytes: number): Failure {
   if (isServiceError(error)) return error
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new BodyTooLargeError(maxBodyBytes)
   if (error.code === 'FST_ERR_CTP_INVALID_JSON_BODY') return new BodyNotJsonError()
   const { statusCode = 500 } = error
-  // Fastify's and sensible's own 4xx are written for callers.
+  // The sentences of Fastify's and sensible's own 4xx are written for callers.
   if (statusCode >= 400 && statusCode < 500) return Object.assign(new BadRequestError(error.message), { statusCode })
   return new InternalError({ cause: error })
 }
 
-/** Failures that Fastify meets before there is a route, like a path that cannot be decoded. */
+/** Answers failures that Fastify finds before there is a route, like a path that cannot be decoded. */
 export function frameworkErrors (error: FastifyError, request: FastifyRequest, reply: FastifyReply) {
   const statusCode = error.statusCode ?? 400
   return sendFailure(reply, Object.assign(new BadRequestError(error.message), { statusCode }), statusCode)
 }
 
-/** Failures of what is not even a request: there is no reply, only a connection, which ends with the answer. */
+/** Answers bytes that are not a request. There is no reply object, only a connection, which ends with the answer. */
 export function answerClientError (error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
   }
-  const [statusCode, message] = clientFailures.get(error.code) ?? [400, 'The request is not HTTP as this service understands it']
+  const [statusCode, message] = clientFailures.get(error.code) ?? [400, 'The request is not valid HTTP']
   const body = bodyOf(new BadRequestError(message))
-  socket.end(`HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\n` +
-    `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
+  socket.end([
+    `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}`,
+    'connection: close',
+    'content-type: application/json; charset=utf-8',
+    `content-length: ${Buffer.byteLength(body)}`,
+    '',
+    body
+  ].join('\r\n'))
 }
 
 const clientFailures = new Map<string | undefined, [statusCode: number, message: string]>([

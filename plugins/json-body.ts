@@ -2,25 +2,28 @@ import { Ajv } from 'ajv'
 import type { FastifySchemaValidationError } from 'fastify/types/schema.js'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { BodyNotJsonError, BodyNotObjectError, BodyTooDeepError, InvalidFieldError, InvalidParamsError, MissingFieldError } from '../lib/errors.ts'
+import {
+  BodyNotJsonError, BodyNotObjectError, BodyTooDeepError, InvalidFieldError, InvalidParamsError, MissingFieldError
+} from '../lib/errors.ts'
 import { isJsonObject, isNestedDeeper, type JsonObject } from '../lib/json.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** What a request is told that leaves out a field which the body's schema requires. */
+    /** The sentence of the failure when a required field is missing. */
     missing?: string
-    /** Fields that a body must have because of others that it has, beside those that its schema requires. */
+    /** Fields that this body must have in addition to those that its schema requires. */
     requires?: (body: JsonObject) => readonly string[]
-    /** Fields that a body which may hold any others must not have, with what is said of each: `<field> must be …`. */
+    /** Fields that a body must not have, each with the rule of the failure's sentence: `<field> must be <rule>`. */
     refused?: Readonly<Record<string, string>>
   }
 }
 
 /**
- * Bodies are JSON objects whatever the Content-Type says: `curl -d` without a header works, as it did before.
+ * Edge phase: parses and validates bodies. A body is a JSON object whatever its Content-Type, so that `curl -d` works
+ * without a header.
  *
- * Values are taken as they are, never coerced or stripped: they are arguments of somebody's tool. The validator is made here
- * and not by server options, which plain `fastify start` does not apply.
+ * Values are never coerced or stripped, because they are arguments of a tool. The validator is made here because plain
+ * `fastify start` does not apply server options.
  */
 export default fp(async (fastify) => {
   const { maxBodyBytes, maxJsonDepth } = fastify.config
@@ -32,10 +35,11 @@ export default fp(async (fastify) => {
   })
 
   fastify.removeAllContentTypeParsers()
-  fastify.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit: maxBodyBytes }, (request, bytes: Buffer, done) => {
+  const options = { parseAs: 'buffer', bodyLimit: maxBodyBytes } as const
+  fastify.addContentTypeParser('application/json', options, (request, bytes: Buffer, done) => {
     const text = decodeUtf8(bytes)
     if (text === null) return done(new BodyNotJsonError())
-    if (text.trim() === '') return done(null, {}) // what is missing is said by field, and the id may be in a header
+    if (text.trim() === '') return done(null, {}) // the session's id may be in the header
     if (isNestedDeeper(text, maxJsonDepth)) return done(new BodyTooDeepError(maxJsonDepth))
     parseJson(request, text, done)
   })
@@ -44,15 +48,21 @@ export default fp(async (fastify) => {
     done(request.method === 'POST' ? faultOf(request) : undefined)
   })
 
-  // `verbose` gives the formatter below what was sent and what the schema says of itself.
+  // `verbose` gives the formatter below the value and its schema.
   const ajv = new Ajv({ verbose: true, allowUnionTypes: true })
   fastify.setValidatorCompiler(({ schema }) => ajv.compile(schema as object))
   fastify.setSchemaErrorFormatter((errors) => describe(errors as VerboseError[]))
-}, { name: 'json-body', dependencies: ['errors', 'session'] })
+}, {
+  name: 'json-body',
+  dependencies: [
+    'config',
+    'session-reference' // order: an id in the header is put into the body before required fields are checked
+  ]
+})
 
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
-/** `null` for bytes that are no UTF-8: replaced by question marks, as Fastify would, they would pass for what the caller said. */
+/** `null` for bytes that are not UTF-8. Fastify would replace them, and the caller's values would be altered. */
 function decodeUtf8 (bytes: Buffer): string | null {
   try {
     return decoder.decode(bytes)
@@ -61,13 +71,14 @@ function decodeUtf8 (bytes: Buffer): string | null {
   }
 }
 
-/** What no schema can say well: a body that is no object, and a required field that is absent, null or empty, which is all the same. */
-function faultOf ({ body, routeOptions }: FastifyRequest): Error | undefined {
+/** Finds faults for which schemas have no good sentence. A required field that is null or empty is missing, too. */
+function faultOf ({ body, routeOptions: { config, schema } }: FastifyRequest): Error | undefined {
   if (!isJsonObject(body)) return new BodyNotObjectError()
-  const { required = [] } = (routeOptions.schema?.body ?? {}) as { required?: string[] }
-  const absent = [...required, ...routeOptions.config.requires?.(body) ?? []].find(name => !Object.hasOwn(body, name) || body[name] === null || body[name] === '')
-  if (absent !== undefined) return new MissingFieldError(routeOptions.config.missing ?? `Missing ${absent}`)
-  const refused = Object.entries(routeOptions.config.refused ?? {}).find(([name]) => Object.hasOwn(body, name))
+  const { required = [] } = (schema?.body ?? {}) as { required?: string[] }
+  const isMissing = (name: string) => !Object.hasOwn(body, name) || body[name] === null || body[name] === ''
+  const missing = [...required, ...config.requires?.(body) ?? []].find(isMissing)
+  if (missing !== undefined) return new MissingFieldError(config.missing ?? `Missing ${missing}`)
+  const refused = Object.entries(config.refused ?? {}).find(([name]) => Object.hasOwn(body, name))
   return refused && new InvalidFieldError(...refused)
 }
 
@@ -76,7 +87,7 @@ interface VerboseError extends FastifySchemaValidationError {
   parentSchema?: { title?: string }
 }
 
-/** An error that names the field, and says what it takes without repeating what it got. */
+/** An error that names the field and its rule, without the value, which may be a secret. */
 function describe (errors: VerboseError[]): Error {
   const error = errors.at(-1)
   const field = (error?.instancePath.slice(1) || 'body').replaceAll('/', '.')

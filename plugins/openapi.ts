@@ -3,17 +3,25 @@ import swaggerUi from '@fastify/swagger-ui'
 import fp from 'fastify-plugin'
 import { version } from '../lib/version.ts'
 
-/** The API's description, made from the routes' own schemas, and a page to read it; its assets come from this service. */
+const description = 'Calls the tools of MCP servers over plain HTTP, for a signed-in user. With some settings, ' +
+  'any request may also be answered 401 (no API key), 403 (a web page or host name that is not allowed) or 429 (too ' +
+  'many requests). docs/errors.md lists the codes.'
+
+/**
+ * Operations phase: describes the API from the routes' own schemas, and serves a page that shows the description.
+ *
+ * The assets of the page come from this service.
+ */
 export default fp(async (fastify) => {
   await fastify.register(swagger, {
     openapi: {
       openapi: '3.1.0',
       info: {
         title: 'MCP client service',
-        description: 'MCP servers\' tools over plain HTTP, for a signed-in user. As the service is set up, any request may also be answered 401 (no API key), 403 (a web page, or a host name, that may not ask) or 429 (too often); docs/errors.md has the codes.',
+        description,
         version
       },
-      // Where keys are configured; probes want none.
+      // A key is needed where keys are configured, except by probes.
       components: {
         securitySchemes: {
           apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
@@ -31,4 +39,9 @@ export default fp(async (fastify) => {
     }
   })
   await fastify.register(swaggerUi, { routePrefix: '/docs' })
-}, { name: 'openapi', dependencies: ['json-body', 'clients'] })
+}, {
+  name: 'openapi',
+  dependencies: [
+    'errors', 'api-keys' // order: the pages inherit the error handler and the hooks that are there before them
+  ]
+})

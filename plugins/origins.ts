@@ -7,24 +7,30 @@ import { HostError, OriginError } from '../lib/errors.ts'
 import { isListed, isLoopback, normalizeOrigin, parseHost } from '../lib/http/origins.ts'
 
 /**
- * Keeps web pages out that nobody invited. Bodies are taken without a JSON content type, so a browser would send any page's request without
- * asking first, also to a service that listens on this machine only.
+ * Edge phase: keeps out web pages that the operator did not list.
  *
- * What a page sends across origins has an `Origin`: it must be a listed one. A page whose own name was made to lead to this machine
- * (DNS rebinding) needs none, but it sends that name as `Host`: a service on loopback answers to names of loopback only.
+ * The service takes bodies without a JSON content type. So a browser sends the request of any page without a preflight,
+ * also to a service that listens on this machine only.
+ *
+ * A cross-origin request of a page has an `Origin`, which must be a listed one. A page whose name resolves to this
+ * machine (DNS rebinding) has no `Origin` here, but its name is in `Host`: a service on loopback answers to names of
+ * loopback only.
  */
 export default fp(async (fastify) => {
   const { allowedOrigins, allowedHosts } = fastify.config
 
   let isBoundToLoopback: boolean | null = null
-  /** `null` as long as it listens nowhere. All its addresses are known once there is one that a request can come to. */
+  /** `null` until the service listens. All its addresses are known by the time of the first request. */
   function boundToLoopback (): boolean | null {
     if (isBoundToLoopback !== null) return isBoundToLoopback
     const addresses = fastify.addresses()
     if (addresses.length === 0) return null
-    isBoundToLoopback = addresses.every(at => typeof at === 'object' && isLoopback(isIPv6(at.address) ? `[${at.address}]` : at.address))
+    const hostOf = (address: string) => isIPv6(address) ? `[${address}]` : address
+    isBoundToLoopback = addresses.every(at => typeof at === 'object' && isLoopback(hostOf(at.address)))
     return isBoundToLoopback
   }
+
+  const isListedOrigin = (origin: string) => allowedOrigins.includes(normalizeOrigin(origin) ?? '')
 
   /** Every browser sends `Host`. Health checks in HTTP/1.0 do not. */
   function isForUs (text: string | undefined): boolean {
@@ -35,7 +41,7 @@ export default fp(async (fastify) => {
 
   fastify.addHook('onRequest', ({ headers }, reply, done) => {
     const { origin } = headers
-    const isAllowed = origin === undefined ? !isEmbedded(headers) : allowedOrigins.includes(normalizeOrigin(origin) ?? '')
+    const isAllowed = origin === undefined ? !isEmbedded(headers) : isListedOrigin(origin)
     if (!isAllowed) done(new OriginError())
     else if (boundToLoopback() && !isForUs(headers.host)) done(new HostError())
     else done()
@@ -43,7 +49,7 @@ export default fp(async (fastify) => {
 
   if (allowedOrigins.length === 0) return
   await fastify.register(cors, {
-    // Whoever comes so far with an Origin has one that is allowed. Another OPTIONS is a method like any other.
+    // An Origin that comes this far is a listed one. An OPTIONS that is no preflight is a method like any other.
     delegator: ({ method, headers }: FastifyRequest, done: (error: null, options: object) => void) => done(null, {
       origin: headers.origin ?? false,
       preflight: method === 'OPTIONS' && headers['access-control-request-method'] !== undefined,
@@ -53,13 +59,21 @@ export default fp(async (fastify) => {
       maxAge: 600
     })
   })
-}, { name: 'origins', dependencies: ['errors', 'request-log', 'audit'] })
+}, {
+  name: 'origins',
+  dependencies: [
+    'config',
+    'request-end' // order: a request that is refused here must have its end, too
+  ]
+})
 
 /**
- * Whether a page of elsewhere loads it, like an image or in a frame: such a request has no `Origin`, and the page cannot read the answer, but
- * it could make this service start servers. A person who follows a link may.
+ * Whether a page of another site loads this URL, as an image or in a frame. Such a request has no `Origin`. The page
+ * cannot read the answer, but it could make this service start MCP servers. A person who follows a link is allowed.
  *
  * @see https://www.w3.org/TR/fetch-metadata/
  */
-const isEmbedded = ({ 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'sec-fetch-dest': destination = 'document' }: IncomingHttpHeaders) =>
-  (site === 'cross-site' || site === 'same-site') && !(mode === 'navigate' && destination === 'document')
+function isEmbedded (headers: IncomingHttpHeaders): boolean {
+  const { 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'sec-fetch-dest': destination = 'document' } = headers
+  return (site === 'cross-site' || site === 'same-site') && !(mode === 'navigate' && destination === 'document')
+}

@@ -7,30 +7,34 @@ import { createRateCounter } from '../lib/redis/rate-counter.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Opens sessions: counted by the caller's address, which slows down who tries tokens, or ids of others' sessions. */
+    /** The route opens sessions. The limit slows down a caller who tries tokens, or ids of others' sessions. */
     initRate?: boolean
   }
 }
 
+type Counted = (error: Error | null, result?: { current: number, ttl: number }) => void
+
 const windowMs = 60_000
 
 /**
- * How often somebody may ask, counted before the session is loaded: a request too many neither restarts its idle TTL nor takes
- * one of its places. What cannot be counted is let through: the limits guard the service, and are no part of what it does.
+ * Session phase: limits how often a session is used and how often an address opens one.
+ *
+ * A request is counted before its session is loaded: one too many neither restarts the idle TTL nor takes a call slot.
+ * A request that cannot be counted is let through: the limits guard the service and are not part of what it does.
  */
 export default fp(async (fastify) => {
-  const { rateLimits: { requestsOfSession, initsOfAddress }, session: { keyPrefix }, redis: { commandTimeoutMs } } = fastify.config
+  const { rateLimits: { requestsOfSession, initsOfAddress }, session, redis } = fastify.config
 
   const count = createRateCounter(fastify.redis, {
-    keyPrefix,
-    commandTimeoutMs,
-    onTrouble: err => fastify.log.warn({ err }, 'rates cannot be counted, requests are let through'),
+    keyPrefix: session.keyPrefix,
+    commandTimeoutMs: redis.commandTimeoutMs,
+    onLost: err => fastify.log.warn({ err }, 'rates cannot be counted, requests are let through'),
     onRestored: () => fastify.log.info('rates are counted again')
   })
 
-  /** The library's own would wait for Redis as long as it takes. */
+  /** The library's own store would wait for Redis without a limit. */
   class Store {
-    incr (key: string, done: (error: Error | null, result?: { current: number, ttl: number }) => void, windowMs: number): void {
+    incr (key: string, done: Counted, windowMs: number): void {
       count(key, windowMs).then(result => done(null, result), done)
     }
 
@@ -62,20 +66,25 @@ export default fp(async (fastify) => {
   }
 
   if (requestsOfSession > 0) {
-    // With its token: a caller who knows only the id of somebody's session cannot use up its rate. Hashed, because an id alone opens a session.
-    const limit = createLimit(requestsOfSession, request => `session:${digestOf(Object.values(request.claim(idOf(request))))}`)
+    // The token counts, too: a caller who knows only the id of another's session must not use up its rate. The key is a
+    // hash, because an id alone may open a session.
+    const limit = createLimit(requestsOfSession, request => `session:${digestOf(Object.values(refOf(request)))}`)
+    const limitSession = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+      request.audit({ session: refOf(request) }) // a refused request never gets as far as the session plugin
+      await limit(request, reply)
+    }
     const hasIdInHeader = (request: FastifyRequest) => request.idInHeader() !== undefined
     fastify.addHook('onRequest', async (request, reply) => {
-      if (request.routeOptions.config.session && hasIdInHeader(request)) await limit(request, reply)
+      if (request.routeOptions.config.session && hasIdInHeader(request)) await limitSession(request, reply)
     })
     fastify.addHook('preHandler', async (request, reply) => {
-      if (request.routeOptions.config.session && !hasIdInHeader(request)) await limit(request, reply)
+      if (request.routeOptions.config.session && !hasIdInHeader(request)) await limitSession(request, reply)
     })
   }
-}, { name: 'rate-limits', dependencies: ['redis', 'clients', 'caller-address'] })
+}, { name: 'rate-limits', dependencies: ['config', 'redis', 'caller-address', 'session-reference', 'audit'] })
 
-/** Whichever way it came, and was checked; empty when it did not come. */
-function idOf (request: FastifyRequest): string {
+/** The session of the id in the header, or in the validated body; of an empty id when there is neither. */
+function refOf (request: FastifyRequest) {
   const { session_id: idInBody = '' } = (request.body ?? {}) as { session_id?: string | number }
-  return request.idInHeader() ?? String(idInBody)
+  return request.sessionRef(request.idInHeader() ?? String(idInBody))
 }

@@ -1,13 +1,13 @@
 import redis from '@fastify/redis'
 import fp from 'fastify-plugin'
-import { loadSessionNamer } from '../lib/sessions/audit-name.ts'
 import { StoreStartError } from '../lib/errors.ts'
 import { createEraStore } from '../lib/mcp/client/era-store.ts'
 import type { EraStore } from '../lib/mcp/client/protocol-era.ts'
-import { createPendingCalls, type PendingCalls } from '../lib/sessions/pending-calls.ts'
-import { openRedis } from '../lib/redis/connection.ts'
 import { createAwaitCommand } from '../lib/redis/command.ts'
+import { openRedis } from '../lib/redis/connection.ts'
 import { reasonOf } from '../lib/redis/failure.ts'
+import { loadSessionNamer } from '../lib/sessions/audit-name.ts'
+import { createPendingCalls, type PendingCalls } from '../lib/sessions/pending-calls.ts'
 import { createSessionRepository, type SessionRepository } from '../lib/sessions/session-repository.ts'
 
 declare module 'fastify' {
@@ -15,8 +15,8 @@ declare module 'fastify' {
     /** The sessions. */
     readonly sessions: SessionRepository
     /** Tool calls that wait for answers of their callers. */
-    readonly questions: PendingCalls
-    /** What the workers know of the MCP servers' eras. */
+    readonly pendingCalls: PendingCalls
+    /** The MCP servers' eras, as all workers know them. */
     readonly eraStore: EraStore
   }
 }
@@ -24,25 +24,39 @@ declare module 'fastify' {
 /**
  * The connection to Redis, and the sessions in it.
  *
- * The client is ours and not made by @fastify/redis: its own client waits for ever where ours says within seconds what is
- * wrong, and its `quit()` at close rejects while Redis is down.
+ * @fastify/redis gets our client. Its own would wait for ever where ours gives the reason within seconds, and its
+ * `quit()` at close would reject while Redis is down.
  */
 export default fp(async (fastify) => {
   const { redis: options, session, sensitiveParams, encryptionKeys, apiKeys } = fastify.config
-  const connection = await openRedis(options, {
+  const { client, address, close } = await openRedis(options, {
     keyPrefix: session.keyPrefix,
     onLost: err => fastify.log.error({ err }, 'redis lost'),
     onRestored: () => fastify.log.info('redis restored')
   })
-  fastify.addHook('onClose', () => connection.close())
-  await fastify.register(redis, { client: connection.client })
+  fastify.addHook('onClose', close)
+  await fastify.register(redis, { client })
+
   const { commandTimeoutMs } = options
-  const nameSession = await loadSessionNamer(connection.client, session.keyPrefix, createAwaitCommand(commandTimeoutMs)).catch((error: Error) => {
-    throw new StoreStartError(connection.place, reasonOf(error.cause))
+  const { keyPrefix, maxBytes } = session
+  const inTime = createAwaitCommand(commandTimeoutMs)
+  const nameSession = await loadSessionNamer(client, keyPrefix, inTime).catch((error: Error) => {
+    throw new StoreStartError(address, reasonOf(error.cause))
   })
-  const clients = [...new Set(apiKeys?.map(({ name }) => name))]
-  fastify.decorate('sessions', createSessionRepository(connection.client, { ...session, sensitiveParams, encryptionKeys, clients, nameSession, commandTimeoutMs }))
-  fastify.decorate('questions', createPendingCalls(connection.client, { maxBytes: session.maxBytes, commandTimeoutMs }))
-  fastify.decorate('eraStore', createEraStore(connection.client, { keyPrefix: session.keyPrefix, commandTimeoutMs }))
-  // Not for what they give: what the operator wrote is checked before anything is connected.
-}, { name: 'redis', dependencies: ['config', 'servers', 'guidance'] })
+  fastify.decorate('sessions', createSessionRepository(client, {
+    ...session,
+    sensitiveParams,
+    encryptionKeys,
+    clients: [...new Set(apiKeys?.map(({ name }) => name))],
+    nameSession,
+    commandTimeoutMs
+  }))
+  fastify.decorate('pendingCalls', createPendingCalls(client, { maxBytes, commandTimeoutMs }))
+  fastify.decorate('eraStore', createEraStore(client, { keyPrefix, commandTimeoutMs }))
+}, {
+  name: 'redis',
+  dependencies: [
+    'config',
+    'server-config', 'guidance' // order: the operator's files are checked before anything is connected
+  ]
+})

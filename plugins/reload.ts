@@ -1,10 +1,12 @@
 import fp from 'fastify-plugin'
 
 /**
- * SIGHUP: the servers file is read again. Requests that run keep the servers that they have. A file that has a fault changes
- * nothing, and the log says why.
+ * MCP phase: reads the servers file again at SIGHUP.
  *
- * fastify-cli ends the service at SIGHUP, as at any signal. It says so before the service listens, so that is taken back then.
+ * Running requests keep their servers. A file with a fault changes nothing, and the log says why.
+ *
+ * fastify-cli installs a handler that ends the service at SIGHUP, as at any signal. It does so before the service
+ * listens; this plugin removes the handler then.
  */
 export default fp(async (fastify) => {
   if (fastify.config.serversFile === undefined) return
@@ -27,4 +29,4 @@ export default fp(async (fastify) => {
   fastify.addHook('onClose', async () => {
     process.off('SIGHUP', reload)
   })
-}, { name: 'reload', dependencies: ['mcp-servers'] })
+}, { name: 'reload', dependencies: ['config', 'server-config', 'server-runtime'] })

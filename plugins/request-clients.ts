@@ -2,7 +2,8 @@ import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { ServerClient, RequestLimits } from '../lib/mcp/client/server-client.ts'
 import type { Lease } from '../lib/mcp/server.ts'
-import type { CatalogedServer, ServerCatalog } from '../lib/tools/server-catalog.ts'
+import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
+import type { ServerCatalog } from '../lib/tools/server-catalog.ts'
 import { createUpstreamSlot } from '../lib/sessions/upstream-sessions.ts'
 
 const kLeases = Symbol('leases')
@@ -29,7 +30,7 @@ export default fp(async (fastify) => {
   fastify.decorateRequest(kServers, null)
   fastify.decorateRequest('servers', {
     getter () {
-      this[kServers] ??= fastify.serverSet()
+      this[kServers] ??= fastify.serverCatalog()
       return this[kServers]
     }
   })
@@ -58,4 +59,7 @@ export default fp(async (fastify) => {
   }
 
   const credentialsOf = (request: FastifyRequest) => request.hasSession ? request.session.credentials : {}
-}, { name: 'mcp', dependencies: ['mcp-servers', 'session', 'caller-signal', 'after-response', 'events'] })
+}, {
+  name: 'request-clients',
+  dependencies: ['config', 'redis', 'caller-signal', 'after-response', 'server-sent-events', 'session', 'server-runtime']
+})

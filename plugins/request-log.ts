@@ -2,24 +2,24 @@ import fp from 'fastify-plugin'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** A probe's request is logged at debug: it comes every few seconds and says nothing. */
+    /** The route is a probe. It needs no API key, and its frequent requests are logged at debug. */
     probe?: boolean
   }
 }
 
 /**
- * One line for a request, when it is over. Fastify's own two are switched off in app.ts: building them is half the cost of a
- * small request. The route is logged, not the URL; no header, no body.
+ * Edge phase: writes one log line for each request, when it is over.
+ *
+ * Fastify's own two lines are switched off in app.ts: building them is half the cost of a small request. The line has
+ * the route and not the URL, no header and no body.
  */
 export default fp(async (fastify) => {
-  fastify.addHook('onRequest', (request, reply, done) => {
-    reply.raw.once('close', () => {
-      const { url: route, config } = request.routeOptions
-      const line = { method: request.method, route, statusCode: reply.statusCode, durationMs: Math.round(reply.elapsedTime * 10) / 10 }
-      if (!reply.raw.writableEnded) request.log.info(line, 'caller left before the answer')
-      else if (config.probe) request.log.debug(line, 'probe answered')
-      else request.log.info(line, 'request answered')
-    })
-    done()
+  fastify.onRequestEnd(({ request, reply, isAnswered }) => {
+    const { url: route, config } = request.routeOptions
+    const durationMs = Math.round(reply.elapsedTime * 10) / 10
+    const line = { method: request.method, route, statusCode: reply.statusCode, durationMs }
+    if (!isAnswered) request.log.info(line, 'caller left before the answer')
+    else if (config.probe) request.log.debug(line, 'probe answered')
+    else request.log.info(line, 'request answered')
   })
-}, { name: 'request-log', dependencies: ['config'] })
+}, { name: 'request-log', dependencies: ['request-end'] })

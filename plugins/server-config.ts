@@ -1,30 +1,29 @@
 import fp from 'fastify-plugin'
-import { type ServerSpec, specFromScript } from '../lib/mcp/servers-file/server-spec.ts'
-import { specsFromFile } from '../lib/mcp/servers-file/servers-file.ts'
-import { checkPrefixes } from '../lib/mcp/servers-file/tool-names.ts'
+import { resolveScript } from '../lib/mcp/servers-file/script-server.ts'
+import type { ServerSpec } from '../lib/mcp/servers-file/server-spec.ts'
+import { readServersFile } from '../lib/mcp/servers-file/servers-file.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     /**
-     * The MCP servers as the operator has configured them by now. Throws ConfigError. What it gives holds what the operator
-     * wrote, secrets included: never log it, log its names.
+     * Reads how to reach the MCP servers, as the operator has configured them by now. Throws ConfigError. The specs
+     * hold the operator's secrets: never log them, log their names.
      */
     readonly readServerSpecs: () => readonly ServerSpec[]
-    /** What it gave when the service started. */
+    /** The specs from the start of the service. */
     readonly serverSpecs: readonly ServerSpec[]
   }
 }
 
-/** The MCP servers that the operator configured, looked up before anything is started or connected. */
+/** The configuration of the MCP servers, checked before any server is started or connected. */
 export default fp(async (fastify) => {
   const { config: { serverScript, serversFile, sensitiveParams }, hostEnvironment: host } = fastify
 
   function readServerSpecs (): readonly ServerSpec[] {
-    const specs = serverScript === undefined ? specsFromFile(serversFile ?? '', { host, sensitiveParams }) : [specFromScript(serverScript, host)]
-    checkPrefixes(specs)
-    return specs
+    if (serverScript !== undefined) return [resolveScript(serverScript, host)]
+    return readServersFile(serversFile ?? '', { host, sensitiveParams })
   }
 
   fastify.decorate('readServerSpecs', readServerSpecs)
   fastify.decorate('serverSpecs', readServerSpecs())
-}, { name: 'servers', dependencies: ['config'] })
+}, { name: 'server-config', dependencies: ['config'] })

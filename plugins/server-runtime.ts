@@ -7,7 +7,7 @@ import { createReaper } from '../lib/mcp/transports/reaper.ts'
 import type { Server } from '../lib/mcp/server.ts'
 import { createProcessServer } from '../lib/mcp/processes/process-server.ts'
 import { createServerRegistry } from '../lib/mcp/servers.ts'
-import { type ServerSpec, specIdentity } from '../lib/mcp/servers-file/server-spec.ts'
+import type { ServerSpec } from '../lib/mcp/servers-file/server-spec.ts'
 import { createUpstreamAgent } from '../lib/mcp/transports/http-agent.ts'
 import { createSemaphore } from '../lib/semaphore.ts'
 import { createServerCatalog, type ServerCatalog } from '../lib/tools/server-catalog.ts'
@@ -18,7 +18,7 @@ export interface ProcessCounts { alive: number, starting: number, waiting: numbe
 declare module 'fastify' {
   interface FastifyInstance {
     /** The servers that a request which comes now may use. */
-    readonly serverSet: () => ServerCatalog
+    readonly serverCatalog: () => ServerCatalog
     /** Takes other servers from now on. Requests that run keep theirs. */
     readonly replaceServers: (specs: readonly ServerSpec[]) => void
     readonly processCounts: () => ProcessCounts
@@ -47,10 +47,10 @@ export default fp(async (fastify) => {
       declaresElicitation: elicitation,
       era: createEraMemory({
         store: fastify.eraStore,
-        server: specIdentity(spec),
+        server: spec.identity,
         onTrouble: err => fastify.log.warn({ err, server: spec.name }, 'the era of an mcp server could not be shared')
       }),
-      onListChanged: () => current.entry(spec.name)?.forgetLists()
+      onListChanged: () => current.byName(spec.name)?.forgetLists()
     }
     if (spec.kind !== 'stdio') return createHttpServer(spec, { ...common, dispatcher })
     return createProcessServer(spec, {
@@ -72,7 +72,7 @@ export default fp(async (fastify) => {
   }
   replaceServers(serverSpecs)
 
-  fastify.decorate('serverSet', () => current)
+  fastify.decorate('serverCatalog', () => current)
   fastify.decorate('replaceServers', (specs: readonly ServerSpec[]) => {
     replaceServers(specs)
     refill()
@@ -92,4 +92,4 @@ export default fp(async (fastify) => {
     await registry.close()
     await Promise.all([reaper.close(), dispatcher.destroy()])
   })
-}, { name: 'mcp-servers', dependencies: ['servers', 'redis', 'after-response'] })
+}, { name: 'server-runtime', dependencies: ['config', 'server-config', 'redis', 'after-response'] })

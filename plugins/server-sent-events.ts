@@ -4,19 +4,20 @@ import { createEventWriter, type EventWriter } from '../lib/http/event-stream.ts
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whether the caller wants to follow what happens instead of waiting for the answer. */
+    /** Whether the caller wants events while the request runs, and not only the answer. */
     readonly wantsEvents: boolean
   }
   interface FastifyReply {
     /**
-     * Answers with server-sent events: those that `work` tells of, and at the end the one that it gives, or `error` with the body
-     * that every failure has. The status is 200: what was wrong with the request itself was said before.
+     * Answers with server-sent events: those that `work` sends, and at the end the one that it returns. When it
+     * rejects, the last event is `error` with the body that every failure has. The status is 200: a faulty request was
+     * refused before.
      */
     sendEvents: (work: (events: EventWriter) => Promise<{ event: string, json: string }>) => FastifyReply
   }
 }
 
-/** An answer that comes in pieces. */
+/** Edge phase: writes an answer as server-sent events. */
 export default fp(async (fastify) => {
   fastify.decorateRequest('wantsEvents', {
     getter () {
@@ -26,12 +27,13 @@ export default fp(async (fastify) => {
 
   fastify.decorateReply('sendEvents', function (work) {
     const events = createEventWriter({ heartbeatMs: fastify.config.heartbeatMs })
-    // The caller may leave while it runs, and nobody reads the end then.
+    // Does not wait: the answer begins with the first event. A caller who left does not read the end.
     work(events).then(
       ({ event, json }) => events.end(event, json),
       (error: FastifyError) => events.end('error', fastify.describeFailure(error, this.request).body)
     )
-    // No proxy on the way may wait for the end, or keep what comes.
-    return this.headers({ 'cache-control': 'no-store', 'x-accel-buffering': 'no' }).type('text/event-stream; charset=utf-8').send(events.stream)
+    // Proxies must neither buffer the events nor cache them.
+    this.headers({ 'cache-control': 'no-store', 'x-accel-buffering': 'no' })
+    return this.type('text/event-stream; charset=utf-8').send(events.stream)
   })
-}, { name: 'events', dependencies: ['errors', 'caller-signal'] })
+}, { name: 'server-sent-events', dependencies: ['config', 'errors'] })

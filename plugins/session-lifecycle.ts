@@ -7,19 +7,21 @@ import { parseUpstream } from '../lib/sessions/upstream-sessions.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Opens the session of an id with what /init brings, or finds it open; see lib/session-opening.ts. */
+    /** Opens the session of an id with the fields of /init, or finds it open; see lib/sessions/open-session.ts. */
     openSession: (id: string, fields: Credentials & JsonObject) => Promise<OpenedSession>
-    /** Ends the session of an id, if there is one, and after the reply the sessions that it has at MCP servers. */
+    /** Ends the session of an id, if there is one. Its sessions at MCP servers are ended after the reply. */
     endSession: (id: string) => Promise<void>
   }
 }
 
-/** How a session begins, and how it ends. */
+/** Operations phase: opens and ends a session. */
 export default fp(async (fastify) => {
   const { sessions, config: { sensitiveParams } } = fastify
 
   fastify.decorateRequest('openSession', async function (id, fields) {
-    return await openSession(this.claim(id), splitFields(fields, sensitiveParams), {
+    const ref = this.sessionRef(id)
+    this.audit({ session: ref })
+    return await openSession(ref, splitFields(fields, sensitiveParams), {
       sessions,
       validate: () => fastify.validateCredentials(fields, this.callerSignal)
     })
@@ -27,10 +29,19 @@ export default fp(async (fastify) => {
 
   fastify.decorateRequest('endSession', async function (id) {
     const { servers } = this
-    const removed = await sessions.remove(this.claim(id), servers.sessionKeepers)
-    for (const [server, text] of removed?.upstreams ?? []) {
+    const ref = this.sessionRef(id)
+    this.audit({ session: ref })
+    const removed = await sessions.remove(ref, servers.sessionKeepers)
+    if (removed === null) return
+    for (const [server, text] of removed.upstreams) {
       const upstream = parseUpstream(text)
-      if (removed !== null && upstream !== null) this.defer(async () => await servers.entry(server)?.server.endSession(upstream, removed.credentials))
+      if (upstream === null) continue
+      this.defer(async () => await servers.byName(server)?.server.endSession(upstream, removed.credentials))
     }
   })
-}, { name: 'session-life', dependencies: ['session', 'credentials', 'mcp'] })
+}, {
+  name: 'session-lifecycle',
+  dependencies: [
+    'config', 'redis', 'session-reference', 'audit', 'caller-signal', 'after-response', 'credentials', 'request-clients'
+  ]
+})

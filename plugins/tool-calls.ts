@@ -1,27 +1,16 @@
-import fp from 'fastify-plugin'
 import type { FastifyRequest } from 'fastify'
-import { type Answers, requestAll } from '../lib/tools/all-servers.ts'
+import fp from 'fastify-plugin'
 import { UnknownContinuationError, UnknownToolError } from '../lib/errors.ts'
 import type { EventWriter } from '../lib/http/event-stream.ts'
 import type { JsonObject } from '../lib/json.ts'
-import type { CatalogedServer } from '../lib/tools/server-catalog.ts'
-import { callTool, continueCall, type ToolCallContext, type ToolReply } from '../lib/tools/call-tool.ts'
-import type { ListTools } from '../lib/tools/tool-catalog.ts'
-
-export interface ListedTools {
-  /** As callers see them, server by server. */
-  tools: JsonObject[]
-  /** What the servers say of their own use, by server. */
-  instructions: Record<string, string>
-  /** Why a server's tools are not among them. */
-  errors: Answers<unknown>['errors']
-}
+import type { Watcher } from '../lib/mcp/client/server-client.ts'
+import { createToolCaller, type PreparedCall, type ToolReply } from '../lib/tools/call-tool.ts'
+import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
+import type { CatalogTool } from '../lib/tools/tool-catalog.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The tools that there are, from memory or from the servers. */
-    listTools: () => Promise<ListedTools>
-    /** Calls a tool for this request's session, or goes on with a call; see lib/tool-call.ts. */
+    /** Calls a tool for this request's session, or resumes a call that waits for input. */
     callTool: (call: ToolCallRequest) => Promise<ToolReply>
   }
 }
@@ -31,83 +20,79 @@ export interface ToolCallRequest {
   params?: JsonObject | null
   /** How long the tool may take (s), where that is less than the settings say. */
   timeout?: number
-  /** Token of a call that goes on, and what its server is answered. */
+  /** Token of the call to resume, and the responses to its server's input requests. */
   continue?: string
   responses?: JsonObject
-  /** Told of what happens while the tool runs. */
-  events?: Pick<EventWriter, 'tell'>
+  /** Receives what happens while the tool runs. */
+  events?: Pick<EventWriter, 'send'>
 }
 
-/** What the requests are about, put together from the chapters before. */
+/** Calls the tools of the MCP servers. */
 export default fp(async (fastify) => {
-  const { sessions, config: { sensitiveParams, cacheResults, elicitation } } = fastify
-
-  const listThrough = (request: FastifyRequest, entry: CatalogedServer): ListTools => () => request.recheckingCredentials(async () => {
-    const limits = request.limits(entry, 'list')
-    const manager = await request.mcp(entry)
-    const listed = await manager.listTools(limits)
-    return { ...listed, instructions: await manager.instructions(limits) }
-  })
-
-  const audience = (request: FastifyRequest, entry: CatalogedServer) => entry.audienceOf(request.hasSession ? request.session.credentials : {})
-
-  fastify.decorateRequest('listTools', async function () {
-    const { servers } = this
-    const { answers, errors } = await requestAll(servers.entries, entry => entry.tools.list(audience(this, entry), listThrough(this, entry)))
-    return {
-      tools: answers.flatMap(({ answer }) => answer.tools),
-      instructions: Object.fromEntries(answers.flatMap(({ server, answer }) => answer.instructions === undefined ? [] : [[server, answer.instructions]])),
-      errors
-    }
+  const { sessions, pendingCalls, config: { sensitiveParams, cacheResults, elicitation } } = fastify
+  const caller = createToolCaller({
+    sessions,
+    pendingCalls: elicitation ? pendingCalls : null,
+    sensitiveParams,
+    cacheResults
   })
 
   fastify.decorateRequest('callTool', function (call) {
-    const reply = call.continue === undefined ? begin(this, call) : goOn(this, call, call.continue)
-    reply.then(({ outcome }) => this.audit({ outcome }), () => {}) // a failure is told by its code
-    // A caller who leaves does not end the handler: what it still writes must be done before Redis is let go.
+    const reply = call.continue === undefined ? begin(this, call) : resume(this, call, call.continue)
+    reply.then(({ outcome }) => this.audit({ outcome }), () => {}) // the audit log has a failure's code already
+    // The handler goes on when its caller leaves: what it still writes must be done before Redis is closed.
     this.defer(() => reply.catch(() => {}))
     return reply
   })
 
-  async function begin (request: FastifyRequest, { tool = '', params, ...options }: ToolCallRequest): Promise<ToolReply> {
-    const entry = request.servers.entryOfTool(tool)
-    if (entry === null) throw new UnknownToolError(tool)
-    return await request.recheckingCredentials(() =>
-      callTool({ session: request.session, tool, params: params ?? {} }, contextOf(request, entry, tool, options)))
+  async function begin (request: FastifyRequest, call: ToolCallRequest): Promise<ToolReply> {
+    const { tool: exposedName = '', params } = call
+    const server = request.servers.byExposedName(exposedName)
+    const tool = server && await findTool(request, server, exposedName)
+    if (server === null || tool === null) throw new UnknownToolError(exposedName)
+    const { session } = request
+    return await run(request, server, await caller.prepare({ session, exposedName, tool, params: params ?? {} }), call)
   }
 
-  async function goOn (request: FastifyRequest, { responses = {}, ...options }: ToolCallRequest, token: string): Promise<ToolReply> {
-    const pending = await fastify.questions.take(request.session, token)
-    const entry = pending && request.servers.entryOfTool(pending.tool)
-    if (pending === null || entry === null) throw new UnknownContinuationError()
-    return await request.recheckingCredentials(() =>
-      continueCall(request.session, pending, responses, contextOf(request, entry, pending.tool, options)))
+  async function resume (request: FastifyRequest, call: ToolCallRequest, token: string): Promise<ToolReply> {
+    const { session } = request
+    const pending = await pendingCalls.take(session, token)
+    if (pending === null) throw new UnknownContinuationError()
+    const { tool: exposedName } = pending
+    const server = request.servers.byExposedName(exposedName)
+    const tool = server && await findTool(request, server, exposedName)
+    if (server === null || tool === null) throw new UnknownContinuationError()
+    const prepared = caller.resume({ session, exposedName, tool }, pending, call.responses ?? {})
+    return await run(request, server, prepared, call)
   }
 
-  function contextOf (request: FastifyRequest, entry: CatalogedServer, tool: string, { timeout, events }: ToolCallRequest): ToolCallContext {
-    const limits = request.limits(entry, 'call')
-    const timeoutMs = Math.min(limits.timeoutMs, timeout === undefined ? Infinity : timeout * 1000)
-    return {
-      sessions,
-      questions: elicitation ? fastify.questions : null,
-      async findTool (name) {
-        const found = await entry.tools.find(name, audience(request, entry), listThrough(request, entry))
-        // Of a name that is no tool's nobody knows what it is.
-        if (found !== null) request.audit({ tool: name, server: entry.name })
-        return found
-      },
-      openManager: () => request.mcp(entry),
-      limits: { ...limits, timeoutMs },
-      ...(events && {
-        watcher: {
-          onProgress: progress => events.tell('progress', progress),
-          onLog: message => events.tell('log', message),
-          inactivityMs: request.limits(entry, 'list').timeoutMs
-        }
-      }),
-      sensitiveParams,
-      cacheResults,
-      onNotCached: err => request.log.warn({ err, tool }, 'the values of a call could not be kept')
-    }
+  async function findTool (request: FastifyRequest, server: CatalogedServer, exposedName: string): Promise<CatalogTool | null> {
+    const tool = await request.findTool(server, exposedName)
+    // Log only names of tools that exist; an unknown name may hold anything.
+    if (tool !== null) request.audit({ tool: exposedName, server: server.name })
+    return tool
   }
-}, { name: 'tool-calls', dependencies: ['mcp', 'credential-recheck', 'audit'] })
+
+  async function run (
+    request: FastifyRequest, server: CatalogedServer, call: PreparedCall, { timeout = Infinity, events }: ToolCallRequest
+  ): Promise<ToolReply> {
+    return await request.useServer(server, 'call', (client, limits) => caller.run(call, {
+      client,
+      limits: { ...limits, timeoutMs: Math.min(limits.timeoutMs, timeout * 1000) },
+      watcher: events && createWatcher(events, request.limits(server, 'list').timeoutMs),
+      onNotCached: err => request.log.warn({ err, tool: call.exposedName }, 'the values of a call could not be kept')
+    }))
+  }
+}, {
+  name: 'tool-calls',
+  dependencies: [
+    'config', 'redis', 'audit', 'after-response', 'session', 'request-clients', 'server-requests'
+  ]
+})
+
+/** Passes on what a server says while a tool runs. */
+const createWatcher = (events: Pick<EventWriter, 'send'>, inactivityMs: number): Watcher => ({
+  onProgress: progress => events.send('progress', progress),
+  onLog: message => events.send('log', message),
+  inactivityMs
+})

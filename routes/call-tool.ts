@@ -1,25 +1,60 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import Type, { type Static } from 'typebox'
-import { gapsIn } from '../lib/tools/parameter-injection.ts'
+import type { FastifyRequest } from 'fastify'
+import Type from 'typebox'
 import { AnySchema, errorResponses, SessionIdSchema } from '../lib/http/schemas.ts'
+import { isJsonObject } from '../lib/json.ts'
+import { gapsIn } from '../lib/tools/parameter-injection.ts'
 
 const ParamsSchema = Type.Unsafe<Record<string, unknown> | null>({
   type: ['object', 'null'],
   additionalProperties: true,
-  description: 'Arguments of the tool. What is left out is filled from the session, where it knows a value of that name.'
+  description: 'Arguments of the tool. A missing one is filled from the session, where that has a value of its name.'
 })
 
 const BodySchema = Type.Object({
   session_id: SessionIdSchema,
-  tool: Type.Optional(Type.String({ maxLength: 1_024, title: 'a string of at most 1024 characters', examples: ['list_sources'], description: 'Required, unless the request goes on with a call.' })),
+  tool: Type.Optional(Type.String({
+    maxLength: 1_024,
+    title: 'a string of at most 1024 characters',
+    description: 'Required, unless the request has `continue`.',
+    examples: ['list_sources']
+  })),
   params: Type.Optional(ParamsSchema),
-  timeout: Type.Optional(Type.Number({ exclusiveMinimum: 0, title: 'a number of seconds above 0', description: 'How long the tool may take (s), where that is less than the service allows.' })),
-  continue: Type.Optional(Type.String({ maxLength: 256, title: 'a string of at most 256 characters', description: 'Token of an answer 202: goes on with that call.' })),
-  responses: Type.Optional(Type.Unsafe<Record<string, object>>({ type: 'object', additionalProperties: { type: 'object' }, title: 'an object of objects', description: 'Answers to the questions of that call, by their `id`.' }))
+  timeout: Type.Optional(Type.Number({
+    exclusiveMinimum: 0,
+    title: 'a number of seconds above 0',
+    description: 'How long the tool may take (s), where that is less than the service allows.'
+  })),
+  continue: Type.Optional(Type.String({
+    maxLength: 256,
+    title: 'a string of at most 256 characters',
+    description: 'Token of an answer 202: resumes that call.'
+  })),
+  responses: Type.Optional(Type.Unsafe<Record<string, object>>({
+    type: 'object',
+    additionalProperties: { type: 'object' },
+    title: 'an object of objects',
+    description: 'Responses to the input requests of that call, by their `id`.'
+  }))
 })
 
-/** Calls a tool. The reply is the tool's result; its status speaks of the service, `status` in its body of the tool. */
+/** Calls a tool and answers with its result. The HTTP status is about the service, `status` in the body about the tool. */
 export default (async (fastify) => {
+  const { sensitiveParams } = fastify.config
+
+  /** What the call will read from its session. For a server whose tools differ by session, this is a guess. */
+  function predictReads ({ body, servers }: FastifyRequest): { valueNames: string[], upstreams: string[] } {
+    const { tool, params } = isJsonObject(body) ? body : {}
+    const exposedName = typeof tool === 'string' ? tool : ''
+    const server = servers.byExposedName(exposedName)
+    const declared = server?.peekTool(exposedName)?.declared ?? []
+    return {
+      // A wrong guess costs a round trip and nothing else.
+      valueNames: gapsIn(isJsonObject(params) ? params : {}, { declared, sensitiveParams }),
+      upstreams: server?.server.keepsSessions ? [server.name] : []
+    }
+  }
+
   fastify.post('/call-tool', {
     config: {
       session: true,
@@ -28,28 +63,28 @@ export default (async (fastify) => {
       parameters: 'params',
       missing: 'Missing session_id or tool name',
       requires: body => body.continue === undefined ? ['tool'] : [],
-      wants: request => {
-        const { tool = '', params } = request.body as Static<typeof BodySchema> // it is checked by then
-        const entry = request.servers.entryOfTool(tool)
-        return {
-          // Of a server whose tools differ by session this is a guess, which costs a round trip where it is wrong.
-          valueNames: gapsIn(params ?? {}, { declared: entry?.tools.peek(tool)?.declared ?? [], sensitiveParams: fastify.config.sensitiveParams }),
-          upstreams: entry?.server.keepsSessions ? [entry.name] : []
-        }
-      }
+      wants: predictReads
     },
     schema: {
       tags: ['tools'],
       summary: 'Call a tool',
-      description: 'With `Accept: text/event-stream` the answer is a stream of events: `progress`, `log`, and at the end one `result`, `input_required` or `error`.',
+      description: 'With `Accept: text/event-stream` the answer is a stream of events: any number of `progress` and ' +
+        '`log`, then one `result`, `input_required` or `error`.',
       body: BodySchema,
       response: {
-        200: { ...AnySchema, description: 'What the tool gave, without its intermediate data; `{"status":"error","error":…}` when it failed.' },
-        202: { ...AnySchema, description: 'The tool asks: `{"status":"input_required","requests":[…],"continue":"<token>"}`. Only with MCP_ELICITATION=on.' },
+        200: {
+          ...AnySchema,
+          description: 'The tool\'s result without its intermediate data, or `{"status":"error","error":…}` when the tool failed.'
+        },
+        202: {
+          ...AnySchema,
+          description: 'The tool requests input first: `{"status":"input_required","requests":[…],"continue":"<token>"}`. ' +
+            'Only with MCP_ELICITATION=on.'
+        },
         ...errorResponses({
           400: 'A field is missing or wrong, or the tool refused its arguments.',
           401: 'The tool\'s server refused the session\'s credentials, which are no longer good.',
-          404: 'There is no such tool, or no call that goes on under that token.',
+          404: 'There is no such tool, or no call to resume under that token.',
           409: 'There is no such session, or it lacks a credential that the tool\'s server needs.',
           429: 'The session has as many calls running as it may.',
           502: 'The MCP server cannot be reached or broke off.',
@@ -62,11 +97,12 @@ export default (async (fastify) => {
     const call = request.body
     if (!request.wantsEvents) {
       const { body, outcome, notCached } = await request.callTool(call)
-      return reply.notCached(notCached).code(outcome === 'input_required' ? 202 : 200).type('application/json; charset=utf-8').send(body)
+      reply.notCached(notCached).code(outcome === 'input_required' ? 202 : 200)
+      return reply.type('application/json; charset=utf-8').send(body)
     }
     return reply.sendEvents(async events => {
       const { body, outcome, notCached } = await request.callTool({ ...call, events })
-      if (notCached.length > 0) events.tell('not_cached', notCached)
+      if (notCached.length > 0) events.send('not_cached', notCached)
       return { event: outcome === 'input_required' ? outcome : 'result', json: body }
     })
   })

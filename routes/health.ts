@@ -5,25 +5,25 @@ import { version } from '../lib/version.ts'
 
 const HealthSchema = Type.Object({
   status: Type.Literal('ok'),
-  sessions: Type.Integer({ description: 'About how many sessions there are.' }),
+  sessions: Type.Integer({ description: 'The approximate number of sessions.' }),
   redis_latency_ms: Type.Number(),
   processes: Type.Object({
-    alive: Type.Integer({ description: 'MCP servers of this worker.' }),
+    alive: Type.Integer({ description: 'Running MCP servers of this worker.' }),
     starting: Type.Integer(),
-    waiting: Type.Integer({ description: 'Requests that wait for a server to be allowed to start.' }),
-    spares_ready: Type.Integer({ description: 'Warm spares that a request can take at once.' })
+    waiting: Type.Integer({ description: 'Requests that wait until their server may start.' }),
+    spares_ready: Type.Integer({ description: 'Warm spares that are ready for a request.' })
   }),
   version: Type.String(),
   uptime_s: Type.Number()
 }, { description: 'Redis answers.' })
 
-/** Never touches a session, nor its TTL. */
+/** Reports the state of the service. Does not restart the TTL of any session. */
 export default (async (fastify) => {
   fastify.get('/health', {
     config: { probe: true },
     schema: {
       tags: ['operations'],
-      summary: 'State of the service and its store',
+      summary: 'Show the state of the service and of Redis',
       response: { 200: HealthSchema, ...errorResponses({ 503: 'Redis does not answer.' }) }
     }
   }, async () => {

@@ -1,19 +1,36 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { AnySchema, CredentialFields, errorResponses, furtherFields, openErrors, SessionIdSchema, SessionTokenSchema } from '../lib/http/schemas.ts'
+import {
+  AnySchema, CredentialFields, errorResponses, furtherFields, openErrors, SessionIdSchema, SessionTokenSchema
+} from '../lib/http/schemas.ts'
 
-/** Opens a session, or finds it open. Nothing is stored unless the API accepts the credentials. */
+const BodySchema = Type.Object(
+  { session_id: SessionIdSchema, ...CredentialFields },
+  { additionalProperties: AnySchema, description: furtherFields }
+)
+
+const OpenedSchema = Type.Object(
+  { status: Type.Literal('ok'), session_token: Type.Optional(SessionTokenSchema) },
+  { description: 'The session is open.' }
+)
+
+/** Opens a session, or finds it open. Stores nothing unless the validation API accepts the credentials. */
 export default (async (fastify) => {
   fastify.post('/init', {
-    config: { audit: 'init', initRate: true, parameters: 'body', missing: 'Missing session_id, apiUrl, or jwtToken' },
+    config: {
+      audit: 'init',
+      initRate: true,
+      parameters: 'body',
+      missing: 'Missing session_id, apiUrl, or jwtToken'
+    },
     schema: {
       tags: ['sessions'],
       summary: 'Open a session with a user\'s credentials',
-      body: Type.Object({ session_id: SessionIdSchema, ...CredentialFields }, { additionalProperties: AnySchema, description: furtherFields }),
+      body: BodySchema,
       response: {
-        200: Type.Object({ status: Type.Literal('ok'), session_token: Type.Optional(SessionTokenSchema) }, { description: 'The session is open.' }),
+        200: OpenedSchema,
         ...openErrors,
-        ...errorResponses({ 403: 'The session is another user\'s.' })
+        ...errorResponses({ 403: 'The session belongs to another user.' })
       }
     }
   }, async (request, reply) => {

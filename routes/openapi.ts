@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 
-/** The API's own description. */
+/** Gives the OpenAPI description of all routes. */
 export default (async (fastify) => {
   fastify.get('/openapi.json', { schema: { hide: true } }, async () => fastify.swagger())
 }) satisfies FastifyPluginAsyncTypebox

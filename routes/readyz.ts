@@ -3,15 +3,20 @@ import Type from 'typebox'
 import { ClosingError } from '../lib/errors.ts'
 import { errorResponses } from '../lib/http/schemas.ts'
 
-/** Readiness: whether a load balancer should send requests here. */
+const ReadySchema = Type.Object(
+  { status: Type.Literal('ok') },
+  { description: 'Redis answers, and the service is not closing.' }
+)
+
+/** Readiness: a load balancer sends requests only to a worker that answers 200. */
 export default (async (fastify) => {
   fastify.get('/readyz', {
     config: { probe: true },
     schema: {
       tags: ['operations'],
-      summary: 'Whether requests should be sent here',
+      summary: 'Check that the service is ready for requests',
       response: {
-        200: Type.Object({ status: Type.Literal('ok') }, { description: 'Redis answers, and the service is not closing.' }),
+        200: ReadySchema,
         ...errorResponses({ 503: 'Redis does not answer, or the service is closing.' })
       }
     }

@@ -1,22 +1,11 @@
-import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import Type from 'typebox'
-import { AnyObjectSchema, listErrors, ServerErrorsSchema, SessionIdSchema } from '../lib/http/schemas.ts'
+import type { FastifyPluginAsync } from 'fastify'
 
-/** Templates of URIs that a session may read. */
+/** Lists the templates of URIs that a session may read. */
 export default (async (fastify) => {
-  fastify.post('/resource-templates', {
-    config: { session: true, missing: 'Missing session_id', wants: request => ({ upstreams: request.servers.sessionKeepers }) },
-    schema: {
-      tags: ['resources'],
-      summary: 'List the templates of resources',
-      body: Type.Object({ session_id: SessionIdSchema }),
-      response: {
-        200: Type.Object({ resourceTemplates: Type.Array(AnyObjectSchema), errors: Type.Optional(ServerErrorsSchema) }, { description: 'The templates as their servers describe them; of several servers, each with its `server`.' }),
-        ...listErrors
-      }
-    }
-  }, async (request) => {
-    const { items, errors } = await request.listResources('resourceTemplates')
-    return { resourceTemplates: items, ...errors }
+  fastify.addListRoute('/resource-templates', {
+    kind: 'resourceTemplates',
+    tag: 'resources',
+    summary: 'List the resource templates',
+    description: 'The templates as their servers describe them. With several servers, each has the name of its `server`.'
   })
-}) satisfies FastifyPluginAsyncTypebox
+}) satisfies FastifyPluginAsync

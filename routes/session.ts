@@ -1,31 +1,45 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { MissingFieldError, SessionNotFoundError } from '../lib/errors.ts'
-import { errorResponses, SessionHeaderSchema } from '../lib/http/schemas.ts'
+import { EndedSchema, errorResponses, SessionHeaderSchema } from '../lib/http/schemas.ts'
 
 const DescriptionSchema = Type.Object({
   status: Type.Literal('ok'),
   session_id: Type.String(),
   created_at: Type.String({ description: 'ISO 8601, UTC.' }),
-  idle_seconds_left: Type.Number({ description: 'When the session ends if it is not used. This request has restarted it.' }),
-  lifetime_seconds_left: Type.Union([Type.Number(), Type.Null()], { description: 'When it ends however much it is used; `null` for never.' }),
-  calls: Type.Integer({ description: 'Tool calls so far.' }),
+  idle_seconds_left: Type.Number({
+    description: 'Seconds until the session ends when it is not used. This request has restarted them.'
+  }),
+  lifetime_seconds_left: Type.Union([Type.Number(), Type.Null()], {
+    description: 'Seconds until the session ends in any case; `null` without a limit.'
+  }),
+  calls: Type.Integer({ description: 'Number of tool calls so far.' }),
   last_call: Type.Union([
-    Type.Object({ tool: Type.String(), outcome: Type.String(), duration_ms: Type.Number(), at: Type.String() }), Type.Null()
+    Type.Object({ tool: Type.String(), outcome: Type.String(), duration_ms: Type.Number(), at: Type.String() }),
+    Type.Null()
   ]),
-  cached_bytes: Type.Integer({ description: 'Of all cached values, names included, as they are stored.' }),
-  values: Type.Array(Type.Object({ name: Type.String(), bytes: Type.Integer() }), { description: 'The cached values: their names, and their bytes as they are stored.' })
-}, { description: 'The session, without what is in it.' })
+  cached_bytes: Type.Integer({ description: 'Stored bytes of all cached values and their names.' }),
+  values: Type.Array(Type.Object({ name: Type.String(), bytes: Type.Integer() }), {
+    description: 'Names and stored bytes of the cached values.'
+  })
+}, { description: 'The session, without its credentials and values.' })
 
-/** The caller's own session, by the id in the header `X-Session-Id`. */
+/** Describes or ends the caller's own session, whose id is in the header `X-Session-Id`. */
 export default (async (fastify) => {
   fastify.get('/session', {
     config: { session: true },
     schema: {
       tags: ['sessions'],
-      summary: 'Look at a session',
+      summary: 'Describe a session',
       headers: SessionHeaderSchema,
-      response: { 200: DescriptionSchema, ...errorResponses({ 400: 'The header is missing or wrong.', 409: 'There is no such session.', 503: 'Redis does not answer.' }) }
+      response: {
+        200: DescriptionSchema,
+        ...errorResponses({
+          400: 'The header is missing or wrong.',
+          409: 'There is no such session.',
+          503: 'Redis does not answer.'
+        })
+      }
     }
   }, async ({ session }) => {
     const described = await fastify.sessions.describe(session)
@@ -51,7 +65,7 @@ export default (async (fastify) => {
       summary: 'End a session',
       headers: SessionHeaderSchema,
       response: {
-        200: Type.Object({ status: Type.Literal('ok'), message: Type.String() }, { description: 'There is no such session any more.' }),
+        200: EndedSchema,
         ...errorResponses({ 400: 'The header is missing or wrong.', 503: 'Redis does not answer.' })
       }
     }

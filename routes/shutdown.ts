@@ -1,8 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { errorResponses, SessionIdSchema } from '../lib/http/schemas.ts'
+import { EndedSchema, errorResponses, SessionIdSchema } from '../lib/http/schemas.ts'
 
-/** Ends a session, and the sessions that it has at MCP servers. Answers the same when there was none: what the caller wants is so. */
+/** Ends a session and its sessions at MCP servers. The answer is the same when there was no session. */
 export default (async (fastify) => {
   fastify.post('/shutdown', {
     config: { audit: 'shutdown', missing: 'Missing session_id' },
@@ -11,7 +11,7 @@ export default (async (fastify) => {
       summary: 'End a session',
       body: Type.Object({ session_id: SessionIdSchema }),
       response: {
-        200: Type.Object({ status: Type.Literal('ok'), message: Type.String() }, { description: 'There is no such session any more.' }),
+        200: EndedSchema,
         ...errorResponses({ 400: 'session_id is missing or wrong.', 503: 'Redis does not answer.' })
       }
     }

@@ -2,19 +2,29 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { AnyObjectSchema, AnySchema, errorResponses, ServerErrorsSchema } from '../lib/http/schemas.ts'
 
-/** The tools, for whoever wants to describe them before a user has signed in. */
+/** Lists the tools without a session, for programs that describe them before a user has signed in. */
 export default (async (fastify) => {
   fastify.get('/tools-schema', {
     schema: {
       tags: ['tools'],
       summary: 'List the tools without a session',
       response: {
-        200: Type.Object({ status: Type.Literal('success'), tools: Type.Array(AnyObjectSchema), system_info: AnySchema, errors: Type.Optional(ServerErrorsSchema) }, { description: 'The tools as their server describes them, credentials left out.' }),
-        ...errorResponses({ 409: 'The only server needs a session\'s credentials.', 502: 'The MCP server cannot be started or broke off.', 503: 'Too many requests wait for a server.', 504: 'The MCP server did not answer in time.' })
+        200: Type.Object({
+          status: Type.Literal('success'),
+          tools: Type.Array(AnyObjectSchema),
+          system_info: AnySchema,
+          errors: Type.Optional(ServerErrorsSchema)
+        }, { description: 'The tools as their servers describe them, without credentials.' }),
+        ...errorResponses({
+          409: 'The only server needs a session\'s credentials.',
+          502: 'The MCP server cannot be started or reached, or it broke off.',
+          503: 'Too many requests wait for a server.',
+          504: 'The MCP server did not answer in time.'
+        })
       }
     }
   }, async (request) => {
-    const { tools, errors } = await request.listTools()
-    return { status: 'success' as const, tools, system_info: fastify.guidance?.systemInfo ?? null, ...errors }
+    const { items, errors } = await request.listAll('tools')
+    return { status: 'success' as const, tools: items, system_info: fastify.guidance?.systemInfo ?? null, ...errors }
   })
 }) satisfies FastifyPluginAsyncTypebox

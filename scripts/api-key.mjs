@@ -1,5 +1,6 @@
 /*
- * A new API key: npm run api-key -- <name of the caller>. The key is shown once and kept nowhere; the service is given its hash.
+ * Makes a new API key: npm run api-key -- <name of the caller>. It prints the key once and stores it nowhere. The
+ * service gets only its hash.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { stop } from './environment.mjs'
@@ -10,7 +11,7 @@ if (others.length > 0 || !/^[\w-]{1,64}$/.test(name ?? '')) {
 }
 
 const key = `mcpk_${randomBytes(32).toString('base64url')}`
-console.log(`For the caller, in Authorization: Bearer or X-API-Key. It is not shown again:
+console.log(`For the caller, in Authorization: Bearer or X-API-Key. This key is not shown again:
 ${key}
 
 For the service, to add to MCP_CLIENT_API_KEYS:

@@ -1,8 +1,8 @@
 /*
- * Workers that are killed under load: is a session lost? `npm run chaos`, with CHAOS_SECONDS (180), CHAOS_KILL_EVERY (20 s),
- * CHAOS_WORKERS (3) and CHAOS_SESSIONS (200). This script is the load balancer, too: it sends a request again only when
- * nobody listened. Prints figures; ends with exit code 1 when a session or a value is lost, a request failed on a worker that lived, or
- * a process is left. Talks to this machine only.
+ * Kills workers under load, and looks for lost sessions: `npm run chaos`, with CHAOS_SECONDS (180), CHAOS_KILL_EVERY
+ * (20 s), CHAOS_WORKERS (3) and CHAOS_SESSIONS (200). This script is also the load balancer: it sends a request again
+ * only when no worker listened. It prints figures. It ends with exit code 1 when a session or a value is lost, a
+ * request failed on a living worker, or a process is left. It uses this machine only.
  */
 import { rmSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
@@ -19,27 +19,36 @@ const sessionCount = number('CHAOS_SESSIONS', 200)
 
 const { folder, redis } = await prepareRun('chaos')
 const server = { command: process.execPath, args: [join(root, 'test', 'fixtures', 'tiny-server.mjs'), folder] }
-writeFileSync(join(folder, 'servers.json'), JSON.stringify({ mcpServers: { shared: { ...server, lifecycle: 'shared' }, fresh: server } }))
+const mcpServers = { shared: { ...server, lifecycle: 'shared' }, fresh: server }
+writeFileSync(join(folder, 'servers.json'), JSON.stringify({ mcpServers }))
 
 /** Workers that take requests, in turn. */
 const workers = []
 /** Every process that was started. */
 const processes = new Set()
-const figures = { calls: 0, kills: 0, 'failed on a worker that was killed': 0, 'sent again, for nobody listened': 0 }
+const figures = {
+  calls: 0,
+  kills: 0,
+  'failed on a worker that was killed': 0,
+  'sent again, because no worker listened': 0
+}
 const faults = []
 const state = { isOver: false, turn: 0 }
 
-const giveUp = setTimeout(() => end(`it was not done ${seconds + 150} s after its start`), (seconds + 150) * 1_000)
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => end('it was told to end'))
+const giveUp = setTimeout(() => end(`the run was not done ${seconds + 150} s after its start`), (seconds + 150) * 1_000)
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => end(`the run was stopped by ${signal}`))
 
 try {
   await Promise.all(Array.from({ length: workerCount }, startWorker))
-  const sessions = Array.from({ length: sessionCount }, (_, index) => ({ id: `chaos-${index}`, acknowledged: 0, sent: 0 }))
+  const newSession = (_, index) => ({ id: `chaos-${index}`, acknowledged: 0, sent: 0 })
+  const sessions = Array.from({ length: sessionCount }, newSession)
   await inPortions(sessions, async session => {
-    const { status } = await post('/init', { session_id: session.id, apiUrl: 'https://api.example.com', jwtToken: 'not.a-real.token' })
+    const credentials = { apiUrl: 'https://api.example.com', jwtToken: 'not.a-real.token' }
+    const { status } = await post('/init', { session_id: session.id, ...credentials })
     if (status !== 200) throw new Error(`/init answered ${status}`)
   })
-  console.log(`${sessionCount} sessions, ${workerCount} workers, one killed every ${killEverySeconds} s, for ${seconds} s`)
+  const kills = `one killed every ${killEverySeconds} s, for ${seconds} s`
+  console.log(`${sessionCount} sessions, ${workerCount} workers, ${kills}`)
 
   const load = Promise.all(sessions.map(use))
   const startedAt = Date.now()
@@ -78,7 +87,7 @@ async function startWorker () {
   })
 }
 
-/** It is still sent requests until it is known to be gone, as a load balancer does. */
+/** Kills a worker. It still gets requests until it is known to be gone, as behind a load balancer. */
 async function killWorker () {
   const worker = workers[figures.kills++ % workers.length]
   worker.isKilled = true
@@ -90,13 +99,14 @@ async function killWorker () {
   await startWorker()
 }
 
-/** Counts up in its session; some calls are long enough to be cut off, some have a server of their own. */
+/** Counts up in one session. Some calls are long enough to be cut off, and some have a server of their own. */
 async function use (session, index) {
   await delay(index * 5)
   for (let turn = index; !state.isOver; turn++) {
     const tool = turn % 40 === 0 ? 'fresh__keep' : 'shared__keep'
     session.sent++
-    const { status, headers } = await post('/call-tool', { session_id: session.id, tool, params: { name: 'value0', value: session.sent } })
+    const params = { name: 'value0', value: session.sent }
+    const { status, headers } = await post('/call-tool', { session_id: session.id, tool, params })
     if (status === 200 && headers['x-mcp-not-cached'] === undefined) session.acknowledged = session.sent
     expectAnswer(status, session)
     if (turn % 3 === 0) {
@@ -112,14 +122,17 @@ function expectAnswer (status, { id }) {
   if (status !== 200 && status !== 'cut off') faults.push(`session ${id} was answered ${status}`)
 }
 
-/** Whether the session is there with what was acknowledged last; what was sent after that may be there, too. */
+/** Checks that the session has the last acknowledged value, or one that was sent after it. */
 async function check (session) {
   const { acknowledged, sent } = session
   const { status, body } = await post('/call-tool', { session_id: session.id, tool: 'shared__recall', params: {} })
   if (status === 'cut off') return await check(session)
   const value = JSON.parse(body).values?.value0 ?? 0
-  if (status !== 200) faults.push(`session ${session.id} is lost: ${status} ${body}`)
-  else if (value < acknowledged || value > sent) faults.push(`session ${session.id} has ${value}; ${acknowledged} was acknowledged, ${sent} sent`)
+  if (status !== 200) {
+    faults.push(`session ${session.id} is lost: ${status} ${body}`)
+  } else if (value < acknowledged || value > sent) {
+    faults.push(`session ${session.id} has ${value}; ${acknowledged} was acknowledged, ${sent} sent`)
+  }
 }
 
 async function post (path, body) {
@@ -130,7 +143,7 @@ async function post (path, body) {
       return await send(worker, path, JSON.stringify(body))
     } catch (error) {
       if (error.code === 'ECONNREFUSED' && worker.isKilled) {
-        figures['sent again, for nobody listened']++
+        figures['sent again, because no worker listened']++
         await delay(20)
         continue
       }
@@ -143,10 +156,12 @@ async function post (path, body) {
 
 function send ({ port, agent }, path, text) {
   return new Promise((resolve, reject) => {
-    const call = request({ host: '127.0.0.1', port, path, method: 'POST', agent, headers: { 'content-length': Buffer.byteLength(text) } }, response => {
+    const headers = { 'content-length': Buffer.byteLength(text) }
+    const call = request({ host: '127.0.0.1', port, path, method: 'POST', agent, headers }, response => {
+      const { statusCode: status, headers } = response
       let body = ''
       response.setEncoding('utf8').on('data', chunk => { body += chunk })
-      response.once('end', () => resolve({ status: response.statusCode, headers: response.headers, body })).once('error', reject)
+      response.once('end', () => resolve({ status, headers, body })).once('error', reject)
     })
     call.once('error', reject).end(text)
   })
@@ -167,7 +182,7 @@ async function end (fault) {
   for (let waited = 0; processes.size > 0 && waited < 15_000; waited += 50) await delay(50)
   if (processes.size > 0) faults.push(`${processes.size} workers did not end`)
   for (const child of processes) child.kill('SIGKILL')
-  await delay(500) // what a reaper ends, it ends within milliseconds
+  await delay(500) // a reaper needs milliseconds
   const left = servers()
   if (left > 0) faults.push(`${left} MCP servers are left`)
   await redis.stop()
@@ -178,7 +193,7 @@ async function end (fault) {
   process.exit(faults.length === 0 ? 0 : 1)
 }
 
-/** MCP servers of this run that are alive. They are told the folder to be known by it. */
+/** Counts the living MCP servers of this run. They have the folder as an argument, to be found by it. */
 function servers () {
   return countProcesses(`tiny-server.mjs\0${folder}\0`)
 }

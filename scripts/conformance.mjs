@@ -1,9 +1,11 @@
 /*
- * The official conformance suite's client scenarios against the service: `npm run conformance [word]`, a word for those whose
- * name has it. For each scenario the suite starts an MCP server of its own, and conformance/client.mjs starts the built service
- * in front of it and calls that. Which scenarios apply, and why the others do not, says conformance/scenarios.json; one that it
- * does not know, and one that is gone, fails the run, so that a newer suite cannot pass unseen.
- * Ends with exit code 1 when anything is not as it must be. Talks to this machine only.
+ * Runs the client scenarios of the official conformance suite against the service: `npm run conformance [word]`. A word
+ * selects the scenarios whose name has it. For each scenario the suite starts its own MCP server.
+ * conformance/client.mjs starts the built service in front of that server, and calls the service.
+ *
+ * conformance/scenarios.json says which scenarios apply, and why the others do not. A scenario that it does not know
+ * fails the run, and so does one that is gone. So a newer suite cannot pass unseen. The run ends with exit code 1 on
+ * any failure. It uses this machine only.
  *
  * @see https://github.com/modelcontextprotocol/conformance
  */
@@ -19,7 +21,7 @@ const suite = join(root, 'node_modules', '@modelcontextprotocol', 'conformance',
 const known = JSON.parse(readFileSync(join(here, 'scenarios.json'), 'utf8'))
 const versions = Object.keys(known.apply)
 const word = process.argv[2] ?? ''
-/** How long one scenario may take (ms): two seconds are usual, and a busy machine is slow. */
+/** How long one scenario may take (ms). Two seconds are usual, but a busy machine is slow. */
 const clientMs = 60_000
 
 const { folder, redis } = await prepareRun('conformance')
@@ -33,15 +35,16 @@ try {
 }
 process.exitCode = isGood ? 0 : 1
 
-/** Every client scenario of the suite, with what it belongs to: versions of the protocol, or `extension`. */
+/** Lists every client scenario of the suite, with its tags: versions of the protocol, or `extension`. */
 async function listScenarios () {
   const { output } = await runSuite(['list', '--client'])
-  const scenarios = [...output.matchAll(/^ {2}- (\S+) \[([^\]]+)\]$/gm)].map(([, name, tags]) => ({ name, tags: tags.split(',') }))
+  const lines = [...output.matchAll(/^ {2}- (\S+) \[([^\]]+)\]$/gm)]
+  const scenarios = lines.map(([, name, tags]) => ({ name, tags: tags.split(',') }))
   if (scenarios.length === 0) throw new Error(`The suite lists no scenarios: ${output}`)
   return scenarios
 }
 
-/** A row for each scenario and version: to be run, or with what there is to say of it instead. */
+/** Makes a row for each scenario and version: without an outcome when it must run, else with one and its reason. */
 function sortOut (scenarios) {
   const rows = scenarios.flatMap(({ name, tags }) => {
     const reason = reasonFor(known.doNotApply, name)
@@ -50,18 +53,23 @@ function sortOut (scenarios) {
     if (applicable.length === 0) return [unknown(name, tags.join(', '))]
     return applicable.map(version => known.apply[version].includes(name) ? { name, version } : unknown(name, version))
   })
+  const expected = versions.flatMap(version => known.apply[version].map(name => ({ name, version })))
+  const isListed = ({ name, version }) => rows.some(row => row.name === name && row.version === version)
+  const isMatched = pattern => rows.some(({ name }) => matches(pattern, name))
   const gone = [
-    ...versions.flatMap(version => known.apply[version].map(name => ({ name, version }))).filter(({ name, version }) => !rows.some(row => row.name === name && row.version === version)),
-    ...Object.keys(known.doNotApply).filter(pattern => !rows.some(({ name }) => matches(pattern, name))).map(name => ({ name, version: '' }))
+    ...expected.filter(scenario => !isListed(scenario)),
+    ...Object.keys(known.doNotApply).filter(pattern => !isMatched(pattern)).map(name => ({ name, version: '' }))
   ]
-  return [...rows, ...gone.map(row => ({ ...row, outcome: 'failed', reason: 'scenarios.json names it, and the suite has no such scenario' }))]
+  const reason = 'scenarios.json names it, and the suite has no such scenario'
+  return [...rows, ...gone.map(row => ({ ...row, outcome: 'failed', reason }))]
 }
 
 function unknown (name, version) {
-  return { name, version, outcome: 'failed', reason: 'the suite has it, and scenarios.json does not say whether it applies' }
+  const reason = 'the suite has it, and scenarios.json does not say whether it applies'
+  return { name, version, outcome: 'failed', reason }
 }
 
-/** A pattern is a name, or the beginning of several and a star. */
+/** A pattern is a name, or a prefix and a star. */
 function matches (pattern, name) {
   return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
 }
@@ -70,7 +78,7 @@ function reasonFor (reasons, name) {
   return Object.entries(reasons).find(([pattern]) => matches(pattern, name))?.[1]
 }
 
-/** As many at once as there are cores. */
+/** Runs the scenarios, as many in parallel as there are cores. */
 async function runAll (rows) {
   const waiting = rows.filter(({ outcome }) => outcome === undefined)
   await Promise.all(Array.from({ length: availableParallelism() }, async () => {
@@ -83,16 +91,22 @@ async function runScenario ({ name, version }) {
   const results = join(folder, `${name.replaceAll('/', '_')}-${version}`)
   const client = `"${process.execPath}" "${join(here, 'client.mjs')}"`
   const startedAt = performance.now()
-  const { code, output } = await runSuite(['client', '--command', client, '--scenario', name, '--spec-version', version, '--timeout', String(clientMs), '--output-dir', results])
+  const { code, output } = await runSuite([
+    'client', '--command', client, '--scenario', name, '--spec-version', version,
+    '--timeout', String(clientMs), '--output-dir', results
+  ])
   const took = `${((performance.now() - startedAt) / 1000).toFixed(1)} s`
   const checks = readChecks(results)
   const count = status => checks.filter(check => check.status === status).length
-  const summary = [`${count('SUCCESS')} checks`, ...count('SKIPPED') > 0 ? [`${count('SKIPPED')} skipped`] : [], took].join(', ')
-  // The suite takes a scenario that it left out, or that checked nothing, for one that passed.
+  const skipped = count('SKIPPED') > 0 ? [`${count('SKIPPED')} skipped`] : []
+  const summary = [`${count('SUCCESS')} checks`, ...skipped, took].join(', ')
+  // The suite reports success even for a scenario that it left out, or that checked nothing.
   const isPassed = code === 0 && count('SUCCESS') > 0
   if (isPassed) return { outcome: 'passed', reason: summary }
-  const faults = checks.filter(({ status }) => status === 'FAILURE' || status === 'WARNING').map(({ id, errorMessage }) => `${id}: ${errorMessage}`)
-  return { outcome: 'failed', reason: [summary, ...faults].join('\n'), log: faults.length > 0 && code === 0 ? '' : output }
+  const failed = checks.filter(({ status }) => status === 'FAILURE' || status === 'WARNING')
+  const faults = failed.map(({ id, errorMessage }) => `${id}: ${errorMessage}`)
+  const log = faults.length > 0 && code === 0 ? '' : output
+  return { outcome: 'failed', reason: [summary, ...faults].join('\n'), log }
 }
 
 function readChecks (results) {
@@ -100,15 +114,17 @@ function readChecks (results) {
     const [run] = readdirSync(results)
     return JSON.parse(readFileSync(join(results, run, 'checks.json'), 'utf8'))
   } catch {
-    return [] // the suite did not come that far; its output says why
+    return [] // the suite ended before it wrote the file; its output says why
   }
 }
 
 function runSuite (args) {
-  // Of the environment only what finds programs: whoever runs this may have variables of a service set.
+  // Only the variables that find programs: the environment may have variables of a service.
   const env = { PATH: process.env.PATH, HOME: process.env.HOME, TMPDIR: folder, CONFORMANCE_REDIS_URL: redis.url }
   return new Promise(resolve => {
-    execFile(process.execPath, ['--import', join(here, 'fs-with-glob.mjs'), suite, ...args], { cwd: folder, env, timeout: 2 * clientMs, killSignal: 'SIGKILL', maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
+    const command = ['--import', join(here, 'fs-with-glob.mjs'), suite, ...args]
+    const limits = { timeout: 2 * clientMs, killSignal: 'SIGKILL', maxBuffer: 64 * 1024 * 1024 }
+    execFile(process.execPath, command, { cwd: folder, env, ...limits }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : error.code ?? 1, output: stdout + stderr })
     })
   })
@@ -117,12 +133,13 @@ function runSuite (args) {
 function report (rows) {
   const width = Math.max(...rows.map(({ name }) => name.length))
   for (const { name, version, outcome, reason, log } of rows.filter(({ outcome }) => outcome !== 'does not apply')) {
-    console.log(`${outcome.padEnd(8)}${version.padEnd(12)}${name.padEnd(width + 2)}${reason.replaceAll('\n', '\n    ')}`)
+    const start = `${outcome.padEnd(8)}${version.padEnd(12)}${name.padEnd(width + 2)}`
+    console.log(`${start}${reason.replaceAll('\n', '\n    ')}`)
     if (log) console.log(log.trim().slice(-3_000).replaceAll(/^/gm, '      | '))
   }
   for (const [pattern, reason] of Object.entries(known.doNotApply)) {
-    const names = rows.filter(({ name, outcome }) => outcome === 'does not apply' && matches(pattern, name)).map(({ name }) => name)
-    if (names.length > 0) console.log(`\n${pattern} (${names.length}) does not apply: ${reason}`)
+    const left = rows.filter(({ name, outcome }) => outcome === 'does not apply' && matches(pattern, name))
+    if (left.length > 0) console.log(`\n${pattern} (${left.length}) does not apply: ${reason}`)
   }
   const count = outcome => rows.filter(row => row.outcome === outcome).length
   console.log(`\n${count('passed')} passed, ${count('failed')} failed, ${count('does not apply')} do not apply`)

@@ -1,10 +1,12 @@
-import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs'
+import { cpSync, existsSync, lstatSync, readdirSync, statSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** The project's folder. */
-export const root = fileURLToPath(new URL('..', import.meta.url)) // an old Node has no import.meta.dirname, and must get as far as being told so
+export const root = fileURLToPath(new URL('..', import.meta.url)) // an old Node has no import.meta.dirname
+
+const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
 
 /** Ends the process with one line. */
 export function stop (sentence) {
@@ -31,15 +33,29 @@ export function installDependencies () {
   run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'The dependencies could not be installed.')
 }
 
-/** Builds the service, unless what was built is younger than all that it is built from. */
+/** Builds the service, unless the last build is younger than all its sources. */
 export function build () {
-  const folders = ['plugins', 'routes', 'lib'].flatMap(folder => readdirSync(join(root, folder), { recursive: true }).map(file => join(folder, file)))
-  const sources = ['app.ts', 'tsconfig.json', 'package.json', ...folders.filter(file => file.endsWith('.ts'))]
+  const files = ['plugins', 'routes', 'lib'].flatMap(filesIn)
+  const sources = ['app.ts', 'tsconfig.json', 'package.json', ...files.filter(file => /\.(ts|lua)$/.test(file))]
   const built = statSync(join(root, 'dist', 'app.js'), { throwIfNoEntry: false })?.mtimeMs ?? 0
   if (sources.every(file => statSync(join(root, file)).mtimeMs < built)) return
   console.log('Building …')
-  run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc')], 'The build failed.')
+  compile()
 }
+
+/** Compiles the service into dist/, and copies its Lua scripts beside the code that reads them. */
+export function compile () {
+  run(process.execPath, [tsc], 'The build failed.')
+  copyLua('dist')
+}
+
+/** Copies the Lua scripts of lib/ into a folder of compiled code. */
+export function copyLua (folder) {
+  const scripts = filesIn('lib').filter(file => file.endsWith('.lua'))
+  for (const file of scripts) cpSync(join(root, file), join(root, folder, file))
+}
+
+const filesIn = folder => readdirSync(join(root, folder), { recursive: true }).map(file => join(folder, file))
 
 /** Runs a command in the project's folder, its output on ours. */
 export function run (command, args, failure) {
@@ -47,7 +63,7 @@ export function run (command, args, failure) {
   if (status !== 0) stop(failure)
 }
 
-/** Reads `.env` as fastify-cli does: what is set already stays. */
+/** Reads `.env` as fastify-cli does: variables that are set already stay. */
 export function loadDotEnv () {
   const file = join(process.cwd(), '.env')
   if (existsSync(file)) process.loadEnvFile(file)

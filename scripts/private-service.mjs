@@ -1,4 +1,4 @@
-/* What the long runs share: a folder, a Redis and services of their own, which nobody else is on. */
+/* Gives each long run a private folder, Redis and services. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { build, checkNodeVersion, installDependencies, root, stop } from './environment.mjs'
 import { provideRedisServer, startRedisServer, waysToGetRedis } from './redis-server.mjs'
 
-/** The built service, and a new folder with a Redis in it. Whoever asked ends the Redis and removes the folder. */
+/** Builds the service, and makes a folder with a running Redis. The caller ends the Redis and removes the folder. */
 export async function prepareRun (name) {
   checkNodeVersion()
   installDependencies()
@@ -18,15 +18,24 @@ export async function prepareRun (name) {
   return { folder, redis: await startRedisServer({ binary, folder: join(folder, 'redis') }) }
 }
 
-/** The service as `npm start` starts it, on a free port of loopback, and with no variable but those that are given. */
+/** Starts the service as `npm start` does, on a free port of loopback, with the given variables alone. */
 export function startService ({ cwd, nodeOptions = [], environment }) {
   return startListening([...nodeOptions, join(root, 'scripts', 'start.mjs')], {
     cwd,
-    environment: { MCP_CLIENT_HOST: '127.0.0.1', MCP_CLIENT_PORT: '0', MCP_SKIP_VALIDATION: 'true', MCP_LOG_LEVEL: 'info', ...environment }
+    environment: {
+      MCP_CLIENT_HOST: '127.0.0.1',
+      MCP_CLIENT_PORT: '0',
+      MCP_SKIP_VALIDATION: 'true',
+      MCP_LOG_LEVEL: 'info',
+      ...environment
+    }
   })
 }
 
-/** A process of Node that says where it listens, as Fastify does. `listening` gives its URL, and rejects when it ends before. */
+/**
+ * Starts a Node process that logs its address, as Fastify does. `listening` resolves with its URL, and rejects when the
+ * process ends first.
+ */
 export function startListening (args, { cwd, environment = {} }) {
   const child = spawn(process.execPath, args, {
     cwd,
@@ -41,17 +50,17 @@ export function startListening (args, { cwd, environment = {} }) {
     })
     exited.then(() => reject(new Error('the service ended')), reject)
   })
-  listening.catch(() => {}) // for those who wait for the exit only
+  listening.catch(() => {}) // a caller may wait for the exit only
   return { child, exited, listening }
 }
 
-/** How many processes are alive whose command line has this text in it; arguments end with NUL. */
+/** Counts the living processes whose command line has this text. Arguments end with NUL. */
 export function countProcesses (text) {
   return readdirSync('/proc').filter(name => /^\d+$/.test(name)).filter(pid => {
     try {
       return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(text)
     } catch {
-      return false // it ended while we looked
+      return false // it has just ended
     }
   }).length
 }

@@ -1,6 +1,6 @@
 /*
- * The whole thing on one machine, for somebody who has just cloned it: dependencies, build, Redis, the demo API, and the
- * service in front of the demo MCP server. Ctrl-C ends all of it; sessions are kept in .data/redis for the next start.
+ * Starts everything on one machine, straight after a clone: dependencies, build, Redis, the demo API, and the service
+ * in front of the demo MCP server. Ctrl-C ends all of it. The sessions stay in .data/redis for the next start.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -16,13 +16,18 @@ const port = process.env.MCP_CLIENT_PORT || '33000'
 const demoApiPort = Number(process.env.DEMO_API_PORT || 33001)
 const redisFolder = process.env.DEMO_REDIS_DIR || join(root, '.data', 'redis')
 
-if (!(Number(port) >= 1 && Number(port) <= 65_535)) stop(`MCP_CLIENT_PORT must be a port from 1 to 65535, but is "${port}"`)
-if (!portIsFree(port, host)) stop(`MCP_CLIENT_PORT must be a free port, but ${host}:${port} is taken by another process. Try: MCP_CLIENT_PORT=33010 npm run quickstart`)
+if (!(Number(port) >= 1 && Number(port) <= 65_535)) {
+  stop(`MCP_CLIENT_PORT must be a port from 1 to 65535, but is "${port}"`)
+}
+if (!portIsFree(port, host)) {
+  stop(`MCP_CLIENT_PORT must be a free port, but ${host}:${port} is taken by another process. ` +
+    'Try: MCP_CLIENT_PORT=33010 npm run quickstart')
+}
 
 installDependencies()
 build()
 
-/** What was started, and how it is ended: last first. */
+/** Ends each started program; the last one ends first. */
 const running = []
 let isStopping = false
 
@@ -43,25 +48,29 @@ try {
   const redis = await provideRedis()
   const api = await startApi()
   await startService(redis.environment, api.url)
-  await explain(redis.place, api)
+  await explain(redis.address, api)
 } catch (error) {
   await failed(error.message)
 }
 
 async function provideRedis () {
   const { REDIS_HOST, REDIS_PORT = '6379' } = process.env
-  const place = ['REDIS_URL', 'REDIS_SENTINELS', 'REDIS_CLUSTER_NODES'].find(name => process.env[name]) ?? (REDIS_HOST && `${REDIS_HOST}:${REDIS_PORT}`)
-  if (place) return { place, environment: {} }
+  const variable = ['REDIS_URL', 'REDIS_SENTINELS', 'REDIS_CLUSTER_NODES'].find(name => process.env[name])
+  const address = variable ?? (REDIS_HOST && `${REDIS_HOST}:${REDIS_PORT}`)
+  if (address) return { address, environment: {} }
   const binary = provideRedisServer()
   if (binary === null) throw new Error(waysToGetRedis)
   const server = await startRedisServer({ binary, folder: redisFolder, persistent: true })
   running.push(server.stop)
-  return { place: `a private ${binary.split('/').at(-1)} in ${relative(root, redisFolder)}`, environment: { REDIS_URL: server.url } }
+  return {
+    address: `a private ${binary.split('/').at(-1)} in ${relative(root, redisFolder)}`,
+    environment: { REDIS_URL: server.url }
+  }
 }
 
 async function startApi () {
   const { signDemoToken, startDemoApi } = await import('../examples/demo-api.mjs')
-  // A port of its own that stays the same: sessions from the last start name it in their apiUrl.
+  // The port stays the same: sessions of the last start have it in their apiUrl.
   const api = await startDemoApi({ port: portIsFree(demoApiPort, '127.0.0.1') ? demoApiPort : 0 })
   running.push(api.close)
   return { url: api.url, token: await signDemoToken({ subject: 'demo-user', expiresInSeconds: 7 * 24 * 3600 }) }
@@ -70,7 +79,7 @@ async function startApi () {
 async function startService (redisEnvironment, apiUrl) {
   const service = spawn(process.execPath, [join(root, 'scripts', 'start.mjs')], {
     cwd: root,
-    // In a group of its own, so that Ctrl-C reaches it once, through us, and in its turn.
+    // In its own process group, so that Ctrl-C reaches it once, through this script, and in its turn.
     detached: true,
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
@@ -100,15 +109,16 @@ async function startService (redisEnvironment, apiUrl) {
   exited.then(() => { if (!isStopping) return failed('The service has ended.') })
 }
 
-async function explain (redisPlace, { url: apiUrl, token }) {
+async function explain (redisAddress, { url: apiUrl, token }) {
   const base = `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`
   const curl = (path, body) => `curl -s ${base}${path} -d '${JSON.stringify(body)}'`
+  const question = 'Which weather brings the most wind?'
   console.log(`
 Running:
   the service       ${base}   (its API: ${base}/docs)
   the demo API      ${apiUrl}   (checks the token, has the data)
   the MCP server    examples/mcp-server.mjs, a fresh process for each request
-  Redis             ${redisPlace}
+  Redis             ${redisAddress}
 
 Paste these, in this order:
 
@@ -120,7 +130,7 @@ ${curl('/call-tool', { session_id: 'demo', tool: 'list_sources', params: { searc
 
 ${curl('/call-tool', { session_id: 'demo', tool: 'analyze_source_structure', params: { sourceId: 'seattle-weather' } })}
 
-${curl('/call-tool', { session_id: 'demo', tool: 'generate_strategy', params: { question: 'Which weather brings the most wind?' } })}
+${curl('/call-tool', { session_id: 'demo', tool: 'generate_strategy', params: { question } })}
 
 ${curl('/shutdown', { session_id: 'demo' })}
 

@@ -8,8 +8,8 @@
 export const rooms = {
   'lib/http': [],
   'lib/redis': [],
-  'lib/mcp/servers-file': [],
-  'lib/mcp/transports': ['lib/mcp/servers-file'],
+  'lib/mcp/transports': [],
+  'lib/mcp/servers-file': ['lib/mcp/transports'],
   'lib/mcp/client': ['lib/redis', 'lib/mcp/transports'],
   'lib/mcp/server.ts': ['lib/mcp/servers-file', 'lib/mcp/transports', 'lib/mcp/client'],
   'lib/mcp/processes': ['lib/mcp/servers-file', 'lib/mcp/transports', 'lib/mcp/client', 'lib/mcp/server.ts'],

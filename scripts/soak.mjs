@@ -1,6 +1,7 @@
 /*
- * Ten thousand calls of every kind at concurrency 50, and then: is anything left? `npm run soak [calls] [concurrency]`.
- * Prints figures; ends with exit code 1 when a process, memory, or file descriptors are left. Talks to this machine only.
+ * Makes ten thousand calls of every kind at concurrency 50, and looks for leftovers:
+ * `npm run soak [calls] [concurrency]`. It prints figures. It ends with exit code 1 when a process, memory, or file
+ * descriptors are left. It uses this machine only.
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
@@ -13,10 +14,12 @@ const calls = Number(process.argv[2] ?? 10_000)
 const concurrency = Number(process.argv[3] ?? 50)
 
 const { folder, redis } = await prepareRun('soak')
-writeFileSync(join(folder, 'servers.json'), JSON.stringify({ mcpServers: { soak: { command: process.execPath, args: [join(root, 'test', 'fixtures', 'soak-server.mjs'), folder] } } }))
+const soak = { command: process.execPath, args: [join(root, 'test', 'fixtures', 'soak-server.mjs'), folder] }
+writeFileSync(join(folder, 'servers.json'), JSON.stringify({ mcpServers: { soak } }))
 const { child: service, exited, listening } = startService({
   cwd: folder,
-  // Without a collection before it is looked at, memory says when the last one was: 121 to 147 MB of a service that lost nothing.
+  // A collection comes before each reading. Without it, memory shows the time of the last one: 121 to 147 MB for a
+  // service without a leak.
   nodeOptions: ['--expose-gc', '--import', 'data:text/javascript,process.on("SIGWINCH", () => gc())'],
   environment: {
     REDIS_URL: redis.url,
@@ -36,7 +39,7 @@ const kinds = ['ok', 'ok', 'ok', 'ok', 'fails', 'ok', 'crashes', 'ok', 'leaves',
 let failure = null
 try {
   await post('/init', { session_id: 'soak', apiUrl: 'https://api.example.com', jwtToken: 'not.a-real.token' })
-  // As many as warm the caches, the compiler and the heap: what is in use after these is what use costs.
+  // These calls warm the caches, the compiler and the heap.
   await run(Math.max(100, Math.floor(calls / 5)))
   const before = await settled()
   await run(calls)
@@ -62,7 +65,8 @@ async function run (count) {
   await Promise.all(Array.from({ length: concurrency }, async () => {
     while (next < count) {
       const kind = kinds[next++ % kinds.length]
-      const outcome = `${kind} ${await post('/call-tool', { session_id: 'soak', tool: 'act', params: { kind } }, kind === 'leaves' ? 150 : 0)}`
+      const call = { session_id: 'soak', tool: 'act', params: { kind } }
+      const outcome = `${kind} ${await post('/call-tool', call, kind === 'leaves' ? 150 : 0)}`
       outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
     }
   }))
@@ -71,7 +75,8 @@ async function run (count) {
 function post (path, body, leaveAfterMs = 0) {
   return new Promise((resolve, reject) => {
     const text = JSON.stringify(body)
-    const call = request(url + path, { method: 'POST', agent, headers: { 'content-length': Buffer.byteLength(text) } }, response => {
+    const headers = { 'content-length': Buffer.byteLength(text) }
+    const call = request(url + path, { method: 'POST', agent, headers }, response => {
       response.resume().once('end', () => resolve(response.statusCode)).once('error', () => resolve('broken off'))
     })
     call.once('error', error => call.destroyed && leaveAfterMs > 0 ? resolve('left') : reject(error))
@@ -80,7 +85,7 @@ function post (path, body, leaveAfterMs = 0) {
   })
 }
 
-/** What is in use five seconds after the last call. */
+/** Reads the use of resources, five seconds after the last call. */
 async function settled () {
   for (let second = 0; second < 5; second++) {
     service.kill('SIGWINCH')
@@ -89,7 +94,10 @@ async function settled () {
   return { processes: servers(), memoryMb: residentMb(), descriptors: readdirSync(`/proc/${service.pid}/fd`).length }
 }
 
-/** MCP servers of this run that are alive, but for the one spare that is there for the next call. They are told the folder to be known by it. */
+/**
+ * Counts the living MCP servers of this run, without the one spare for the next call. They have the folder as an
+ * argument, to be found by it.
+ */
 function servers () {
   return Math.max(0, countProcesses(`soak-server.mjs\0${folder}\0`) - 1)
 }
@@ -104,10 +112,15 @@ function describe ({ processes, memoryMb, descriptors }) {
 
 function faultOf (before, after) {
   if (after.processes > 0) return `${after.processes} processes are left`
-  // A short run sees a heap that still grows into its size.
+  // In a short run the heap still grows to its size.
   const slackMb = calls < 5_000 ? 24 : 0
-  if (after.memoryMb > before.memoryMb * 1.1 + slackMb) return `memory grew from ${before.memoryMb} to ${after.memoryMb} MB`
-  if (after.descriptors > before.descriptors + 2) return `file descriptors grew from ${before.descriptors} to ${after.descriptors}`
-  const wrong = Object.keys(outcomes).filter(outcome => !['ok 200', 'fails 200', 'crashes 502', 'hangs 504', 'leaves left', 'leaves 200'].includes(outcome))
-  return wrong.length > 0 ? `there were answers of a kind that should not be: ${wrong}` : null
+  if (after.memoryMb > before.memoryMb * 1.1 + slackMb) {
+    return `memory grew from ${before.memoryMb} to ${after.memoryMb} MB`
+  }
+  if (after.descriptors > before.descriptors + 2) {
+    return `file descriptors grew from ${before.descriptors} to ${after.descriptors}`
+  }
+  const expected = ['ok 200', 'fails 200', 'crashes 502', 'hangs 504', 'leaves left', 'leaves 200']
+  const wrong = Object.keys(outcomes).filter(outcome => !expected.includes(outcome))
+  return wrong.length > 0 ? `some answers are not as expected: ${wrong}` : null
 }

@@ -1,6 +1,6 @@
 /*
- * fastify-cli on the built service, with our variables in place of its own: MCP_CLIENT_HOST, MCP_CLIENT_PORT,
- * MCP_LOG_LEVEL, MCP_CLOSE_GRACE, from the environment or from .env. A start that fails says why in one line.
+ * Runs fastify-cli on the built service, with our variables instead of its own: MCP_CLIENT_HOST, MCP_CLIENT_PORT,
+ * MCP_LOG_LEVEL, MCP_CLOSE_GRACE, from the environment or from .env. A failed start gives its reason in one line.
  */
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -15,7 +15,7 @@ const app = join(root, 'dist', 'app.js')
 if (!existsSync(app)) stop('The service is not built: run npm run build first.')
 
 const report = error => stop(explain(error))
-process.once('unhandledRejection', report) // a part of fastify-cli's start that it does not await
+process.once('unhandledRejection', report) // fastify-cli does not await a part of its start
 
 const { start } = createRequire(import.meta.url)('fastify-cli/start.js')
 await start(['-l', 'info', ...cliArguments(process.env), '--options', app, ...process.argv.slice(2)]).catch(report)

@@ -9,15 +9,21 @@ import { build } from './support/service.ts'
 
 const root = join(import.meta.dirname, '..')
 const read = (file: string) => readFileSync(join(root, file), 'utf8')
-const documents = ['README.md', 'CHANGELOG.md', 'examples/README.md', ...readdirSync(join(root, 'docs')).map(name => join('docs', name))]
+const pages = readdirSync(join(root, 'docs')).filter(name => name.endsWith('.md')).map(name => join('docs', name))
+const documents = ['README.md', 'CHANGELOG.md', 'examples/README.md', ...pages]
 
 /** Code blocks, and code within lines. */
-const codeIn = (markdown: string) => [...markdown.matchAll(/^```\w*\n(.*?)^```$|`([^`\n]+)`/gms)].map(([, block, span]) => block ?? span ?? '')
+function codeIn (markdown: string): string[] {
+  const matches = markdown.matchAll(/^```\w*\n(.*?)^```$|`([^`\n]+)`/gms)
+  return [...matches].map(([, block, span]) => block ?? span ?? '')
+}
 
 async function describedEndpoints (t: Test): Promise<string[]> {
   const app = await build(t)
   const { paths } = (await app.inject('/openapi.json')).json<{ paths: Record<string, Record<string, unknown>> }>()
-  return Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map(method => `${method.toUpperCase()} ${path}`)).sort()
+  const endpoints = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map(method => `${method.toUpperCase()} ${path}`))
+  return endpoints.sort()
 }
 
 t.test('every link to a file leads to one', async t => {
@@ -39,9 +45,10 @@ t.test('the README names every endpoint that is described, and no others', async
   for (const endpoint of undescribed) t.ok((await app.inject(endpoint.replace('GET ', ''))).statusCode < 400, endpoint)
 })
 
-t.test('docs/api.md has a chapter for every endpoint that is described, and no others', async t => {
-  const chapters = [...read('docs/api.md').matchAll(/^## `([A-Z]+ \/\S*)`$/gm)].map(([, endpoint = '']) => endpoint).sort()
-  t.strictSame(chapters, await describedEndpoints(t))
+t.test('docs/api.md has a section for every endpoint that is described, and no others', async t => {
+  const headings = read('docs/api.md').matchAll(/^## `([A-Z]+ \/\S*)`$/gm)
+  const sections = [...headings].map(([, endpoint = '']) => endpoint).sort()
+  t.strictSame(sections, await describedEndpoints(t))
 })
 
 t.test('every npm script that is named exists', async t => {
@@ -61,7 +68,8 @@ t.test('every npm script that is named exists', async t => {
 })
 
 t.test('every variable and every error code that is named exists', async t => {
-  const codes = new Set(Object.values(errors).map(Constructor => new (Constructor as new () => { code: string })().code))
+  const codeOf = (Constructor: unknown) => new (Constructor as new () => { code: string })().code
+  const codes = new Set(Object.values(errors).map(codeOf))
   for (const document of documents) {
     for (const [name] of read(document).matchAll(/\b(MCPC_ERR|MCP|REDIS)_[A-Z_]*[A-Z]\b/g)) {
       const exists = name.startsWith('MCPC_') ? codes.has(name) : Object.hasOwn(EnvironmentSchema.properties, name)
@@ -71,10 +79,13 @@ t.test('every variable and every error code that is named exists', async t => {
 })
 
 t.test('every row of the threat model names a test that there is', async t => {
-  const files = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' }).filter(file => /\.test\.[jt]s$/.test(file))
-  const titles = files.flatMap(file => [...read(join('test', file)).matchAll(/\bt\.test\((['`])(.*?[^\\])\1,/g)].map(([, , title = '']) => title.replaceAll('\\', '')))
+  const files = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+  const tests = files.filter(file => /\.test\.[jt]s$/.test(file)).map(file => read(join('test', file)))
+  const titles = tests.flatMap(text => [...text.matchAll(/\bt\.test\((['`])(.*?[^\\])\1,/g)])
+    .map(([, , title = '']) => title.replaceAll('\\', ''))
   const model = read('docs/security.md').split('## Who can do what')[1]?.split('\n## ')[0] ?? ''
-  const rows = [...model.matchAll(/^\|(.*)\|$/gm)].slice(2).map(([, row = '']) => row.split('|').map(cell => cell.trim()))
+  const lines = [...model.matchAll(/^\|(.*)\|$/gm)].slice(2)
+  const rows = lines.map(([, row = '']) => row.split('|').map(cell => cell.trim()))
   t.ok(rows.length > 20)
   for (const row of rows) {
     const test = row.at(-1) ?? ''
@@ -104,7 +115,8 @@ t.test('the session in the README is what the service answers', async t => {
     if (!body.includes('get_charts_data')) continue
     const redis = await redisClient(t)
     const rowBytes = await redis.hstrlen(`${app.config.session.keyPrefix}:demo`, 'p:chartData')
-    t.ok(read('README.md').includes(`The rows, ${Math.round(rowBytes / 1000)} kB in this case`), `${rowBytes} bytes of rows`)
+    const said = `The rows, ${Math.round(rowBytes / 1000)} kB in this case`
+    t.ok(read('README.md').includes(said), `${rowBytes} bytes of rows`)
   }
 })
 

@@ -1,9 +1,11 @@
-// @ts-check
-
 /**
- * What the caller gave cannot be used. The message is a sentence for that caller and never holds a credential:
- * the API answers it with a 400, a tool with `isError`.
+ * The caller sent something that cannot be used. The message is a sentence for that caller, without credentials: the
+ * API answers with it and with `statusCode`, a tool with `isError`. `field` is the field of a chart that is wrong.
  */
 export class InputError extends Error {
-  name = 'InputError'
+  constructor (message, { statusCode = 400, field = '', cause = undefined } = {}) {
+    super(message, { cause })
+    this.statusCode = statusCode
+    this.field = field
+  }
 }

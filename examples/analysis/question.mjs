@@ -1,82 +1,84 @@
-// @ts-check
+import { readFileSync } from 'node:fs'
 
-/** @import { Aggregate, TimeUnit } from './charts.mjs' */
-
-/**
- * Reads a question without a language model: a few phrases tell what kind of answer is wanted, and its words are later
- * held against the columns. It understands little, but what it says it found is there.
+/*
+ * Reads a question without a language model: a few phrases tell what kind of answer is wanted, and its words are held
+ * against the names and values of the columns. It understands little, but what it says it found is there.
  */
 
-/** @typedef {'trend' | 'relation' | 'distribution' | 'ranking' | 'count' | 'season'} Intent */
-/** @typedef {ReturnType<typeof readQuestion>} ReadQuestion */
+// `weak` words name a column only together with another; `everyday` has what people say for what columns are called.
+const vocabulary = JSON.parse(readFileSync(new URL('vocabulary.json', import.meta.url), 'utf8'))
+const { intents, aggregates, timeUnits, orders, filler, weak, everyday } = vocabulary
 
-/** @type {Array<[Intent, RegExp]>} */
-const INTENTS = [
-  ['trend', /\b(over time|trends?|evol\w+|develop\w*|gr[eo]w\w*|chang\w+|histor\w+|since|years?|yearly|annual\w*|months?|monthly|daily|dates?|decades?|when|rise|rising|rose|declin\w+)\b/],
-  ['season', /\b(season\w*|winter|spring|summer|autumn|(which|what) months?|months? of the year|time of (the )?year|(over|during|through|throughout) the year)\b/],
-  ['relation', /\b(relat\w+|correlat\w+|depend\w*|affect\w*|influenc\w+|impact\w*|versus|vs|against|link\w*|connect\w*|predict\w*)\b/],
-  ['distribution', /\b(distribut\w+|spread|ranges?|typical\w*|histogram|outliers?|var(y|ies|iation)|how (big|large|long|heavy|tall|fast|old|high))\b/],
-  ['count', /\b(how many|how often|numbers? of|counts?|frequen\w+|most|fewest)\b/],
-  ['ranking', /\b(most|highest|largest|biggest|longest|heaviest|fastest|greatest|best|top|more|lowest|least|fewest|smallest|shortest|worst|rank\w*|compar\w+|which|who|where|differ\w*|between|by)\b/]
-]
-
-export const FILLER = new Set('a an and are as at be by can did do does for from get give had has have how i in is it its me my of on or our per please show tell than that the their there these they this those to was we were what when where which who why will with you your'.split(' '))
-
-/**
- * @param {string} question
- * @returns {{ words: string[], intents: Set<Intent>, aggregate: Aggregate, timeUnit: TimeUnit | null, ascending: boolean }}
- */
 export function readQuestion (question) {
   const text = question.toLowerCase()
-  const intents = new Set(INTENTS.filter(([, pattern]) => pattern.test(text)).map(([intent]) => intent))
+  const isSaid = phrases => new RegExp(`\\b(${phrases.join('|')})\\b`).test(text)
+  const found = kinds => Object.keys(kinds).filter(kind => isSaid(kinds[kind]))
   return {
     words: wordsOf(question),
-    intents,
-    aggregate: wantedAggregate(text),
-    timeUnit: wantedTimeUnit(text),
-    ascending: /\b(lowest|least|fewest|smallest|shortest|worst|slowest)\b/.test(text)
+    intents: found(intents),
+    aggregate: found(aggregates)[0] ?? 'mean',
+    timeUnit: found(timeUnits)[0],
+    orders: found(orders)
   }
 }
 
-/**
- * @param {string} text
- * @returns {Aggregate}
- */
-function wantedAggregate (text) {
-  if (/\b(total|sum|altogether|combined)\b/.test(text)) return 'sum'
-  if (/\bmedian\b/.test(text)) return 'median'
-  return 'mean'
+/** The columns that the question names, the best match first. */
+export function matchColumns (questionWords, columns) {
+  const candidates = columns.map(column => {
+    const names = wordsOf(column.name)
+    const asked = questionWords.filter(asked => names.some(word => isSameWord(asked, word)))
+    const strong = asked.filter(word => !weak.includes(word))
+    const coverage = names.filter(word => asked.some(one => isSameWord(one, word))).length / names.length
+    const rank = strong.length * 100 + asked.length + coverage
+    return { column, asked, rank, coverage, needed: strong.length > 0 ? strong : asked }
+  }).filter(({ rank, coverage }) => rank >= 100 || coverage === 1)
+
+  // "adjusted CO2" names that column and not also "CO2"; "private" names "private" and not also "private services".
+  const isBetter = (other, { rank, needed }) => other.rank > rank && needed.every(word => other.asked.includes(word))
+  return candidates
+    .filter(one => !candidates.some(other => isBetter(other, one)))
+    .sort((a, b) => b.rank - a.rank)
+    .map(({ column, asked }) => ({ column, because: `the question says "${asked.join(' ')}"` }))
 }
 
-/**
- * @param {string} text
- * @returns {TimeUnit | null}
- */
-function wantedTimeUnit (text) {
-  if (/\b((per|by|each|every) year|yearly|annual(ly)?)\b/.test(text)) return 'year'
-  if (/\b((per|by|each|every) month|monthly)\b/.test(text)) return 'month'
-  return /\b((per|by|each|every) day|daily)\b/.test(text) ? 'day' : null
+/** Values and years that the question names: only their rows answer it. */
+export function matchValues (question, columns) {
+  const text = ` ${plain(question)} `
+  const taken = new Set()
+  const filters = []
+  for (const { name, type, values = [] } of columns) {
+    const named = type === 'category' ? values.filter(value => isNamed(text, value) && !taken.has(value)) : []
+    for (const value of named) taken.add(value)
+    if (named.length > 0 && named.length < values.length) filters.push({ column: name, values: named })
+  }
+  const { name, first = '', last = '' } = columns.find(({ type }) => type === 'time') ?? {}
+  const isShown = year => year >= first.slice(0, 4) && year <= last.slice(0, 4)
+  const years = [...new Set(text.match(/\b[12]\d{3}\b/g))].filter(isShown)
+  // A span is not two years; the whole series shows it, so nothing is left out.
+  if (years.length > 0 && !readQuestion(question).orders.includes('span')) filters.push({ column: name, values: years })
+  return filters
 }
 
-/**
- * @param {string} text
- * @returns {string[]} lower case, singular, without filler and without single letters
- */
-export function wordsOf (text) {
-  const words = plain(text.replace(/(\p{Ll})(\p{Lu})/gu, '$1 $2')).split(' ')
-  const telling = words.filter(word => word.length > 1 && !FILLER.has(word))
-  return [...new Set((telling.length > 0 ? telling : words).filter(word => word !== '').map(singular))]
+function isNamed (text, value) {
+  const name = plain(value)
+  return name.length >= 3 && /[a-z]/.test(name) && ![...weak, ...filler].includes(name) && text.includes(` ${name} `)
 }
 
-/**
- * Lower case, with one space between words and nothing else.
- * @param {string} text
- */
-export function plain (text) {
+/** Equal, or one abbreviates the other: `pop` and `population`, `temp` and `temperature`, `expect` and `expectancy`. */
+function isSameWord (asked, word) {
+  const meant = Object.keys(everyday).find(name => everyday[name].includes(asked)) ?? asked
+  return meant === word || (word.length >= 3 && meant.startsWith(word)) || (meant.length >= 4 && word.startsWith(meant))
+}
+
+/** Lower case, singular, without filler and without single letters. */
+function wordsOf (text) {
+  const all = plain(text.replace(/(\p{Ll})(\p{Lu})/gu, '$1 $2')).split(' ')
+  const telling = all.filter(word => word.length > 1 && !filler.includes(word))
+  const kept = (telling.length > 0 ? telling : all).filter(word => word !== '')
+  return [...new Set(kept.map(word => word.length > 3 ? word.replace(/(?<!s)s$/, '') : word))]
+}
+
+/** Lower case, with one space between words and nothing else. */
+function plain (text) {
   return text.normalize('NFKC').toLowerCase().replace(/[^\p{L}\p{N}]+/gu, ' ').trim()
-}
-
-/** @param {string} word */
-function singular (word) {
-  return word.length > 3 && word.endsWith('s') && !word.endsWith('ss') ? word.slice(0, -1) : word
 }

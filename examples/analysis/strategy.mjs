@@ -1,119 +1,108 @@
-// @ts-check
-import { InputError } from './input-error.mjs'
-import { matchColumns, matchValues } from './matching.mjs'
-import { planCharts } from './planned-charts.mjs'
-import { readQuestion } from './question.mjs'
+import * as z from 'zod'
+import { ChartSchema, MAX_CHARTS } from './charts.mjs'
+import { matchColumns, matchValues, readQuestion } from './question.mjs'
 
-/** @import { Column } from './columns.mjs' */
-/** @import { ChartType, Filter } from './charts.mjs' */
-/** @import { Parts, PlannedChart } from './planned-charts.mjs' */
-/** @import { Intent, ReadQuestion } from './question.mjs' */
-
-/**
- * @typedef {object} Strategy
- * @property {string} question
- * @property {Intent[]} intents kinds of answer that the question asks for
- * @property {Array<{ name: string, because: string }>} columns
- * @property {Filter[]} only
- * @property {PlannedChart[]} charts at least one
- * @property {string[]} notes what had to be assumed
- */
+const PlannedChartSchema = ChartSchema.omit({ sourceId: true }).extend({ reason: z.string().optional() })
+export const StrategySchema = z.object({
+  charts: z.array(PlannedChartSchema).min(1).max(MAX_CHARTS),
+  notes: z.array(z.string()).optional()
+})
 
 const MAX_PLANNED = 4
 const MAX_GROUPS = 8
+const MAX_MONTHS_IN_YEARS = 15
+/** Charts that answer an intent best; the first intent that the question has counts. */
+const FAVOURITES = { relation: ['scatter', 'line'], distribution: ['histogram'], trend: ['line'], season: ['line'] }
 
 /**
  * Decides which charts answer the question: from the columns it names, then from what kinds of columns there are.
- * A question that names none gets an overview, and a note that says so.
- * @param {string} question
- * @param {Column[]} columns
- * @returns {Strategy}
+ * A question that names none gets an overview. `notes` say what had to be assumed.
  */
 export function planStrategy (question, columns) {
   const asked = readQuestion(question)
   const matches = matchColumns(asked.words, columns)
   const only = matchValues(question, columns)
-  /** @type {string[]} */
-  const notes = []
-  if (matches.length === 0 && only.length === 0) notes.push('The question names no column; these charts are an overview.')
-
-  const parts = chooseParts({ columns, matched: matches.map(match => match.column), only, asked, notes })
-  const order = preferredOrder(asked.intents)
-  const charts = planCharts(parts).sort((a, b) => order.indexOf(a.chart) - order.indexOf(b.chart))
-
+  const notes = matches.length + only.length > 0 ? [] : ['The question names no column; these charts are an overview.']
+  const parts = chooseParts({ asked, columns, matched: matches.map(({ column }) => column), only, notes })
+  const charts = planCharts(parts)
+  // A source of free text only: counting the values of its first column is the least wrong.
+  if (charts.length === 0) charts.push(...planCharts({ ...parts, categories: [columns[0]] }))
+  const intent = Object.keys(FAVOURITES).find(intent => asked.intents.includes(intent))
+  const order = [...FAVOURITES[intent] ?? [], 'bar', 'line', 'scatter', 'histogram']
+  charts.sort((a, b) => order.indexOf(a.chart) - order.indexOf(b.chart))
   return {
     question,
-    intents: [...asked.intents],
+    intents: asked.intents,
     columns: matches.map(({ column, because }) => ({ name: column.name, because })),
     only,
-    charts: charts.slice(0, MAX_PLANNED),
+    charts: charts.slice(0, MAX_PLANNED).map(chart => only.length > 0 ? { ...chart, only } : chart),
     notes
   }
 }
 
-/**
- * @param {{ columns: Column[], matched: Column[], only: Filter[], asked: ReadQuestion, notes: string[] }} given
- * @returns {Parts}
- */
-function chooseParts ({ columns, matched, only, asked, notes }) {
-  const [fallback] = columns
-  if (!fallback) throw new InputError('columnAnalysis has no columns: there is nothing to plan charts from.')
-
-  const measures = chooseMeasures({ columns, matched, asked, notes })
+/** What the charts are made of: quantities, categories to compare, a time, and a category to split by. */
+function chooseParts ({ asked, columns, matched, only, notes }) {
+  const measures = chooseMeasures({ asked, columns, matched, notes })
+  const valuesShown = column => only.find(filter => filter.column === column?.name)?.values.length
+  const groups = column => valuesShown(column) ?? column.distinct ?? Infinity
   // A column that only one value is left of has nothing to compare.
-  const categories = columns.filter(column => column.type === 'category' && groupsOf(column, only) > 1)
-  const mentioned = [...matched, ...columns.filter(column => only.some(filter => filter.column === column.name))]
-    .filter((column, index, all) => categories.includes(column) && all.indexOf(column) === index)
-  const fewestFirst = categories.toSorted((a, b) => groupsOf(a, only) - groupsOf(b, only))
-
+  const categories = columns.filter(column => column.type === 'category' && groups(column) > 1)
+  const named = new Set([...matched, ...columns.filter(valuesShown)])
+  const mentioned = [...named].filter(column => categories.includes(column))
+  const fewestFirst = categories.toSorted((a, b) => groups(a) - groups(b))
+  const time = [...matched, ...columns].find(column => column.type === 'time')
   return {
     measures,
-    categories: mentioned.length > 0 ? mentioned.slice(0, 2) : fewestFirst.slice(0, 1),
-    time: [...matched, ...columns].find(column => column.type === 'time'),
-    split: mentioned.find(column => groupsOf(column, only) <= MAX_GROUPS),
-    fallback,
     aggregate: measures.length === 0 ? 'count' : asked.aggregate,
-    only,
-    timeUnit: asked.timeUnit ?? (asked.intents.has('season') ? 'month of year' : null),
-    ascending: asked.ascending
+    categories: mentioned.length > 0 ? mentioned.slice(0, 2) : fewestFirst.slice(0, 1),
+    sort: asked.orders.includes('ascending') ? 'ascending' : 'descending',
+    splitBy: mentioned.find(column => groups(column) <= MAX_GROUPS)?.name,
+    time: time?.name,
+    timeUnit: time && chooseTimeUnit(time, valuesShown(time), asked)
   }
 }
 
-/**
- * The quantities to show; none when the rows themselves are to be counted.
- * @param {{ columns: Column[], matched: Column[], asked: ReadQuestion, notes: string[] }} given
- * @returns {Column[]}
- */
-function chooseMeasures ({ columns, matched, asked, notes }) {
-  const quantities = columns.filter(column => column.type === 'number')
+/** At most two quantities; none when the rows themselves are to be counted. */
+function chooseMeasures ({ asked, columns, matched, notes }) {
   const named = matched.filter(column => column.type === 'number').slice(0, 2)
-  if (named.length === 0 && asked.intents.has('count')) return []
-
-  const wanted = asked.intents.has('relation') ? 2 : 1
-  const standIns = quantities.filter(column => !named.includes(column)).slice(0, Math.max(0, wanted - named.length))
+  if (named.length === 0 && asked.intents.includes('count')) return []
+  const wanted = asked.intents.includes('relation') ? 2 : 1
+  const others = columns.filter(column => column.type === 'number' && !named.includes(column))
+  const standIns = others.slice(0, Math.max(0, wanted - named.length))
   if (standIns.length > 0 && matched.length > 0) {
     const names = standIns.map(column => `"${column.name}"`).join(' and ')
     notes.push(`The question does not name every quantity it needs; ${names} was taken.`)
   }
-  return [...named, ...standIns]
+  return [...named, ...standIns].map(column => column.name)
 }
 
-/**
- * How many groups a split by this column makes, once the filters are applied.
- * @param {Column} column
- * @param {Filter[]} only
- */
-function groupsOf (column, only) {
-  return only.find(filter => filter.column === column.name)?.values.length ?? column.distinct ?? Infinity
+/** None for a single year of a column of years: that is one point, which is no line. */
+function chooseTimeUnit ({ granularity, first, last }, yearsShown, { timeUnit, intents }) {
+  if (granularity === 'year') return yearsShown === 1 ? undefined : 'year'
+  if (timeUnit || intents.includes('season')) return timeUnit ?? 'month of year'
+  const years = yearsShown ?? Number(last?.slice(0, 4)) - Number(first?.slice(0, 4)) + 1
+  return years > MAX_MONTHS_IN_YEARS ? 'year' : 'month'
 }
 
-/**
- * @param {Set<Intent>} intents
- * @returns {ChartType[]}
- */
-function preferredOrder (intents) {
-  if (intents.has('relation')) return ['scatter', 'line', 'bar', 'histogram']
-  if (intents.has('distribution')) return ['histogram', 'bar', 'line', 'scatter']
-  if (intents.has('trend') || intents.has('season')) return ['line', 'bar', 'scatter', 'histogram']
-  return ['bar', 'line', 'scatter', 'histogram']
+/** Every chart that these parts can make. */
+function planCharts ({ measures, aggregate, categories, sort, splitBy, time, timeUnit }) {
+  const [first, second] = measures
+  const what = measure => measure ? `${aggregate[0].toUpperCase()}${aggregate.slice(1)} ${measure}` : 'Number of rows'
+  const charts = []
+  const plan = (chart, name, settings, reason) => charts.push({ name, chart, ...settings, reason })
+  for (const y of timeUnit ? [first, second].slice(0, measures.length || 1) : []) {
+    const name = `${what(y)} by ${timeUnit}${splitBy ? ` and ${splitBy}` : ''}`
+    plan('line', name, { x: time, y, aggregate, timeUnit, splitBy }, `${time} is a time, so a line shows the course.`)
+  }
+  for (const { name: x, distinct = 'several' } of categories) {
+    const settings = { x, y: first, aggregate, sort, limit: 10 }
+    plan('bar', `${what(first)} by ${x}`, settings, `${x} has ${distinct} values, so bars compare them.`)
+  }
+  if (second) {
+    const reason = 'Two quantities: a point for each row shows whether they go together.'
+    plan('scatter', `${second} against ${first}`, { x: first, y: second, splitBy }, reason)
+  }
+  const usual = `Shows what is usual for ${first} and what is rare.`
+  if (first) plan('histogram', `Distribution of ${first}`, { x: first }, usual)
+  return charts
 }

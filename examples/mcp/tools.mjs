@@ -1,40 +1,38 @@
 // @ts-check
-import { checkChart } from '../analysis/chart-check.mjs'
-import { selectChartData } from '../analysis/charts.mjs'
-import { analyzeColumns } from '../analysis/columns.mjs'
-import { parseConfiguration } from '../analysis/configuration-parser.mjs'
-import { writeConfiguration } from '../analysis/configuration.mjs'
+import { groups } from 'd3-array'
+import * as z from 'zod'
+import { ChartDataSchema, ChartSchema, MAX_CHARTS, checkChart, selectChartData } from '../analysis/charts.mjs'
+import { ColumnSchema, analyzeColumns } from '../analysis/columns.mjs'
+import { parseConfiguration, writeConfiguration } from '../analysis/configuration.mjs'
 import { analyzeCharts } from '../analysis/insights.mjs'
-import { planStrategy } from '../analysis/strategy.mjs'
+import { StrategySchema, planStrategy } from '../analysis/strategy.mjs'
 import { callApi, resolveUrl } from './demo-api-client.mjs'
-import * as schemas from './schemas.mjs'
 
-/** @import { ChartConfig } from '../analysis/charts.mjs' */
-
-/**
- * @typedef {object} DemoTool
- * @property {string} title
- * @property {string} description
- * @property {Record<string, object>} properties of the input, as JSON Schemas
- * @property {string[]} [optional] the properties that may be left out
- * @property {boolean} [writes] changes something outside
- * @property {(input: any, signal: AbortSignal) => Outputs | Promise<Outputs>} run takes what fits the schemas, returns
- *   the outputs, throws an InputError for what the caller can put right
- */
-/** @typedef {Record<string, unknown>} Outputs */
-
-const { apiUrl, jwtToken, question, columnAnalysis, chartConfigs } = schemas
+const text = z.string().min(1)
+const apiUrl = text.describe('Base URL of the API, for example http://127.0.0.1:8765.')
+const jwtToken = text.describe('Token of the signed-in user. Secret.')
+const search = z.string().max(200).optional().describe('Words that the source must contain; empty for all sources.')
+const page = z.int().min(1).max(10_000).optional().describe('Page of the list, from 1.')
+const limit = z.int().min(1).max(100).optional().describe('Sources on a page; 10 unless told.')
+const sourceId = text.max(100).describe('From list_sources: the id of a source.')
+const question = text.max(2000).describe('What the user wants to know, in their own words.')
+const columnAnalysis = z.array(ColumnSchema).min(1).describe('From analyze_source_structure: what each column is.')
+const sourceStructure = z.object({ sourceId, columns: z.array(ColumnSchema.pick({ name: true, type: true })).min(1) })
+  .describe('From analyze_source_structure: the source and its columns.')
+const strategy = StrategySchema.describe('From generate_strategy: which charts answer the question.')
+const markdownConfig = text.max(64_000).describe('From create_configuration: the dashboard as markdown, edited or not.')
+const chartConfigs = z.array(ChartSchema).min(1).max(MAX_CHARTS).describe('From create_dashboard: its charts.')
+const chartData = z.array(ChartDataSchema).min(1).max(MAX_CHARTS).describe('From get_charts_data: their rows.')
 
 /**
  * The tools in the order in which they are used. What one returns under a name, a later one takes under that name.
- * Only those that talk to the API declare the credentials.
- * @type {Record<string, DemoTool>}
+ * Only those that talk to the API declare the credentials. `run` takes what fits the input's schemas, and throws an
+ * InputError for what the caller can put right.
  */
 export const tools = {
   validate_settings: {
-    title: 'Validate settings',
     description: 'Checks that the API accepts the credentials.',
-    properties: { apiUrl, jwtToken },
+    input: { apiUrl, jwtToken },
     async run ({ apiUrl, jwtToken }, signal) {
       await callApi('/settings/validate', { apiUrl, jwtToken, signal, body: { apiUrl, jwtToken } })
       return { message: 'The API accepts the credentials.' }
@@ -42,21 +40,18 @@ export const tools = {
   },
 
   list_sources: {
-    title: 'List sources',
     description: 'Lists the data sources that the user can ask questions about.',
-    properties: { apiUrl, jwtToken, search: schemas.search, page: schemas.page, limit: schemas.limit },
-    optional: ['search', 'page', 'limit'],
-    async run ({ apiUrl, jwtToken, search, page, limit }, signal) {
-      const query = new URLSearchParams({ search: search ?? '', page: page ?? 1, limit: limit ?? 10 })
+    input: { apiUrl, jwtToken, search, page, limit },
+    async run ({ apiUrl, jwtToken, search = '', page = 1, limit = 10 }, signal) {
+      const query = new URLSearchParams({ search, page: String(page), limit: String(limit) })
       const { sources, pagination } = await callApi(`/sources?${query}`, { apiUrl, jwtToken, signal })
       return { sources, pagination }
     }
   },
 
   analyze_source_structure: {
-    title: 'Analyze source structure',
     description: 'Reads a source and says what its columns are: types, ranges, values.',
-    properties: { apiUrl, jwtToken, sourceId: schemas.sourceId },
+    input: { apiUrl, jwtToken, sourceId },
     async run ({ apiUrl, jwtToken, sourceId }, signal) {
       const path = `/sources/${encodeURIComponent(sourceId)}`
       const { source } = await callApi(path, { apiUrl, jwtToken, signal })
@@ -66,16 +61,14 @@ export const tools = {
   },
 
   generate_strategy: {
-    title: 'Generate strategy',
     description: 'Decides which columns and which charts answer the question.',
-    properties: { question, columnAnalysis },
+    input: { question, columnAnalysis },
     run: ({ question, columnAnalysis }) => ({ strategy: planStrategy(question, columnAnalysis) })
   },
 
   create_configuration: {
-    title: 'Create configuration',
     description: 'Writes the strategy as markdown that the user can read and edit.',
-    properties: { question, columnAnalysis, strategy: schemas.strategy },
+    input: { question, columnAnalysis, strategy },
     run ({ question, columnAnalysis, strategy }) {
       const markdownConfig = writeConfiguration(question, strategy)
       // The strategy may have been changed on its way here: better refused now than after the user has read it.
@@ -85,9 +78,8 @@ export const tools = {
   },
 
   create_dashboard: {
-    title: 'Create dashboard',
     description: 'Makes a dashboard of the markdown and returns the address of its page.',
-    properties: { apiUrl, jwtToken, markdownConfig: schemas.markdownConfig, sourceStructure: schemas.sourceStructure },
+    input: { apiUrl, jwtToken, markdownConfig, sourceStructure },
     writes: true,
     async run ({ apiUrl, jwtToken, markdownConfig, sourceStructure }, signal) {
       const { title, charts } = parseConfiguration(markdownConfig, sourceStructure)
@@ -98,36 +90,24 @@ export const tools = {
   },
 
   get_charts_data: {
-    title: 'Get charts data',
-    description: 'Fetches the rows of every chart. They are many: analyze_charts takes them, and here they are only counted.',
-    properties: { apiUrl, jwtToken, chartConfigs },
+    description: 'Fetches the rows of every chart. analyze_charts takes them; here they are only counted.',
+    input: { apiUrl, jwtToken, chartConfigs },
     async run ({ apiUrl, jwtToken, chartConfigs }, signal) {
       const chartData = []
-      for (const [sourceId, configs] of bySource(chartConfigs)) {
+      for (const [sourceId, configs] of groups(chartConfigs, config => config.sourceId)) {
         const { rows } = await callApi(`/sources/${encodeURIComponent(sourceId)}/rows`, { apiUrl, jwtToken, signal })
         const columns = analyzeColumns(rows)
         chartData.push(...configs.map(config => selectChartData(checkChart(config, columns), rows)))
       }
-      return {
-        charts: chartData.map(({ config, rows }) => ({ name: config.name, rowCount: rows.length })),
-        // Never meant for a model: whoever calls this tool hands it on to the next one.
-        intermediate: { chartData }
-      }
+      const charts = chartData.map(({ config, rows }) => ({ name: config.name, rowCount: rows.length }))
+      // Never meant for a model: the caller of this tool hands it on to the next one.
+      return { charts, intermediate: { chartData } }
     }
   },
 
   analyze_charts: {
-    title: 'Analyze charts',
     description: 'Computes what the charts say: extremes, trends, shares, correlations.',
-    properties: { chartData: schemas.chartData, question },
+    input: { chartData, question },
     run: ({ chartData, question }) => ({ insights: analyzeCharts(chartData, question) })
   }
-}
-
-/** @param {ChartConfig[]} configs */
-function bySource (configs) {
-  /** @type {Map<string, ChartConfig[]>} */
-  const groups = new Map()
-  for (const config of configs) groups.set(config.sourceId, [...groups.get(config.sourceId) ?? [], config])
-  return groups
 }

@@ -23,7 +23,7 @@ export function resolveRedis (env: RedisVariables, invalid: (name: AddressVariab
     ...(env.REDIS_TLS_CA && { tlsCaFile: env.REDIS_TLS_CA }),
     ...(env.REDIS_SENTINELS && env.REDIS_SENTINEL_NAME && {
       sentinels: {
-        places: parseAddresses(env.REDIS_SENTINELS),
+        addresses: parseAddresses(env.REDIS_SENTINELS),
         group: env.REDIS_SENTINEL_NAME,
         ...(env.REDIS_SENTINEL_USERNAME && { username: env.REDIS_SENTINEL_USERNAME }),
         ...(env.REDIS_SENTINEL_PASSWORD && { password: env.REDIS_SENTINEL_PASSWORD })

@@ -1,17 +1,19 @@
 import { Readable } from 'node:stream'
 
 export interface EventWriter {
-  /** The events as they are sent. Ends with `end`, or when whoever reads it goes. */
+  /** The events as they are sent. It ends at `end`, or when the reader leaves. */
   readonly stream: Readable
-  /** An event that says how things are. Left out while the reader is slow: the next one says it better. */
-  tell: (event: string, data: unknown) => void
-  /** The last event, as JSON text, and the end of the stream. */
+  /** Sends an event that reports progress, or drops it while the reader is slow: the next event is more recent. */
+  send: (event: string, data: unknown) => void
+  /** Sends the last event, as JSON text, and ends the stream. */
   end: (event: string, json: string) => void
 }
 
 /**
- * Server-sent events for one reader. The stream begins at once, so that the reader knows that it was heard, and is never
- * silent for longer than the heart-beat: a comment, which readers pass over, and which keeps what is between awake.
+ * Creates server-sent events for one reader.
+ *
+ * The stream begins at once, so that the reader knows that the request has arrived. It is never silent for longer than
+ * the heartbeat: a comment, which readers ignore, and which keeps proxies from closing the connection.
  *
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
@@ -26,7 +28,7 @@ export function createEventWriter ({ heartbeatMs }: { heartbeatMs: number }): Ev
 
   return {
     stream,
-    tell (event, data) {
+    send (event, data) {
       if (isFlowing) push(asEvent(event, JSON.stringify(data)))
     },
     end (event, json) {
@@ -43,5 +45,8 @@ export function createEventWriter ({ heartbeatMs }: { heartbeatMs: number }): Ev
   }
 }
 
-/** A JSON text may have line breaks between its parts: each of its lines is one of `data`. */
-const asEvent = (event: string, json: string) => `event: ${event}\n${json.split(/\r\n|\r|\n/).map(line => `data: ${line}\n`).join('')}\n`
+/** JSON text may have line breaks between its parts. Each of its lines becomes a line of `data`. */
+function asEvent (event: string, json: string): string {
+  const data = json.split(/\r\n|\r|\n/).map(line => `data: ${line}\n`).join('')
+  return `event: ${event}\n${data}\n`
+}

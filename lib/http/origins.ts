@@ -1,5 +1,5 @@
 /**
- * An origin as browsers write it, `scheme://host[:port]` without a default port; `null` for any other text, `null` and `*` included.
+ * An origin as browsers write it: `scheme://host[:port]` without a default port. `null` for other text, also for `*`.
  */
 export function normalizeOrigin (text: string): string | null {
   if (!/^[a-z][a-z\d+.-]*:\/\/[^\s/?#@\\]+$/i.test(text) || !URL.canParse(text)) return null
@@ -7,16 +7,16 @@ export function normalizeOrigin (text: string): string | null {
   return host === '' ? null : `${protocol}//${host}`
 }
 
-/** Origins with commas between; `null` when one of them is none. */
+/** Origins with commas between; `null` when an entry is not an origin. */
 export function parseOrigins (text: string): string[] | null {
   const origins = text.split(',').map(entry => normalizeOrigin(entry.trim().replace(/\/$/, '')))
   return origins.every(origin => origin !== null) ? origins : null
 }
 
-/** What a request may be addressed to: `port` is `null` where any is meant. */
+/** A host that a request may name. `port` is `null` for any port. */
 export interface HostName { name: string, port: string | null }
 
-/** The name and the port in a `Host` header, as URLs write them; `null` for what is none. */
+/** The name and the port in a `Host` header, as URLs write them; `null` for any other text. */
 export function parseHost (text: string): HostName | null {
   const port = /:(\d{1,5})$/.exec(text)?.[1] ?? null
   const name = port === null ? text : text.slice(0, -port.length - 1)
@@ -24,7 +24,7 @@ export function parseHost (text: string): HostName | null {
   return { name: new URL(`http://${name}`).hostname, port }
 }
 
-/** Names with commas between; `null` when one of them is none. */
+/** Hosts with commas between; `null` when an entry is not a host. */
 export function parseHosts (text: string): HostName[] | null {
   const hosts = text.split(',').map(entry => parseHost(entry.trim()))
   return hosts.every(host => host !== null) ? hosts : null
@@ -33,5 +33,6 @@ export function parseHosts (text: string): HostName[] | null {
 export const isListed = (hosts: readonly HostName[], { name, port }: HostName) =>
   hosts.some(host => host.name === name && (host.port === null || host.port === port))
 
-/** This machine by a name that no DNS server can give to another one, nor take from another. */
-export const isLoopback = (name: string) => name === 'localhost' || name === '[::1]' || /^127(\.\d{1,3}){3}$/.test(name)
+/** Whether a name is this machine's whatever DNS servers answer. */
+export const isLoopback = (name: string) =>
+  name === 'localhost' || name === '[::1]' || /^127(\.\d{1,3}){3}$/.test(name)

@@ -1,4 +1,4 @@
-import type { ResumableSession } from './transports/streamable-http.ts'
+import type { ResumableSession } from './transports/http-transport.ts'
 import type { JsonObject } from '../json.ts'
 import type { ServerClient } from './client/server-client.ts'
 import type { ServerSpec } from './servers-file/server-spec.ts'

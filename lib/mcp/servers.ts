@@ -1,4 +1,4 @@
-import { type ServerSpec, specIdentity } from './servers-file/server-spec.ts'
+import type { ServerSpec } from './servers-file/server-spec.ts'
 import type { Server } from './server.ts'
 
 export interface ServerRegistry {
@@ -69,7 +69,7 @@ export function createServerRegistry (create: (spec: ServerSpec) => Server, onTr
 
     replace (specs) {
       const before = current
-      current = new Map(specs.map(spec => [specIdentity(spec), before.get(specIdentity(spec)) ?? track(create(spec))]))
+      current = new Map(specs.map(spec => [spec.identity, before.get(spec.identity) ?? track(create(spec))]))
       for (const [identity, { retire }] of before) if (!current.has(identity)) retire()
     },
 

@@ -12,19 +12,22 @@ export interface RedisConfig {
   username?: string
   password?: string
   tlsCaFile?: string
-  sentinels?: { places: HostAndPort[], group: string, username?: string, password?: string }
+  sentinels?: { addresses: HostAndPort[], group: string, username?: string, password?: string }
   clusterNodes?: HostAndPort[]
   commandTimeoutMs: number
 }
 
 export interface HostAndPort { host: string, port: number }
 
-/** Where Redis is, as ioredis takes it, and how messages name it: without a password. */
+/** Where Redis is, as ioredis takes it. `name` is for messages: it has no password. */
 export type RedisAddress = { name: string, options: Login } & (
   | { kind: 'server', at: { path: string } | { host: string, port: number } }
-  | { kind: 'sentinels', at: Pick<SentinelConnectionOptions, 'sentinels' | 'name' | 'sentinelUsername' | 'sentinelPassword' | 'sentinelTLS' | 'enableTLSForSentinelMode'> }
+  | { kind: 'sentinels', at: Pick<SentinelConnectionOptions, SentinelOption> }
   | { kind: 'cluster', at: HostAndPort[] }
 )
+
+type SentinelOption =
+  'sentinels' | 'name' | 'sentinelUsername' | 'sentinelPassword' | 'sentinelTLS' | 'enableTLSForSentinelMode'
 
 type Login = Pick<CommonRedisOptions, 'username' | 'password' | 'db'> & { tls?: { ca?: string } }
 
@@ -35,13 +38,13 @@ export function resolveAddress (redis: RedisConfig): RedisAddress {
   const tls = tlsCaFile === undefined ? {} : { tls: { ca: readCa(tlsCaFile) } }
   if (url !== undefined) return addressOfUrl(new URL(url), login, tls)
   if (sentinels !== undefined) {
-    const { places, group, username: sentinelUsername, password: sentinelPassword } = sentinels
+    const { addresses, group, username: sentinelUsername, password: sentinelPassword } = sentinels
     return {
       kind: 'sentinels',
-      name: `${group} of sentinels ${places.map(nameOf).join(', ')}`,
+      name: `${group} of sentinels ${addresses.map(nameOf).join(', ')}`,
       options: { ...login, ...tls, db },
       at: {
-        sentinels: places,
+        sentinels: addresses,
         name: group,
         ...(sentinelUsername !== undefined && { sentinelUsername }),
         ...(sentinelPassword !== undefined && { sentinelPassword }),
@@ -49,25 +52,30 @@ export function resolveAddress (redis: RedisConfig): RedisAddress {
       }
     }
   }
-  if (clusterNodes !== undefined) return { kind: 'cluster', name: `cluster ${clusterNodes.map(nameOf).join(', ')}`, options: { ...login, ...tls }, at: clusterNodes }
+  if (clusterNodes !== undefined) {
+    const name = `cluster ${clusterNodes.map(nameOf).join(', ')}`
+    return { kind: 'cluster', name, options: { ...login, ...tls }, at: clusterNodes }
+  }
   return { kind: 'server', name: nameOf({ host, port }), options: { ...login, ...tls, db }, at: { host, port } }
 }
 
-/** What the URL says comes first; what it leaves out is taken from the other variables. */
+/** The URL comes first; the other variables fill in the parts that it leaves out. */
 function addressOfUrl (url: URL, login: Login, tls: Pick<Login, 'tls'>): RedisAddress {
   const password = decodeURIComponent(url.password)
   const username = decodeURIComponent(url.username)
   const options = { ...login, ...(password && { password }), ...(username && { username }) }
   if (url.protocol === 'unix:') {
     const path = decodeURIComponent(url.pathname)
-    return { kind: 'server', name: path, options: { ...options, db: Number(url.searchParams.get('db') ?? 0) }, at: { path } }
+    const db = Number(url.searchParams.get('db') ?? 0)
+    return { kind: 'server', name: path, options: { ...options, db }, at: { path } }
   }
   // An IPv6 address stands in brackets in a URL, and nowhere else.
   const at = { host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(url.port || 6379) }
+  const db = Number(url.pathname.slice(1) || 0)
   return {
     kind: 'server',
     name: `${url.hostname}:${at.port}`,
-    options: { ...options, db: Number(url.pathname.slice(1) || 0), ...(url.protocol === 'rediss:' && { tls: {}, ...tls }) },
+    options: { ...options, db, ...(url.protocol === 'rediss:' && { tls: {}, ...tls }) },
     at
   }
 }
@@ -78,8 +86,10 @@ const nameOf = ({ host, port }: HostAndPort) => host.includes(':') ? `[${host}]:
 function readCa (file: string): string {
   try {
     const text = readFileSync(file, 'utf8')
-    return new X509Certificate(text) && text // node:tls takes what is no certificate without a word, and then trusts nobody
+    // node:tls accepts a text that is no certificate without a word, and then trusts no server.
+    return new X509Certificate(text) && text
   } catch {
-    throw new ConfigError(`REDIS_TLS_CA must be a file of certificates in PEM form, but ${JSON.stringify(file)} cannot be read as one`)
+    const shown = JSON.stringify(file)
+    throw new ConfigError(`REDIS_TLS_CA must be a file of certificates in PEM form, but ${shown} cannot be read as one`)
   }
 }

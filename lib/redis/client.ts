@@ -2,41 +2,45 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import type { HostAndPort, RedisAddress } from './address.ts'
 import { watchConnection } from './watchdog.ts'
 
-/** One server, whatever sentinels say which; or a cluster. Every command of ours touches one key. */
+/** One server, also when sentinels say which one; or a cluster. Every command of ours touches one key. */
 export type RedisClient = Redis | Cluster
 
-type NodeOptions = Omit<RedisOptions, 'host' | 'port' | 'path' | 'sentinels' | 'readOnly' | 'retryStrategy' | 'enableOfflineQueue' | 'himportFieldsets' | 'replyMapping'>
+type NodeOptions = Omit<
+  RedisOptions,
+  'host' | 'port' | 'path' | 'sentinels' | 'readOnly' | 'retryStrategy' | 'enableOfflineQueue' | 'himportFieldsets' |
+  'replyMapping'
+>
 
 /** How long to wait before the next attempt to connect (ms). */
 export const reconnectDelayMs = (attempt: number) => Math.min(attempt * 50, 1_000)
 
 /**
- * A client that makes an outage harmless: a command fails at once when there is no connection, nothing is queued and nothing is
- * sent twice, and the client goes on connecting until it succeeds. Connects when it is told to.
+ * A client that makes an outage harmless. A command fails at once while there is no connection, nothing is queued, and
+ * nothing is sent twice. Once `connect` was called, the client goes on connecting until it succeeds.
  */
-export function createRedisClient (place: RedisAddress, commandTimeoutMs: number): RedisClient {
+export function createRedisClient (address: RedisAddress, commandTimeoutMs: number): RedisClient {
   const common = {
-    ...place.options,
+    ...address.options,
     lazyConnect: true,
     connectTimeout: 1_000,
     disconnectTimeout: 500,
-    // What was sent when the connection broke may have been done: it is never sent again, and fails at once.
+    // A command that was sent when the connection broke may have been done. It fails at once and is never sent again.
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
-    // Its own estimate of the time that loading takes may be minutes.
+    // Redis's own estimate of the time that loading takes may be minutes.
     maxLoadingRetryTime: 500
   } satisfies NodeOptions
-  if (place.kind === 'cluster') return createCluster(place.at, common, commandTimeoutMs)
+  if (address.kind === 'cluster') return createCluster(address.at, common, commandTimeoutMs)
   const client = new Redis({
     ...common,
-    ...place.at,
+    ...address.at,
     enableOfflineQueue: false,
     retryStrategy: reconnectDelayMs,
-    // A primary that became a replica: whoever is primary now is found by connecting again. 1: without sending the command again.
+    // A primary that became a replica: connecting again finds the new one. 1: without sending the command again.
     reconnectOnError: error => error.message.includes('READONLY') ? 1 : false,
-    ...(place.kind === 'sentinels' && {
+    ...(address.kind === 'sentinels' && {
       sentinelCommandTimeout: 500,
-      // A failover is also heard of, because the old primary may be cut off from the sentinels and still answer us.
+      // The sentinels announce a failover: an old primary that is cut off from them may still answer us.
       failoverDetector: true,
       sentinelReconnectStrategy: reconnectDelayMs
     })
@@ -46,8 +50,10 @@ export function createRedisClient (place: RedisAddress, commandTimeoutMs: number
 }
 
 /**
- * A cluster's client is told nothing by a node that dies: it asks the others where the keys are, again and again, and when one
- * of them answers that a key has moved. A command that had been sent when its node died is not sent to another.
+ * A cluster's client.
+ *
+ * A node that dies announces nothing. So the client asks the other nodes where the keys are, every two seconds, and
+ * when one of them answers that a key has moved. A command that was sent to a node that died is not sent to another.
  */
 function createCluster (nodes: HostAndPort[], redisOptions: NodeOptions, commandTimeoutMs: number): Cluster {
   const cluster = new FailFastCluster(nodes, {
@@ -59,14 +65,14 @@ function createCluster (nodes: HostAndPort[], redisOptions: NodeOptions, command
     retryDelayOnClusterDown: 0,
     slotsRefreshTimeout: 500,
     slotsRefreshInterval: 2_000,
-    // Left to the connection, so that a certificate is held against the name that was given.
+    // Names are left to the connection, so that a certificate is checked against the name that was given.
     dnsLookup: (address, callback) => callback(null, address)
   })
   cluster.on('+node', (node: Redis) => watchConnection(node, commandTimeoutMs))
   return cluster
 }
 
-/** Fails at once while there is no cluster. Its own option for that also fails what comes while a node is first connected. */
+/** Fails at once while there is no cluster. ioredis' own option also fails commands while a node is first connected. */
 class FailFastCluster extends Cluster {
   override sendCommand (...args: Parameters<Cluster['sendCommand']>): unknown {
     const [command] = args

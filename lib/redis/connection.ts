@@ -1,21 +1,21 @@
 import type { Command } from 'ioredis'
 import { StoreStartError } from '../errors.ts'
-import { reconnectDelayMs, createRedisClient, type RedisClient } from './client.ts'
-import { isTrouble, reasonOf } from './failure.ts'
-import { createOutage, type RedisEvents } from './outage.ts'
 import { type RedisConfig, resolveAddress } from './address.ts'
+import { createRedisClient, reconnectDelayMs, type RedisClient } from './client.ts'
+import { meansUnavailable, reasonOf } from './failure.ts'
+import { createOutage, type RedisEvents } from './outage.ts'
 import { probeRedis } from './probe.ts'
 
 export interface RedisConnection {
   client: RedisClient
-  /** Where it is, without the password. */
-  place: string
-  /** Says goodbye when Redis listens, hangs up when it does not. Takes at most half a second, never rejects. */
+  /** Where Redis is, without the password. */
+  address: string
+  /** Sends QUIT to a Redis that listens, else hangs up. Takes at most half a second, never rejects. */
   close: () => Promise<void>
 }
 
 export interface OpenRedisOptions extends RedisEvents {
-  /** For the key that is written to find out whether Redis is well again. */
+  /** For the key that is written to find out whether an outage is over. */
   keyPrefix: string
 }
 
@@ -25,13 +25,14 @@ const quitTimeoutMs = 500
 /**
  * Connects, and waits until Redis is ready for commands.
  *
- * How long to wait for an answer to a command is for whoever asks.
- * Rejects with StoreStartError, which names the place and the reason, when Redis is not ready within 5 s; with ConfigError
- * when the file of the certificate authority cannot be used.
+ * Does not bound how long a command may take; createAwaitCommand does.
+ * Rejects with StoreStartError, which names the address and the reason, when Redis is not ready within 5 s; with
+ * ConfigError when the file of the certificate authority cannot be used.
  */
-export async function openRedis (options: RedisConfig, { keyPrefix, onLost, onRestored }: OpenRedisOptions): Promise<RedisConnection> {
-  const place = resolveAddress(options)
-  const client = createRedisClient(place, options.commandTimeoutMs)
+export async function openRedis (config: RedisConfig, options: OpenRedisOptions): Promise<RedisConnection> {
+  const { keyPrefix, onLost, onRestored } = options
+  const address = resolveAddress(config)
+  const client = createRedisClient(address, config.commandTimeoutMs)
   let lastError: Error | null = null
   const keepReason = (error: Error & { lastNodeError?: Error }, node?: string) => {
     lastError = new Error(`${node === undefined ? '' : `${node}: `}${reasonOf(error.lastNodeError ?? error)}`)
@@ -42,7 +43,7 @@ export async function openRedis (options: RedisConfig, { keyPrefix, onLost, onRe
     await becomeReady(client, () => lastError)
   } catch (error) {
     client.disconnect()
-    throw new StoreStartError(place.name, (error as Error).message)
+    throw new StoreStartError(address.name, reasonOf(error))
   }
   lastError = null
 
@@ -51,38 +52,42 @@ export async function openRedis (options: RedisConfig, { keyPrefix, onLost, onRe
   client.on('close', () => outage.failed(lastError ?? new Error('the connection was closed')))
   client.on('ready', () => { lastError = null })
   let isClosing = false
-  // ioredis gives up when a sentinel tells of a new primary while it is about to connect to the old one.
+  // ioredis gives up when a sentinel announces a new primary while it is about to connect to the old one.
   client.on('end', () => {
     if (!isClosing) setTimeout(() => { client.connect().catch(() => {}) }, reconnectDelayMs(1)).unref()
   })
 
   return {
     client,
-    place: place.name,
+    address: address.name,
     async close () {
       isClosing = true
-      outage.stop() // a goodbye is no outage
+      outage.stop() // the end that we ask for is no outage
       if (client.status === 'ready') {
         const timeout = new Promise(resolve => setTimeout(resolve, quitTimeoutMs).unref())
-        await Promise.race([client.quit().catch(() => {}), timeout]) // it may break off while we say goodbye: then it is over, too
+        // A connection that breaks off during QUIT is closed, too.
+        await Promise.race([client.quit().catch(() => {}), timeout])
       }
       client.disconnect()
     }
   }
 }
 
-/** Tells of every command that failed for a reason that others will fail for, too. Those that set up a connection are its own matter. */
+/**
+ * Reports each command that failed for a reason for which others will fail, too. Leaves out the commands that set up a
+ * connection: their failure is reported as the connection's.
+ */
 function observeFailures (client: RedisClient, onFailure: (error: Error) => void): void {
   const send = client.sendCommand.bind(client)
   client.sendCommand = (command: Command, ...others: unknown[]) => {
     const answer = send(command, ...others as [])
-    if (client.status === 'ready') command.promise.catch(tell)
+    if (client.status === 'ready') command.promise.catch(report)
     return answer
   }
-  function tell (error: Error): void {
+  function report (error: Error): void {
     const reason = reasonOf(error)
-    // A connection that is closing: its end says why.
-    if (isTrouble(reason) && !reason.startsWith('Stream isn')) onFailure(error)
+    // `Stream isn't writeable` comes from a connection that is closing, and the event of its end gives the reason.
+    if (meansUnavailable(reason) && !reason.startsWith('Stream isn')) onFailure(error)
   }
 }
 
@@ -90,7 +95,7 @@ function becomeReady (client: RedisClient, lastError: () => Error | null): Promi
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => settle(new Error(reasonOf(lastError()))), readyTimeoutMs)
     const onError = () => {
-      // A refused password or a wrong database will not get better by waiting; a closed port may.
+      // A refused password or a wrong database stays so, however long we wait; a closed port may open.
       if (/\b(WRONGPASS|NOAUTH|ERR )/.test(reasonOf(lastError()))) settle(new Error(reasonOf(lastError())))
     }
     const onReady = () => settle()
@@ -101,6 +106,7 @@ function becomeReady (client: RedisClient, lastError: () => Error | null): Promi
       else reject(error)
     }
     client.on('error', onError).on('node error', onError).once('ready', onReady)
-    client.connect().catch(() => {}) // told by the 'error' event; the client goes on trying until the deadline
+    // The 'error' event reports a failure, and the client goes on trying until the deadline.
+    client.connect().catch(() => {})
   })
 }

@@ -1,31 +1,33 @@
 import { reasonOf } from './failure.ts'
 
 export interface RedisEvents {
-  /** The first failure of an outage; not the ones after it. */
+  /** Called for the first failure of an outage, and not for the ones after it. */
   onLost: (error: Error) => void
-  /** The end of one. */
+  /** Called at the end of an outage. */
   onRestored: () => void
 }
 
 export interface OutageOptions extends RedisEvents {
-  /** Does what a healthy Redis can do; rejects when it cannot. */
+  /** Does what a healthy Redis can do; rejects when Redis cannot. */
   probe: () => Promise<unknown>
 }
 
 export interface Outage {
-  /** Something failed that means Redis, and not one command. */
+  /** Reports a failure that is Redis's, and not one command's. */
   failed: (error: unknown) => void
-  /** From now on nothing is an outage. */
+  /** Ends the observation: no later failure is an outage. */
   stop: () => void
 }
 
-/** Nothing may have failed for so long before an outage is over: one that comes and goes is one. */
+/** How long nothing may fail before an outage is over (ms). One that comes and goes is one outage. */
 const quietMs = 2_000
 const lookEveryMs = 500
 
 /**
- * Knows when an outage begins and ends. One is more than a lost connection: a Redis that is loading, full, or a replica refuses
- * some commands and takes others. So it is not the next success that ends it, but a probe that writes.
+ * Knows when an outage begins and ends.
+ *
+ * An outage is more than a lost connection: a Redis that is loading, full, or a replica refuses some commands and takes
+ * others. So the next success does not end it; a probe that writes does.
  */
 export function createOutage ({ probe, onLost, onRestored }: OutageOptions): Outage {
   let failedAt = 0

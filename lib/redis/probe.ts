@@ -1,12 +1,14 @@
 import type { RedisClient } from './client.ts'
+import { readScript } from './lua.ts'
 
-const write = "return redis.call('SET', KEYS[1], ARGV[1], 'EX', 60)"
+const script = readScript(new URL('scripts/probe.lua', import.meta.url))
 
 /**
- * Does what a session needs: runs a script that writes. PING would not do: a Redis that is full, a replica, or a node that holds
- * no keys answers it. Rejects with Redis's error.
+ * Does what the use of a session needs: runs a script that writes. Rejects with Redis's error.
+ *
+ * PING would not do, because a Redis that is full, a replica, and a cluster's node without keys all answer it.
  */
 export async function probeRedis (client: RedisClient, keyPrefix: string): Promise<void> {
   // Not under the sessions' own prefix: `KEYS <prefix>:*` lists sessions and nothing else.
-  await client.eval(write, 1, `mcp_probe:${keyPrefix}`, new Date().toISOString())
+  await client.eval(script, 1, `mcp_probe:${keyPrefix}`, new Date().toISOString())
 }

@@ -1,48 +1,39 @@
 import type { RedisClient } from './client.ts'
 import { createAwaitCommand } from './command.ts'
+import { defineScript } from './lua.ts'
+import type { RedisEvents } from './outage.ts'
 
-interface RateScripts {
-  mcpCountRequest: (key: string, windowMs: number) => Promise<[current: number, remainingMs: number]>
-}
-
-/** KEYS[1] counter · ARGV[1] window (ms) → {requests in this window, what is left of it (ms)}. No counter is ever without an end. */
-const countRequest = `
-local current = redis.call('INCR', KEYS[1])
-local left = redis.call('PTTL', KEYS[1])
-if left < 0 then
-  left = tonumber(ARGV[1])
-  redis.call('PEXPIRE', KEYS[1], left)
-end
-return {current, left}
-`
-
-export interface RateCounterOptions {
+/** Called for the first request that cannot be counted, and for the first one that is counted again. */
+export interface RateCounterOptions extends RedisEvents {
   keyPrefix: string
   commandTimeoutMs: number
-  /** The first failure of a trouble; not the ones after it. */
-  onTrouble: (error: Error) => void
-  onRestored: () => void
 }
 
-/** Counts a request, for all workers together. Rejects with StoreUnavailableError. */
+/**
+ * Counts a request, for all workers together. `ttl` is what is left of the window (ms). Rejects with
+ * StoreUnavailableError.
+ */
 export type RateCounter = (name: string, windowMs: number) => Promise<{ current: number, ttl: number }>
 
+type CountReply = [current: number, leftMs: number]
+
 /** Counters at `mcp_rate:<prefix>:<name>`: not under the sessions' own prefix. Each ends with its window. */
-export function createRateCounter (client: RedisClient, { keyPrefix, commandTimeoutMs, onTrouble, onRestored }: RateCounterOptions): RateCounter {
-  client.defineCommand('mcpCountRequest', { numberOfKeys: 1, lua: countRequest })
-  const redis = client as RedisClient & RateScripts // defineCommand adds methods that its types cannot tell
-  const ask = createAwaitCommand(commandTimeoutMs)
-  let isInTrouble = false
+export function createRateCounter (client: RedisClient, options: RateCounterOptions): RateCounter {
+  const { keyPrefix, commandTimeoutMs, onLost, onRestored } = options
+  const file = new URL('scripts/count-request.lua', import.meta.url)
+  const countRequest = defineScript<{ windowMs: number }, CountReply>(client, file, ({ windowMs }) => [windowMs])
+  const inTime = createAwaitCommand(commandTimeoutMs)
+  let isLost = false
 
   return async (name, windowMs) => {
     try {
-      const [current, ttl] = await ask(redis.mcpCountRequest(`mcp_rate:${keyPrefix}:${name}`, windowMs))
-      if (isInTrouble) onRestored()
-      isInTrouble = false
+      const [current, ttl] = await inTime(countRequest(`mcp_rate:${keyPrefix}:${name}`, { windowMs }))
+      if (isLost) onRestored()
+      isLost = false
       return { current, ttl }
     } catch (error) {
-      if (!isInTrouble) onTrouble(error as Error)
-      isInTrouble = true
+      if (!isLost) onLost(error as Error)
+      isLost = true
       throw error
     }
   }

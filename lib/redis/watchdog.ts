@@ -2,12 +2,14 @@ import type { Redis } from 'ioredis'
 import { corkWrites } from '../corked-writes.ts'
 
 /**
- * Makes a connection fail when Redis owes it an answer and has sent nothing for `timeoutMs`.
+ * Ends a connection when Redis owes it an answer and has sent nothing for `timeoutMs`.
  *
- * A stalled Redis, or a network that swallows packets, closes no connection: each command would wait for its own deadline, and
- * the operating system takes minutes to notice. So the first one that waited in vain ends the connection; while there is none,
- * commands fail at once. The commands by which a new connection is set up are watched, too. ioredis' `socketTimeout` does nearly
- * this, but takes a worker that was busy for a stalled Redis.
+ * A stalled Redis, or a network that swallows packets, closes no connection. Each command would wait for its own
+ * deadline, and the operating system takes minutes to notice. So the first command that waited in vain ends the
+ * connection, and commands fail at once while there is none. The commands that set up a new connection are watched,
+ * too.
+ *
+ * ioredis' `socketTimeout` does nearly this, but takes a busy worker for a stalled Redis.
  *
  * Also sends the commands of one turn of the event loop in one write; see corkWrites.
  */
@@ -32,7 +34,7 @@ export function watchConnection (redis: Redis, timeoutMs: number): void {
 
   function lookLater (): void {
     timer = setTimeout(() => {
-      // Timers run before what has arrived is read, immediates after it.
+      // Timers run before arrived data is read, immediates after it.
       setImmediate(() => setImmediate(look))
     }, timeoutMs / looks)
     timer.unref()
@@ -41,7 +43,8 @@ export function watchConnection (redis: Redis, timeoutMs: number): void {
   function look (): void {
     timer = undefined
     const now = listen()
-    // Looks are counted, and not time: a worker that was busy for a second has looked once, and may not even have sent the command.
+    // Counts looks, not time: a worker that was busy for a second has looked once, and may not have sent the command
+    // yet.
     silentLooks = now.stream === heard.stream && now.bytes === heard.bytes ? silentLooks + 1 : 0
     heard = now
     if (!isOwed(redis)) return
@@ -51,9 +54,10 @@ export function watchConnection (redis: Redis, timeoutMs: number): void {
   }
 }
 
+/** How many looks in a row must find nothing before the connection is ended. */
 const looks = 5
 
-/** The offline queue is used by the nodes of a cluster only: their commands wait there while the node is being connected. */
+/** Only a cluster's nodes use the offline queue: their commands wait there while the node is being connected. */
 function isOwed (redis: Redis): boolean {
   const { commandQueue, offlineQueue } = redis as unknown as Record<'commandQueue' | 'offlineQueue', { length: number }>
   return commandQueue.length > 0 || offlineQueue.length > 0

@@ -9,28 +9,30 @@ export interface Credentials { apiUrl: string, jwtToken: string }
 /**
  * Resolves when the API accepts the credentials.
  *
- * Rejects with InvalidCredentialsError when they cannot be right or the API refuses them, with the API's own sentence
- * when it gives one, the token masked in it; with ApiHostError when a session may not point there; with ValidationApiError
- * or ValidationTimeoutError when there is no verdict.
+ * Rejects with InvalidCredentialsError when their form is wrong or the API refuses them. The sentence is the API's own
+ * when it gives one, with the token masked. Rejects with ApiHostError when a session may not point to the URL, with
+ * ValidationApiError or ValidationTimeoutError when there is no verdict.
  */
 export type CredentialValidator = (credentials: Credentials, signal: AbortSignal) => Promise<void>
 
 export interface CredentialValidatorOptions {
-  /** Where to POST `{apiUrl, jwtToken}`. */
+  /** The URL that gets `{apiUrl, jwtToken}` by POST. */
   url: string
   timeoutMs: number
 }
 
-/** A verdict is a few bytes; an API that answers with a page of HTML is not read to its end. */
+/** A verdict has a few bytes; a page of HTML is not read to its end. */
 const maxAnswerBytes = 65_536
 
-/** `null` options: every pair of credentials that could be right is taken, and nobody is asked. */
-export function createCredentialValidator (options: CredentialValidatorOptions | null, apiHosts: ApiHostRules): CredentialValidator {
+/** With `null` options the API is not called: credentials of the right form are accepted. */
+export function createCredentialValidator (
+  options: CredentialValidatorOptions | null, apiHosts: ApiHostRules
+): CredentialValidator {
   return async (credentials, signal) => {
     checkForm(credentials)
     checkApiUrl(credentials.apiUrl, apiHosts)
     if (options === null) return
-    const { status, answer } = await ask(options, credentials, signal)
+    const { status, answer } = await requestVerdict(options, credentials, signal)
     if (status === 200 && answer?.status === 'success') return
     if ((status === 200 && answer?.status === 'error') || (status >= 400 && status < 500)) {
       throw new InvalidCredentialsError(reasonOf(answer, credentials))
@@ -47,10 +49,13 @@ function checkForm ({ apiUrl, jwtToken }: Credentials): void {
 
 function reasonOf (answer: JsonObject | null, { jwtToken }: Credentials): string {
   const reason = answer?.error
-  return typeof reason === 'string' && reason !== '' ? createMask([jwtToken])(reason) : 'The credentials were not accepted'
+  if (typeof reason !== 'string' || reason === '') return 'The credentials were not accepted'
+  return createMask([jwtToken])(reason)
 }
 
-async function ask ({ url, timeoutMs }: CredentialValidatorOptions, { apiUrl, jwtToken }: Credentials, callerSignal: AbortSignal) {
+async function requestVerdict (
+  { url, timeoutMs }: CredentialValidatorOptions, { apiUrl, jwtToken }: Credentials, callerSignal: AbortSignal
+) {
   const deadline = AbortSignal.timeout(timeoutMs)
   try {
     const response = await request(url, {

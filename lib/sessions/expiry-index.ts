@@ -1,21 +1,21 @@
-import type { RedisClient } from '../redis/client.ts'
-import type { SessionScripts } from './scripts.ts'
+import type { SessionRedis } from './scripts.ts'
+import { sessionKey } from './session-ref.ts'
 
-export interface SessionIndexOptions {
-  /** Where the index is in Redis. */
-  key: string
+export interface ExpiryIndexOptions {
+  keyPrefix: string
   /** How long a session lives at least once it was opened. */
   ttlSeconds: number
-  /** The Redis key of a session. */
-  sessionKey: (id: string) => string
 }
 
-export interface SessionIndex {
+export interface ExpiryIndex {
   add: (id: string) => Promise<void>
-  /** Says how a session is entered, so that `remove` removes that entry, and not one of another session that was opened under the same id since. */
+  /**
+   * A session's entry. With it `remove` removes that entry, and not the one of another session that was opened under
+   * the same id since. `null` when there is none.
+   */
   find: (id: string) => Promise<string | null>
   remove: (id: string, entry: string) => Promise<void>
-  /** Number of sessions. Ones that expired unnoticed count until their turn to be looked at has come. */
+  /** Number of sessions. A session that expired unnoticed counts until its entry is looked at. */
   count: () => Promise<number>
 }
 
@@ -24,24 +24,31 @@ const countBatch = 1_000
 const addBatch = 10
 
 /**
- * Which sessions there are: a sorted set, session id by the time (ms) before which it cannot have expired.
+ * The sessions of one API key, or those of none: a sorted set, session id by the time (ms) before which the session
+ * cannot have expired.
  *
- * Redis does not say how many keys begin with a prefix, and accesses must not pay for it: only opening and ending a session
- * write here. So an entry may be due while its session lives, because accesses have pushed its expiry back. Whoever counts,
- * or opens a session, looks at some due entries: gives those that live their new time, and removes the others. An entry
- * is looked at about once in an idle TTL, and the set stays as large as the sessions are many, with nothing to sweep it.
+ * Redis does not say how many keys begin with a prefix, and an access must not pay for it: only opening and ending a
+ * session write here. So an entry may be due while its session lives, because accesses have pushed its expiry back.
+ * Counting, and opening a session, look at some due entries: those of living sessions get their new time, the others
+ * are removed. An entry is looked at about once in an idle TTL, and the set stays as large as the sessions are many,
+ * without a timer that sweeps it.
  */
-export function createSessionIndex (redis: RedisClient & SessionScripts, options: SessionIndexOptions): SessionIndex {
-  const { key, ttlSeconds, sessionKey } = options
+export function createExpiryIndex (
+  { client: redis, scripts }: Pick<SessionRedis, 'client' | 'scripts'>,
+  { keyPrefix, ttlSeconds }: ExpiryIndexOptions,
+  client: string | null
+): ExpiryIndex {
+  // Not under the sessions' own prefix: `KEYS <prefix>:*` lists sessions and nothing else.
+  const key = `mcp_index:${keyPrefix}${client === null ? '' : `#${client}`}`
 
   async function settle (most: number): Promise<number> {
     const now = Date.now()
     const due = await redis.zrangebyscore(key, '-inf', now, 'WITHSCORES', 'LIMIT', 0, most)
-    const entries = await Promise.all(pairs(due).map(async ([id, score]) => {
-      const remainingMs = await redis.pttl(sessionKey(id))
-      return [id, score, remainingMs > 0 ? now + remainingMs : '']
+    const entries = await Promise.all(pairs(due).map(async ([id, score]): Promise<[string, string, number | null]> => {
+      const remainingMs = await redis.pttl(sessionKey(keyPrefix, { client, id }))
+      return [id, score, remainingMs > 0 ? now + remainingMs : null]
     }))
-    return await redis.mcpSettleIndex(key, ...entries.flat())
+    return await scripts.settleExpiryIndex(key, { entries })
   }
 
   return {
@@ -51,9 +58,31 @@ export function createSessionIndex (redis: RedisClient & SessionScripts, options
     },
     find: id => redis.zscore(key, id),
     async remove (id, entry) {
-      await redis.mcpSettleIndex(key, id, entry, '')
+      await scripts.settleExpiryIndex(key, { entries: [[id, entry, null]] })
     },
     count: () => settle(countBatch)
+  }
+}
+
+export interface ExpiryIndexes {
+  of: (client: string | null) => ExpiryIndex
+  /** Number of sessions in all of them. */
+  count: () => Promise<number>
+}
+
+/** An index for each API key, and one for sessions that were opened without. `clients` names the API keys. */
+export function createExpiryIndexes (
+  redis: Pick<SessionRedis, 'client' | 'scripts'>,
+  options: ExpiryIndexOptions & { clients: readonly string[] }
+): ExpiryIndexes {
+  const create = (client: string | null) => createExpiryIndex(redis, options, client)
+  const indexes = new Map([null, ...options.clients].map(client => [client, create(client)]))
+  return {
+    of: client => indexes.get(client) ?? create(client),
+    async count () {
+      const counts = await Promise.all([...indexes.values()].map(index => index.count()))
+      return counts.reduce((sum, count) => sum + count, 0)
+    }
   }
 }
 

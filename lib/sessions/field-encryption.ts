@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto'
+import { SessionUnreadableError } from '../errors.ts'
 
 export interface EncryptionKey {
   id: string
@@ -9,24 +10,27 @@ export interface EncryptionKey {
 /** Seals and opens the fields of one session. */
 export interface FieldSeal {
   seal: (field: string, text: string) => string
-  /** Text that was written without a key is given as it is. Throws SealError, whose message holds nothing of what was sealed. */
+  /**
+   * Gives a text that was written without a key as it is. Throws SealError, whose message holds nothing of the text.
+   */
   open: (field: string, text: string) => string
   /** Whether a text is as it would be written now: sealed with the first key, or plain where there is none. */
   isCurrent: (text: string) => boolean
 }
 
-/** Why a field does not open. */
+/** A field does not open; the message says why. */
 export class SealError extends Error {
   override name = 'SealError'
 }
 
 /*
- * A sealed field is the text `s1.<key id>.<base64url of: nonce (12 bytes), ciphertext, tag (16 bytes)>`. The values of a session are JSON,
- * which never begins so: what was written before there were keys is told from it.
+ * A sealed field is the text `s1.<key id>.<base64url of: nonce (12 bytes), ciphertext, tag (16 bytes)>`. An unsealed
+ * one is JSON, which never begins like that.
  *
- * AES-256-GCM (NIST SP 800-38D), its additional data the field's name, its key derived for the session (one block of
- * HKDF-Expand with SHA-256, RFC 5869, whose info is `mcp-session`, the Redis key and `meta`, with NUL between). So a field opens in its session
- * and under its name only, and random nonces do not meet however much is written with one key: their bound of 2^32 is each session's own.
+ * The algorithm is AES-256-GCM (NIST SP 800-38D), with the field's name as additional data. The key is derived for
+ * the session: one block of HKDF-Expand with SHA-256 (RFC 5869), whose info is `mcp-session`, the Redis key and
+ * `meta`, with NUL between. So a field opens in its session and under its name only. Random nonces may be used 2^32
+ * times with one key; that bound is each session's own.
  */
 const mark = 's1.'
 const algorithm = 'aes-256-gcm'
@@ -43,7 +47,10 @@ export function parseEncryptionKeys (text: string): EncryptionKey[] | null {
   return keys.every(({ key }) => key.length === 32) && ids.size === keys.length ? keys : null
 }
 
-/** For the session at a Redis key, as its `meta` tells it from any other that is ever there. The first key seals, all of them open. */
+/**
+ * Gives the seal of a session from its Redis key and its `meta`, which differs from that of any other session that is
+ * ever there. The first key seals, all of them open.
+ */
 export function createSealing (keys: readonly EncryptionKey[]): (sessionKey: string, meta: string) => FieldSeal {
   const [first] = keys
   if (first === undefined) return () => plain
@@ -62,11 +69,14 @@ export function createSealing (keys: readonly EncryptionKey[]): (sessionKey: str
 
       open (field, text) {
         if (!isSealed(text)) return text
-        // Not a regular expression, which takes as long as the rest where a text is long.
+        // A regular expression would take as long as all the rest, where a text is long.
         const end = text.indexOf('.', mark.length)
         const id = text.slice(mark.length, end)
         const key = keys.find(key => key.id === id)
-        if (key === undefined) throw new SealError(`the field ${nameForLog(field)} is sealed with ${idForLog(id)}, which MCP_ENCRYPTION_KEYS does not have`)
+        if (key === undefined) {
+          const what = `the field ${nameForLog(field)} is sealed with ${idForLog(id)}`
+          throw new SealError(`${what}, which MCP_ENCRYPTION_KEYS does not have`)
+        }
         return decrypt(keyOf(key), field, Buffer.from(text.slice(end + 1), 'base64url'))
       },
 
@@ -78,15 +88,18 @@ export function createSealing (keys: readonly EncryptionKey[]): (sessionKey: str
 const plain: FieldSeal = {
   seal: (field, text) => text,
   open (field, text) {
-    if (isSealed(text)) throw new SealError(`the field ${nameForLog(field)} is sealed, and MCP_ENCRYPTION_KEYS is not set`)
-    return text
+    if (!isSealed(text)) return text
+    throw new SealError(`the field ${nameForLog(field)} is sealed, and MCP_ENCRYPTION_KEYS is not set`)
   },
   isCurrent: text => !isSealed(text)
 }
 
 const isSealed = (text: string) => text.startsWith(mark)
 
-/** By hand: Node's HKDF takes four times as long, and an `info` of 1024 bytes at most, which an id of 256 characters can fill alone. */
+/**
+ * Not Node's HKDF: it takes four times as long, and its `info` has at most 1024 bytes, which an id of 256 characters
+ * can fill alone.
+ */
 function deriveKey (key: Buffer, info: string): Buffer {
   return createHmac('sha256', key).update(info).update('\x01').digest()
 }
@@ -103,12 +116,31 @@ function decrypt (key: Buffer, field: string, bytes: Buffer): string {
     decipher.setAAD(Buffer.from(field)).setAuthTag(bytes.subarray(-tagBytes))
     return decipher.update(bytes.subarray(nonceBytes, -tagBytes), undefined, 'utf8') + decipher.final('utf8')
   } catch {
-    throw new SealError(`the field ${nameForLog(field)} does not open: it was sealed for another session or another field, or was changed`)
+    const why = 'it was sealed for another session or another field, or was changed'
+    throw new SealError(`the field ${nameForLog(field)} does not open: ${why}`)
   }
 }
 
-/** What is no id may be anything. */
+/** A text that is no id may be anything, also a secret. */
 const idForLog = (id: string) => /^[\w-]{1,32}$/.test(id) ? `the key ${id}` : 'something'
 
-/** A value's name is the caller's, a question's is its token: neither belongs in a log. */
+/** The name of a value is the caller's, and that of a pending call is its token: neither belongs in a log. */
 const nameForLog = (field: string) => /^[pq]:/.test(field) ? `${field.slice(0, 2)}…` : field
+
+/** Throws SessionUnreadableError, its cause a SealError. `id` is the session's. */
+export function openField (seal: FieldSeal, field: string, text: string, id: string): string {
+  try {
+    return seal.open(field, text)
+  } catch (cause) {
+    throw new SessionUnreadableError(id, { cause })
+  }
+}
+
+/** `null` for a text that does not open. */
+export function tryToOpen (seal: FieldSeal, field: string, text: string): string | null {
+  try {
+    return seal.open(field, text)
+  } catch {
+    return null // the caller goes on without the field, or leaves it to others to report
+  }
+}

@@ -1,7 +1,8 @@
 import { SessionTakenError, StoreUnavailableError } from '../errors.ts'
-import { type Changes, createSessionToken, hashOfToken, type SessionRef } from './session.ts'
 import type { NewSession } from './fields.ts'
 import { isSameHash, ownerOf } from './owner.ts'
+import type { Changes } from './session-contents.ts'
+import { createSessionToken, hashOfToken, type SessionRef } from './session-ref.ts'
 import type { SessionRepository } from './session-repository.ts'
 
 export interface OpeningContext {
@@ -17,43 +18,50 @@ export interface OpenedSession {
   notCached: string[]
 }
 
-/** Each turn is lost to somebody who opened, ended or replaced the same session just then. */
+/** A turn is lost when another request opens, ends or replaces the same session at that moment. */
 const mostTurns = 5
 
 /**
- * Opens a session, or finds it open. A session belongs to who opened it:
+ * Opens a session, or finds it open. A session belongs to the user who opened it:
  *
- * - the same credentials: it is used, and nobody is asked;
- * - others that are good, of the same user: they take the place of the old ones, and the values stay;
- * - anybody else's: SessionTakenError, and nothing changes.
+ * - the same credentials: the session is used, without another check of them;
+ * - other credentials that are good, of the same user: they replace the old ones, and the values stay;
+ * - another user's: SessionTakenError, and nothing changes.
  *
  * Nothing is written before the credentials are known to be good. Rejects as `validate` does.
  */
-export async function openSession (claim: SessionRef, opened: NewSession, { sessions, validate }: OpeningContext): Promise<OpenedSession> {
-  // Whoever proves that the session is his may have its token again; an id alone gives nobody one.
-  const { token: claimedToken, ...anyToken } = claim
+export async function openSession (
+  ref: SessionRef, opened: NewSession, { sessions, validate }: OpeningContext
+): Promise<OpenedSession> {
+  // A caller who proves that the session is theirs may have its token again; an id alone proves nothing.
+  const { token: givenToken, ...anyToken } = ref
   let validated: Promise<void> | null = null
 
   for (let turn = 0; turn < mostTurns; turn++) {
-    const found = await sessions.find(claim)
-    const hashes = found.owner && ownerOf(opened.identity, found.owner.key)
-    const isSame = (name: 'credentials' | 'user') => hashes !== null && found.owner !== null && isSameHash(hashes[name], found.owner[name])
-    const isUnchanged = isSame('credentials')
+    const found = await sessions.find(ref)
+    const { owner } = found
+    const hashes = owner && ownerOf(opened.identity, owner.key)
+    const isUnchanged = owner !== null && hashes !== null && isSameHash(hashes.credentials, owner.credentials)
     if (!isUnchanged) await (validated ??= validate())
-    if (found.owner !== null && !isUnchanged && !isSame('user')) throw new SessionTakenError(claim.id)
+    const isSameUser = owner !== null && hashes !== null && isSameHash(hashes.user, owner.user)
+    if (owner !== null && !isUnchanged && !isSameUser) throw new SessionTakenError(ref.id)
 
-    // Who shows the session's token keeps it, and so do others who have it.
-    const isTokenKnown = claimedToken !== undefined && found.tokenHash !== null && isSameHash(hashOfToken(claimedToken), found.tokenHash)
-    const newToken = claimedToken === undefined || isTokenKnown ? undefined : createSessionToken()
-    const notCached = found.owner === null
-      ? await sessions.create(claim, opened, found, newToken ?? claimedToken)
-      : await renew(found.owner.key, { values: opened.values, token: newToken, ...(!isUnchanged && { identity: opened.identity }) })
-    const token = newToken ?? claimedToken
+    // A caller who sends the session's token keeps it, and so do others who have it.
+    const isTokenKnown = found.tokenHash !== null && isSameHash(hashOfToken(givenToken), found.tokenHash)
+    const newToken = givenToken === undefined || isTokenKnown ? undefined : createSessionToken()
+    const token = newToken ?? givenToken
+    const changes = { values: opened.values, token: newToken, ...(!isUnchanged && { identity: opened.identity }) }
+    const notCached = owner === null
+      ? await sessions.create(ref, opened, found, token)
+      : await renew(owner.key, changes)
     if (notCached !== null) return { notCached, ...(token !== undefined && { token }) }
   }
-  throw new StoreUnavailableError({ cause: new Error('others opened and ended the same session again and again') })
+  const cause = new Error('other requests opened and ended the same session again and again')
+  throw new StoreUnavailableError({ cause })
 
-  /** `null` where the session is not the one that was found; one of the Flask service is converted, and looked at again. */
+  /**
+   * `null` when the session is not the one that was found. A Flask session is converted first, so it is found again.
+   */
   async function renew (meta: string, changes: Changes): Promise<string[] | null> {
     const session = await sessions.load(anyToken)
     return session?.meta === meta ? await sessions.write(session, changes) : null

@@ -1,19 +1,22 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { type JsonObject, parseJsonObject } from '../json.ts'
 
-/** Who opened a session, and with what, as hashes under a key of the session's own: they tell nothing, and compare with no other session's. */
+/**
+ * The user who opened a session, and the credentials, as hashes with a key of the session's own. The hashes disclose
+ * nothing, and cannot be compared with those of another session.
+ */
 export interface Owner {
   /** The same for the same credentials. */
   credentials: string
-  /** The same for the same user of the same API, whatever token he has by now. */
+  /** The same for the same user of the same API, also with another token. */
   user: string
 }
 
-/** What /init brings to say who is there. */
+/** The fields of /init that identify the user. */
 export interface Identity {
   apiUrl: unknown
   jwtToken: unknown
-  /** All that are the session's credentials, in whatever order. */
+  /** All credentials of the session, in any order. */
   credentials: JsonObject
 }
 
@@ -33,20 +36,21 @@ export function isSameHash (one: string, other: string): boolean {
   return a.length === b.length && timingSafeEqual(a, b)
 }
 
-/** `null` for what this service did not write. */
+/** `null` for a text that this service did not write. */
 export function parseOwner (text: string): Owner | null {
   const value = parseJsonObject(text)
   return typeof value?.credentials === 'string' && typeof value.user === 'string' ? value as unknown as Owner : null
 }
 
 /**
- * The user of a token that the API accepted: its `sub`, which is unique within its `iss`. A token without one is its own user.
+ * The user of a token that the API accepted: its `sub`, which is unique within its `iss`. A token without one is its
+ * own user.
  *
  * @see https://www.rfc-editor.org/rfc/rfc7519#section-4.1.2
  */
 function userOf (jwtToken: unknown): unknown[] {
   const claims = Buffer.from(String(jwtToken).split('.')[1] ?? '', 'base64url').toString('utf8')
-  const { sub, iss = null } = parseJsonObject(claims) ?? {} // it may be a token that only its API can read
+  const { sub, iss = null } = parseJsonObject(claims) ?? {} // some tokens only their API can read
   return typeof sub === 'string' && sub !== '' ? ['sub', iss, sub] : ['token', jwtToken]
 }
 

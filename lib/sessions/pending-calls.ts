@@ -1,31 +1,37 @@
 import { randomBytes } from 'node:crypto'
-import type { RedisClient } from '../redis/client.ts'
 import { SessionUnreadableError } from '../errors.ts'
 import { isJsonObject, type JsonObject, parseJsonObject } from '../json.ts'
-import { createAwaitCommand } from '../redis/command.ts'
-import type { Session } from './session.ts'
-import { openField } from './session-record.ts'
+import type { RedisClient } from '../redis/client.ts'
+import { openField } from './field-encryption.ts'
 import { pendingCallField } from './fields.ts'
-import { defineSessionScripts } from './scripts.ts'
+import { createSessionRedis } from './scripts.ts'
+import type { Session } from './session.ts'
 
-/** A tool call that its server answered with questions. */
+/** A tool call that waits for the caller's answers, because its server needs more input. */
 export interface PendingCall {
-  /** As callers know the tool, and as its server does. */
+  /** The tool's name, as callers know it. */
   tool: string
+  /** The tool's name, as its server knows it. */
   name: string
-  /** What the tool was called with, without credentials. */
+  /** Arguments of the call, without credentials. */
   args: JsonObject
-  /** Names of the credentials that it was called with. */
+  /** Names of the credentials among the arguments. */
   secretNames: string[]
-  /** The server's own state, to be given back as it is. */
+  /** The server's own state, to be returned to it unchanged. */
   state?: string
 }
 
-/** Calls that wait for answers. They live in their session, and end with it. Both reject with StoreUnavailableError. */
+/**
+ * Calls that wait for answers. They live in their session and end with it. Both methods reject with
+ * StoreUnavailableError.
+ */
 export interface PendingCalls {
-  /** Keeps a call; gives the token by which it goes on, once. */
+  /** Keeps a call, and gives the token by which it goes on, once. */
   keep: (session: Session, call: PendingCall) => Promise<{ token: string } | { refused: 'session ended' | 'too large' }>
-  /** The call, which nobody gets a second time; `null` when there is none under the token. */
+  /**
+   * Gives a call, once; `null` when none waits under the token. Rejects with SessionUnreadableError for a foreign
+   * text.
+   */
   take: (session: Session, token: string) => Promise<PendingCall | null>
 }
 
@@ -39,23 +45,26 @@ export interface PendingCallsOptions {
   maxBytes: number
 }
 
-export function createPendingCalls (client: RedisClient, { commandTimeoutMs, maxBytes }: PendingCallsOptions): PendingCalls {
-  const redis = defineSessionScripts(client)
-  const ask = createAwaitCommand(commandTimeoutMs)
+export function createPendingCalls (client: RedisClient, options: PendingCallsOptions): PendingCalls {
+  const { commandTimeoutMs, maxBytes } = options
+  const { scripts, inTime } = createSessionRedis(client, commandTimeoutMs)
 
   return {
     async keep ({ id, key, meta, seal }, call) {
       const token = randomBytes(24).toString('base64url')
       const text = seal.seal(pendingCallField(token), JSON.stringify(call))
-      const isKept = await ask(redis.mcpAskQuestion(key, meta, token, text, mostPending, maxBytes), id)
+      const args = { meta, token, call: text, mostCalls: mostPending, mostBytes: maxBytes }
+      const isKept = await inTime(scripts.keepPendingCall(key, args), id)
       return isKept === 1 ? { token } : { refused: isKept === 0 ? 'session ended' : 'too large' }
     },
 
     async take ({ id, key, meta, seal }, token) {
-      const text = await ask(redis.mcpTakeQuestion(key, meta, token), id)
+      const text = await inTime(scripts.takePendingCall(key, { meta, token }), id)
       if (text === null) return null
       const call = parseJsonObject(openField(seal, pendingCallField(token), text, id))
-      if (!isJsonObject(call?.args) || !Array.isArray(call.secretNames) || typeof call.tool !== 'string') throw new SessionUnreadableError(id)
+      if (!isJsonObject(call?.args) || !Array.isArray(call.secretNames) || typeof call.tool !== 'string') {
+        throw new SessionUnreadableError(id)
+      }
       return call as unknown as PendingCall // this service wrote it
     }
   }

@@ -1,164 +1,187 @@
+import { randomUUID } from 'node:crypto'
 import { SessionUnreadableError } from '../errors.ts'
-import { parseFlaskSession } from './flask-session.ts'
 import { type JsonObject, parseJsonObject } from '../json.ts'
-import { createSealing, type EncryptionKey, type FieldSeal } from './field-encryption.ts'
-import { type FoundSession, hashOfToken, type Session, type SessionRef } from './session.ts'
-import { createMeta, type NewSession, type SessionMeta, sessionKey, splitFields, valueField } from './fields.ts'
-import { type Owner, ownerOf, parseOwner } from './owner.ts'
+import { createSealing, type EncryptionKey, type FieldSeal, openField, tryToOpen } from './field-encryption.ts'
+import { type NewSession, valueField } from './fields.ts'
+import { type Identity, type Owner, ownerOf, parseOwner } from './owner.ts'
+import type { StoredFields } from './scripts.ts'
+import { hashOfToken, sessionKey, type SessionRef } from './session-ref.ts'
+
+/*
+ * The fields of a session that are no cached values: their names, and how they are written and read. A new one is added
+ * here, and its users read it in the Session. docs/design.md lists them.
+ */
+
+/** The part of a session that is loaded with it in any case. */
+export interface SessionRecord {
+  /** The text of its `meta`, which differs from that of any other session that is ever opened under its id. */
+  readonly meta: string
+  /** Secret. The fields of /init that are credentials. */
+  readonly credentials: JsonObject
+  /** Whether it was sealed with an older key, or before there was one. */
+  readonly isStale: boolean
+  /** End of its whole lifetime (ms since 1970); `null` for none. */
+  readonly endsAt: number | null
+}
+
+/** Fields that are read with every session. The first two make it a session; see scripts/includes/read-session.lua. */
+export const recordFields = ['meta', 'credentials', 'ends'] as const
+
+/** Whether a field is sealed where there are keys. The others hold no data of a user. */
+export const isSealedField = (field: string) => field === 'credentials' || field === 'owner' || /^[puq]:/.test(field)
+
+/** A session's `meta`. It never changes, and no two are the same. */
+export interface SessionMeta {
+  version: number
+  /** ISO 8601, UTC. */
+  created_at: string
+  /** Name of the API key that the session was opened with; absent where there was none. */
+  client?: string
+  generation: string
+}
+
+const schemaVersion = 1
+
+/** A record of a tool call, with nothing that the caller or the tool said. */
+export interface CallRecord {
+  tool: string
+  outcome: 'ok' | 'tool_error' | 'input_required' | 'failed' | 'abandoned'
+  duration_ms: number
+  /** ISO 8601, UTC. */
+  at: string
+}
+
+/** Changes of a session's fields. */
+export interface RecordChanges {
+  /** A call that is over. */
+  call?: CallRecord
+  /** Other credentials of the same owner. */
+  identity?: Identity
+  /** Another token. */
+  token?: string | undefined
+}
+
+/** The owner of a session, and the key of its hashes. */
+export type KeyedOwner = Owner & { key: string }
 
 export interface SessionCodecOptions {
   keyPrefix: string
-  sensitiveParams: readonly string[]
   /** Secret. None: nothing is sealed. */
   encryptionKeys: readonly EncryptionKey[]
 }
 
-/** What was read of a session, as Redis has it. */
-export interface StoredSession {
-  meta: string
-  credentials: string
-  /** End of its lifetime (ms since 1970). */
-  ends: string | null
-  fields: ReadonlyMap<string, string | null>
-}
-
-/** Between a session and what Redis has of it. Does no I/O. */
-export interface SessionCodec {
-  keyOf: (claim: SessionRef) => string
-  /** All fields of a new session with their texts. Values that are more than `maxBytes` together are left out; their names are given. */
-  encode: (claim: SessionRef, session: NewSession, options: EncodeOptions) => { fields: string[], leftOut: string[] }
-  /** `null` for one of another API key's. Throws SessionUnreadableError. */
-  decode: (claim: SessionRef, stored: StoredSession, place: string) => Session | null
-  /** The owner of a session; `null` where it cannot be read. */
-  ownerIn: (claim: SessionRef, stored: Pick<StoredSession, 'meta' | 'credentials'>, owner: string | null) => FoundSession['owner']
-  /** Whether a session was opened with the API key of the claim. */
-  isOf: (claim: SessionRef, meta: string) => boolean
-  /** A session of the Flask service, in what the scripts say is there; `null` for anything else. That service knew no API keys. */
-  fromFlask: (claim: SessionRef, seen: string) => { createdAt: string | undefined, content: NewSession } | null
-  /** What is left of a session that was removed; `null` where that cannot be read. */
-  open: (claim: SessionRef, meta: string, field: string, text: string) => string | null
-}
-
-export interface EncodeOptions {
-  maxBytes: number
+export interface NewRecordOptions {
   token?: string | undefined
   /** ISO 8601, UTC; now when left out. */
   createdAt?: string | undefined
+  /** End of the whole lifetime (ms since 1970); `null` for none. */
+  endsAt: number | null
 }
 
-/** How the scripts begin what they say of a key that is a string. */
-const stringSeen = 'string:'
+export interface EncodedSession {
+  fields: Record<string, string>
+  /** Fields of the cached values. */
+  values: Map<string, string>
+}
 
-export function createSessionCodec ({ keyPrefix, sensitiveParams, encryptionKeys }: SessionCodecOptions): SessionCodec {
-  const sealOf = createSealing(encryptionKeys)
-  const keyOf = ({ client, id }: SessionRef) => sessionKey(keyPrefix, client, id)
+/** Between a session and its fields in Redis. Does no I/O. */
+export interface SessionCodec {
+  keyOf: (ref: SessionRef) => string
+  sealOf: (ref: SessionRef, meta: string) => FieldSeal
+  /** The fields of a new session, and those of its cached values. */
+  encode: (ref: SessionRef, session: NewSession, options: NewRecordOptions) => EncodedSession
+  /** Whether a session was opened with the reference's API key. */
+  isOpenedBy: (ref: SessionRef, meta: string) => boolean
+  /** `null` for a session that another API key opened. Throws SessionUnreadableError. */
+  decode: (ref: SessionRef, fields: StoredFields) => SessionRecord & { seal: FieldSeal } | null
+  /** The owner of a session; `null` where it cannot be read. Needs the fields `meta`, `credentials` and `owner`. */
+  decodeOwner: (ref: SessionRef, fields: StoredFields) => KeyedOwner | null
+}
+
+export function createSessionCodec ({ keyPrefix, encryptionKeys }: SessionCodecOptions): SessionCodec {
+  const sealFor = createSealing(encryptionKeys)
+  const keyOf = (ref: SessionRef) => sessionKey(keyPrefix, ref)
+  const sealOf = (ref: SessionRef, meta: string) => sealFor(keyOf(ref), meta)
 
   return {
     keyOf,
+    sealOf,
+    isOpenedBy: (ref, meta) => isOpenedBy(ref, parseJsonObject(meta) ?? {}),
 
-    encode (claim, { identity, values }, { maxBytes, token, createdAt }) {
-      const meta = createMeta(claim.client, createdAt)
-      const { seal } = sealOf(keyOf(claim), meta)
-      const sealed = (field: string, text: string) => [field, seal(field, text)] as const
-      const kept: string[] = []
-      const leftOut: string[] = []
-      let bytes = 0
-      for (const [name, text] of values) {
-        const [field, stored] = sealed(valueField(name), text)
-        const size = Buffer.byteLength(field) + Buffer.byteLength(stored)
-        if (bytes + size <= maxBytes) {
-          kept.push(field, stored)
-          bytes += size
-        } else {
-          leftOut.push(name)
-        }
-      }
-      const own = {
-        meta,
-        ...(token !== undefined && { token: hashOfToken(token) }),
-        last_accessed: new Date().toISOString(),
-        calls: '0',
-        bytes: String(bytes)
-      }
-      const credentials = sealed('credentials', JSON.stringify(identity.credentials))
-      const owner = sealed('owner', JSON.stringify(ownerOf(identity, meta)))
-      return { fields: [...Object.entries(own).flat(), ...credentials, ...owner, ...kept], leftOut }
-    },
-
-    decode (claim, { meta, credentials: text, ends, fields }, place) {
-      const { id } = claim
-      const parsedMeta = parseJsonObject(meta)
-      if (parsedMeta !== null && !isOf(claim, parsedMeta)) return null
-      const key = keyOf(claim)
-      const seal = sealOf(key, meta)
-      const credentials = parseJsonObject(openField(seal, 'credentials', text, id))
-      if (credentials === null || parsedMeta === null) throw new SessionUnreadableError(id)
+    encode (ref, { identity, values }, { token, createdAt, endsAt }) {
+      const meta = createMeta(ref.client, createdAt)
+      const seal = sealOf(ref, meta)
+      const changes = encodeChanges({ identity, token }, { meta, seal })
       return {
-        id,
-        key,
-        credentials,
-        meta,
-        seal,
-        isStale: !seal.isCurrent(text),
-        endsAt: ends === null ? null : Number(ends),
-        fields,
-        ...(place !== '' && { place })
+        fields: { meta, calls: '0', ...(endsAt !== null && { ends: String(endsAt) }), ...changes },
+        values: encodeValues(values, seal)
       }
     },
 
-    ownerIn (claim, { meta, credentials }, owner) {
-      const seal = sealOf(keyOf(claim), meta)
+    decode (ref, fields) {
+      const [meta, sealed] = [fields.get('meta') ?? '', fields.get('credentials') ?? '']
       const parsedMeta = parseJsonObject(meta)
-      const opened = parseJsonObject(textIn(seal, 'credentials', credentials) ?? '')
-      if (parsedMeta === null || opened === null) return null
-      if (!isOf(claim, parsedMeta)) return { credentials: '', user: '', key: meta } // nobody's who claims it so
-      const known = owner === null ? ownerByCredentials(opened, meta) : parseOwner(textIn(seal, 'owner', owner) ?? '')
-      return known && { ...known, key: meta }
+      if (parsedMeta !== null && !isOpenedBy(ref, parsedMeta)) return null
+      const seal = sealOf(ref, meta)
+      const credentials = parseJsonObject(openField(seal, 'credentials', sealed, ref.id))
+      if (credentials === null || parsedMeta === null) throw new SessionUnreadableError(ref.id)
+      const ends = fields.get('ends') ?? null
+      return { meta, seal, credentials, isStale: !seal.isCurrent(sealed), endsAt: ends === null ? null : Number(ends) }
     },
 
-    isOf: (claim, meta) => isOf(claim, parseJsonObject(meta) ?? {}),
-
-    fromFlask ({ client }, seen) {
-      const flask = client === null && seen.startsWith(stringSeen) ? parseFlaskSession(seen.slice(stringSeen.length)) : null
-      return flask && { createdAt: flask.createdAt, content: splitFields(flask.fields, sensitiveParams) }
-    },
-
-    open: (claim, meta, field, text) => textIn(sealOf(keyOf(claim), meta), field, text)
+    decodeOwner (ref, fields) {
+      const [meta, sealed] = [fields.get('meta') ?? '', fields.get('credentials') ?? '']
+      const seal = sealOf(ref, meta)
+      const parsedMeta = parseJsonObject(meta)
+      const credentials = parseJsonObject(tryToOpen(seal, 'credentials', sealed) ?? '')
+      if (parsedMeta === null || credentials === null) return null
+      // No credentials have these hashes: a caller with another API key is never the owner.
+      if (!isOpenedBy(ref, parsedMeta)) return { credentials: '', user: '', key: meta }
+      const stored = fields.get('owner') ?? null
+      const owner = stored === null
+        ? ownerByCredentials(credentials, meta)
+        : parseOwner(tryToOpen(seal, 'owner', stored) ?? '')
+      return owner && { ...owner, key: meta }
+    }
   }
 }
 
-/** An id may look like an API key's name and an id, where there were no API keys when it was opened. */
-const isOf = ({ client }: SessionRef, meta: JsonObject) => (meta.client ?? null) === client
+/** Fields with their new texts. Every change is an access. */
+export function encodeChanges (
+  { call, identity, token }: RecordChanges,
+  { meta, seal }: Pick<SessionRecord, 'meta'> & { seal: FieldSeal }
+): Record<string, string> {
+  return {
+    last_accessed: new Date().toISOString(),
+    ...(call !== undefined && { last_call: JSON.stringify(call) }),
+    ...(identity !== undefined && {
+      credentials: seal.seal('credentials', JSON.stringify(identity.credentials)),
+      owner: seal.seal('owner', JSON.stringify(ownerOf(identity, meta)))
+    }),
+    ...(token !== undefined && { token: hashOfToken(token) })
+  }
+}
 
-/** Of a session of a version that kept no owner beside them. */
+/** The fields of cached values, from JSON texts by name. */
+export const encodeValues = (values: ReadonlyMap<string, string>, seal: FieldSeal) =>
+  new Map([...values].map(([name, text]) => [valueField(name), seal.seal(valueField(name), text)]))
+
+function createMeta (client: string | null, createdAt = new Date().toISOString()): string {
+  const meta: SessionMeta = {
+    version: schemaVersion,
+    created_at: createdAt,
+    ...(client !== null && { client }),
+    generation: randomUUID()
+  }
+  return JSON.stringify(meta)
+}
+
+/**
+ * Whether a session was opened with the reference's API key. An id may look like the name of an API key and an id,
+ * where there were no API keys when it was opened.
+ */
+const isOpenedBy = ({ client }: SessionRef, meta: JsonObject) => (meta.client ?? null) === client
+
+/** The owner of a session of an older version, which kept none beside the credentials. */
 const ownerByCredentials = (credentials: JsonObject, key: string): Owner =>
   ownerOf({ apiUrl: credentials.apiUrl, jwtToken: credentials.jwtToken, credentials }, key)
-
-/** `null` for what does not open. */
-export function textIn (seal: FieldSeal, field: string, text: string): string | null {
-  try {
-    return seal.open(field, text)
-  } catch {
-    return null
-  }
-}
-
-/** Throws SessionUnreadableError, its cause a SealError. */
-export function openField (seal: FieldSeal, field: string, text: string, id: string): string {
-  try {
-    return seal.open(field, text)
-  } catch (cause) {
-    throw new SessionUnreadableError(id, { cause })
-  }
-}
-
-/** Throws SessionUnreadableError, which says nothing of the text. */
-export function parseValue (text: string, id: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw new SessionUnreadableError(id)
-  }
-}
-
-export const metaOf = ({ meta }: Pick<Session, 'meta'>) => parseJsonObject(meta) as unknown as SessionMeta // it was checked when it was loaded

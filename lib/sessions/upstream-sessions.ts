@@ -1,26 +1,29 @@
 import { parseJsonObject } from '../json.ts'
 import type { UpstreamSession, UpstreamSlot } from '../mcp/server.ts'
-import type { Session, StoredText } from './session.ts'
-import type { SessionRepository } from './session-repository.ts'
+import type { Session } from './session.ts'
+import type { SessionContents, StoredText } from './session-contents.ts'
 
-/** The place in a session for its session at one MCP server. */
-export function createUpstreamSlot (sessions: Pick<SessionRepository, 'readUpstream' | 'replaceUpstream'>, session: Session, server: string): UpstreamSlot {
-  let there: StoredText | null = null
+/** The slot in a session that holds its own session at one MCP server. */
+export function createUpstreamSlot (
+  sessions: Pick<SessionContents, 'readUpstream' | 'replaceUpstream'>, session: Session, server: string
+): UpstreamSlot {
+  let stored: StoredText | null = null
   return {
     async read () {
-      there = await sessions.readUpstream(session, server)
-      return there && parseUpstream(there.text)
+      stored = await sessions.readUpstream(session, server)
+      return stored && parseUpstream(stored.text)
     },
     async replace (next) {
-      there = await sessions.replaceUpstream(session, server, there, JSON.stringify(next))
-      return there && parseUpstream(there.text)
+      stored = await sessions.replaceUpstream(session, server, stored, JSON.stringify(next))
+      return stored && parseUpstream(stored.text)
     }
   }
 }
 
-/** `null` for what this version did not write. */
+/** `null` for a text that this version did not write. */
 export function parseUpstream (text: string): UpstreamSession | null {
   const value = parseJsonObject(text)
-  const isSession = value !== null && ['endpoint', 'sessionId', 'protocolVersion'].every(name => typeof value[name] === 'string')
+  const names = ['endpoint', 'sessionId', 'protocolVersion']
+  const isSession = value !== null && names.every(name => typeof value[name] === 'string')
   return isSession ? value as unknown as UpstreamSession : null
 }

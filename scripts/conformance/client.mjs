@@ -1,7 +1,7 @@
 /*
- * What the conformance suite runs as "the client", with the address of the scenario's MCP server as its argument: the built
- * service, with that server as its only one, and a caller that does through the public HTTP API what the scenario wants to see.
- * So what is tested is the service. Ends with exit code 1, and says why, where an answer is not what a caller should get.
+ * The conformance suite runs this as "the client", with the address of the scenario's MCP server as its argument. It
+ * starts the built service with that server as its only one, and calls the public HTTP API as the scenario needs. So
+ * the suite tests the service. A wrong answer ends it with exit code 1 and a reason.
  */
 import { deepStrictEqual, ok } from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -12,10 +12,11 @@ import fp from 'fastify-plugin'
 import app, { options } from '../../dist/app.js'
 
 const url = process.argv.at(-1)
-const { MCP_CONFORMANCE_SCENARIO: scenario, MCP_CONFORMANCE_CONTEXT: context = '{}', CONFORMANCE_REDIS_URL: redisUrl } = process.env
+const { MCP_CONFORMANCE_SCENARIO: scenario, MCP_CONFORMANCE_CONTEXT: context = '{}' } = process.env
+const redisUrl = process.env.CONFORMANCE_REDIS_URL
 const session = `conformance-${process.pid}`
 
-/** By scenario, what its caller does. */
+/** The calls of each scenario. */
 const acts = {
   initialize: () => list(),
 
@@ -62,10 +63,10 @@ const acts = {
 
   async 'sep-2322-client-request-state' () {
     await list()
-    // Another call while the questions of the first are open, which is where a client might mix them up.
-    const asked = await post('/call-tool', { tool: 'test_mrtr_echo_state' }, 202)
+    // Another call runs while the first is pending: a client might mix up their input requests.
+    const pending = await post('/call-tool', { tool: 'test_mrtr_echo_state' }, 202)
     await call('test_mrtr_unrelated')
-    await goOn(asked)
+    await goOn(pending)
     await call('test_mrtr_no_state')
     await call('test_mrtr_no_result_type')
   }
@@ -77,7 +78,7 @@ async function list () {
   return tools.map(({ name }) => name)
 }
 
-/** Calls a tool; its questions are answered as a person would who takes what the form offers. */
+/** Calls a tool, and answers its input requests with the defaults of their forms. */
 async function call (tool, params = {}) {
   return await goOn(await post('/call-tool', { tool, params }, [200, 202]))
 }
@@ -85,8 +86,9 @@ async function call (tool, params = {}) {
 async function goOn (answer) {
   let reply = answer
   for (let rounds = 0; reply?.status === 'input_required'; rounds++) {
-    ok(rounds < 5, 'the questions have no end')
-    const responses = Object.fromEntries(reply.requests.map(({ id, params }) => [id, { action: 'accept', content: filledForm(params.requestedSchema) }]))
+    ok(rounds < 5, 'the input requests have no end')
+    const responses = Object.fromEntries(reply.requests.map(({ id, params }) =>
+      [id, { action: 'accept', content: filledForm(params.requestedSchema) }]))
     reply = await post('/call-tool', { continue: reply.continue, responses }, [200, 202])
   }
   return reply
@@ -94,11 +96,13 @@ async function goOn (answer) {
 
 function filledForm ({ properties = {} } = {}) {
   const samples = { string: 'text', number: 1.5, integer: 1, boolean: true }
-  return Object.fromEntries(Object.entries(properties).map(([name, schema]) => [name, schema.default ?? schema.enum?.[0] ?? samples[schema.type]]))
+  const valueFor = schema => schema.default ?? schema.enum?.[0] ?? samples[schema.type]
+  return Object.fromEntries(Object.entries(properties).map(([name, schema]) => [name, valueFor(schema)]))
 }
 
 async function post (path, fields = {}, expected = [200]) {
-  const { statusCode, body } = await service.inject({ method: 'POST', url: path, payload: { session_id: session, ...fields } })
+  const payload = { session_id: session, ...fields }
+  const { statusCode, body } = await service.inject({ method: 'POST', url: path, payload })
   ok([expected].flat().includes(statusCode), `${path} ${fields.tool ?? ''} answered ${statusCode}: ${body}`)
   return JSON.parse(body)
 }
@@ -109,7 +113,7 @@ writeFileSync(serversFile, JSON.stringify({ mcpServers: { suite: { type: 'http',
 
 const service = Fastify({ ...options, logger: { ...options.logger, level: 'warn', stream: process.stderr } })
 try {
-  ok(Object.hasOwn(acts, scenario), `nobody has written what a caller does in the scenario ${scenario}`)
+  ok(Object.hasOwn(acts, scenario), `this client has no calls for the scenario ${scenario}`)
   await service.register(fp(app), {
     env: {
       REDIS_URL: redisUrl,

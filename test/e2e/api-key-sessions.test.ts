@@ -52,7 +52,7 @@ t.test('an API key may have so many sessions open', async t => {
   const open = (key: string) => app.inject({ method: 'POST', url: '/sessions', payload: { apiUrl, jwtToken }, headers: { 'x-api-key': key } })
   for (const status of [201, 201, 429]) t.equal((await open(keys.chat)).statusCode, status)
   const refused = await open(keys.chat)
-  t.strictSame(refused.json(), failure('TOO_MANY_SESSIONS', 'API key chat has 2 sessions open, which is as many as it may', { retryable: true }))
+  t.strictSame(refused.json(), failure('TOO_MANY_SESSIONS', 'API key chat has 2 sessions open, the most it may have', { retryable: true }))
   t.equal(refused.headers['retry-after'], '1')
   t.equal((await open(keys.billing)).statusCode, 201)
 })

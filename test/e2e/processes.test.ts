@@ -104,7 +104,7 @@ t.test('a session has a bounded number of running calls over all workers', async
 
   t.equal(refused.status, 429)
   t.equal(refused.headers.get('retry-after'), '1')
-  t.strictSame(refused.body, { status: 'error', error: `Session ${session} has 3 calls running, which is as many as it may`, code: 'MCPC_ERR_TOO_MANY_CALLS', retryable: true })
+  t.strictSame(refused.body, { status: 'error', error: `Session ${session} has 3 calls running, the most it may have`, code: 'MCPC_ERR_TOO_MANY_CALLS', retryable: true })
   t.strictSame((await Promise.all(running)).map(({ status }) => status), [200, 200, 200])
   t.equal((await wait(two.url, 1)).status, 200, 'a place is free again')
   t.equal(await redis.hget(key, 'running'), null)

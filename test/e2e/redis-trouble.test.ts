@@ -234,19 +234,28 @@ t.test('a full Redis loses no session that is opened anew, whatever it takes and
   const { url } = await startRedis(t, ['--maxmemory-policy', 'noeviction'])
   const client = await redisClient(t, url)
   const repository = createSessionRepository(client, repositoryOptions('full', { commandTimeoutMs: 2_000 }))
-  const claim = { id: 'one', client: null }
-  await repository.create(claim, splitFields({ apiUrl, jwtToken, first: 1 }, ['jwtToken']), { seen: '' })
-  const session = await repository.load(claim)
+  const ref = { id: 'one', client: null }
+  await repository.create(ref, splitFields({ apiUrl, jwtToken, first: 1 }, ['jwtToken']), { seen: '' })
+  const session = await repository.load(ref)
   const before = await client.hgetall('full:one')
   await client.config('SET', 'maxmemory', '1')
 
-  const { seen } = await repository.find(claim)
-  await t.rejects(repository.create(claim, splitFields({ apiUrl, jwtToken: 'another.not-a-real-token.signature' }, ['jwtToken']), { seen }), { code: 'MCPC_ERR_STORE_UNAVAILABLE' })
+  const { seen } = await repository.find(ref)
+  await t.rejects(repository.create(ref, splitFields({ apiUrl, jwtToken: 'another.not-a-real-token.signature' }, ['jwtToken']), { seen }), { code: 'MCPC_ERR_STORE_UNAVAILABLE' })
   if (session !== null) await t.rejects(repository.write(session, { values: new Map([['second', '2']]) }), { code: 'MCPC_ERR_STORE_UNAVAILABLE' })
   t.strictSame(await client.hgetall('full:one'), before)
 
   // Memory may run out after the index was written. Then the script that replaces is done as a whole, because it removes before it adds.
-  await defineSessionScripts(client).mcpReplaceSession('full:one', 100, Date.now(), '', seen, 'meta', '{}', 'credentials', '{}').catch(() => {})
+  await defineSessionScripts(client).createSession('full:one', {
+    seen,
+    ttlSeconds: 100,
+    now: new Date(),
+    endsAt: null,
+    fields: { meta: '{}', credentials: '{}' },
+    values: new Map(),
+    mostBytes: 1_000,
+    mostFields: 1_000
+  }).catch(() => {})
   const after = await client.hgetall('full:one')
   t.ok(after.meta === before.meta || (after.meta === '{}' && after.credentials === '{}'), JSON.stringify(after))
   t.ok(await client.ttl('full:one') > 0)

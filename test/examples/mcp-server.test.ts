@@ -83,24 +83,24 @@ t.test('no failure repeats the token', async t => {
   ]
 
   t.strictSame(answers.map(({ failed }) => failed), [true, true, true, true, true, true])
-  t.match(answers.map(({ text }) => text), [/not accept the credentials/, /could not be reached: ECONNREFUSED/, 'refused Bearer [token]', /must be an http or https URL/, /could not be reached/, /does not fit: .*limit must be integer/])
+  t.match(answers.map(({ text }) => text), [/not accept the credentials/, /could not be reached: ECONNREFUSED/, 'refused Bearer [token]', /must be an http or https URL/, /could not be reached/, /does not fit at limit: expected number, received string/])
   for (const { text } of answers) t.notOk(text.includes(jwtToken), text)
 })
 
 t.test('an input that is missing says which tool returns it', async t => {
-  t.match(await call('generate_strategy', { question: 'Why?' }), { failed: true, text: '"columnAnalysis" is missing: analyze_source_structure returns it.' })
-  t.match(await call('analyze_charts', { question: 'Why?' }), { failed: true, text: '"chartData" is missing: get_charts_data returns it.' })
+  t.match(await call('generate_strategy', { question: 'Why?' }), { failed: true, text: '"columnAnalysis" is missing. From analyze_source_structure: ' })
+  t.match(await call('analyze_charts', { question: 'Why?' }), { failed: true, text: '"chartData" is missing. From get_charts_data: ' })
   t.match(await call('list_sources', {}), { failed: true, text: '"apiUrl" is missing.' })
 })
 
 t.test('an input of another shape says where it does not fit', async t => {
   const config = { name: 'n', chart: 'bar', x: 'a', sourceId: 's' }
   const cases: Array<[string, object, RegExp]> = [
-    ['generate_strategy', { question: 'Why?', columnAnalysis: [] }, /columnAnalysis must NOT have fewer than 1 items/],
-    ['generate_strategy', { question: 'Why?', columnAnalysis: [{ name: 'a', type: 'colour' }] }, /columnAnalysis\/0\/type must be equal to one of/],
-    ['create_configuration', { question: 'Why?', columnAnalysis: [{ name: 'a', type: 'text' }], strategy: 'bars' }, /strategy must be object/],
+    ['generate_strategy', { question: 'Why?', columnAnalysis: [] }, /at columnAnalysis: .*expected array to have >=1 items/],
+    ['generate_strategy', { question: 'Why?', columnAnalysis: [{ name: 'a', type: 'colour' }] }, /at columnAnalysis\/0\/type: expected one of "number"/],
+    ['create_configuration', { question: 'Why?', columnAnalysis: [{ name: 'a', type: 'text' }], strategy: 'bars' }, /at strategy: expected object, received string/],
     ['create_configuration', { question: 'Why?', columnAnalysis: [{ name: 'a', type: 'text' }], strategy: { charts: [{ name: 'n', chart: 'bar', x: 'b', aggregate: 'count' }] } }, /no column "b"/],
-    ['analyze_charts', { question: 'Why?', chartData: [{ config, columns: ['a'], rows: 'many' }] }, /rows must be array/],
+    ['analyze_charts', { question: 'Why?', chartData: [{ config, columns: ['a'], rows: 'many' }] }, /at chartData\/0\/rows: expected array, received string/],
     ['analyze_charts', { question: 'Why?', chartData: Array(500).fill(7) }, /^.{1,400}$/]
   ]
   for (const [tool, input, reason] of cases) {

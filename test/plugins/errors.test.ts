@@ -2,7 +2,7 @@ import t from 'tap'
 import { failure } from '../support/requests.ts'
 import { build } from '../support/service.ts'
 
-t.test('a path that is not there is 404, whatever is asked of it', async t => {
+t.test('an unknown path is 404, whatever the method', async t => {
   const app = await build(t)
   const requests: Array<[method: 'GET' | 'POST' | 'PUT' | 'DELETE', url: string, path: string]> = [
     ['GET', '/', '/'], ['GET', '/nope', '/nope'], ['POST', '/nope?token=1', '/nope'], ['PUT', '/init/', '/init/'],
@@ -15,11 +15,12 @@ t.test('a path that is not there is 404, whatever is asked of it', async t => {
   }
 })
 
-t.test('a method that a path does not take is 405, with those that it does', async t => {
+t.test('a wrong method is 405, and Allow names the right ones', async t => {
   const app = await build(t)
   const requests: Array<[method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, allowed: string]> = [
     ['GET', '/init', 'POST'], ['GET', '/tools', 'POST'], ['PUT', '/call-tool', 'POST'], ['DELETE', '/shutdown', 'POST'],
-    ['POST', '/tools-schema', 'GET'], ['POST', '/health', 'GET'], ['PATCH', '/livez', 'GET'], ['POST', '/readyz', 'GET'], ['POST', '/openapi.json', 'GET']
+    ['POST', '/tools-schema', 'GET'], ['POST', '/health', 'GET'], ['PATCH', '/livez', 'GET'],
+    ['POST', '/readyz', 'GET'], ['POST', '/openapi.json', 'GET']
   ]
   for (const [method, path, allowed] of requests) {
     const response = await app.inject({ method, url: `${path}?a=1` })
@@ -29,11 +30,17 @@ t.test('a method that a path does not take is 405, with those that it does', asy
   }
 })
 
-t.test('so it is whatever the body', async t => {
+t.test('404 and 405 come before any fault of the body', async t => {
   const app = await build(t)
   for (const payload of ['garbage', '[]', '{"session_id":7}']) {
-    t.strictSame((await app.inject({ method: 'POST', url: '/nope', payload })).json(), failure('NOT_FOUND', 'There is no POST /nope'), payload)
-    t.strictSame((await app.inject({ method: 'POST', url: '/health', payload })).json(), failure('METHOD_NOT_ALLOWED', '/health takes GET'), payload)
+    t.strictSame(
+      (await app.inject({ method: 'POST', url: '/nope', payload })).json(),
+      failure('NOT_FOUND', 'There is no POST /nope'), payload
+    )
+    t.strictSame(
+      (await app.inject({ method: 'POST', url: '/health', payload })).json(),
+      failure('METHOD_NOT_ALLOWED', '/health takes GET'), payload
+    )
   }
 })
 

@@ -10,7 +10,8 @@ import { until } from '../support/wait.ts'
 
 const requests = { MCP_RATE_LIMIT_PER_MINUTE: '3' }
 const inits = { MCP_INIT_RATE_LIMIT: '2' }
-const list = (app: FastifyInstance, id: string, headers: Record<string, string> = {}) => app.inject({ method: 'POST', url: '/tools', headers, payload: { session_id: id } })
+const list = (app: FastifyInstance, id: string, headers: Record<string, string> = {}) =>
+  app.inject({ method: 'POST', url: '/tools', headers, payload: { session_id: id } })
 const init = (app: FastifyInstance, { remoteAddress = '192.0.2.1', ...headers }: Record<string, string> = {}) =>
   app.inject({ method: 'POST', url: '/init', remoteAddress, headers, payload: { session_id: 'any', apiUrl, jwtToken } })
 const limitHeaders = (headers: object) => Object.keys(headers).filter(name => name.startsWith('ratelimit-'))
@@ -26,13 +27,16 @@ t.test('by default nothing is counted', async t => {
   t.strictSame(await (await redisClient(t)).keys(`mcp_rate:${app.config.session.keyPrefix}:*`), [])
 })
 
-t.test('a session has so many requests a minute over all workers, and is told how many are left', async t => {
+t.test('requests of a session are limited per minute over all workers, and answers say how many are left', async t => {
   const env = await environment(t, requests)
   const workers = [await build(t, env), await build(t, env)] as const
   const session = await initSession(workers[0])
   const other = await initSession(workers[0])
 
-  const answers = [await list(workers[0], session), await call(workers[1], session, 'echo', { text: 'a' }), await list(workers[1], session)]
+  const answers = [
+    await list(workers[0], session), await call(workers[1], session, 'echo', { text: 'a' }),
+    await list(workers[1], session)
+  ]
   t.strictSame(answers.map(({ statusCode }) => statusCode), [200, 200, 200])
   t.strictSame(answers.map(({ headers }) => headers['ratelimit-remaining']), ['2', '1', '0'])
   for (const { headers } of answers) t.match(headers, { 'ratelimit-limit': '3', 'ratelimit-reset': /^(60|5\d)$/ })
@@ -42,8 +46,12 @@ t.test('a session has so many requests a minute over all workers, and is told ho
       t.equal(response.statusCode, 429)
       const seconds = Number(response.headers['retry-after'])
       t.ok(seconds > 40 && seconds <= 60, `${seconds} s`)
-      t.match(response.headers, { 'ratelimit-limit': '3', 'ratelimit-remaining': '0', 'ratelimit-reset': String(seconds) })
-      t.strictSame(response.json(), failure('RATE_LIMIT', `Too many requests: the next is answered in ${seconds} s`, { retryable: true }))
+      t.match(
+        response.headers, { 'ratelimit-limit': '3', 'ratelimit-remaining': '0', 'ratelimit-reset': String(seconds) }
+      )
+      t.strictSame(
+        response.json(), failure('RATE_LIMIT', `Too many requests: try again in ${seconds} s`, { retryable: true })
+      )
     }
   }
   t.equal((await list(workers[0], other)).statusCode, 200, 'another session has its own')
@@ -60,7 +68,8 @@ t.test('a request too many leaves its session alone, wherever the id is', async 
 
   const headers = { 'x-session-id': session }
   const refused = [
-    await list(app, session), await call(app, session, 'echo'), await app.inject({ method: 'POST', url: '/tools', headers, payload: {} }),
+    await list(app, session), await call(app, session, 'echo'),
+    await app.inject({ method: 'POST', url: '/tools', headers, payload: {} }),
     await app.inject({ method: 'POST', url: '/call-tool', headers, payload: { tool: 'echo' } })
   ]
   t.strictSame(refused.map(response => response.json<{ code: string }>().code), Array(4).fill('MCPC_ERR_RATE_LIMIT'))
@@ -68,12 +77,15 @@ t.test('a request too many leaves its session alone, wherever the id is', async 
   t.ok(await redis.ttl(key) <= 1_000)
 })
 
-t.test('a request counts once, by whichever way the id comes', async t => {
+t.test('a request counts once, whether its id is in the header or in the body', async t => {
   const app = await build(t, requests)
   await app.inject({ method: 'POST', url: '/init', payload: { session_id: '4711-ä', apiUrl, jwtToken } })
   const bytes = Buffer.from('4711-ä').toString('latin1')
   const remaining = []
-  for (const request of [{ payload: { session_id: '4711-ä' } }, { headers: { 'x-session-id': bytes }, payload: {} }, { headers: { 'x-session-id': bytes }, payload: { session_id: '4711-ä' } }]) {
+  for (const request of [
+    { payload: { session_id: '4711-ä' } }, { headers: { 'x-session-id': bytes }, payload: {} },
+    { headers: { 'x-session-id': bytes }, payload: { session_id: '4711-ä' } }
+  ]) {
     const response = await app.inject({ method: 'POST', url: '/tools', ...request })
     t.equal(response.statusCode, 200)
     remaining.push(response.headers['ratelimit-remaining'])
@@ -83,12 +95,14 @@ t.test('a request counts once, by whichever way the id comes', async t => {
 
 t.test('callers who use the same session id are counted apart', async t => {
   const hash = (key: string) => createHash('sha256').update(key).digest('hex')
-  const app = await build(t, { ...requests, MCP_CLIENT_API_KEYS: `a:${hash('one')},a:${hash('two')},b:${hash('three')}` })
+  const app = await build(
+    t, { ...requests, MCP_CLIENT_API_KEYS: `a:${hash('one')},a:${hash('two')},b:${hash('three')}` }
+  )
   const remaining = async (key: string) => (await list(app, 'any', { 'x-api-key': key })).headers['ratelimit-remaining']
   t.strictSame([await remaining('one'), await remaining('two'), await remaining('three')], ['2', '1', '2'])
 })
 
-t.test('when the minute has ended, the next begins', async t => {
+t.test('after a minute the count begins anew', async t => {
   const app = await build(t, requests)
   const redis = await redisClient(t)
   const session = await initSession(app)
@@ -101,7 +115,7 @@ t.test('when the minute has ended, the next begins', async t => {
   t.equal((await list(app, session)).headers['ratelimit-remaining'], '2')
 })
 
-t.test('every counter ends, has no session\'s id in its name, and does not look like a session', async t => {
+t.test('every counter expires, has no session id in its name, and does not look like a session', async t => {
   const app = await build(t, { ...requests, ...inits })
   const redis = await redisClient(t)
   const session = await initSession(app)
@@ -117,17 +131,21 @@ t.test('every counter ends, has no session\'s id in its name, and does not look 
     t.notMatch(key, session)
     t.notMatch(key, 'there-is-none')
   }
-  t.strictSame(keys.filter(key => key.startsWith(app.config.session.keyPrefix)), [`${app.config.session.keyPrefix}:${session}`])
+  t.strictSame(
+    keys.filter(key => key.startsWith(app.config.session.keyPrefix)), [`${app.config.session.keyPrefix}:${session}`]
+  )
 
   await redis.persist(counters[0] ?? '') // as a restore from somewhere might leave it
   await Promise.all([list(app, session), list(app, 'there-is-none'), init(app, { remoteAddress: '127.0.0.1' })])
   for (const key of counters) t.ok(await redis.pttl(key) > 0, key)
 })
 
-t.test('an address opens so many sessions a minute over all workers, whatever the answer', async t => {
+t.test('the sessions that an address opens are limited per minute over all workers, whatever the answer', async t => {
   const env = await environment(t, inits)
   const workers = [await build(t, env), await build(t, env)] as const
-  const bad = await workers[0].inject({ method: 'POST', url: '/init', remoteAddress: '192.0.2.1', payload: { session_id: 'any', apiUrl, jwtToken: 'guess' } })
+  const bad = await workers[0].inject({
+    method: 'POST', url: '/init', remoteAddress: '192.0.2.1', payload: { session_id: 'any', apiUrl, jwtToken: 'guess' }
+  })
   t.equal(bad.statusCode, 401)
   t.equal(bad.headers['ratelimit-remaining'], '1')
   t.equal((await init(workers[1])).statusCode, 200)
@@ -142,46 +160,61 @@ t.test('an address opens so many sessions a minute over all workers, whatever th
 t.test('/sessions counts as /init does', async t => {
   const app = await build(t, inits)
   const open = () => app.inject({ method: 'POST', url: '/sessions', payload: { apiUrl, jwtToken } })
-  t.strictSame([(await open()).statusCode, (await init(app, { remoteAddress: '127.0.0.1' })).statusCode, (await open()).statusCode], [201, 200, 429])
+  const answers = [await open(), await init(app, { remoteAddress: '127.0.0.1' }), await open()]
+  t.strictSame(answers.map(({ statusCode }) => statusCode), [201, 200, 429])
 })
 
-t.test('where an id is missing or none, that is what is said, whatever is limited', async t => {
+t.test('a missing or wrong id is refused for that, with limits, too', async t => {
   const app = await build(t, requests)
   for (const method of ['GET', 'DELETE'] as const) {
-    t.strictSame((await app.inject({ method, url: '/session' })).json(), failure('MISSING_FIELD', 'Missing X-Session-Id'))
-    t.equal((await app.inject({ method, url: '/session', headers: { 'x-session-id': 'x'.repeat(300) } })).json().code, 'MCPC_ERR_INVALID_FIELD')
+    t.strictSame(
+      (await app.inject({ method, url: '/session' })).json(), failure('MISSING_FIELD', 'Missing X-Session-Id')
+    )
+    t.equal(
+      (await app.inject({ method, url: '/session', headers: { 'x-session-id': 'x'.repeat(300) } })).json().code,
+      'MCPC_ERR_INVALID_FIELD'
+    )
   }
   const session = await initSession(app)
   const looks = []
-  for (let time = 0; time < 4; time++) looks.push((await app.inject({ url: '/session', headers: { 'x-session-id': session } })).statusCode)
+  for (let time = 0; time < 4; time++) {
+    looks.push((await app.inject({ url: '/session', headers: { 'x-session-id': session } })).statusCode)
+  }
   t.strictSame(looks, [200, 200, 200, 429])
 })
 
-t.test('an address of IPv6 is its network, of which a caller has many', async t => {
+t.test('addresses of one IPv6 network count as one, because a caller has many of them', async t => {
   const app = await build(t, inits)
   const statuses = []
-  for (const remoteAddress of ['2001:db8:0:1::1', '2001:db8:0:1::2', '2001:db8:0:1:ffff::3', '2001:db8:0:2::1']) statuses.push((await init(app, { remoteAddress })).statusCode)
+  for (const remoteAddress of ['2001:db8:0:1::1', '2001:db8:0:1::2', '2001:db8:0:1:ffff::3', '2001:db8:0:2::1']) {
+    statuses.push((await init(app, { remoteAddress })).statusCode)
+  }
   t.strictSame(statuses, [200, 200, 429, 200])
 })
 
 t.test('behind a trusted proxy the caller is counted; what a caller claims changes nothing', async t => {
   const proxied = await build(t, { ...inits, MCP_TRUSTED_PROXIES: '10.0.0.0/8' })
-  const through = async (forwarded: string, remoteAddress = '10.0.0.1') => (await init(proxied, { remoteAddress, 'x-forwarded-for': forwarded })).statusCode
-  t.strictSame([await through('198.51.100.1'), await through('203.0.113.5, 198.51.100.1'), await through('203.0.113.6, 198.51.100.1')], [200, 200, 429])
+  const through = async (forwarded: string, remoteAddress = '10.0.0.1') =>
+    (await init(proxied, { remoteAddress, 'x-forwarded-for': forwarded })).statusCode
+  t.equal(await through('198.51.100.1'), 200)
+  t.equal(await through('203.0.113.5, 198.51.100.1'), 200)
+  t.equal(await through('203.0.113.6, 198.51.100.1'), 429)
   t.equal(await through('198.51.100.2'), 200)
 
   const direct = await build(t, inits)
-  const claim = async (forwarded: string) => (await init(direct, { 'x-forwarded-for': forwarded })).statusCode
-  t.strictSame([await claim('203.0.113.1'), await claim('203.0.113.2'), await claim('203.0.113.3')], [200, 200, 429])
+  const openAs = async (forwarded: string) => (await init(direct, { 'x-forwarded-for': forwarded })).statusCode
+  t.strictSame([await openAs('203.0.113.1'), await openAs('203.0.113.2'), await openAs('203.0.113.3')], [200, 200, 429])
 })
 
-t.test('when Redis is away requests are let through, the log says so once, and once that it is over', async t => {
+t.test('without Redis requests are let through, and the log says once when it begins and when it ends', async t => {
   const redis = await startRedis(t)
-  const service = await startService(t, { ...requests, ...inits, REDIS_URL: redis.url, MCP_SERVER_SCRIPT: fixture('tiny-server.mjs') })
+  const service = await startService(
+    t, { ...requests, ...inits, REDIS_URL: redis.url, MCP_SERVER_SCRIPT: fixture('tiny-server.mjs') }
+  )
   const lines = (text: string) => service.output().split(text).length - 1
   const admin = await redisClient(t, redis.url)
 
-  // What writes is refused, as when its memory is full: neither is anything counted, nor a session opened.
+  // Writes are refused, as when the memory of Redis is full: nothing is counted, and no session is opened.
   await admin.config('SET', 'maxmemory', '1')
   for (let i = 0; i < 5; i++) {
     const { body, headers } = await post(`${service.url}/init`, { session_id: 'a', apiUrl, jwtToken })
@@ -192,7 +225,9 @@ t.test('when Redis is away requests are let through, the log says so once, and o
   t.match(service.output(), /"level":40[^\n]*rates cannot be counted/)
 
   await admin.config('SET', 'maxmemory', '0')
-  t.equal((await post(`${service.url}/init`, { session_id: 'a', apiUrl, jwtToken })).headers.get('ratelimit-remaining'), '1')
+  t.equal(
+    (await post(`${service.url}/init`, { session_id: 'a', apiUrl, jwtToken })).headers.get('ratelimit-remaining'), '1'
+  )
   await until(() => lines('rates are counted again') === 1, 'the log says that it is over')
 
   admin.disconnect()
@@ -205,7 +240,7 @@ t.test('when Redis is away requests are let through, the log says so once, and o
   t.equal(lines('rates cannot be counted, requests are let through'), 2)
 })
 
-t.test('a Redis that hangs holds a request up for two commands, and no longer', async t => {
+t.test('a Redis that hangs delays a request by two commands at most', async t => {
   const redis = await startRedis(t)
   const app = await build(t, { ...requests, REDIS_URL: redis.url })
   const session = await initSession(app)

@@ -143,7 +143,7 @@ t.test('MCP_MAX_BODY_BYTES moves the limit, to the byte', async t => {
 
 t.test('what is no HTTP is told so in the same shape', async t => {
   const port = await listen(t)
-  const noHttp: [number, unknown] = [400, failure('BAD_REQUEST', 'The request is not HTTP as this service understands it')]
+  const noHttp: [number, unknown] = [400, failure('BAD_REQUEST', 'The request is not valid HTTP')]
   const chunked = 'POST /init HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n'
   for (const bytes of ['garbage\r\n\r\n', 'GET\r\n\r\n', 'GET /health HTTP/9.9\r\n\r\n', 'FETCH /health HTTP/1.1\r\nhost: x\r\n\r\n', 'GET /health HTTP/1.1\r\nbad header\r\n\r\n', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', '\x16\x03\x01\x02\0']) {
     t.strictSame(await sendRaw(port, bytes), noHttp, JSON.stringify(bytes))

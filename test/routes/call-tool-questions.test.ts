@@ -53,7 +53,7 @@ t.test('when what a tool asks cannot be kept, the caller is not told to send the
 
   const { statusCode, ...response } = await asked
   t.equal(statusCode, 502)
-  t.strictSame(JSON.parse(response.body), failure('MCP_CALL', 'MCP server up answered tool ask with questions, which could not be kept until they are answered'))
+  t.strictSame(JSON.parse(response.body), failure('MCP_CALL', 'MCP server up requested input for tool ask, and the call could not be kept until the caller responds'))
 })
 
 t.test('each call goes on once, in its own session only, and not after that has ended', async t => {
@@ -101,7 +101,7 @@ t.test('with events, the questions are the last event', async t => {
 
 t.test('what a continuation must be is said', async t => {
   const { service, id } = await start(t)
-  t.strictSame((await post(service, { session_id: id, continue: 'none' })).json(), failure('UNKNOWN_CONTINUATION', 'There is no call that goes on under this token: it was used, it has made room for newer ones, or it is another session\'s'))
+  t.strictSame((await post(service, { session_id: id, continue: 'none' })).json(), failure('UNKNOWN_CONTINUATION', 'No pending call has this token: it was used, newer calls replaced it, or it belongs to another session'))
   t.match((await post(service, { session_id: id, continue: 5 })).json(), { error: 'continue must be a string of at most 256 characters' })
   t.match((await post(service, { session_id: id, continue: 'x', responses: { a: 1 } })).json(), { code: 'MCPC_ERR_INVALID_FIELD' })
 })

@@ -150,7 +150,7 @@ t.test('a session that has as many calls running as it may is told to come again
 
   const second = await call(app, session, 'echo')
   t.equal(second.statusCode, 429)
-  t.strictSame(second.json(), failure('TOO_MANY_CALLS', `Session ${session} has 1 calls running, which is as many as it may`, { retryable: true }))
+  t.strictSame(second.json(), failure('TOO_MANY_CALLS', `Session ${session} has 1 calls running, the most it may have`, { retryable: true }))
   t.equal(second.headers['retry-after'], '1')
   t.equal((await call(app, await initSession(app), 'echo')).statusCode, 200, 'another session is not held up')
 

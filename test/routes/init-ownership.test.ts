@@ -16,7 +16,7 @@ async function init (app: FastifyInstance, payload: object, headers: Record<stri
 }
 
 const ok: [number, unknown] = [200, { status: 'ok' }]
-const taken = (id: string): [number, unknown] => [403, failure('SESSION_TAKEN', `Session ${id} is another user's`)]
+const taken = (id: string): [number, unknown] => [403, failure('SESSION_TAKEN', `Session ${id} belongs to another user`)]
 
 /** What the session's credentials and values are, told by a tool that declares them. */
 const received = async (app: FastifyInstance, id: string, tool = 'recall') => (await call(app, id, tool)).json().received

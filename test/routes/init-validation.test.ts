@@ -50,7 +50,7 @@ t.test('credentials that the API accepts open a session; it is asked once, with 
   t.equal(await redis.ttl(keyOf(app)), 86_400, 'but the idle TTL is restarted')
   t.match(await redis.hgetall(keyOf(app)), { 'p:question': '"why"', 'p:tenant': '"north"', 'p:other': '1' })
 
-  t.strictSame(await init(app, { jwtToken: 'a.b.c' }), [403, failure('SESSION_TAKEN', 'Session s1 is another user\'s')])
+  t.strictSame(await init(app, { jwtToken: 'a.b.c' }), [403, failure('SESSION_TAKEN', 'Session s1 belongs to another user')])
   t.strictSame(api.requests, [{ apiUrl, jwtToken }, { apiUrl, jwtToken: 'a.b.c' }], 'asked for others')
 })
 
@@ -152,7 +152,7 @@ t.test('without validation the form is still looked at, and nobody is asked', as
 
 t.test('a session may only point to a host that is allowed; the API is not asked, and nothing is stored', async t => {
   const { app, api, redis } = await buildWith(t, accepted, { MCP_ALLOWED_API_HOSTS: 'api.example.com, *.example.org' })
-  const elsewhere: [number, unknown] = [403, failure('API_HOST', 'apiUrl may not point there: its host must be one that is allowed here')]
+  const elsewhere: [number, unknown] = [403, failure('API_HOST', 'apiUrl is not allowed: its host must be one that is allowed here')]
   for (const url of ['https://canary.example', 'https://api.example.com@canary.example', 'https://canary.example\\@api.example.com', 'https://example.org']) {
     await leavesAlone(t, app, redis, elsewhere, { apiUrl: url })
   }
@@ -165,7 +165,7 @@ t.test('a session may only point to a host that is allowed; the API is not asked
 t.test('in production a session may only point to https, whether credentials are checked or not', async t => {
   for (const skip of ['true', 'false']) {
     const { app } = await buildWith(t, accepted, { NODE_ENV: 'production', MCP_SKIP_VALIDATION: skip })
-    t.strictSame(await init(app, { apiUrl: 'http://api.example.com' }), [403, failure('API_HOST', 'apiUrl may not point there: it must be https')])
+    t.strictSame(await init(app, { apiUrl: 'http://api.example.com' }), [403, failure('API_HOST', 'apiUrl is not allowed: it must be https')])
     t.strictSame(await init(app), ok)
   }
   const { app } = await buildWith(t, accepted, { NODE_ENV: 'production', MCP_ALLOWED_API_HOSTS: '*.example.com, http://api.internal:8080' })

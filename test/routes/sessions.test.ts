@@ -40,7 +40,7 @@ t.test('what is wrong is said as /init says it', async t => {
   }
   t.strictSame(await refused({ apiUrl }), [400, failure('MISSING_FIELD', 'Missing apiUrl or jwtToken')])
   t.strictSame(await refused({ apiUrl, jwtToken: 1 }), [400, failure('INVALID_FIELD', 'jwtToken must be a string')])
-  const ownId = [400, failure('INVALID_FIELD', 'session_id must be absent: the session\'s id is made here')]
+  const ownId = [400, failure('INVALID_FIELD', 'session_id must be absent: the service makes the id')]
   t.strictSame(await refused({ apiUrl, jwtToken, session_id: 'mine' }), ownId)
   t.strictSame(await refused({ apiUrl, jwtToken }, { 'x-session-id': 'mine' }), ownId)
   t.strictSame(await refused({ apiUrl, jwtToken }), [401, failure('INVALID_CREDENTIALS', 'unknown user')])

@@ -4,7 +4,7 @@ import { CallerLeftError, McpCallError, McpStartError, McpStartTimeoutError, Sto
 import type { Mask } from '../../mask.ts'
 import type { Era, EraMemory } from '../client/protocol-era.ts'
 import { causeOf, isTimeout, maskOf, maxQuoteLength, sentenceOf, translate } from '../client/errors.ts'
-import { type HttpTransport, type ResumableSession, StreamEndedError } from '../transports/streamable-http.ts'
+import { type HttpTransport, type ResumableSession, StreamEndedError } from '../transports/http-transport.ts'
 import { type Asked, createServerClient, type ServerConnection, type ServerClient, type RequestLimits } from '../client/server-client.ts'
 import type { UpstreamSession } from '../server.ts'
 

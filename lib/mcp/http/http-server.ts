@@ -5,10 +5,10 @@ import type { JsonObject } from '../../json.ts'
 import { createClient } from '../client/sdk-client.ts'
 import type { Era, EraMemory } from '../client/protocol-era.ts'
 import { createHttpClient, endSessionMs } from './http-client.ts'
-import { createHttpTransport, type ResumableSession } from '../transports/streamable-http.ts'
-import { credentialNames, fillEndpoint, type HttpEndpoint, type HttpSpec } from '../servers-file/server-spec.ts'
+import type { HttpEndpoint, ResumableSession } from '../transports/http-transport.ts'
+import { transportKinds } from '../transports/transport-kinds.ts'
+import { credentialNames, fillEndpoint, type HttpSpec } from '../servers-file/server-spec.ts'
 import type { Lease, Server, User, UpstreamSession, UpstreamSlot } from '../server.ts'
-import { createSseTransport } from '../transports/sse.ts'
 
 export interface HttpServerOptions {
   dispatcher: Dispatcher
@@ -29,12 +29,13 @@ const maxClients = 500
 /** An MCP server that is reached over HTTP. */
 export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): Server {
   const { dispatcher, maxMessageBytes, startTimeoutMs, era: memory } = options
-  const keepsSessions = spec.kind === 'http' && spec.session === 'kept'
+  const keepsSessions = spec.session === 'kept'
+  const { isLegacy, create: createTransport } = transportKinds[spec.kind]
   const isPersonal = credentialNames(spec).length > 0
   const clients = new Map<string, { era: Era, client: Promise<Client> }>()
 
   const newClient = () => createClient({ probeTimeoutMs: startTimeoutMs, declaresElicitation: options.declaresElicitation, onListChanged: options.onListChanged })
-  const newTransport = (endpoint: HttpEndpoint, resume?: ResumableSession) => createHttpTransport(endpoint, { dispatcher, maxMessageBytes, ...(resume && { resume }) })
+  const newTransport = (endpoint: HttpEndpoint, resume?: ResumableSession) => createTransport(endpoint, { dispatcher, maxMessageBytes, ...(resume && { resume }) })
 
   const target = (credentials: JsonObject): Target => {
     const endpoint = fillEndpoint(spec, credentials)
@@ -77,7 +78,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
       const { endpoint, identity } = common ?? target(credentials)
       if (identity !== begunWith) return // begun with other credentials, or another address: no business of this one
       const transport = newTransport(endpoint, session)
-      await transport.endSession(AbortSignal.timeout(endSessionMs)).catch(() => {})
+      await transport.endSession?.(AbortSignal.timeout(endSessionMs)).catch(() => {})
       await transport.close()
     },
 
@@ -88,11 +89,11 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
         serverName: spec.name,
         startTimeoutMs,
         secrets: endpoint.secrets,
-        era: spec.kind === 'sse' ? oldEra : memory,
+        era: isLegacy ? oldEra : memory,
         slot: keepsSessions && slot !== null ? ownSlot(slot, identity) : null,
         create: resume => ({
           client: newClient(),
-          transport: spec.kind === 'sse' ? createSseTransport(endpoint, { dispatcher, maxMessageBytes }) : newTransport(endpoint, resume)
+          transport: newTransport(endpoint, resume)
         }),
         onListChanged: options.onListChanged,
         shared: isWatched ? null : era => sharedClient(here, era),

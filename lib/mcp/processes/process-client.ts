@@ -7,8 +7,7 @@ import type { Era, EraMemory } from '../client/protocol-era.ts'
 import { causeOf, isTimeout, maskOf, maxQuoteLength, sentenceOf, translate } from '../client/errors.ts'
 import { type Asked, createServerClient, type ServerConnection, type ServerClient, type RequestLimits } from '../client/server-client.ts'
 import type { Reaper } from '../transports/reaper.ts'
-import type { StdioCommand } from '../servers-file/server-spec.ts'
-import { createStdioTransport, type Exit, type StdioTransport } from '../transports/stdio.ts'
+import { createStdioTransport, type Exit, type StdioCommand, type StdioTransport } from '../transports/stdio.ts'
 
 export interface ProcessOptions {
   /** How long the server may take from its start to its handshake (ms). */

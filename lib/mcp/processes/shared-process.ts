@@ -5,7 +5,7 @@ import { abortable } from '../../cancellation.ts'
 import type { Semaphore } from '../../semaphore.ts'
 import type { ServerClient } from '../client/server-client.ts'
 import { createProcessClient, type ProcessOptions } from './process-client.ts'
-import type { StdioCommand } from '../servers-file/server-spec.ts'
+import type { StdioCommand } from '../transports/stdio.ts'
 import type { ReadyServer } from './warm-spares.ts'
 
 export interface SharedServerOptions extends ProcessOptions {

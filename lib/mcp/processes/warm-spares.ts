@@ -1,7 +1,7 @@
 import { backoffMs } from '../../backoff.ts'
 import type { Semaphore, Release } from '../../semaphore.ts'
 import { createProcessClient, type ProcessClient, type ProcessOptions } from './process-client.ts'
-import type { StdioCommand } from '../servers-file/server-spec.ts'
+import type { StdioCommand } from '../transports/stdio.ts'
 
 export interface WarmSparesOptions extends ProcessOptions {
   /** How many spares to hold ready; 0 for none. */

@@ -1,25 +1,24 @@
-import { digestOf } from '../../digest.ts'
 import { MissingCredentialError } from '../../errors.ts'
 import type { JsonObject } from '../../json.ts'
 import { entryError } from './entry-error.ts'
-import type { HostEnvironment } from './server-spec.ts'
+import type { HostEnvironment } from './host-environment.ts'
 
 /**
- * A text of the servers file in which `${session.NAME}` stands for a credential of the session; `${env.NAME}` is the
- * operator's own and is filled when the file is read.
+ * A text of the servers file with placeholders: `${session.NAME}` stands for a credential of the session, `${env.NAME}`
+ * for a variable of the service. Variables are filled in when the file is read, credentials for each request.
  *
- * What it says is in no property, so that a template that ends up in a log or an answer tells nothing.
+ * Only functions give away the text, so that a template that ends up in a log or an answer shows nothing.
  */
 export interface Template {
   /** Credentials that it needs. */
   readonly sessionNames: readonly string[]
-  /** The operator's own values in it, those of `${env.NAME}`: for masks. */
+  /** The values of its `${env.NAME}`, which masks must hide. */
   readonly operatorValues: () => readonly string[]
-  /** A hash of what it says: the same for the same text, by which a changed file is known. */
-  readonly fingerprint: string
+  /** The text with its variables filled in, as JSON. Secret: only a hash of it may leave. */
+  readonly content: () => unknown
   /**
-   * Throws MissingCredentialError that names the credential when the session lacks one, or has it with characters that
-   * cannot be used there.
+   * The text for one session. Throws MissingCredentialError that names the credential when the session lacks it, or
+   * has it with characters that cannot be used there.
    */
   readonly fill: (credentials: JsonObject) => string
 }
@@ -30,42 +29,50 @@ export interface TemplateOptions {
   field: string
   /** Fields of a session that are credentials; no others can be used. */
   sensitiveParams: readonly string[]
-  /** Where the text goes: to a process, whose arguments and variables take all but NUL, or into a header, which takes less. */
+  /** Where the text goes. An argument or a variable of a process takes all but NUL; a header takes less. */
   use?: 'process' | 'header'
 }
 
-/** What cannot be there. A header's characters are those that Node's HTTP clients send; half a character cannot be encoded. */
+/**
+ * Characters that cannot be used, by where the text goes. Node's HTTP clients send a header's other characters. A URL
+ * cannot encode half a surrogate pair.
+ */
 const unusable = {
   process: { characters: /\0/, rule: 'must not hold a NUL character' },
   header: { characters: /[^\t\x20-\x7e\x80-\xff]/, rule: 'must not hold characters that cannot be sent in a header' },
   url: { characters: /\p{Cs}/u, rule: 'must not hold half a character' }
 }
 
-/** `value` is what a variable has, before it is encoded for where it goes. */
+/** `value` is a variable's value before it is encoded. */
 type Part = { text: string, variable?: string, value?: string } | { credential: string }
 
 /** A text that stands for itself, `${` included. */
-export const literal = (text: string): Template => ({ sessionNames: [], operatorValues: () => [], fingerprint: fingerprintOf([{ text }]), fill: () => text })
-
-const fingerprintOf = (parts: readonly Part[]) => digestOf(parts)
+export const literal = (text: string): Template =>
+  ({ sessionNames: [], operatorValues: () => [], content: () => [{ text }], fill: () => text })
 
 /** `$${` in the text is a literal `${`. Throws ConfigError that names entry and field, and never a value. */
 export function parseTemplate (text: string, host: HostEnvironment, options: TemplateOptions): Template {
-  return createTemplate(readParts(text, host, options), { ...options, use: options.use ?? 'process', encode: value => value })
+  const parts = readParts(text, host, options)
+  return createTemplate(parts, { ...options, use: options.use ?? 'process', encode: value => value })
 }
 
 /**
- * The same for a URL. Credentials may only be values of its query, where they are percent-encoded: nothing that a caller
- * brings to /init may choose the server, or a part of it, that others' credentials are sent to. So is `${env.NAME}` there;
- * elsewhere it is part of the URL as it is. Does not check whether it is a URL.
+ * The same for a URL.
+ *
+ * Credentials may only be values of its query, where they are percent-encoded. A caller of /init must never choose
+ * the server that others' credentials are sent to, nor a part of its address. A `${env.NAME}` is encoded there, too;
+ * elsewhere it is part of the URL as it is. Does not check that the text is a URL.
  */
-export function parseUrlTemplate (text: string, host: HostEnvironment, options: Omit<TemplateOptions, 'use'>): Template {
+export function parseUrlTemplate (
+  text: string, host: HostEnvironment, options: Omit<TemplateOptions, 'use'>
+): Template {
   let before = ''
   const parts = readParts(text, host, options).map((part): Part => {
     const isValue = endsInQueryValue(before)
     if ('credential' in part) {
-      if (!isValue) throw entryError(options.server, options.field, `may hold \${session.${part.credential}} only as a value of its query, behind ? and =`)
-      return part
+      if (isValue) return part
+      const rule = `may hold \${session.${part.credential}} only as a value of its query, behind ? and =`
+      throw entryError(options.server, options.field, rule)
     }
     const written = isValue && part.variable !== undefined ? encodeURIComponent(part.text) : part.text
     before += written
@@ -74,7 +81,7 @@ export function parseUrlTemplate (text: string, host: HostEnvironment, options: 
   return createTemplate(parts, { ...options, use: 'url', encode: encodeURIComponent })
 }
 
-/** Whether what comes next belongs to a value of the query. */
+/** Whether text that follows belongs to a value of the query. */
 function endsInQueryValue (before: string): boolean {
   const query = /^[^?#]*\?([^#]*)$/.exec(before)?.[1]
   return query?.split('&').at(-1)?.includes('=') ?? false
@@ -82,7 +89,13 @@ function endsInQueryValue (before: string): boolean {
 
 const placeholder = /\$\$\{|\$\{(?<kind>session|env)\.(?<name>[^\s{}]+)\}|\$\{/g
 
-function readParts (text: string, host: HostEnvironment, { server, field, sensitiveParams }: TemplateOptions): Part[] {
+// The rule repeats nothing of the text: a password may hold `${`, too.
+const placeholderRule =
+  // eslint-disable-next-line no-template-curly-in-string -- placeholders of the servers file
+  'holds a ${ that is neither ${session.NAME} nor ${env.NAME}; write $${ for one that is meant as it is'
+
+function readParts (text: string, host: HostEnvironment, options: TemplateOptions): Part[] {
+  const { server, field, sensitiveParams } = options
   const parts: Part[] = []
   let end = 0
   for (const { 0: found, index, groups } of text.matchAll(placeholder)) {
@@ -92,15 +105,15 @@ function readParts (text: string, host: HostEnvironment, { server, field, sensit
     if (found === '$${') {
       parts.push({ text: '${' })
     } else if (name === undefined) {
-      // What stands there is not repeated: a password may hold ${, too.
-      // eslint-disable-next-line no-template-curly-in-string -- these are the file's own
-      throw entryError(server, field, 'holds a ${ that is neither ${session.NAME} nor ${env.NAME}; write $${ for one that is meant as it is')
+      throw entryError(server, field, placeholderRule)
     } else if (groups?.kind === 'env') {
       const value = host[name]
       if (!value) throw entryError(server, field, `needs the variable ${name}, which is not set`)
       parts.push({ text: value, variable: name, value })
     } else {
-      if (!sensitiveParams.includes(name)) throw entryError(server, field, `needs the credential ${name}, which is not among MCP_SENSITIVE_PARAMS`)
+      if (!sensitiveParams.includes(name)) {
+        throw entryError(server, field, `needs the credential ${name}, which is not among MCP_SENSITIVE_PARAMS`)
+      }
       parts.push({ credential: name })
     }
   }
@@ -126,9 +139,11 @@ function createTemplate (parts: readonly Part[], { server, field, use, encode }:
   }
 
   return {
-    fingerprint: fingerprintOf(parts),
-    operatorValues: () => parts.flatMap(part => 'text' in part && part.value !== undefined ? [part.value, part.text] : []),
     sessionNames: [...new Set(parts.flatMap(part => 'credential' in part ? [part.credential] : []))],
-    fill: credentials => parts.map(part => 'text' in part ? part.text : valueOf(part.credential, credentials)).join('')
+    operatorValues: () =>
+      parts.flatMap(part => 'text' in part && part.value !== undefined ? [part.value, part.text] : []),
+    content: () => parts,
+    fill: credentials =>
+      parts.map(part => 'text' in part ? part.text : valueOf(part.credential, credentials)).join('')
   }
 }

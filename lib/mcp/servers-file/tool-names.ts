@@ -1,18 +1,23 @@
 import { createHash } from 'node:crypto'
 import { ConfigError } from '../../errors.ts'
-import type { CommonSpec } from './server-spec.ts'
 
-type NamedServer = Pick<CommonSpec, 'name' | 'prefix'>
+export interface NamedServer {
+  readonly name: string
+  /** Stands before `__` in the names of its tools; '' leaves them as they are. */
+  readonly prefix: string
+}
 
 /** Names of tools, and of prompts, as callers know them. */
 export interface ToolNames {
   /**
-   * The name under which callers know a server's tool: the tool's own when there is one server, else `<prefix>__<tool>`, at
-   * most 64 characters of [A-Za-z0-9_-]. One that had to be changed for that ends in a hash, which stays the same over
-   * restarts and keeps it from being another's.
+   * The name under which callers know a server's tool. With one server it is the tool's own name. With several it is
+   * `<prefix>__<tool>`, at most 64 characters of [A-Za-z0-9_-]. A name that had to be changed for that ends in a hash,
+   * which stays the same over restarts and keeps the name from being another tool's.
    */
   exposedName: (server: string, tool: string) => string
-  /** The only server that can have a tool of that exposed name; `null` when none can. Asks nobody whether it has. */
+  /**
+   * The only server that can have a tool of that exposed name; `null` when none can. Says nothing of whether it has.
+   */
   serverOf: (exposedName: string) => string | null
 }
 
@@ -24,33 +29,36 @@ const separator = '__'
 const withAllowedCharacters = (name: string) => name.replace(/[^A-Za-z0-9_-]/gu, '_')
 const beginningOf = (prefix: string) => prefix === '' ? '' : `${prefix}${separator}`
 
-/** What the names of a server's tools begin with unless its entry says otherwise: its name, made of allowed characters. */
+/** The prefix of a server whose entry says none: its name, made of allowed characters. */
 export const defaultPrefix = (server: string) => withAllowedCharacters(server).slice(0, maxPrefixLength)
 
 /** Throws ConfigError when the names of two servers' tools could be the same. */
-export function checkPrefixes (specs: readonly NamedServer[]): void {
-  for (const one of specs) {
-    for (const other of specs) {
+export function checkPrefixes (servers: readonly NamedServer[]): void {
+  for (const one of servers) {
+    for (const other of servers) {
       if (one === other || !clash(one.prefix, other.prefix)) continue
-      const [names, prefixes] = [`${JSON.stringify(one.name)} and ${JSON.stringify(other.name)}`, `${JSON.stringify(one.prefix)} and ${JSON.stringify(other.prefix)}`]
-      throw new ConfigError(`MCP_SERVERS_FILE: servers ${names}: prefix must tell their tools apart, but ${prefixes} do not`)
+      const names = `${JSON.stringify(one.name)} and ${JSON.stringify(other.name)}`
+      const prefixes = `${JSON.stringify(one.prefix)} and ${JSON.stringify(other.prefix)}`
+      throw new ConfigError(
+        `MCP_SERVERS_FILE: servers ${names}: prefix must tell their tools apart, but ${prefixes} do not`
+      )
     }
   }
 }
 
-/** `a` and `a__b` do, by the tool `b__x` of the first; `a` and `a_` do, by its tool `_x`. */
+/** `a` and `a__b` clash by the tool `b__x` of the first; `a` and `a_` clash by the tool `_x` of the first. */
 function clash (prefix: string, other: string): boolean {
   return prefix === '' ? other === '' : beginningOf(other).startsWith(beginningOf(prefix))
 }
 
-/** Prefixes must have passed checkPrefixes. */
-export function createToolNames (specs: readonly NamedServer[]): ToolNames {
-  const [first, ...others] = specs
+/** The prefixes must have passed checkPrefixes. */
+export function createToolNames (servers: readonly NamedServer[]): ToolNames {
+  const [first, ...others] = servers
   if (first !== undefined && others.length === 0) return { exposedName: (_, tool) => tool, serverOf: () => first.name }
 
-  const prefixes = new Map(specs.map(({ name, prefix }) => [name, prefix]))
-  const prefixed = specs.filter(({ prefix }) => prefix !== '')
-  const unprefixed = specs.find(({ prefix }) => prefix === '')
+  const prefixes = new Map(servers.map(({ name, prefix }) => [name, prefix]))
+  const prefixed = servers.filter(({ prefix }) => prefix !== '')
+  const unprefixed = servers.find(({ prefix }) => prefix === '')
   const ownerOf = (name: string) => prefixed.find(({ prefix }) => name.startsWith(beginningOf(prefix)))
 
   return {
@@ -60,9 +68,10 @@ export function createToolNames (specs: readonly NamedServer[]): ToolNames {
       const beginning = beginningOf(prefix)
       const allowed = withAllowedCharacters(tool)
       const isKept = allowed === tool && tool !== '' && beginning.length + tool.length <= maxLength
-      const hashed = () => `${allowed.slice(0, maxLength - beginning.length - hashLength - 1)}_${hashOf(server, tool)}`
+      const shortened = allowed.slice(0, maxLength - beginning.length - hashLength - 1)
+      const hashed = () => `${shortened}_${hashOf(server, tool)}`
       const name = beginning + (isKept ? tool : hashed())
-      // Without a prefix a tool may be called as if it were another server's: a name without __ is nobody's else.
+      // A tool without a prefix may be called as if it were another server's. No other server has a name without `__`.
       return prefix === '' && ownerOf(name) !== undefined ? hashed().replace(/_{2,}/g, '_') : name
     },
 

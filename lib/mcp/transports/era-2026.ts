@@ -1,7 +1,7 @@
 import { type JSONRPCMessage, type JSONRPCRequest, PROTOCOL_VERSION_META_KEY } from '@modelcontextprotocol/client'
 
 /*
- * What a message of the era of 2026 has on the wire that older ones do not.
+ * The parts of a message that only the era of 2026 has on the wire.
  */
 
 const versionOf = ({ params }: JSONRPCRequest): unknown => params?._meta?.[PROTOCOL_VERSION_META_KEY]
@@ -10,8 +10,8 @@ const versionOf = ({ params }: JSONRPCRequest): unknown => params?._meta?.[PROTO
 export const isModern = (request: JSONRPCRequest) => versionOf(request) !== undefined
 
 /**
- * A result that does not say what it is, is complete. The client would refuse it in the era of 2026, and the tool has acted. Of
- * the answer that tells a server's era, it is left to the client to judge.
+ * Completes a result without a type: the client would refuse it, and the tool has acted. The answer that reveals a
+ * server's era stays as it is, for the client to judge.
  * @see https://modelcontextprotocol.io/specification/2026-07-28/basic/utilities/mrtr
  */
 export function completed (message: JSONRPCMessage, request: JSONRPCRequest): JSONRPCMessage {
@@ -23,7 +23,7 @@ export function completed (message: JSONRPCMessage, request: JSONRPCRequest): JS
 const nameOf = new Map([['tools/call', 'name'], ['prompts/get', 'name'], ['resources/read', 'uri']])
 
 /**
- * The headers in which a request of the era of 2026 repeats what its body says, for whatever routes it.
+ * The headers in which a request of the era of 2026 repeats parts of its body, for routers on its way.
  * @see https://modelcontextprotocol.io/specification/2026-07-28/basic/transports#standard-headers
  */
 export function standardHeaders (message: JSONRPCMessage): Record<string, string> {
@@ -31,8 +31,15 @@ export function standardHeaders (message: JSONRPCMessage): Record<string, string
   const version = versionOf(message)
   if (typeof version !== 'string') return {}
   const name = message.params?.[nameOf.get(message.method) ?? '']
-  return { 'mcp-protocol-version': version, 'mcp-method': message.method, ...(typeof name === 'string' && { 'mcp-name': asHeader(name) }) }
+  return {
+    'mcp-protocol-version': version,
+    'mcp-method': message.method,
+    ...(typeof name === 'string' && { 'mcp-name': asHeader(name) })
+  }
 }
 
-/** What a header cannot carry, or would carry changed, travels in Base64, marked as such. */
-const asHeader = (value: string) => /^[!-~]([ -~]*[!-~])?$/.test(value) && !value.startsWith('=?base64?') ? value : `=?base64?${Buffer.from(value).toString('base64')}?=`
+/** A text as a header's value. One that a header cannot carry, or would change, travels in Base64, marked as such. */
+function asHeader (text: string): string {
+  const isSafe = /^[!-~]([ -~]*[!-~])?$/.test(text) && !text.startsWith('=?base64?')
+  return isSafe ? text : `=?base64?${Buffer.from(text).toString('base64')}?=`
+}

@@ -2,15 +2,16 @@ import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import { type Body, tooLong } from './http-request.ts'
 
 export interface EventStreamOptions {
-  /** Longest event (bytes), about: it is looked at chunk by chunk. */
+  /** Longest event (bytes), give or take a chunk. */
   maxEventBytes: number
   onEvent: (event: EventSourceMessage) => void
-  /** The server says how long to wait before a stream that broke off is asked for again (ms). */
+  /** Gets the pause (ms) that the server wants before a stream that broke off is resumed. */
   onRetry?: (milliseconds: number) => void
 }
 
 /**
- * Reads server-sent events until the stream ends. Rejects when it breaks off, with RangeError when an event is too long.
+ * Reads server-sent events until the stream ends. Rejects when it breaks off, with RangeError when an event is too
+ * long.
  *
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
  */
@@ -22,7 +23,7 @@ export function readEvents (body: Body, { maxEventBytes, onEvent, onRetry }: Eve
       pendingBytes = 0
       onEvent(event)
     },
-    onComment: () => { pendingBytes = 0 }, // a heart-beat belongs to no event
+    onComment: () => { pendingBytes = 0 }, // a heartbeat belongs to no event
     ...(onRetry && { onRetry })
   })
   return new Promise((resolve, reject) => {
@@ -32,7 +33,7 @@ export function readEvents (body: Body, { maxEventBytes, onEvent, onRetry }: Eve
         parser.feed(decoder.decode(chunk, { stream: true }))
         if (pendingBytes > maxEventBytes) throw tooLong(maxEventBytes)
       } catch (error) {
-        body.destroy(error as Error) // also what onEvent threw: nobody else would hear of it
+        body.destroy(error as Error) // the promise rejects with it, also when onEvent threw it
       }
     })
     body.once('end', resolve)

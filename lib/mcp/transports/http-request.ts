@@ -14,26 +14,29 @@ export interface Exchange {
 /** Redirects that keep the method and the body. */
 const keepsMethod = new Set([307, 308])
 const maxRedirects = 3
-/** What is read of an answer that says why a request was refused. */
+/** Longest part that is read of the answer to a refused request. */
 const maxRefusalBytes = 65_536
 
 /**
- * One HTTP request to an MCP server, and its answer when that is a 2xx; its body is the caller's to read.
+ * One HTTP request to an MCP server, and its answer when that is a 2xx. The caller must read the body.
  *
- * Redirects are followed within the origin only, so that a request's credentials go where the operator sent them. Rejects
- * with SdkHttpError for any other answer, with the client's own error when there is none.
+ * Redirects are followed within the origin only, so that a request's credentials go where the operator sent them.
+ * Rejects with SdkHttpError for any other answer, with the client's own error when there is none.
  */
-export async function exchange (dispatcher: Dispatcher, { method, url, headers, body, signal }: Exchange): Promise<Dispatcher.ResponseData> {
+export async function exchange (dispatcher: Dispatcher, request: Exchange): Promise<Dispatcher.ResponseData> {
+  const { method, url, headers, body = null, signal } = request
   let target = url
   for (let followed = 0; ; followed++) {
-    const response = await dispatcher.request({ origin: target.origin, path: target.pathname + target.search, method, headers, body: body ?? null, signal })
+    const path = target.pathname + target.search
+    const response = await dispatcher.request({ origin: target.origin, path, method, headers, body, signal })
     const { statusCode } = response
     if (statusCode >= 200 && statusCode < 300) return response
     const next = redirectTarget(response, target)
     if (next === null) throw await refusal(response)
     await response.body.dump()
     if (next.origin !== url.origin || !keepsMethod.has(statusCode) || followed === maxRedirects) {
-      throw httpError(statusCode, `it redirects to ${next.origin === url.origin ? next.pathname : next.origin}, which is not followed`)
+      const where = next.origin === url.origin ? next.pathname : next.origin
+      throw httpError(statusCode, `it redirects to ${where}, which is not followed`)
     }
     target = next
   }
@@ -45,13 +48,14 @@ function redirectTarget ({ statusCode, headers: { location } }: Dispatcher.Respo
 }
 
 async function refusal ({ statusCode, body }: Dispatcher.ResponseData): Promise<SdkHttpError> {
-  const text = await readText(body, maxRefusalBytes).catch(() => '') // too long, or broken off: the status says enough
+  const text = await readText(body, maxRefusalBytes).catch(() => '') // too long or broken off; the status says enough
   return httpError(statusCode, `HTTP ${statusCode}`, text)
 }
 
-/** The error that the SDK's own transport rejects with: connecting reads the status and the text of it. */
+/** The error that the SDK's own transport rejects with. The client's handshake reads its status and its text. */
 function httpError (status: number, message: string, text?: string): SdkHttpError {
-  return new SdkHttpError(SdkErrorCode.ClientHttpNotImplemented, message, { status, ...(text !== undefined && { text }) })
+  const data = { status, ...(text !== undefined && { text }) }
+  return new SdkHttpError(SdkErrorCode.ClientHttpNotImplemented, message, data)
 }
 
 /** A body as text. Rejects with RangeError, and reads no further, when it is longer than `maxBytes`. */

@@ -1,8 +1,9 @@
 /**
- * Splits a byte stream into lines, each decoded as a whole, so that a character split between two chunks is whole again.
+ * Splits a byte stream into lines. Each is decoded as a whole, so a character that was split between two chunks is
+ * whole.
  *
- * Costs one copy of each byte: the pieces of a line are joined once, when its end has come (the SDK's buffer joins at every
- * chunk, which for a 9 MB line is 200 ms of processor). Throws RangeError when a line grows past `maxLineBytes`.
+ * Copies each byte once: the pieces of a line are joined when its end has come. The SDK's buffer joins them at every
+ * chunk, which for a line of 9 MB is 200 ms of processor. Throws RangeError when a line grows past `maxLineBytes`.
  */
 export function createLineSplitter (maxLineBytes: number, onLine: (line: string) => void): (chunk: Buffer) => void {
   let pieces: Buffer[] = []

@@ -1,22 +1,22 @@
 import type { JSONRPCMessage } from '@modelcontextprotocol/client'
 
-type Hand = (message: JSONRPCMessage) => void
+type Deliver = (message: JSONRPCMessage) => void
 
 /**
- * Hands a server's messages on in their order, an answer only when what the notifications ahead of it set off has been done.
+ * Delivers a server's messages in their order, each answer only after the notifications ahead of it have been handled.
  *
- * The client handles a notification a moment after it got it, and forgets who follows a request as soon as it has the answer:
- * of a progress notification that came in one piece with its answer, nobody would hear. (Measured: up to 40 of 100 lost.)
+ * The client handles a notification a moment after it got it, and forgets who follows a request as soon as it has the
+ * answer. Progress that came in one piece with its answer would be lost. (Measured: up to 40 of 100.)
  */
-export function createOrderedDelivery (hand: Hand): Hand {
+export function createOrderedDelivery (deliver: Deliver): Deliver {
   let turn: Promise<void> | null = null
 
   return message => {
     const isNotification = 'method' in message && !('id' in message)
-    if (turn === null && !isNotification) return hand(message)
-    // A turn of microtasks each: what is handed on in one is done in the next.
-    // The client reports its own faults; one here must neither end the worker nor keep back what comes after it.
-    const mine: Promise<void> = (turn ?? Promise.resolve()).then(() => hand(message)).catch(() => {}).finally(() => {
+    if (turn === null && !isNotification) return deliver(message)
+    // Each message has a turn of microtasks, in which the client handles the one before.
+    // The client reports its own errors. One here must neither end the worker nor keep back the next message.
+    const mine: Promise<void> = (turn ?? Promise.resolve()).then(() => deliver(message)).catch(() => {}).finally(() => {
       if (turn === mine) turn = null
     })
     turn = mine

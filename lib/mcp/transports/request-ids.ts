@@ -9,22 +9,27 @@ export interface IdShift {
 /**
  * Moves the ids of a client's requests by a constant, and those of the answers back.
  *
- * Each client counts from 0, and an MCP session may be used by several at once: without this, one would get the other's
- * answer. Progress tokens, which are the same numbers, move with them. Text ids are their author's and stay.
+ * Each client counts from 0, and several may use an MCP session at once: without this, one would get the other's
+ * answer. Progress tokens are the same numbers and move with them. Text ids stay.
  */
 export function createIdShift (by: number): IdShift {
   const shifted = <Id>(id: Id, distance: number) => typeof id === 'number' ? id + distance : id
 
   function shift<Message extends JSONRPCMessage> (message: Message, distance: number, isOurs: boolean): Message {
     const { method, id, params } = message as { method?: string, id?: RequestId, params?: unknown }
-    // Of ours: requests, and the notifications that name one. Of the server's: answers, and the notifications that name one.
+    // Our requests and the server's answers, and the notifications of each side that name a request.
     const moved: Record<string, unknown> = { ...message }
     if (id !== undefined && (method !== undefined) === isOurs) moved.id = shifted(id, distance)
     if (!isJsonObject(params)) return moved as Message
-    if (isOurs && method === 'notifications/cancelled') moved.params = { ...params, requestId: shifted(params.requestId, distance) }
-    if (!isOurs && method === 'notifications/progress') moved.params = { ...params, progressToken: shifted(params.progressToken, distance) }
+    if (isOurs && method === 'notifications/cancelled') {
+      moved.params = { ...params, requestId: shifted(params.requestId, distance) }
+    }
+    if (!isOurs && method === 'notifications/progress') {
+      moved.params = { ...params, progressToken: shifted(params.progressToken, distance) }
+    }
     if (isOurs && isJsonObject(params._meta) && 'progressToken' in params._meta) {
-      moved.params = { ...params, _meta: { ...params._meta, progressToken: shifted(params._meta.progressToken, distance) } }
+      const progressToken = shifted(params._meta.progressToken, distance)
+      moved.params = { ...params, _meta: { ...params._meta, progressToken } }
     }
     return moved as Message
   }

@@ -1,6 +1,6 @@
 import { StringDecoder } from 'node:string_decoder'
 
-/** Longest line that is kept whole; of a longer one, what is past it is dropped. */
+/** Longest line that is kept whole; the rest of a longer one is dropped. */
 const maxLineLength = 4_096
 const maxLines = 20
 

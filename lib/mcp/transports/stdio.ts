@@ -1,13 +1,25 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client'
+import type { Transport } from '@modelcontextprotocol/client'
 import { corkWrites } from '../../corked-writes.ts'
-import { createOrderedDelivery } from './ordered-delivery.ts'
+import { parseMessage } from './json-rpc.ts'
 import { createLineSplitter } from './line-splitter.ts'
+import { createOrderedDelivery } from './ordered-delivery.ts'
+import { killProcessGroup } from './process-group.ts'
 import type { Reaper } from './reaper.ts'
-import type { StdioCommand } from '../servers-file/server-spec.ts'
 import { createStderrTail } from './stderr-tail.ts'
+
+/** How a process is started. Holds secrets: never log it, log `name`. */
+export interface StdioCommand {
+  readonly name: string
+  readonly command: string
+  readonly args: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  readonly cwd: string
+  /** The operator's secrets in it, as far as they can be known: no sentence and no log line may hold one. */
+  readonly secrets?: readonly string[]
+}
 
 export interface StdioTransportOptions {
   /** Longest line that the server may write (bytes); a longer one ends it. */
@@ -16,7 +28,7 @@ export interface StdioTransportOptions {
   stopStepMs: number
   /** Gets each complete line that the server writes to stderr, and to stdout when it is no message. */
   onStderrLine?: (line: string) => void
-  /** Told of the server's process group, in case this worker is killed before it can end it. */
+  /** Ends the server's process group if this worker is killed. */
   reaper?: Reaper
 }
 
@@ -25,26 +37,25 @@ export interface Exit { code: number | null, signal: NodeJS.Signals | null }
 
 export interface StdioTransport extends Transport {
   readonly pid: number | null
-  /** Present so that the SDK takes this for a stdio transport and probes the protocol era in place. */
+  /** By this property the SDK knows a stdio transport, and probes the era of the protocol in place. */
   readonly stderr: Readable | null
+  /** Whether the server runs and reads, as far as is known by now. */
+  readonly isRunning: boolean
   /** How the process ended, once it has. */
   readonly exit: Exit | null
-  /** Why the transport gave the server up, when it was the one to do so. */
+  /** Why the transport gave the server up, when it did. */
   readonly failure: Error | null
-  /** How many messages the server was given, to their last byte; one that was not cannot have been acted upon. */
+  /** How many messages were written to their last byte. The server cannot have acted upon any other. */
   readonly messagesWritten: number
   /** Resolves when the process has ended and its last output was read; never before it was started. */
   readonly ended: Promise<void>
   /** The last lines that the server wrote beside its messages. */
   stderrLines: () => string[]
-  /**
-   * Ends the server and every process of its group: closes its input, waits a step, SIGTERM, waits a step, SIGKILL.
-   * Resolves when the server is gone. May be called at any time, and twice.
-   */
+  /** Ends the server and every process of its group. Resolves when it is gone. May be called at any time, and twice. */
   close: () => Promise<void>
 }
 
-/** What is kept of a line on stdout that is no message (characters). */
+/** Longest part that is kept of a line on stdout that is no message (characters). */
 const maxNoiseLength = 4_096
 
 /** How long output that was written before the end may take to arrive after it (ms). */
@@ -53,16 +64,17 @@ const drainMs = 100
 /**
  * A server as a child process, JSON-RPC lines on its stdin and stdout.
  *
- * Differs from the SDK's transport in what a service needs: the child leads a process group of its own, which ends as a
- * whole (a wrapper like `npx` or `sh -c` leaves nothing behind); the end is the process's `exit`, never the `close` of its
- * pipes, which a grandchild may hold open for ever; stderr is always read, so that a talkative server cannot block.
+ * Differs from the SDK's transport in three things that a service needs. The child leads a process group of its own,
+ * which ends as a whole: a wrapper like `npx` or `sh -c` leaves nothing behind. The end is the process's `exit`; a
+ * grandchild may hold its pipes open for ever, and then `close` never comes. stderr is always read, so that a
+ * talkative server cannot block.
  *
  * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#stdio
  * @see https://github.com/modelcontextprotocol/typescript-sdk/issues/2023
  */
-export function createStdioTransport (spec: StdioCommand, options: StdioTransportOptions): StdioTransport {
+export function createStdioTransport (command: StdioCommand, options: StdioTransportOptions): StdioTransport {
   const tail = createStderrTail(options.onStderrLine)
-  const hand = createOrderedDelivery(message => transport.onmessage?.(message))
+  const deliver = createOrderedDelivery(message => transport.onmessage?.(message))
   let child: ChildProcess | null = null
   let exit: Exit | null = null
   let failure: Error | null = null
@@ -75,6 +87,9 @@ export function createStdioTransport (spec: StdioCommand, options: StdioTranspor
   const transport: StdioTransport = {
     get pid () { return child?.pid ?? null },
     get stderr () { return child?.stderr ?? null },
+    get isRunning () {
+      return child?.pid !== undefined && child.stdin?.writable === true && exit === null && failure === null
+    },
     get exit () { return exit },
     get failure () { return failure },
     get messagesWritten () { return messagesWritten },
@@ -84,7 +99,8 @@ export function createStdioTransport (spec: StdioCommand, options: StdioTranspor
     async start () {
       if (child !== null) throw new Error('the transport was started before')
       if (closing !== null) throw new Error('the transport is closed')
-      child = spawn(spec.command, spec.args, { cwd: spec.cwd, env: spec.env, stdio: 'pipe', detached: true })
+      const { cwd, env } = command
+      child = spawn(command.command, command.args, { cwd, env, stdio: 'pipe', detached: true })
       if (child.pid !== undefined) options.reaper?.add(child.pid)
       attach(child)
       await spawned(child)
@@ -107,14 +123,14 @@ export function createStdioTransport (spec: StdioCommand, options: StdioTranspor
     }
   }
 
-  function attach (process: ChildProcess): void {
+  function attach (child: ChildProcess): void {
     const split = createLineSplitter(options.maxMessageBytes, line => {
       const message = parseMessage(line)
-      if (message !== null) hand(message)
-      // Servers print banners, and sometimes why they end, to stdout although they must not: as good as stderr.
+      if (message !== null) deliver(message)
+      // Some servers print banners to stdout, or why they end, although they must not. It is kept like stderr.
       else tail.push(Buffer.from(`${line.slice(0, maxNoiseLength)}\n`))
     })
-    process.stdout?.on('data', (chunk: Buffer) => {
+    child.stdout?.on('data', (chunk: Buffer) => {
       if (failure !== null) return
       try {
         split(chunk)
@@ -124,25 +140,25 @@ export function createStdioTransport (spec: StdioCommand, options: StdioTranspor
         transport.close().catch(() => {}) // never rejects
       }
     })
-    process.stderr?.on('data', tail.push)
-    for (const stream of [process.stdin, process.stdout, process.stderr]) {
-      stream?.on('error', error => transport.onerror?.(error)) // EPIPE when the server ends first: the exit tells more
+    child.stderr?.on('data', tail.push)
+    for (const stream of [child.stdin, child.stdout, child.stderr]) {
+      stream?.on('error', error => transport.onerror?.(error)) // EPIPE when the server ends first; its exit says more
     }
     exited = new Promise(resolve => {
-      process.once('error', error => { // could not be started: there will be no exit
+      child.once('error', error => { // it could not be started, and there will be no exit
         failure ??= error
         resolve()
       })
-      process.once('exit', (code, signal) => {
+      child.once('exit', (code, signal) => {
         exit = { code, signal }
         resolve()
-        announceEnd(process)
+        announceEnd(child)
       })
     })
   }
 
-  function announceEnd (process: ChildProcess): void {
-    const drained = Promise.all([drainedOf(process.stdout), drainedOf(process.stderr)])
+  function announceEnd (child: ChildProcess): void {
+    const drained = Promise.all([drainedOf(child.stdout), drainedOf(child.stderr)])
     Promise.race([drained, delay(drainMs, undefined, { ref: false })]).finally(() => {
       announce()
       transport.onclose?.()
@@ -151,26 +167,10 @@ export function createStdioTransport (spec: StdioCommand, options: StdioTranspor
 
   async function stop (): Promise<void> {
     if (child === null || child.pid === undefined) return
-    child.stdin?.end()
-    if (!await endsWithin(options.stopStepMs)) {
-      signalGroup(child.pid, 'SIGTERM')
-      await endsWithin(options.stopStepMs)
-    }
-    // Also when the server has ended by itself: its group may hold what it started.
-    signalGroup(child.pid, 'SIGKILL')
-    await exited
-    options.reaper?.remove(child.pid)
-    for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy()
-  }
-
-  async function endsWithin (milliseconds: number): Promise<boolean> {
-    const controller = new AbortController()
-    const timeout = delay(milliseconds, false, { signal: controller.signal }).catch(() => false)
-    try {
-      return await Promise.race([exited.then(() => true), timeout])
-    } finally {
-      controller.abort()
-    }
+    const { pid, stdin, stdout, stderr } = child
+    await killProcessGroup({ pid, closeInput: () => stdin?.end(), exited }, options.stopStepMs)
+    options.reaper?.remove(pid)
+    for (const stream of [stdin, stdout, stderr]) stream?.destroy()
   }
 
   return transport
@@ -188,23 +188,4 @@ function drainedOf (stream: Readable | null): Promise<void> {
     if (stream === null || stream.readableEnded || stream.destroyed) resolve()
     else stream.once('close', resolve)
   })
-}
-
-function signalGroup (pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-pid, signal)
-  } catch (error) {
-    // ESRCH: the group is gone, which is what was wanted. EPERM: what is left of it changed its user and is not ours to end.
-    if (!['ESRCH', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
-  }
-}
-
-function parseMessage (line: string): JSONRPCMessage | null {
-  try {
-    const value: unknown = JSON.parse(line)
-    const isMessage = typeof value === 'object' && value !== null && 'jsonrpc' in value && value.jsonrpc === '2.0'
-    return isMessage ? value as JSONRPCMessage : null
-  } catch {
-    return null // a line of noise, see above
-  }
 }

@@ -9,8 +9,8 @@ function verdict (url: string, { hosts, requiresHttps = false }: { hosts?: strin
     return (error as Error).message
   }
 }
-const elsewhere = 'apiUrl may not point there: its host must be one that is allowed here'
-const notHttps = 'apiUrl may not point there: it must be https'
+const elsewhere = 'apiUrl is not allowed: its host must be one that is allowed here'
+const notHttps = 'apiUrl is not allowed: it must be https'
 
 t.test('without a list a session may point anywhere', async t => {
   for (const url of ['https://api.example.com', 'http://10.0.0.1:8080/x', 'http://user@localhost', 'http://[::1]']) t.equal(verdict(url, {}), 'allowed', url)

@@ -27,7 +27,7 @@ t.test('one that fails is named, and the others\' answers stay', async t => {
 
 t.test('when all fail, so does it: the only one as it failed, several with all their sentences', async t => {
   await t.rejects(requestAll(servers('a'), failing('a')), { code: 'MCPC_ERR_MCP_START', message: 'MCP server a is away' })
-  await t.rejects(requestAll(servers('a', 'b'), failing('a', 'b')), { code: 'MCPC_ERR_NO_SERVER', message: 'No MCP server could be asked: MCP server a is away; MCP server b is away' })
+  await t.rejects(requestAll(servers('a', 'b'), failing('a', 'b')), { code: 'MCPC_ERR_NO_SERVER', message: 'No MCP server answered: MCP server a is away; MCP server b is away' })
 })
 
 t.test('when all fail and the credentials are no longer good, that is what is told', async t => {

@@ -30,6 +30,7 @@ function createPool (t: Test, args: string[], { limit = 10, spec, ...options }: 
   const pool = createProcessServer({
     kind: 'stdio',
     name: 'zoo',
+    identity: 'zoo',
     prefix: 'zoo',
     timeouts: {},
     command: process.execPath,

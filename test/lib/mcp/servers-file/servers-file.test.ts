@@ -2,16 +2,17 @@
 import { chmodSync } from 'node:fs'
 import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
-import { credentialNames, fillCommand, fillEndpoint, type HttpSpec, offersTool, type ServerSpec, specFromScript, type StdioSpec } from '../../../../lib/mcp/servers-file/server-spec.ts'
-import { specsFromFile } from '../../../../lib/mcp/servers-file/servers-file.ts'
-import { fixture } from '../../../support/paths.ts'
+import {
+  credentialNames, fillCommand, fillEndpoint, type HttpSpec, type ServerSpec, type StdioSpec
+} from '../../../../lib/mcp/servers-file/server-spec.ts'
+import { readServersFile } from '../../../../lib/mcp/servers-file/servers-file.ts'
 
 const node = process.execPath
 const host = { PATH: process.env.PATH, HOME: '/home/${user}', REDIS_PASSWORD: 'canary', API_KEY: 'key-of-the-operator' }
 
 function read (t: Test, mcpServers: unknown): ServerSpec[] {
   const folder = t.testdir({ 'servers.json': JSON.stringify({ mcpServers }) })
-  return specsFromFile(`${folder}/servers.json`, { host, sensitiveParams: ['apiUrl', 'jwtToken', 'tenant'] })
+  return readServersFile(`${folder}/servers.json`, { host, sensitiveParams: ['apiUrl', 'jwtToken', 'tenant'] })
 }
 
 const stdio = (t: Test, entry: object) => read(t, { weather: { command: node, ...entry } })[0] as StdioSpec
@@ -55,7 +56,7 @@ t.test('a stdio server with all that there is', async t => {
 t.test('an http server with nothing but its url', async t => {
   const spec = http(t, {})
   t.match(spec, { kind: 'http', name: 'weather', prefix: 'weather', timeouts: {}, label: 'https://mcp.example.com/mcp', session: 'kept' })
-  t.strictSame(fillEndpoint(spec, {}), { name: 'weather', kind: 'http', url: 'https://mcp.example.com/mcp', headers: {}, secrets: [] })
+  t.strictSame(fillEndpoint(spec, {}), { name: 'weather', url: 'https://mcp.example.com/mcp', headers: {}, secrets: [] })
 })
 
 t.test('an http server with all that there is', async t => {
@@ -71,7 +72,6 @@ t.test('an http server with all that there is', async t => {
   t.strictSame(new Set(secrets), new Set(['key-of-the-operator', 'Bearer a.b.c', 'a.b.c', 'https://api.example.com']))
   t.strictSame(endpoint, {
     name: 'weather',
-    kind: 'http',
     url: 'https://mcp.example.com/mcp?key=key-of-the-operator&tenant=a%26b',
     headers: { Authorization: 'Bearer a.b.c', 'X-Url': 'https://api.example.com' }
   })
@@ -109,7 +109,7 @@ t.test('a command is found on the server\'s own PATH, or from its folder', async
     'servers.json': JSON.stringify({ mcpServers: { a: { command: 'tool', env: { PATH: `${t.testdirName}/bin` } }, b: { command: './tool', cwd: 'bin' } } })
   })
   chmodSync(`${folder}/bin/tool`, 0o755)
-  t.match(specsFromFile(`${folder}/servers.json`, { host, sensitiveParams: [] }), [
+  t.match(readServersFile(`${folder}/servers.json`, { host, sensitiveParams: [] }), [
     { command: `${folder}/bin/tool`, cwd: process.cwd() },
     { command: `${folder}/bin/tool`, cwd: `${folder}/bin` }
   ])
@@ -221,38 +221,4 @@ t.test('a description that ends up in a log has no secret of the operator', asyn
     http(t, { url: 'https://mcp.example.com/?key=canary', headers: { Authorization: 'Bearer canary ${env.API_KEY}' } })
   ]
   for (const text of [JSON.stringify(specs), inspect(specs, { depth: 9 })]) t.notMatch(text, /canary|key-of-the-operator/)
-})
-
-t.test('a script is a server of its own name, started as it was written', async t => {
-  const spec = specFromScript(fixture('tiny-server.mjs'), host)
-  t.match(spec, { kind: 'stdio', name: 'tiny-server', prefix: 'tiny-server', timeouts: {}, command: node, lifecycle: 'request' })
-  t.strictSame(fillCommand(spec, {}).args, [fixture('tiny-server.mjs')])
-
-  const folder = t.testdir({ '${env.API_KEY}.mjs': '' })
-  t.strictSame(fillCommand(specFromScript(`${folder}/\${env.API_KEY}.mjs`, host), {}).args, [`${folder}/\${env.API_KEY}.mjs`])
-})
-
-t.test('tools are offered that are included and not excluded', async t => {
-  t.ok(offersTool({}, 'any'))
-  t.notOk(offersTool({ includeTools: [] }, 'any'))
-  t.notOk(offersTool({ excludeTools: ['*'] }, 'any'))
-  t.ok(offersTool({ includeTools: ['get_*', 'set_one'], excludeTools: ['*_secret'] }, 'get_value'))
-  t.ok(offersTool({ includeTools: ['get_*', 'set_one'], excludeTools: ['*_secret'] }, 'set_one'))
-  t.notOk(offersTool({ includeTools: ['get_*'], excludeTools: ['*_secret'] }, 'get_secret'))
-  t.notOk(offersTool({ includeTools: ['get_*'] }, 'forget_value'))
-})
-
-t.test('a pattern\'s star stands for any characters, and nothing else does', async t => {
-  const taken: Array<[pattern: string, tool: string]> = [
-    ['*', ''], ['*', 'a'], ['a*', 'a'], ['*a', 'a'], ['a*b', 'ab'], ['a*b', 'a-b-b'], ['a*b*c', 'abc'], ['a**c', 'ac'], ['*b*', 'abc'], ['a.c', 'a.c'], ['*a*a*', 'aa']
-  ]
-  const passed: Array<[pattern: string, tool: string]> = [['a', 'ab'], ['a', 'A'], ['a*b', 'a'], ['a*a', 'a'], ['ab*ba', 'aba'], ['a*b*b', 'ab'], ['a.c', 'abc'], ['a?', 'ab'], ['*a*a*', 'a']]
-  for (const [pattern, tool] of taken) t.ok(offersTool({ includeTools: [pattern] }, tool), `${pattern} takes ${tool}`)
-  for (const [pattern, tool] of passed) t.notOk(offersTool({ includeTools: [pattern] }, tool), `${pattern} passes over ${tool}`)
-})
-
-t.test('a long name does not make a pattern slow', async t => {
-  const start = performance.now()
-  t.notOk(offersTool({ includeTools: [`${'*a'.repeat(30)}*b*`] }, 'a'.repeat(100_000)))
-  t.ok(performance.now() - start < 1_000)
 })

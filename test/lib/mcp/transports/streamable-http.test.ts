@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { JSONRPCMessage } from '@modelcontextprotocol/client'
 import t from 'tap'
-import { createHttpTransport } from '../../../../lib/mcp/transports/streamable-http.ts'
+import { createStreamableHttpTransport } from '../../../../lib/mcp/transports/streamable-http.ts'
 import { createUpstreamAgent } from '../../../../lib/mcp/transports/http-agent.ts'
 
 t.test('a stream that goes on when it has given its answer is not kept for ever', async t => {
@@ -23,8 +23,8 @@ t.test('a stream that goes on when it has given its answer is not kept for ever'
   await once(server, 'listening')
   const dispatcher = createUpstreamAgent()
   t.teardown(() => dispatcher.destroy())
-  const transport = createHttpTransport({
-    name: 'endless', kind: 'http', url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`, headers: {}, secrets: []
+  const transport = createStreamableHttpTransport({
+    name: 'endless', url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`, headers: {}, secrets: []
   }, { dispatcher, maxMessageBytes: 1_000_000 })
   const answers: JSONRPCMessage[] = []
   transport.onmessage = message => answers.push(message)

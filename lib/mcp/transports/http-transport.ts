@@ -1,0 +1,35 @@
+import type { Transport } from '@modelcontextprotocol/client'
+import type { Dispatcher } from 'undici'
+
+/** Where a request goes. Holds secrets, in the url, too: never log it, log `name`. */
+export interface HttpEndpoint {
+  readonly name: string
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  /** Its secret values, of the operator and of the session: no sentence and no log line may hold one. */
+  readonly secrets: readonly string[]
+}
+
+/** A session that a server of the eras before 2026-07-28 began, as another transport can go on with it. */
+export interface ResumableSession { sessionId: string, protocolVersion: string }
+
+export interface HttpTransportOptions {
+  dispatcher: Dispatcher
+  /** Longest message that the server may send (bytes). */
+  maxMessageBytes: number
+  /** Goes on with this session instead of beginning one. */
+  resume?: ResumableSession
+}
+
+export interface HttpTransport extends Transport {
+  /** The session that the server began, as soon as its version was agreed on; `null` while there is none. */
+  readonly session?: ResumableSession | null
+  /**
+   * Ends the server's session, if the server began one. Rejects when the server cannot be reached; a server may
+   * refuse it (405).
+   */
+  endSession?: (signal: AbortSignal) => Promise<void>
+}
+
+/** The answer cannot come any more: its stream ended or broke off, or the server sent something else. */
+export class StreamEndedError extends Error {}

@@ -1,0 +1,35 @@
+import { readFileSync } from 'node:fs'
+import { basename } from 'node:path'
+import type { RedisClient } from './client.ts'
+
+/** A Lua script as a function of the one key that it touches, so that it works in a cluster, and of named arguments. */
+export type Script<Args, Reply> = (key: string, args: Args) => Promise<Reply>
+
+export type ScriptArgument = string | number
+
+/**
+ * The text of a Lua script. A line `--- @include "name"` stands for the file `name.lua`, relative to the file that says
+ * so; a file that is included again is left out the second time. Throws when a file cannot be read.
+ */
+export function readScript (file: URL, included = new Set<string>()): string {
+  return readFileSync(file, 'utf8').replace(/^--- @include "(.+)"$/gm, (_, name: string) => {
+    const part = new URL(`${name}.lua`, file)
+    if (included.has(part.href)) return ''
+    included.add(part.href)
+    return readScript(part, included)
+  })
+}
+
+/**
+ * Gives the client a script as a command: EVALSHA, and EVAL once where the server does not know the script. `argv`
+ * puts the named arguments into the order of the script's header. `Reply` is what the header says that it returns.
+ */
+export function defineScript<Args, Reply> (
+  client: RedisClient, file: URL, argv: (args: Args) => ScriptArgument[]
+): Script<Args, Reply> {
+  const name = `mcp:${basename(file.pathname, '.lua')}`
+  client.defineCommand(name, { numberOfKeys: 1, lua: readScript(file) })
+  // defineCommand adds methods that the client's type does not have.
+  const command = Reflect.get(client, name) as (key: string, ...argv: ScriptArgument[]) => Promise<Reply>
+  return (key, args) => command.call(client, key, ...argv(args))
+}

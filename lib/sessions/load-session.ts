@@ -1,0 +1,63 @@
+import { randomUUID } from 'node:crypto'
+import { TooManyCallsError } from '../errors.ts'
+import { createCallSlot, slotMs } from './call-slot.ts'
+import { upstreamField, valueField } from './fields.ts'
+import type { SessionRedis, StoredFields } from './scripts.ts'
+import type { LoadOptions, Session } from './session.ts'
+import { recordFields, type SessionCodec } from './session-record.ts'
+import { hashOfToken, type SessionRef } from './session-ref.ts'
+
+/**
+ * Loads a session and restarts its idle TTL, in one round trip. A session that the Flask service wrote is converted.
+ *
+ * `null` covers "never existed", "expired", "another API key's" and "a wrong token"; callers must not tell them apart.
+ * Rejects with TooManyCallsError when a call slot was wanted and all are taken.
+ */
+export type LoadSession = (ref: SessionRef, options?: LoadOptions) => Promise<Session | null>
+
+export interface LoadSessionOptions {
+  idleTtlSeconds: number
+  /** How many calls of one session may run at once, over all workers. */
+  maxConcurrency: number
+  /** Puts a session in place of what was seen at its key. Rejects with SessionUnreadableError when it cannot. */
+  convert: (ref: SessionRef, seen: string) => Promise<void>
+}
+
+export function createLoadSession (redis: SessionRedis, codec: SessionCodec, options: LoadSessionOptions): LoadSession {
+  const { scripts, inTime } = redis
+  const { idleTtlSeconds, maxConcurrency, convert } = options
+
+  return async function load (ref, loadOptions = {}) {
+    const { takeSlot = false, valueNames = [], upstreams = [] } = loadOptions
+    const slotId = takeSlot ? randomUUID() : null
+    const reading = await inTime(scripts.loadSession(codec.keyOf(ref), {
+      ttlSeconds: idleTtlSeconds,
+      now: new Date(),
+      tokenHash: tokenHashOf(ref),
+      slot: slotId === null ? null : { id: slotId, holdMs: slotMs, mostSlots: maxConcurrency },
+      fields: [...recordFields, ...valueNames.map(valueField), ...upstreams.map(upstreamField)]
+    }))
+    if (reading.is === 'none') return null
+    if (reading.is === 'busy') throw new TooManyCallsError(ref.id, maxConcurrency)
+    if (reading.is === 'session') return await decode(ref, reading.fields, slotId)
+    await convert(ref, reading.seen)
+    return await load(ref, loadOptions)
+  }
+
+  async function decode (ref: SessionRef, fields: StoredFields, slotId: string | null): Promise<Session | null> {
+    const key = codec.keyOf(ref)
+    const slot = slotId === null ? null : createCallSlot(redis, key, { id: slotId, meta: fields.get('meta') ?? '' })
+    let session: Session | null = null
+    try {
+      const record = codec.decode(ref, fields)
+      session = record && { ...record, id: ref.id, key, slot, fields }
+    } finally {
+      // Without a session the caller cannot release the slot.
+      if (session === null) await slot?.release()
+    }
+    return session
+  }
+}
+
+/** The hash of the token that a session must have; `null` where sessions need none. */
+export const tokenHashOf = ({ token }: SessionRef) => token === undefined ? null : hashOfToken(token)

@@ -1,0 +1,19 @@
+--[[
+  Removes whatever is at a session's key, and returns what its end needs.
+
+  KEYS[1]   session
+  ARGV[1]   hash of the token that the session must have; '' for any
+  ARGV[2…]  fields to read
+
+  Returns {number of keys removed, value of each field or nil …}, without the values when it is no session.
+]]
+local key = KEYS[1]
+local token_hash = ARGV[1]
+local fields = {unpack(ARGV, 2)}
+
+if token_hash ~= '' and redis.pcall('HGET', key, 'token') ~= token_hash then return {0} end
+
+local values = redis.pcall('HMGET', key, unpack(fields))
+if values.err then values = {} end
+table.insert(values, 1, redis.call('UNLINK', key))
+return values

@@ -1,0 +1,101 @@
+import { digestOf } from '../digest.ts'
+import type { JsonObject } from '../json.ts'
+import type { RequestLimits, ServerClient } from '../mcp/client/server-client.ts'
+import type { Server } from '../mcp/server.ts'
+import { credentialNames } from '../mcp/servers-file/server-spec.ts'
+import { offersTool } from '../mcp/servers-file/tool-filter.ts'
+import type { ToolNames } from '../mcp/servers-file/tool-names.ts'
+import { createListCache, type ListCache } from './list-cache.ts'
+import { createListers, type Lister, type ListKind, type ServerLists } from './server-lists.ts'
+import type { CatalogTool } from './tool-catalog.ts'
+
+/** The request that needs a list. */
+export interface ListReader {
+  /** Secret. The session's credentials; none where there is no session. */
+  credentials: JsonObject
+  limits: RequestLimits
+  /** The request's own client of the server, opened when it is needed. */
+  openClient: () => Promise<ServerClient>
+}
+
+/** A server with its lists, each remembered for a short time. */
+export interface CatalogedServer {
+  readonly name: string
+  readonly server: Server
+  list: <Kind extends ListKind>(kind: Kind, reader: ListReader) => Promise<ServerLists[Kind]>
+  /** The tool that callers know under a name. The server is listed afresh before this is `null`. */
+  findTool: (exposedName: string, reader: ListReader) => Promise<CatalogTool | null>
+  /** A tool that is remembered, for just any credentials: a guess where the tools differ by session. */
+  peekTool: (exposedName: string) => CatalogTool | null
+  /** The server's own name of the prompt that callers know under a name; `null` when it lists none. */
+  findPrompt: (exposedName: string, reader: ListReader) => Promise<string | null>
+  /** Forgets all lists: the server says that one of them has changed. */
+  forgetLists: () => void
+}
+
+export interface CatalogOptions {
+  toolsCacheTtlMs: number
+  sensitiveParams: readonly string[]
+}
+
+interface CachedList<List> { cache: ListCache<List>, lister: Lister<List> }
+type CachedLists = { readonly [Kind in ListKind]: CachedList<ServerLists[Kind]> }
+
+export function createCatalogedServer (
+  server: Server, names: ToolNames, isOnly: boolean, { toolsCacheTtlMs: ttlMs, sensitiveParams }: CatalogOptions
+): CatalogedServer {
+  const { spec } = server
+  const personal = credentialNames(spec)
+  const exposedName = (name: string) => names.exposedName(spec.name, name)
+  const listers = createListers({
+    sensitiveParams,
+    exposedName,
+    offers: tool => offersTool(spec, tool),
+    serverLabel: isOnly ? null : spec.name
+  })
+  const cached = <List>(lister: Lister<List>): CachedList<List> => ({ lister, cache: createListCache({ ttlMs }) })
+  const lists: CachedLists = {
+    tools: cached(listers.tools),
+    resources: cached(listers.resources),
+    resourceTemplates: cached(listers.resourceTemplates),
+    prompts: cached(listers.prompts)
+  }
+
+  /** Names who gets the same lists as the session with these credentials. A digest, so that it reveals none of them. */
+  function audienceOf (credentials: JsonObject): string {
+    return personal.length === 0 ? '' : digestOf(personal.map(name => credentials[name]))
+  }
+
+  const fetchThrough = <List>({ openClient, limits }: ListReader, { fetch }: Lister<List>) =>
+    async () => await fetch(await openClient(), limits)
+
+  async function list<Kind extends ListKind> (kind: Kind, reader: ListReader): Promise<ServerLists[Kind]> {
+    const { cache, lister } = lists[kind]
+    return await cache.get(audienceOf(reader.credentials), fetchThrough(reader, lister))
+  }
+
+  return {
+    name: spec.name,
+    server,
+    list,
+
+    async findTool (name, reader) {
+      const { cache, lister } = lists.tools
+      const audience = audienceOf(reader.credentials)
+      const known = cache.peek(audience)?.byName.get(name)
+      return known ?? (await cache.refresh(audience, fetchThrough(reader, lister))).byName.get(name) ?? null
+    },
+
+    peekTool: name => lists.tools.cache.peek()?.byName.get(name) ?? null,
+
+    async findPrompt (name, reader) {
+      // Where the server's names are exposed as they are, it can be requested at once.
+      if (exposedName(name) === name) return name
+      return (await list('prompts', reader)).ownNames.get(name) ?? null
+    },
+
+    forgetLists () {
+      for (const { cache } of Object.values(lists)) cache.forget()
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import Type, { type TSchema } from 'typebox'
+import { AnyObjectSchema, listErrors, ServerErrorsSchema, SessionIdSchema } from '../lib/http/schemas.ts'
+import type { ListKind } from '../lib/tools/server-lists.ts'
+import type { JointList } from './server-requests.ts'
+
+/** What one list route says of itself. */
+export interface ListRoute {
+  /** The list, which is also the field of the answer that holds it. */
+  kind: ListKind
+  tag: string
+  summary: string
+  /** Of the answer. */
+  description: string
+  /** A further field of the answer. */
+  extra?: { name: string, schema: TSchema, valueOf: (list: JointList) => unknown }
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Adds a route that lists something of all servers for a session. */
+    readonly addListRoute: (path: string, route: ListRoute) => void
+  }
+}
+
+/** The routes that list something differ only in what they list. */
+export default fp(async (fastify) => {
+  fastify.decorate('addListRoute', function (this: FastifyInstance, path: string, route: ListRoute) {
+    const { kind, tag, summary, description, extra } = route
+    this.post(path, {
+      config: {
+        session: true,
+        missing: 'Missing session_id',
+        wants: request => ({ upstreams: request.servers.sessionKeepers })
+      },
+      schema: {
+        tags: [tag],
+        summary,
+        body: Type.Object({ session_id: SessionIdSchema }),
+        response: {
+          200: Type.Object({
+            [kind]: Type.Array(AnyObjectSchema),
+            ...(extra && { [extra.name]: extra.schema }),
+            errors: Type.Optional(ServerErrorsSchema)
+          }, { description }),
+          ...listErrors
+        }
+      }
+    }, async (request) => {
+      const list = await request.listAll(kind)
+      return { [kind]: list.items, ...(extra && { [extra.name]: extra.valueOf(list) }), ...list.errors }
+    })
+  })
+}, { name: 'list-routes', dependencies: ['request-clients', 'server-requests'] })

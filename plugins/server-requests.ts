@@ -1,0 +1,74 @@
+import type { FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import type { JsonObject } from '../lib/json.ts'
+import type { RequestLimits, ServerClient } from '../lib/mcp/client/server-client.ts'
+import { type Answers, requestAll } from '../lib/tools/all-servers.ts'
+import type { CatalogedServer, ListReader } from '../lib/tools/cataloged-server.ts'
+import type { ListKind, ServerLists } from '../lib/tools/server-lists.ts'
+import type { CatalogTool } from '../lib/tools/tool-catalog.ts'
+
+/** A list of all servers together. */
+export interface JointList extends Pick<Answers<unknown>, 'errors'> {
+  /** As callers see them, server by server. */
+  items: JsonObject[]
+  /** How the servers say that they are used, by server. Only with the tools. */
+  instructions: Record<string, string>
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** One list of one server, from memory or from the server. */
+    list: <Kind extends ListKind>(server: CatalogedServer, kind: Kind) => Promise<ServerLists[Kind]>
+    /** One list of all servers. A server that fails is named in `errors`, and the others' items stay. */
+    listAll: (kind: ListKind) => Promise<JointList>
+    /** The tool of a server that callers know under a name; `null` when the server has none. */
+    findTool: (server: CatalogedServer, exposedName: string) => Promise<CatalogTool | null>
+    /** The server's own name of the prompt that callers know under a name; `null` when it has none. */
+    findPromptName: (server: CatalogedServer, exposedName: string) => Promise<string | null>
+    /** Does `work` with this request's client of a server, under the limits of a short request or of a tool call. */
+    useServer: <Value>(
+      server: CatalogedServer,
+      kind: 'list' | 'call',
+      work: (client: ServerClient, limits: RequestLimits) => Promise<Value>
+    ) => Promise<Value>
+  }
+}
+
+/**
+ * The requests that this service makes to MCP servers for one of its own requests.
+ *
+ * Each checks the session's credentials again when a server refuses them.
+ */
+export default fp(async (fastify) => {
+  const readerOf = (request: FastifyRequest, server: CatalogedServer): ListReader => ({
+    credentials: request.hasSession ? request.session.credentials : {},
+    limits: request.limits(server, 'list'),
+    openClient: () => request.mcp(server)
+  })
+
+  fastify.decorateRequest('list', async function (server, kind) {
+    return await this.recheckingCredentials(() => server.list(kind, readerOf(this, server)))
+  })
+
+  fastify.decorateRequest('listAll', async function (kind) {
+    const { answers, errors } = await requestAll(this.servers.all, server => this.list<ListKind>(server, kind))
+    return {
+      items: answers.flatMap(({ answer }) => answer.items),
+      instructions: Object.fromEntries(answers.flatMap(({ server, answer }) =>
+        'instructions' in answer && answer.instructions !== undefined ? [[server, answer.instructions]] : [])),
+      errors
+    }
+  })
+
+  fastify.decorateRequest('findTool', async function (server, exposedName) {
+    return await this.recheckingCredentials(() => server.findTool(exposedName, readerOf(this, server)))
+  })
+
+  fastify.decorateRequest('findPromptName', async function (server, exposedName) {
+    return await this.recheckingCredentials(() => server.findPrompt(exposedName, readerOf(this, server)))
+  })
+
+  fastify.decorateRequest('useServer', async function (server, kind, work) {
+    return await this.recheckingCredentials(async () => await work(await this.mcp(server), this.limits(server, kind)))
+  })
+}, { name: 'server-requests', dependencies: ['session', 'request-clients', 'credential-recheck'] })

@@ -1,0 +1,4 @@
+/* Builds the service into dist/. */
+import { compile } from './environment.mjs'
+
+compile()
