@@ -1,6 +1,9 @@
-import { cpSync, existsSync, lstatSync, readdirSync, statSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
-import { join } from 'node:path'
+import { createHash } from 'node:crypto'
+import {
+  cpSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync
+} from 'node:fs'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** The project's folder. */
@@ -23,30 +26,98 @@ export function checkNodeVersion () {
 
 /** Installs the dependencies when they are missing or older than package-lock.json. */
 export function installDependencies () {
-  const lock = join(root, 'package-lock.json')
   const modules = join(root, 'node_modules')
-  const installed = join(modules, '.package-lock.json')
   // `npm ci` empties the folder that a link points to, and that is another clone's.
   if (lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink()) return
-  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return
-  console.log('Installing the dependencies …')
-  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'The dependencies could not be installed.')
+  if (isInstalled(modules)) return
+  // Two installations at once would ruin each other.
+  withLock('install', () => {
+    if (isInstalled(modules)) return
+    console.log('Installing the dependencies …')
+    run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'The dependencies could not be installed.')
+  })
 }
 
-/** Builds the service, unless the last build is younger than all its sources. */
+function isInstalled (modules) {
+  const installed = statSync(join(modules, '.package-lock.json'), { throwIfNoEntry: false })?.mtimeMs ?? 0
+  return installed >= statSync(join(root, 'package-lock.json')).mtimeMs
+}
+
+/** Runs `act` while no other process of this clone does so under the same name. */
+function withLock (name, act) {
+  const lock = join(root, '.data', `${name}.lock`)
+  mkdirSync(dirname(lock), { recursive: true })
+  while (!takeLock(lock)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
+  try {
+    act()
+  } finally {
+    rmSync(lock, { force: true })
+  }
+}
+
+function takeLock (lock) {
+  try {
+    writeFileSync(lock, String(process.pid), { flag: 'wx' })
+    return true
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error
+  }
+  // Its owner may have been killed.
+  const owner = existsSync(lock) ? Number(readFileSync(lock, 'utf8')) : 0
+  try {
+    if (owner > 0) process.kill(owner, 0)
+  } catch {
+    rmSync(lock, { force: true })
+  }
+  return false
+}
+
+/** Builds the service into dist/, unless dist/ is what was built from the same sources. */
 export function build () {
-  const files = ['plugins', 'routes', 'lib'].flatMap(filesIn)
-  const sources = ['app.ts', 'tsconfig.json', 'package.json', ...files.filter(file => /\.(ts|lua)$/.test(file))]
-  const built = statSync(join(root, 'dist', 'app.js'), { throwIfNoEntry: false })?.mtimeMs ?? 0
-  if (sources.every(file => statSync(join(root, file)).mtimeMs < built)) return
+  const dist = join(root, 'dist')
+  if (existsSync(join(dist, stamp)) && readFileSync(join(dist, stamp), 'utf8') === stampOf(dist)) return
   console.log('Building …')
   compile()
 }
 
-/** Compiles the service into dist/, and copies its Lua scripts beside the code that reads them. */
+/**
+ * Compiles the service into dist/, with its Lua scripts beside the code that reads them.
+ *
+ * A folder that is complete takes the place of dist/. So no start meets a half build, or a plugin whose source is deleted.
+ */
 export function compile () {
-  run(process.execPath, [tsc], 'The build failed.')
-  copyLua('dist')
+  const name = `dist.${process.pid}`
+  run(process.execPath, [tsc, '--outDir', name], 'The build failed.')
+  copyLua(name)
+  writeFileSync(join(root, name, stamp), stampOf(join(root, name)))
+  const [built, dist, old] = [name, 'dist', `${name}.old`].map(folder => join(root, folder))
+  if (existsSync(dist)) renameSync(dist, old)
+  try {
+    renameSync(built, dist)
+  } catch (error) {
+    if (!existsSync(dist)) throw error
+    rmSync(built, { recursive: true }) // another process has built the same meanwhile
+  }
+  rmSync(old, { recursive: true, force: true })
+}
+
+const stamp = 'stamp.txt'
+
+/** What a folder was built from, and what is in it: a build that was changed afterwards is not what was built. */
+function stampOf (folder) {
+  const sources = ['app.ts', 'tsconfig.json', 'package.json', ...['plugins', 'routes', 'lib'].flatMap(filesIn)]
+  const outputs = readdirSync(folder, { recursive: true }).filter(name => name !== stamp).sort().map(name => {
+    const { size, mtimeMs } = statSync(join(folder, name))
+    return /\.\w+$/.test(name) ? [name, size, mtimeMs] : [name]
+  })
+  return digestOf([...sources.sort().map(file => readFileSync(join(root, file))), outputs])
+}
+
+/** Short for a SHA-256 of bytes and of values that are JSON. */
+export function digestOf (parts) {
+  const hash = createHash('sha256')
+  for (const part of parts) hash.update(Buffer.isBuffer(part) ? part : JSON.stringify(part))
+  return hash.digest('hex').slice(0, 16)
 }
 
 /** Copies the Lua scripts of lib/ into a folder of compiled code. */
@@ -55,7 +126,11 @@ export function copyLua (folder) {
   for (const file of scripts) cpSync(join(root, file), join(root, folder, file))
 }
 
-const filesIn = folder => readdirSync(join(root, folder), { recursive: true }).map(file => join(folder, file))
+/** Files of one of the project's folders and of the folders in it, by their names in the project. */
+export function filesIn (folder) {
+  const entries = readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+  return entries.filter(entry => entry.isFile()).map(entry => relative(root, join(entry.parentPath, entry.name)))
+}
 
 /** Runs a command in the project's folder, its output on ours. */
 export function run (command, args, failure) {

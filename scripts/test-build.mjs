@@ -1,12 +1,14 @@
-import { createHash } from 'node:crypto'
-import { copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync,
+  utimesSync, writeFileSync
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { root, stop } from './environment.mjs'
+import { digestOf, filesIn, root, stop } from './environment.mjs'
 
 /** What is compiled or copied. Every other name of the project's folder is linked, so that paths are the same in a build. */
 const built = new Set(['app.ts', 'plugins', 'routes', 'lib', 'test'])
-const ignored = new Set(['dist-test', '.git', '.tap', 'coverage'])
+const isIgnored = name => /^(dist-test|dist\..*|\.git|\.data|\.tap|coverage)$/.test(name)
 const builds = join(root, 'dist-test')
 /** No run takes longer, so a build that was not used for this long is in use by none. */
 const unusedMs = 3_600_000
@@ -19,33 +21,34 @@ const unusedMs = 3_600_000
  */
 export function buildTests () {
   const sources = readSources()
-  const links = readdirSync(root).filter(name => !built.has(name) && !ignored.has(name))
+  const links = readdirSync(root).filter(name => !built.has(name) && !isIgnored(name))
   const folder = join(builds, digestOf([sources, links]))
   if (!existsSync(folder)) {
     console.log('Building the tests …')
     const previous = newestBuild()
+    if (previous !== null) touch(previous)
     const unfinished = `${folder}.${process.pid}`
     compile(sources, unfinished, previous)
     for (const name of links) symlinkSync(join(root, name), join(unfinished, name))
     publish(unfinished, folder)
   }
-  const now = new Date()
-  utimesSync(folder, now, now)
+  touch(folder)
   removeUnused()
   return folder
+}
+
+/** Notes that a build is in use. */
+function touch (folder) {
+  const now = new Date()
+  utimesSync(folder, now, now)
 }
 
 /** Sources by name, each with the digest of what its output is made from. */
 function readSources () {
   const files = [...built].flatMap(name => name.endsWith('.ts') ? [name] : filesIn(name)).sort()
-  const compiler = [readFileSync(join(root, 'tsconfig.json')), readFileSync(join(root, 'package.json'))]
+  const compiler = ['tsconfig.json', 'package.json', 'scripts/test-build.mjs'].map(name => readFileSync(join(root, name)))
   return files.map(file => ({ file, digest: digestOf([...compiler, readFileSync(join(root, file))]) }))
 }
-
-const filesIn = folder => readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-  .filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name).slice(root.length))
-
-const digestOf = parts => parts.reduce((hash, part) => hash.update(Buffer.isBuffer(part) ? part : JSON.stringify(part)), createHash('sha256')).digest('hex').slice(0, 16)
 
 /** An output that the previous build has is linked from there: a build after one change compiles one file. */
 function compile (sources, folder, previous) {
@@ -73,13 +76,14 @@ function createTranspiler () {
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root)
   // NodeNext would look into package.json, which a single file does not have.
   const esm = { module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler }
+  const host = { getCanonicalFileName: name => name, getCurrentDirectory: () => root, getNewLine: () => '\n' }
   return (file, folder) => {
     const path = join(root, file)
     const { outputText, sourceMapText, diagnostics } = ts.transpileModule(readFileSync(path, 'utf8'), {
       // The map names the source where it is, for stack traces and coverage.
       fileName: path, compilerOptions: { ...options, ...esm, sourceRoot: root }, reportDiagnostics: true
     })
-    if (diagnostics.length > 0) stop(ts.formatDiagnostics(diagnostics, { getCanonicalFileName: name => name, getCurrentDirectory: () => root, getNewLine: () => '\n' }))
+    if (diagnostics.length > 0) stop(ts.formatDiagnostics(diagnostics, host))
     writeFileSync(join(folder, jsName(file)), outputText)
     writeFileSync(join(folder, `${jsName(file)}.map`), sourceMapText)
   }

@@ -6,7 +6,7 @@ import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { fixture } from '../support/paths.ts'
 import { post } from '../support/requests.ts'
 import { serversFile, variable } from '../support/servers-file.ts'
-import { startService } from '../support/service.ts'
+import { listen } from '../support/service.ts'
 
 const canaries = { OPERATOR_KEY: 'canary-operator-variable-4711', literal: 'canary-operator-literal-0815' }
 
@@ -34,14 +34,13 @@ t.test('what the operator wrote for a server is in no error and in no log line, 
       env: { KEY: variable('OPERATOR_KEY'), API_TOKEN: canaries.literal }
     }
   })
-  const service = await startService(t, { MCP_SERVERS_FILE: file, OPERATOR_KEY: canaries.OPERATOR_KEY, MCP_LOG_LEVEL: 'trace' })
+  const service = await listen(t, { MCP_SERVERS_FILE: file, OPERATOR_KEY: canaries.OPERATOR_KEY, MCP_LOG_LEVEL: 'trace' })
   const session = { session_id: 'ours', apiUrl, jwtToken }
   const answers = []
   for (const [path, body] of [['/init', {}], ['/tools', {}], ...['http', 'stdio', 'env'].map(server => ['/call-tool', { tool: `${server}__act` }])] as Array<[string, object]>) {
     answers.push((await post(service.url + path, { ...session, ...body })).body)
   }
-  service.kill('SIGTERM')
-  await service.exited
+  await service.app.close()
   const text = JSON.stringify(answers)
   t.match(text, /cannot use .*hidden/, 'what the server said is there')
   t.match(text, /the keys \[hidden\] and \[hidden\] are not good/)

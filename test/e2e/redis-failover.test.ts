@@ -2,16 +2,18 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
-import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { fixture } from '../support/paths.ts'
 import { type RedisNode, startCluster, startSentinelGroup } from '../support/redis-topologies.ts'
-import { post } from '../support/requests.ts'
+import { callAt, openSession } from '../support/requests.ts'
 import { serversFile } from '../support/servers-file.ts'
-import { type Environment, type Service, startService } from '../support/service.ts'
-import { until } from '../support/wait.ts'
+import { type Environment, listen, type ListeningService } from '../support/service.ts'
+import { measureWaiting, until } from '../support/wait.ts'
 
 t.jobs = 2
 t.setTimeout(170_000)
+
+/** Longer than usual, so that a busy machine is not taken for a Redis in trouble. */
+const commandTimeoutMs = 2_000
 
 interface Topology {
   env: Environment
@@ -39,35 +41,34 @@ for (const [what, prepare] of Object.entries(topologies)) {
     const { env, primary, replicas } = await prepare(t)
     const prefix = `test-${randomUUID()}`
     const services = await startServices(t, { ...env, MCP_SESSION_KEY_PREFIX: prefix })
-    const sessions = await Promise.all(Array.from({ length: 60 }, (_, index) => init(services[index % 2] as Service)))
+    const sessions = await Promise.all(Array.from({ length: 60 }, (_, index) => openSession(services[index % 2] as ListeningService)))
     const load = startLoad(t, services, sessions)
     await until(() => load.acknowledged.size === sessions.length && Math.min(...load.acknowledged.values()) >= 3, 'each session has been written to')
 
     // Replication is a stream: when a replica has the mark, it has all that was written before.
     const secured = new Map(load.acknowledged)
     await mark(primary, sessions.map(id => `${prefix}:${id}`))
-    t.equal(await primary.client.call('WAIT', replicas.length, 5_000), replicas.length)
+    t.equal(await primary.client.call('WAIT', replicas.length, 60_000), replicas.length)
     await primary.kill()
     load.onlyRead()
-    const atDeath = new Map(load.acknowledged)
     const held = new Map(await Promise.all(replicas.map(async replica => {
       await until(async () => /master_link_status:down/.test(await replica.client.info('replication')), 'the replica knows that nothing more will come')
       return [replica.port, await valuesOn(replica.client, prefix, sessions)] as const
     })))
 
     const next = await promoted(replicas)
-    const promotedAt = Date.now()
-    await Promise.all(services.flatMap(service => sessions.map(id => until(async () => (await call(service, id, 'recall')).status === 200, 'a session is served again'))))
-    t.ok(Date.now() - promotedAt < 5_000 + 1_000, `served again ${Date.now() - promotedAt} ms after the failover`)
+    const waitedMs = measureWaiting()
+    load.served.clear()
+    await until(() => load.served.size === services.length * sessions.length, 'each session is served again by each service')
+    t.ok(waitedMs() < 5_000 + commandTimeoutMs, `served again after a wait of ${waitedMs()} ms since the failover`)
     await load.stop()
     t.strictSame([...load.others], [], 'no other answer than 200 and 503')
     t.ok(load.refused > 0, 'there was an outage')
 
-    const found = new Map(await Promise.all(sessions.map(async id => [id, await valueOf(services[0] as Service, id)] as const)))
+    const found = new Map(await Promise.all(sessions.map(async id => [id, await valueOf(services[0] as ListeningService, id)] as const)))
     const behind = (than: ReadonlyMap<string, number>) => sessions.filter(id => (found.get(id) ?? 0) < (than.get(id) ?? 0))
     t.strictSame(behind(secured), [], 'nothing is lost that was acknowledged and waited for')
     t.strictSame(behind(held.get(next.port) ?? new Map()), [], 'nothing is lost that the replica had')
-    t.ok(behind(atDeath).length <= sessions.length / 10, `acknowledged in the last moment, and not replicated any more: ${behind(atDeath).length} of ${sessions.length} sessions`)
     for (const service of services) {
       await until(() => service.output().includes('"msg":"redis restored"'), 'the log says that it is over')
       t.strictSame([...service.output().matchAll(/"msg":"(redis \w+)"/g)].map(([, msg]) => msg), ['redis lost', 'redis restored'])
@@ -77,36 +78,32 @@ for (const [what, prepare] of Object.entries(topologies)) {
 
 const resolveAddress = ({ port }: RedisNode) => `127.0.0.1:${port}`
 
-async function startServices (t: Test, env: Environment): Promise<Service[]> {
+async function startServices (t: Test, env: Environment): Promise<ListeningService[]> {
   const file = await serversFile(t, { tiny: { command: process.execPath, args: [fixture('tiny-server.mjs')], lifecycle: 'shared' } })
-  return await Promise.all([1, 2].map(() => startService(t, { REDIS_URL: undefined, MCP_SERVERS_FILE: file, MCP_LOG_LEVEL: 'info', ...env })))
+  const shared = { REDIS_URL: undefined, REDIS_COMMAND_TIMEOUT_MS: String(commandTimeoutMs), MCP_SERVERS_FILE: file, ...env }
+  return [await listen(t, shared), await listen(t, shared)]
 }
 
-async function init ({ url }: Service): Promise<string> {
-  const id = randomUUID()
-  const { status, body } = await post(`${url}/init`, { session_id: id, apiUrl, jwtToken })
-  if (status !== 200) throw new Error(`/init answered ${status}: ${JSON.stringify(body)}`)
-  return id
-}
-
-const call = ({ url }: Service, id: string, tool: string, params = {}) => post(`${url}/call-tool`, { session_id: id, tool, params })
-
-const valueOf = async (service: Service, id: string) => Number(((await call(service, id, 'recall')).body as { values: { value0?: number } }).values.value0 ?? 0)
+const valueOf = async (service: ListeningService, id: string) => Number(((await callAt(service, id, 'recall')).body as { values: { value0?: number } }).values.value0 ?? 0)
 
 /** Each session counts up, on one worker and the other in turn. */
-function startLoad (t: Test, services: Service[], sessions: string[]) {
+function startLoad (t: Test, services: ListeningService[], sessions: string[]) {
   const acknowledged = new Map<string, number>()
   const others = new Set<string>()
+  /** Which session was answered 200 by which service. */
+  const served = new Set<string>()
   let refused = 0
   const mode: { tool: 'keep' | 'recall' | null } = { tool: 'keep' }
 
   async function use (id: string): Promise<void> {
     for (let number = 1; mode.tool !== null; number++) {
       const isWrite = mode.tool === 'keep'
-      const { status, body, headers } = await call(services[number % 2] as Service, id, mode.tool, isWrite ? { name: 'value0', value: number } : {})
+      const service = services[number % 2] as ListeningService
+      const { status, body, headers } = await callAt(service, id, mode.tool, isWrite ? { name: 'value0', value: number } : {})
       if (status === 503) refused++
       else if (status !== 200) others.add(`${status} ${JSON.stringify(body)}`)
-      else if (isWrite && headers.get('x-mcp-not-cached') === null) acknowledged.set(id, number)
+      else served.add(`${service.url} ${id}`)
+      if (status === 200 && isWrite && headers.get('x-mcp-not-cached') === null) acknowledged.set(id, number)
       await delay(status === 200 ? 20 : 200)
     }
   }
@@ -117,7 +114,7 @@ function startLoad (t: Test, services: Service[], sessions: string[]) {
     await running
   }
   t.teardown(stop)
-  return { acknowledged, others, get refused () { return refused }, onlyRead () { mode.tool = 'recall' }, stop }
+  return { acknowledged, others, served, get refused () { return refused }, onlyRead () { mode.tool = 'recall' }, stop }
 }
 
 /** A write on a connection that can then wait for it: at one of the keys' own slot, of those that this node serves. */

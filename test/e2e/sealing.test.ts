@@ -3,8 +3,8 @@ import t from 'tap'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { fixture } from '../support/paths.ts'
 import { redisClient } from '../support/redis.ts'
-import { call, failure, initSession, post } from '../support/requests.ts'
-import { build, environment, startService } from '../support/service.ts'
+import { call, callAt, failure, initSession, post } from '../support/requests.ts'
+import { build, environment, listen } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
 const key = (id: string) => `${id}:${randomBytes(32).toString('base64')}`
@@ -34,8 +34,8 @@ t.test('a session whose key is missing is a 409 and a line in the log that names
   const env = await environment(t, tools)
   const id = await initSession(await build(t, { ...env, MCP_ENCRYPTION_KEYS: k1 }))
   for (const [MCP_ENCRYPTION_KEYS, reason] of [[k2, 'is sealed with the key k1, which MCP_ENCRYPTION_KEYS does not have'], [undefined, 'is sealed, and MCP_ENCRYPTION_KEYS is not set']] as const) {
-    const service = await startService(t, { ...env, MCP_ENCRYPTION_KEYS })
-    const refused = await post(`${service.url}/call-tool`, { session_id: id, tool: 'recall' })
+    const service = await listen(t, { ...env, MCP_ENCRYPTION_KEYS })
+    const refused = await callAt(service, id, 'recall')
     t.equal(refused.status, 409)
     t.strictSame(refused.body, failure('SESSION_UNREADABLE', `Session ${id} cannot be read. Please run /init first.`))
     await until(() => service.output().includes(`the field credentials ${reason}`), 'the log says why')
@@ -46,9 +46,8 @@ t.test('a session whose key is missing is a 409 and a line in the log that names
 
 t.test('without a key the service says at start that nothing is sealed, once; with one it says nothing', async t => {
   for (const [MCP_ENCRYPTION_KEYS, times] of [[undefined, 1], [k1, 0]] as const) {
-    const service = await startService(t, { ...tools, MCP_ENCRYPTION_KEYS })
-    service.kill('SIGTERM')
-    await service.exited
+    const service = await listen(t, { ...tools, MCP_ENCRYPTION_KEYS })
+    await service.app.close()
     t.equal(service.output().match(/"level":40.*MCP_ENCRYPTION_KEYS is not set/g)?.length ?? 0, times)
   }
 })

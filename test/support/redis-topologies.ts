@@ -83,7 +83,7 @@ export interface SentinelGroup {
   sentinels: RedisNode[]
 }
 
-/** A primary, two replicas, and three sentinels that take a second of silence for death. */
+/** A primary, two replicas, and three sentinels that take two seconds of silence for death. */
 export async function startSentinelGroup (t: Test): Promise<SentinelGroup> {
   const name = 'main'
   const primary = await startNode(t)
@@ -107,7 +107,7 @@ export async function startSentinel (t: Test, name: string, primaryPort: number,
   await writeFile(file, [
     ...(tls ? ['port 0', `tls-port ${port}`, ...pairs(tlsArgs)] : [`port ${port}`]), `bind ${host}`, `dir ${folder}`,
     `sentinel monitor ${name} ${host} ${primaryPort} ${quorum}`,
-    `sentinel down-after-milliseconds ${name} 1000`,
+    `sentinel down-after-milliseconds ${name} 2000`,
     `sentinel failover-timeout ${name} 3000`
   ].join('\n'))
   const node = await open(t, spawn([file, '--sentinel']), port, tls)

@@ -23,6 +23,9 @@ export async function environment (t: Test, env: Environment = {}): Promise<Envi
     MCP_SKIP_VALIDATION: 'true',
     MCP_SERVER_SCRIPT: env.MCP_SERVERS_FILE === undefined ? fixture('tiny-server.mjs') : undefined,
     MCP_STOP_STEP_MS: '200',
+    // A busy machine needs longer than a person would wait.
+    MCP_QUEUE_TIMEOUT: '120',
+    MCP_API_VALIDATION_TIMEOUT: '60',
     // Tests of spares turn them on; to the others a process that nobody asked for is only in the way.
     MCP_WARM_SPARES: '0',
     MCP_LOG_LEVEL: undefined,
