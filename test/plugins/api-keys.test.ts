@@ -112,7 +112,7 @@ t.test('no key is in any answer or log line, right or wrong', async t => {
       answers.push(await post(service.url + path, { session_id: 'a', apiUrl, jwtToken }, headers))
     }
   }
-  await service.app.close()
+  await service.close()
   t.match(answers.map(({ status }) => status), [200, 404, 200, 404, 401, 401, 401, 401])
   t.notMatch(JSON.stringify(answers), key)
   t.notMatch(service.output(), key)

@@ -58,11 +58,21 @@ export interface ListeningService {
  * For tests of requests and of logs. It starts in a tenth of the time that startService takes, which is for tests of
  * what a process does: its start, its signals, its end.
  */
-export async function listen (t: Test, env: Environment = {}): Promise<ListeningService & { app: FastifyInstance }> {
+export async function listen (t: Test, env: Environment = {}): Promise<ServiceInProcess> {
   let written = ''
   const stream = { write: (line: string) => { written += line } }
   const app = await load(t, env, { ...(typeof options.logger === 'object' && options.logger), level: 'info', stream })
-  return { app, url: await app.listen({ host: '127.0.0.1', port: 0 }), pid: process.pid, output: () => written }
+  const close = async () => {
+    // The connection of a client that lives in this process, too, would hold up the end for as long as it is kept.
+    app.server.closeAllConnections()
+    await app.close()
+  }
+  t.teardown(close)
+  return { url: await app.listen({ host: '127.0.0.1', port: 0 }), pid: process.pid, output: () => written, close }
+}
+
+export interface ServiceInProcess extends ListeningService {
+  close: () => Promise<void>
 }
 
 export const serviceOn = async (t: Test, mcpServers: Entries, env: Environment = {}) => await build(t, { MCP_SERVERS_FILE: await serversFile(t, mcpServers), ...env })
