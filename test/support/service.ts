@@ -39,10 +39,16 @@ export const build = async (t: Test, env: Environment = {}): Promise<FastifyInst
 async function load (t: Test, env: Environment, logger: NonNullable<FastifyServerOptions['logger']>): Promise<FastifyInstance> {
   const service = Fastify({ ...options, logger })
   // Last registered, first run: the service closes before its Redis goes.
-  t.teardown(() => service.close())
+  t.teardown(() => close(service))
   await service.register(fp(app), { env: await environment(t, env) })
   await service.ready()
   return service
+}
+
+/** Closes at once: the connection of a client in this process would hold up the end for as long as it is kept. */
+async function close (service: FastifyInstance): Promise<void> {
+  service.server.closeAllConnections()
+  await service.close()
 }
 
 export interface ListeningService {
@@ -62,13 +68,7 @@ export async function listen (t: Test, env: Environment = {}): Promise<ServiceIn
   let written = ''
   const stream = { write: (line: string) => { written += line } }
   const app = await load(t, env, { ...(typeof options.logger === 'object' && options.logger), level: 'info', stream })
-  const close = async () => {
-    // The connection of a client that lives in this process, too, would hold up the end for as long as it is kept.
-    app.server.closeAllConnections()
-    await app.close()
-  }
-  t.teardown(close)
-  return { url: await app.listen({ host: '127.0.0.1', port: 0 }), pid: process.pid, output: () => written, close }
+  return { url: await app.listen({ host: '127.0.0.1', port: 0 }), pid: process.pid, output: () => written, close: () => close(app) }
 }
 
 export interface ServiceInProcess extends ListeningService {
