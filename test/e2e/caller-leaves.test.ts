@@ -9,9 +9,6 @@ import { post } from '../support/requests.ts'
 import { serviceOn } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
-/** The service closes at once, instead of when an idle connection has timed out. */
-const notKept = { connection: 'close' }
-
 type Service = Awaited<ReturnType<typeof serviceOn>>
 
 /** Where the service listens: only over a socket can a caller leave. */
@@ -24,10 +21,10 @@ const urlOf = (service: Service) => `http://127.0.0.1:${(service.server.address(
 
 /** Calls a tool for long, and leaves as soon as it runs. */
 async function callAndLeave (url: string, runs: () => Promise<boolean>): Promise<void> {
-  await post(`${url}/init`, { session_id: 'ours', apiUrl, jwtToken }, notKept)
+  await post(`${url}/init`, { session_id: 'ours', apiUrl, jwtToken })
   const leaving = new AbortController()
   const response = fetch(`${url}/call-tool`, {
-    method: 'POST', signal: leaving.signal, headers: { 'content-type': 'application/json', ...notKept }, body: JSON.stringify({ session_id: 'ours', tool: 'slow', params: { delay: 60_000 } })
+    method: 'POST', signal: leaving.signal, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ session_id: 'ours', tool: 'slow', params: { delay: 60_000 } })
   })
   await until(runs, 'the call runs')
   leaving.abort()
@@ -45,13 +42,13 @@ for (const [what, name, args, type] of [
     const upstream = await startUpstream(t, name, [...args])
     const service = await serviceOn(t, { up: { type, url: upstream.url } })
     await callAndLeave(await listening(service), async () => (await upstream.stats()).calls.slow === 1)
-    await until(async () => (await upstream.stats()).cancelled === 1, 'the server hears of it', 5_000)
+    await until(async () => (await upstream.stats()).cancelled === 1, 'the server hears of it')
     await service.deferredSettled()
     const { methods, sessions } = await upstream.stats()
     if (what.startsWith('2025 with sessions')) t.equal(methods['notifications/cancelled'], 1)
     if (name === 'http-2025') t.equal(sessions, args[0] === '--stateless' ? 0 : 1, 'the session there goes on')
     if (type === 'sse') t.equal(sessions, 0)
-    t.equal((await post(`${urlOf(service)}/call-tool`, { session_id: 'ours', tool: 'echo' }, notKept)).status, 200)
+    t.equal((await post(`${urlOf(service)}/call-tool`, { session_id: 'ours', tool: 'echo' })).status, 200)
   })
 }
 
@@ -62,7 +59,7 @@ for (const name of ['stdio-2025', 'stdio-2026']) {
       const notes = async () => await readFile(note, 'utf8').catch(() => '') // not started yet
       const service = await serviceOn(t, { up: { command: process.execPath, args: [fixture(`${name}-server.mjs`), `--note=${note}`], lifecycle } })
       await callAndLeave(await listening(service), async () => (await notes()).includes('tools/call'))
-      await until(async () => (await notes()).includes('notifications/cancelled'), 'the server hears of it', 5_000)
+      await until(async () => (await notes()).includes('notifications/cancelled'), 'the server hears of it')
       await service.deferredSettled()
       t.equal(service.processCounts().alive, lifecycle === 'shared' ? 1 : 0)
     })

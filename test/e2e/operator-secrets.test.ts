@@ -40,7 +40,7 @@ t.test('what the operator wrote for a server is in no error and in no log line, 
   for (const [path, body] of [['/init', {}], ['/tools', {}], ...['http', 'stdio', 'env'].map(server => ['/call-tool', { tool: `${server}__act` }])] as Array<[string, object]>) {
     answers.push((await post(service.url + path, { ...session, ...body })).body)
   }
-  await service.app.close()
+  await service.close()
   const text = JSON.stringify(answers)
   t.match(text, /cannot use .*hidden/, 'what the server said is there')
   t.match(text, /the keys \[hidden\] and \[hidden\] are not good/)

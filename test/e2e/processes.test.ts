@@ -4,13 +4,14 @@ import { request } from 'node:http'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { createGatedServer } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
 import { processes, serversOf } from '../support/processes.ts'
 import { redisClient } from '../support/redis.ts'
-import { call, initSession, post } from '../support/requests.ts'
-import { build, type Environment, environment, startService } from '../support/service.ts'
+import { call, callAt, initSession, openSession, post } from '../support/requests.ts'
+import { build, type Environment, serviceOn, startService, workersOn } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
 async function zoo (t: Test, misbehaviour: string, entry: object = {}): Promise<Environment> {
@@ -19,34 +20,28 @@ async function zoo (t: Test, misbehaviour: string, entry: object = {}): Promise<
   return { MCP_SERVERS_FILE: file }
 }
 
-async function init (url: string): Promise<string> {
-  const id = randomUUID()
-  await post(`${url}/init`, { session_id: id, apiUrl, jwtToken })
-  return id
-}
-
 t.test('a worker that is killed in the middle of 20 calls leaves no process', async t => {
   const service = await startService(t, { ...await zoo(t, 'stubborn-with-grandchild'), MCP_MAX_STARTING: '8' })
-  const sessions = await Promise.all([init(service.url), init(service.url)])
-  const calls = Array.from({ length: 20 }, (_, number) => post(`${service.url}/call-tool`, { session_id: sessions[number % 2], tool: 'act' }).catch(() => 'broken off'))
+  const sessions = await Promise.all([openSession(service), openSession(service)])
+  const calls = Array.from({ length: 20 }, (_, number) => callAt(service, sessions[number % 2] ?? '', 'act').catch(() => 'broken off'))
   // Its servers, and what they started, which is in their process groups.
   const groups = () => new Set(serversOf(service.pid))
   const members = (of: Set<number>) => processes().filter(({ group }) => of.has(group))
-  await until(() => members(groups()).length === 40, 'all servers and their grandchildren run', 40_000)
+  await until(() => members(groups()).length === 40, 'all servers and their grandchildren run')
   const started = groups()
 
   service.kill('SIGKILL')
   await service.exited
 
-  await until(() => members(started).length === 0, 'all are gone', 1_000)
+  await until(() => members(started).length === 0, 'all are gone')
   t.strictSame([...new Set(await Promise.all(calls))], ['broken off'])
 })
 
 t.test('SIGTERM under 50 running calls: 50 good answers, no process left, exit 0', async t => {
-  const service = await startService(t, { MCP_SESSION_MAX_CONCURRENCY: '50', MCP_MAX_STARTING: '8', MCP_QUEUE_TIMEOUT: '60' })
-  const session = await init(service.url)
+  const service = await startService(t, { MCP_SESSION_MAX_CONCURRENCY: '50', MCP_MAX_STARTING: '8' })
+  const session = await openSession(service)
   await post(`${service.url}/tools`, { session_id: session })
-  const calls = Array.from({ length: 50 }, () => post(`${service.url}/call-tool`, { session_id: session, tool: 'wait', params: { ms: 2_000 } }))
+  const calls = Array.from({ length: 50 }, () => callAt(service, session, 'wait', { ms: 2_000 }))
   // Each call takes a place in its session when it arrives, and is counted there when it ends.
   const redis = await redisClient(t)
   const [key = ''] = await redis.keys(`*:${session}`)
@@ -54,7 +49,7 @@ t.test('SIGTERM under 50 running calls: 50 good answers, no process left, exit 0
     const [running, ended] = await redis.hmget(key, 'running', 'calls')
     return (running?.split(' ').length ?? 0) / 2 + Number(ended)
   }
-  await until(async () => await arrived() === 50, 'all calls have arrived', 30_000)
+  await until(async () => await arrived() === 50, 'all calls have arrived')
   const servers = serversOf(service.pid)
 
   service.kill('SIGTERM')
@@ -80,7 +75,7 @@ t.test('a caller who leaves cancels the tool and frees its process', async t => 
   await until(() => existsSync(note), 'the call runs')
   left.destroy()
 
-  await until(() => app.processCounts().alive === 0, 'the process is gone', 5_000)
+  await until(() => app.processCounts().alive === 0, 'the process is gone')
   await app.deferredSettled()
   const stored = await (await redisClient(t)).hgetall((await (await redisClient(t)).keys(`*:${session}`))[0] ?? '')
   t.match(JSON.parse(stored.last_call ?? '{}'), { tool: 'act', outcome: 'abandoned' }, 'the call is on record')
@@ -90,23 +85,24 @@ t.test('a caller who leaves cancels the tool and frees its process', async t => 
 })
 
 t.test('a session has a bounded number of running calls over all workers', async t => {
-  const shared = await environment(t, { MCP_SESSION_MAX_CONCURRENCY: '3' })
-  const [one, two] = await Promise.all([startService(t, shared), startService(t, shared)])
-  const session = await init(one.url)
-  const wait = (url: string, ms: number) => post(`${url}/call-tool`, { session_id: session, tool: 'wait', params: { ms } })
-  await wait(one.url, 1)
-  const running = [wait(one.url, 1_500), wait(one.url, 1_500), wait(two.url, 1_500)]
+  const server = createGatedServer(t)
+  const prefix = `test-${randomUUID()}`
+  const [one, two] = await workersOn(t, 2, { gated: server.entry }, { MCP_SESSION_KEY_PREFIX: prefix, MCP_SESSION_MAX_CONCURRENCY: '3' }) as [FastifyInstance, FastifyInstance]
+  const session = await initSession(one)
+  const act = (worker: FastifyInstance) => call(worker, session, 'act', { name: 'done' })
+  const running = [act(one), act(one), act(two)]
   const redis = await redisClient(t)
-  const key = `${shared.MCP_SESSION_KEY_PREFIX}:${session}`
+  const key = `${prefix}:${session}`
   await until(async () => (await redis.hget(key, 'running') ?? '').split(' ').length === 6, 'three calls run')
 
-  const refused = await wait(two.url, 1)
+  const refused = await act(two)
 
-  t.equal(refused.status, 429)
-  t.equal(refused.headers.get('retry-after'), '1')
-  t.strictSame(refused.body, { status: 'error', error: `Session ${session} has 3 calls running, the most it may have`, code: 'MCPC_ERR_TOO_MANY_CALLS', retryable: true })
-  t.strictSame((await Promise.all(running)).map(({ status }) => status), [200, 200, 200])
-  t.equal((await wait(two.url, 1)).status, 200, 'a place is free again')
+  t.equal(refused.statusCode, 429)
+  t.equal(refused.headers['retry-after'], '1')
+  t.strictSame(refused.json(), { status: 'error', error: `Session ${session} has 3 calls running, the most it may have`, code: 'MCPC_ERR_TOO_MANY_CALLS', retryable: true })
+  await server.open()
+  t.strictSame((await Promise.all(running)).map(({ statusCode }) => statusCode), [200, 200, 200])
+  t.equal((await act(two)).statusCode, 200, 'a place is free again')
   t.equal(await redis.hget(key, 'running'), null)
 })
 
@@ -139,18 +135,18 @@ t.test('a call that fails, whatever the reason, gives its place back', async t =
 })
 
 t.test('a request that must wait for a server too long is a 503 that may be retried', async t => {
-  const app = await build(t, { MCP_MAX_PROCESSES: '1', MCP_QUEUE_TIMEOUT: '0.2' })
+  const server = createGatedServer(t)
+  const app = await serviceOn(t, { gated: server.entry }, { MCP_MAX_PROCESSES: '1', MCP_QUEUE_TIMEOUT: '0.2' })
   const session = await initSession(app)
-  await call(app, session, 'echo')
-  await app.deferredSettled()
-  const running = call(app, session, 'wait', { ms: 1_000 })
-  await until(() => app.processCounts().alive === 1, 'the only place is taken')
+  const running = call(app, session, 'act', { name: 'done' })
+  await until(async () => await server.calls() !== '', 'the only place is taken')
 
-  const refused = await call(app, session, 'echo')
+  const refused = await call(app, session, 'act', { name: 'done' })
 
   t.equal(refused.statusCode, 503)
   t.equal(refused.headers['retry-after'], '1')
   t.strictSame(refused.json(), { status: 'error', error: 'The service is busy: all 1 MCP servers that may run are running for 0.2 s', code: 'MCPC_ERR_OVERLOADED', retryable: true })
+  await server.open()
   t.equal((await running).statusCode, 200)
 })
 

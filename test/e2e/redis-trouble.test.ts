@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -7,7 +7,7 @@ import type { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { openRedis } from '../../lib/redis/connection.ts'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
-import { fixture } from '../support/paths.ts'
+import { createGatedServer } from '../support/mcp-servers.ts'
 import { freePort } from '../support/ports.ts'
 import { startProxy } from '../support/redis-proxy.ts'
 import { clusterArgs, isSynced, type RedisNode, startNode } from '../support/redis-topologies.ts'
@@ -207,24 +207,24 @@ async function allUnavailable (t: Test, service: ListeningService, { session, ot
 
 for (const what of ['is down', 'is stalled', 'is full', 'has become a replica']) {
   t.test(`a tool that ran while Redis ${what} ran once, and its result is delivered`, async t => {
-    const file = join(t.testdirName, 'calls')
+    const server = createGatedServer(t)
     const trouble = await prepare(t, what)
     const service = await listen(t, {
       REDIS_URL: trouble.url,
       REDIS_COMMAND_TIMEOUT_MS,
-      MCP_SERVERS_FILE: await serversFile(t, { counting: { command: process.execPath, args: [fixture('counting-server.mjs'), file] } })
+      MCP_SERVERS_FILE: await serversFile(t, { counting: server.entry })
     })
     const session = await openSession(service)
 
     const running = callAt(service, session, 'act', { name: 'made' })
-    await until(async () => await readFile(file, 'utf8').catch(() => '') !== '', 'the tool runs')
+    await until(async () => await server.calls() !== '', 'the tool runs')
     await trouble.begin()
-    await writeFile(`${file}.go`, '')
+    await server.open()
     const { status, body, headers } = await running
 
     t.strictSame([status, body, headers.get('x-mcp-not-cached')], [200, { status: 'success', made: 'done' }, 'name, made'])
     await until(() => /"level":40,.*"msg":"the values of a call could not be kept"/.test(service.output()), 'the log warns')
-    t.equal(await readFile(file, 'utf8'), 'made\n')
+    t.equal(await server.calls(), 'made\n')
     await trouble.end()
     await until(async () => (await post(`${service.url}/tools`, { session_id: session })).status === 200, 'the session is served again')
   })

@@ -47,7 +47,7 @@ t.test('a session whose key is missing is a 409 and a line in the log that names
 t.test('without a key the service says at start that nothing is sealed, once; with one it says nothing', async t => {
   for (const [MCP_ENCRYPTION_KEYS, times] of [[undefined, 1], [k1, 0]] as const) {
     const service = await listen(t, { ...tools, MCP_ENCRYPTION_KEYS })
-    await service.app.close()
+    await service.close()
     t.equal(service.output().match(/"level":40.*MCP_ENCRYPTION_KEYS is not set/g)?.length ?? 0, times)
   }
 })

@@ -1,8 +1,6 @@
-import { existsSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import t from 'tap'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { createGatedServer } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
 import { redisClient } from '../support/redis.ts'
 import { callAt, openSession, post } from '../support/requests.ts'
@@ -110,19 +108,17 @@ t.test('every endpoint of a session restarts its TTL; a refused /init, /health a
 })
 
 t.test('a call that outlives its session does not bring it back', async t => {
-  const note = join(t.testdir({}), 'calls')
-  const env = await environment(t, {
-    MCP_SERVERS_FILE: await serversFile(t, { counting: { command: process.execPath, args: [fixture('counting-server.mjs'), note] } })
-  })
+  const server = createGatedServer(t)
+  const env = await environment(t, { MCP_SERVERS_FILE: await serversFile(t, { gated: server.entry }) })
   const key = keyOf(env)
   const service = await listen(t, env)
   const redis = await redisClient(t)
   const id = await openSession(service)
 
   const slow = callAt(service, id, 'act', { name: 'late' })
-  await until(() => existsSync(note), 'the call began')
+  await until(async () => await server.calls() !== '', 'the call began')
   await post(`${service.url}/shutdown`, { session_id: id })
-  await writeFile(`${note}.go`, '')
+  await server.open()
   const { status, body, headers } = await slow
 
   t.strictSame([status, body], [200, { status: 'success', late: 'done' }], 'the call itself is not lost')

@@ -8,7 +8,7 @@ import requestEnd from '../../plugins/request-end.ts'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { redisClient } from '../support/redis.ts'
 import { failure, post } from '../support/requests.ts'
-import { build, environment, spawnService, startService } from '../support/service.ts'
+import { build, environment, listen, spawnService } from '../support/service.ts'
 
 const key = 'mcpk_canary-of-billing'
 const hash = (text: string) => createHash('sha256').update(text).digest('hex')
@@ -18,7 +18,7 @@ const refusal = failure(
 )
 
 t.test('without configured keys anyone may call, and the log says so once at start', async t => {
-  const service = await startService(t)
+  const service = await listen(t)
   t.equal((await post(`${service.url}/init`, { session_id: 'a', apiUrl, jwtToken })).status, 200)
   t.equal(service.output().match(/"level":40.*anyone who reaches the port may call.*/g)?.length, 1)
   t.match(service.output(), /MCP_CLIENT_API_KEYS is not set/)
@@ -94,7 +94,7 @@ t.test('a request without a key touches no session, wherever the id is', async t
 })
 
 t.test('a large body is refused unread, and its sender sees the answer', async t => {
-  const service = await startService(t, keys)
+  const service = await listen(t, keys)
   t.match(
     await post(`${service.url}/call-tool`, { session_id: 'a', tool: 'echo', params: { text: 'x'.repeat(4_000_000) } }),
     { status: 401, body: refusal }
@@ -102,7 +102,7 @@ t.test('a large body is refused unread, and its sender sees the answer', async t
 })
 
 t.test('no key is in any answer or log line, right or wrong', async t => {
-  const service = await startService(t, { ...keys, MCP_LOG_LEVEL: 'trace' })
+  const service = await listen(t, { ...keys, MCP_LOG_LEVEL: 'trace' })
   const answers = []
   for (const headers of [
     { 'x-api-key': key }, { authorization: `Bearer ${key}` }, { 'x-api-key': `${key}x` },
@@ -112,8 +112,7 @@ t.test('no key is in any answer or log line, right or wrong', async t => {
       answers.push(await post(service.url + path, { session_id: 'a', apiUrl, jwtToken }, headers))
     }
   }
-  service.kill('SIGTERM')
-  await service.exited
+  await service.close()
   t.match(answers.map(({ status }) => status), [200, 404, 200, 404, 401, 401, 401, 401])
   t.notMatch(JSON.stringify(answers), key)
   t.notMatch(service.output(), key)

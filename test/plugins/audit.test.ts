@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { apiUrl, jwtToken, tokenOf } from '../support/credentials.ts'
 import { fixture } from '../support/paths.ts'
 import { post } from '../support/requests.ts'
-import { environment, type Service, spawnService, startService } from '../support/service.ts'
+import { environment, listen, type ListeningService, spawnService } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
 interface Line { event: string, session?: string, [name: string]: unknown }
@@ -19,10 +19,10 @@ async function auditOf (read: () => Line[], count: number): Promise<Line[]> {
   return read()
 }
 
-const inLog = (service: Service) => () => linesIn(service.output()).filter(({ name }) => name === 'audit')
+const inLog = (service: ListeningService) => () => linesIn(service.output()).filter(({ name }) => name === 'audit')
 
 /** Sends requests that are all audited, except the two that neither act nor are refused. */
-async function walk ({ url }: Service, headers: Record<string, string> = {}): Promise<void> {
+async function walk ({ url }: ListeningService, headers: Record<string, string> = {}): Promise<void> {
   const session = { session_id: 'the-canary-id' }
   const send = (path: string, body: object) => post(url + path, { ...session, ...body }, headers)
   await send('/init', { apiUrl, jwtToken: tokenOf({ sub: 'ann' }) })
@@ -49,7 +49,7 @@ const expected = [
 ]
 
 const start = (t: Test, env: Record<string, string | undefined> = {}) =>
-  startService(t, { MCP_SERVER_SCRIPT: fixture('tool-server.mjs'), ...env })
+  listen(t, { MCP_SERVER_SCRIPT: fixture('tool-server.mjs'), ...env })
 
 t.test('who opens, calls, ends and is refused is a line each, and nothing secret is in it', async t => {
   const service = await start(t)
@@ -68,7 +68,7 @@ t.test('the lines go to a file of their own at any log level, and all workers na
   const file = join(t.testdir({}), 'logs', 'audit.log')
   const shared = await environment(t, { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') })
   const env = { ...shared, MCP_AUDIT_LOG: file, MCP_LOG_LEVEL: 'info' }
-  const [one, other] = await Promise.all([start(t, env), start(t, env)])
+  const [one, other] = [await start(t, env), await start(t, env)]
   const read = () => linesIn(readFileSync(file, 'utf8'))
   await walk(one)
   const first = await auditOf(read, expected.length)
@@ -128,7 +128,7 @@ t.test('a file that cannot be written stops the start with one line', async t =>
 t.test('a caller who leaves has the outcome caller_left', async t => {
   const hanging = { command: process.execPath, args: [fixture('tool-server.mjs'), '--hangs'] }
   const folder = t.testdir({ 'servers.json': JSON.stringify({ mcpServers: { hanging } }) })
-  const service = await startService(t, { MCP_SERVERS_FILE: join(folder, 'servers.json') })
+  const service = await listen(t, { MCP_SERVERS_FILE: join(folder, 'servers.json') })
   await post(`${service.url}/init`, { session_id: 'a', apiUrl, jwtToken })
   const leaving = new AbortController()
   const body = JSON.stringify({ session_id: 'a', tool: 'recall' })

@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
 import { fixture } from './paths.ts'
@@ -98,5 +100,20 @@ async function listens (port: number): Promise<boolean> {
     return false
   } finally {
     socket.destroy()
+  }
+}
+
+/**
+ * A server on stdio whose tool `act` answers when the test opens its gate: calls run for as long as a test needs them
+ * to, whatever the speed of the machine.
+ */
+export function createGatedServer (t: Test) {
+  const file = join(t.testdir({}), 'calls')
+  return {
+    /** Of a servers file. */
+    entry: { command: process.execPath, args: [fixture('counting-server.mjs'), file] },
+    /** The names that its calls gave, one a line. */
+    calls: async () => await readFile(file, 'utf8').catch(() => ''), // there is no file before the first call
+    open: async () => await writeFile(`${file}.go`, '')
   }
 }

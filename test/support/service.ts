@@ -39,10 +39,16 @@ export const build = async (t: Test, env: Environment = {}): Promise<FastifyInst
 async function load (t: Test, env: Environment, logger: NonNullable<FastifyServerOptions['logger']>): Promise<FastifyInstance> {
   const service = Fastify({ ...options, logger })
   // Last registered, first run: the service closes before its Redis goes.
-  t.teardown(() => service.close())
+  t.teardown(() => close(service))
   await service.register(fp(app), { env: await environment(t, env) })
   await service.ready()
   return service
+}
+
+/** Closes at once: the connection of a client in this process would hold up the end for as long as it is kept. */
+async function close (service: FastifyInstance): Promise<void> {
+  service.server.closeAllConnections()
+  await service.close()
 }
 
 export interface ListeningService {
@@ -58,11 +64,15 @@ export interface ListeningService {
  * For tests of requests and of logs. It starts in a tenth of the time that startService takes, which is for tests of
  * what a process does: its start, its signals, its end.
  */
-export async function listen (t: Test, env: Environment = {}): Promise<ListeningService & { app: FastifyInstance }> {
+export async function listen (t: Test, env: Environment = {}): Promise<ServiceInProcess> {
   let written = ''
   const stream = { write: (line: string) => { written += line } }
   const app = await load(t, env, { ...(typeof options.logger === 'object' && options.logger), level: 'info', stream })
-  return { app, url: await app.listen({ host: '127.0.0.1', port: 0 }), pid: process.pid, output: () => written }
+  return { url: await app.listen({ host: '127.0.0.1', port: 0 }), pid: process.pid, output: () => written, close: () => close(app) }
+}
+
+export interface ServiceInProcess extends ListeningService {
+  close: () => Promise<void>
 }
 
 export const serviceOn = async (t: Test, mcpServers: Entries, env: Environment = {}) => await build(t, { MCP_SERVERS_FILE: await serversFile(t, mcpServers), ...env })
