@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { abortable } from '../lib/cancellation.ts'
 import type { RequestLimits, ServerClient } from '../lib/mcp/client/server-client.ts'
 import type { Lease } from '../lib/mcp/server.ts'
 import { createUpstreamSlot } from '../lib/sessions/upstream-sessions.ts'
@@ -15,12 +16,22 @@ declare module 'fastify' {
     readonly servers: ServerCatalog
     /** This request's own client of a server. The first call opens it; it is closed when the request is over. */
     mcp: (entry: CatalogedServer) => Promise<ServerClient>
+    /**
+     * Does `work` with that client for other requests, too. The client stays open until the work is done or `signal`
+     * aborts, even when this request is over before.
+     */
+    withClient: <Value>(
+      server: CatalogedServer, signal: AbortSignal, work: (client: ServerClient) => Promise<Value>
+    ) => Promise<Value>
     /** Deadline, abort signal and secrets of a request to a server. */
     limits: (entry: CatalogedServer, kind: 'list' | 'call') => RequestLimits
-    [kLeases]: Map<CatalogedServer, Lease> | null
+    [kLeases]: Map<CatalogedServer, HeldLease> | null
     [kServers]: ServerCatalog | null
   }
 }
+
+/** A lease, and the work through it that other requests wait for, too. */
+interface HeldLease { lease: Lease, uses: Set<Promise<unknown>> }
 
 /** MCP phase: gives a request fresh clients of the MCP servers that it needs, and ends them after the reply. */
 export default fp(async (fastify) => {
@@ -43,14 +54,30 @@ export default fp(async (fastify) => {
     }
   })
   fastify.decorateRequest('mcp', async function (entry) {
-    const leases = this[kLeases] ??= new Map()
-    const lease = leases.get(entry) ?? leaseFor(this, entry)
-    leases.set(entry, lease)
-    return await lease.open()
+    return await leaseOf(this, entry).lease.open()
+  })
+  fastify.decorateRequest('withClient', async function (server, signal, work) {
+    const { lease, uses } = leaseOf(this, server)
+    const use = abortable(lease.open().then(work), signal)
+    uses.add(use)
+    try {
+      return await use
+    } finally {
+      uses.delete(use)
+    }
   })
 
-  function leaseFor (request: FastifyRequest, { name, server }: CatalogedServer): Lease {
+  function leaseOf (request: FastifyRequest, server: CatalogedServer): HeldLease {
+    const leases = request[kLeases] ??= new Map()
+    const held = leases.get(server) ?? leaseFor(request, server)
+    leases.set(server, held)
+    return held
+  }
+
+  function leaseFor (request: FastifyRequest, { name, server }: CatalogedServer): HeldLease {
     const { log } = request
+    const uses = new Set<Promise<unknown>>()
+    const abandoned = new AbortController()
     const keepsSession = server.sessions !== undefined && request.hasSession
     const lease = fastify.leaseServer(server, {
       credentials: credentialsOf(request),
@@ -60,9 +87,13 @@ export default fp(async (fastify) => {
       ...(['debug', 'trace'].includes(log.level) && {
         onStderrLine: line => log.debug({ server: name, line }, 'mcp server stderr')
       })
-    }, request.callerSignal)
-    request.defer(() => lease.release())
-    return lease
+    }, abandoned.signal)
+    request.defer(async () => {
+      await Promise.allSettled(uses)
+      if (request.callerSignal.aborted) abandoned.abort()
+      await lease.release()
+    })
+    return { lease, uses }
   }
 
   const credentialsOf = (request: FastifyRequest) => request.hasSession ? request.session.credentials : {}

@@ -12,6 +12,8 @@ export interface RequestLimits {
   signal: AbortSignal
   /** Values that a rejection's sentence must not hold, beside those that the manager knows of. */
   secrets?: readonly unknown[]
+  /** Called when the server is connected and the request for a list is sent: a deadline of the caller's own starts then. */
+  onSent?: () => void
 }
 
 /** Somebody follows a call while it runs. */
@@ -98,6 +100,7 @@ export function createServerClient (link: ServerConnection): ServerClient {
 
   function listAll<Item> (kind: ListKind, limits: RequestLimits): Promise<Listed<Item>> {
     return ask({ what: `the list of ${kind.what}` }, limits, async (client, options) => {
+      limits.onSent?.()
       if (lacks(client, kind.capability)) return { items: [] }
       const deadline = performance.now() + limits.timeoutMs
       const leftMs = () => Math.max(1, Math.ceil(deadline - performance.now()))
