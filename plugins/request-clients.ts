@@ -99,5 +99,7 @@ export default fp(async (fastify) => {
   const credentialsOf = (request: FastifyRequest) => request.hasSession ? request.session.credentials : {}
 }, {
   name: 'request-clients',
-  dependencies: ['config', 'redis', 'caller-signal', 'after-response', 'server-sent-events', 'session', 'server-runtime']
+  dependencies: [
+    'config', 'redis', 'caller-signal', 'after-response', 'server-sent-events', 'session', 'server-runtime'
+  ]
 })

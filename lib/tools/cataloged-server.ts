@@ -17,8 +17,8 @@ export interface ListReader {
   credentials: JsonObject
   limits: RequestLimits
   /**
-   * Does `work` with the request's client of the server. The client stays open until the work is done or `signal` aborts,
-   * even when the request is over before: other requests may wait for the same list.
+   * Does `work` with the request's client of the server. The client stays open until the work is done or `signal`
+   * aborts, even when the request is over before: other requests may wait for the same list.
    */
   withClient: <Value>(signal: AbortSignal, work: (client: ServerClient) => Promise<Value>) => Promise<Value>
 }
@@ -31,7 +31,9 @@ export interface CatalogedServer {
   readonly name: string
   readonly server: Server
   list: <Kind extends ListKind>(kind: Kind, reader: ListReader) => Promise<ServerLists[Kind]>
-  /** The tool that callers know under a name. A fresh list of the server is fetched, or joined, before this is `null`. */
+  /**
+   * The tool that callers know under a name. A fresh list of the server is fetched, or joined, before this is `null`.
+   */
   findTool: (exposedName: string, reader: ListReader) => Promise<CatalogTool | null>
   /** A tool that is remembered, for just any credentials: a guess where the tools differ by session. */
   peekTool: (exposedName: string) => CatalogTool | null

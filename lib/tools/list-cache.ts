@@ -16,15 +16,18 @@ export interface ListCache<List> {
   /** The list for an audience from the server, even where one is remembered. */
   refresh: (audience: string, waiter: Waiter, fetch: FetchList<List>) => Promise<List>
   /**
-   * The list that is remembered for an audience, or for just any when none is named; `null` when there is none. It may be
-   * too old to be shown, but not too old for a tool call.
+   * The list that is remembered for an audience, or for just any when none is named; `null` when there is none. It may
+   * be too old to be shown, but not too old for a tool call.
    */
   peek: (audience?: string) => List | null
   /** Forgets all lists: the server says that its list has changed. */
   forget: () => void
 }
 
-/** How many audiences are remembered, for servers whose lists differ by session. The list that was fetched first goes first. */
+/**
+ * How many audiences are remembered, for servers whose lists differ by session. The list that was fetched first goes
+ * first.
+ */
 const maxAudiences = 500
 /** Longest time that a server can make its list be remembered (ms). */
 const maxTtlMs = 86_400_000
@@ -32,7 +35,8 @@ const maxTtlMs = 86_400_000
 interface Remembered<List> { list: List, freshUntil: number, usableUntil: number }
 
 /**
- * Remembers one kind of list of one server for a short time: `ttlMs`, or as long as the server says. 0 remembers nothing.
+ * Remembers one kind of list of one server for a short time: `ttlMs`, or as long as the server says. 0 remembers
+ * nothing.
  *
  * An audience names the callers who get the same list. They share a fetch that is under way, too; other audiences never
  * do. A fetch that fails does so for all its waiters and is not remembered. The cache holds nothing of any session: a

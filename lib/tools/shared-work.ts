@@ -65,7 +65,8 @@ export function createSharedWork<Value> (): SharedWork<Value> {
       work.waiting++
       try {
         const outcome = abortable(work.outcome, signal)
-        await Promise.race([work.sent, outcome]) // until the request is sent, the start of a server has deadlines of its own
+        // Until the request is sent, the start of a server has deadlines of its own.
+        await Promise.race([work.sent, outcome])
         return await withDeadline(outcome, timeoutMs, late)
       } finally {
         work.waiting--

@@ -14,7 +14,10 @@ import { type Environment, serviceOn } from '../support/service.ts'
 import { credential } from '../support/servers-file.ts'
 import { until } from '../support/wait.ts'
 
-interface Options { entry?: Record<string, unknown>, env?: Environment }
+interface Options {
+  entry?: Record<string, unknown>
+  env?: Environment
+}
 
 /** A service on a server over stdio that counts its starts, and answers no list before it may. */
 async function startGated (t: Test, { entry, env }: Options = {}) {
@@ -22,12 +25,13 @@ async function startGated (t: Test, { entry, env }: Options = {}) {
   const args = [fixture('counting-server.mjs'), `${file}.calls`, file]
   const service = await serviceOn(t, { counting: { command: process.execPath, args, ...entry } }, env)
   const lines = async () => (await readFile(file, 'utf8').catch(() => '')).trim().split('\n')
-  const pids = async () => (await lines()).flatMap(line => line.startsWith('start ') ? [Number(line.slice(6))] : [])
+  const pids = async () => (await lines()).flatMap(line => (line.startsWith('start ') ? [Number(line.slice(6))] : []))
   return {
     service,
     pids,
     /** Waits until so many processes are listing. */
-    listing: (count = 1) => until(async () => (await lines()).filter(line => line === 'list').length === count, `${count} list`),
+    listing: (count = 1) =>
+      until(async () => (await lines()).filter(line => line === 'list').length === count, `${count} list`),
     /** Waits until a tool is running. */
     calling: () => until(async () => (await readFile(`${file}.calls`, 'utf8').catch(() => '')) !== '', 'a tool runs'),
     answer: () => writeFile(`${file}.go`, ''),
@@ -63,7 +67,10 @@ t.test('a list and a call of an unknown tool at the same time start one server',
   const [list, unknown] = [postTo(service, '/tools', { session_id: id }), call(service, id, 'nothing')]
   await listing()
   await answer()
-  t.match((await list).json(), { tools: [{ name: 'act' }], workflow_guidance: { instructions: { counting: 'Count.' } } })
+  t.match((await list).json(), {
+    tools: [{ name: 'act' }],
+    workflow_guidance: { instructions: { counting: 'Count.' } }
+  })
   t.strictSame((await unknown).json(), failure('UNKNOWN_TOOL', 'There is no tool nothing'))
   t.equal((await pids()).length, 1)
   await call(service, id, 'nothing')
@@ -71,7 +78,9 @@ t.test('a list and a call of an unknown tool at the same time start one server',
 })
 
 t.test('sessions whose credentials differ never share a list, sessions with the same do', async t => {
-  const { service, pids, listing, answer } = await startGated(t, { entry: { env: { TOKEN: credential('jwtToken') } } })
+  const { service, pids, listing, answer } = await startGated(t, {
+    entry: { env: { TOKEN: credential('jwtToken') } }
+  })
   const ids = await Promise.all(['a.n.n', 'b.o.b', 'a.n.n'].map(jwtToken => initSession(service, { jwtToken })))
   const responses = ids.map(id => postTo(service, '/tools', { session_id: id }))
   await listing(2)
@@ -87,8 +96,10 @@ t.test('a list that fails does so for all who waited, and the next request tries
   await fail()
   await answer()
   for (const response of await Promise.all(responses)) {
-    t.strictSame([response.statusCode, response.json()], [502, failure('MCP_CALL',
-      'MCP server counting answered the list of tools with an error: the list is broken')])
+    t.strictSame(
+      [response.statusCode, response.json()],
+      [502, failure('MCP_CALL', 'MCP server counting answered the list of tools with an error: the list is broken')]
+    )
   }
   t.equal((await pids()).length, 1)
   await recover()
@@ -103,7 +114,9 @@ async function startCallers (service: FastifyInstance) {
   return async () => {
     const arrived = once(service.server, 'request') as Promise<[IncomingMessage, ServerResponse]>
     const request = get(url, { agent: false })
-    const body = new Promise<IncomingMessage>((resolve, reject) => { request.on('response', resolve).on('error', reject) }).then(json)
+    const body = new Promise<IncomingMessage>((resolve, reject) => {
+      request.on('response', resolve).on('error', reject)
+    }).then(json)
     body.catch(() => {}) // of one who leaves
     const [, answer] = await arrived
     return {
@@ -178,11 +191,16 @@ for (const name of ['http-2025', 'http-2026']) {
     const service = await serviceOn(t, { up: { url: upstream.url } })
     const id = await initSession(service)
     for (const [path, method] of [
-      ['/tools', 'tools/list'], ['/resources', 'resources/list'], ['/resource-templates', 'resources/templates/list'],
+      ['/tools', 'tools/list'],
+      ['/resources', 'resources/list'],
+      ['/resource-templates', 'resources/templates/list'],
       ['/prompts', 'prompts/list']
     ] as const) {
       const responses = await Promise.all(Array.from({ length: 4 }, () => postTo(service, path, { session_id: id })))
-      t.strictSame(responses.map(({ statusCode }) => statusCode), [200, 200, 200, 200])
+      t.strictSame(
+        responses.map(({ statusCode }) => statusCode),
+        [200, 200, 200, 200]
+      )
       t.equal(new Set(responses.map(({ body }) => body)).size, 1)
       t.equal((await upstream.stats()).methods[method], 1, path)
     }

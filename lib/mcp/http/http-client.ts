@@ -1,6 +1,6 @@
 import { type Client, type RequestOptions, SdkError, SdkErrorCode } from '@modelcontextprotocol/client'
 import {
-  type Asked, createServerClient, type RequestLimits, type ServerClient, type ServerConnection
+  type RequestDescription, createServerClient, type RequestLimits, type ServerClient, type ServerConnection
 } from '../client/server-client.ts'
 import { createHttpErrors, type HttpErrorsOptions } from './http-errors.ts'
 import { type Connection, createHandshake, type HandshakeOptions, isRefusal } from './http-handshake.ts'
@@ -59,12 +59,12 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
       const known = client.getInstructions() ?? resumed?.instructions
       if (known !== undefined || client.getProtocolEra() !== 'modern') return known
       const description = { what: 'the request for its instructions' }
-      return await connection.ask(description, limits, async (client, options) => {
+      return await connection.request(description, limits, async (client, options) => {
         return (await client.discover(options)).instructions
       })
     },
 
-    async ask<Value> (description: Asked, limits: RequestLimits, send: Send<Value>) {
+    async request<Value> (description: RequestDescription, limits: RequestLimits, send: Send<Value>) {
       const options = { timeout: limits.timeoutMs, maxTotalTimeout: limits.timeoutMs, signal: limits.signal }
 
       async function attempt (connection: Connection): Promise<Outcome<Value>> {

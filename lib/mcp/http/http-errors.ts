@@ -4,7 +4,7 @@ import {
 } from '../../errors.ts'
 import type { Mask } from '../../mask.ts'
 import { causeOf, isTimeout, maskOf, maxQuoteLength, sentenceOf, translate } from '../client/errors.ts'
-import type { Asked, RequestLimits } from '../client/server-client.ts'
+import type { RequestDescription, RequestLimits } from '../client/server-client.ts'
 import { StreamEndedError } from '../transports/http-transport.ts'
 
 export interface HttpErrorsOptions {
@@ -19,7 +19,7 @@ export interface HttpErrors {
   /** For a failure to connect. */
   startError: (error: unknown, limits: RequestLimits) => Error
   /** For a failure of a request. */
-  callError: (error: unknown, description: Asked, limits: RequestLimits) => Error
+  callError: (error: unknown, description: RequestDescription, limits: RequestLimits) => Error
 }
 
 export function createHttpErrors ({ serverName, startTimeoutMs, secrets }: HttpErrorsOptions): HttpErrors {
@@ -44,7 +44,7 @@ export function createHttpErrors ({ serverName, startTimeoutMs, secrets }: HttpE
 
     callError (error, description, limits) {
       const mask = maskOf(secrets, limits.secrets)
-      const known = translate(error, { serverName, asked: description, limits, mask }) ?? unauthorized(error)
+      const known = translate(error, { serverName, description, limits, mask }) ?? unauthorized(error)
       if (known !== null) return known
       if (isUnreachable(error)) return startError(error, limits)
       const sentence = `${verbFor(error)} ${description.what}: ${reasonOf(error, mask)}`

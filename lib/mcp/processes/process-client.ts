@@ -89,7 +89,7 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
     isOwn: !isShared,
     onListChanged: () => onListChanged?.(),
     instructions: async () => handshake.current.client.getInstructions(),
-    async ask (description, limits, send) {
+    async request (description, limits, send) {
       const { client, transport } = handshake.current
       const { timeoutMs, signal } = limits
       try {

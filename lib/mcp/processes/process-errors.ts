@@ -3,7 +3,7 @@ import { withDeadline } from '../../cancellation.ts'
 import { CallerLeftError, McpCallError, McpStartError, McpStartTimeoutError } from '../../errors.ts'
 import type { Mask } from '../../mask.ts'
 import { causeOf, isTimeout, maxQuoteLength, sentenceOf, translate } from '../client/errors.ts'
-import type { Asked, RequestLimits } from '../client/server-client.ts'
+import type { RequestDescription, RequestLimits } from '../client/server-client.ts'
 import type { Exit, StdioTransport } from '../transports/stdio.ts'
 
 /** A process at which a request or a start failed. */
@@ -44,9 +44,12 @@ export function startError (
 
 /** The error of lib/errors.ts for a request that failed. */
 export function callError (
-  error: unknown, { serverName, transport, mask, isShared }: FailedProcess, description: Asked, limits: RequestLimits
+  error: unknown,
+  { serverName, transport, mask, isShared }: FailedProcess,
+  description: RequestDescription,
+  limits: RequestLimits
 ): Error {
-  const known = translate(error, { serverName, asked: description, limits, mask })
+  const known = translate(error, { serverName, description, limits, mask })
   if (known !== null) return known
   const { what } = description
   const cause = causeOf(error, mask)

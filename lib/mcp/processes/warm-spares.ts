@@ -143,17 +143,17 @@ export function createWarmSpares (command: StdioCommand, options: WarmSparesOpti
 export function retryOnDeadSpare (spare: ProcessClient, openAnother: () => Promise<ProcessClient>): ServerClient {
   let another: Promise<ProcessClient> | null = null
 
-  const ask: ServerConnection['ask'] = async (description, limits, send) => {
-    if (another !== null) return await (await another).connection.ask(description, limits, send)
+  const request: ServerConnection['request'] = async (description, limits, send) => {
+    if (another !== null) return await (await another).connection.request(description, limits, send)
     const { messagesWritten } = spare
     try {
-      return await spare.connection.ask(description, limits, send)
+      return await spare.connection.request(description, limits, send)
     } catch (error) {
       if (spare.isRunning || spare.messagesWritten > messagesWritten || limits.signal.aborted) throw error
       another ??= openAnother()
-      return await (await another).connection.ask(description, limits, send)
+      return await (await another).connection.request(description, limits, send)
     }
   }
 
-  return createServerClient({ ...spare.connection, ask })
+  return createServerClient({ ...spare.connection, request })
 }

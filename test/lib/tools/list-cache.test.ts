@@ -6,7 +6,9 @@ function clockOf (t: Test) {
   let passed = 0
   const { now } = performance
   t.intercept(performance, 'now', { value: () => now.call(performance) + passed })
-  return (milliseconds: number) => { passed += milliseconds }
+  return (milliseconds: number) => {
+    passed += milliseconds
+  }
 }
 
 /** A caller who stays, and waits for as long as it takes. */
@@ -21,8 +23,18 @@ t.test('a list is asked for again when it is too old, or too old for its server'
   const pass = clockOf(t)
   const cache = createListCache<number>({ ttlMs: 60_000 })
   const [plain, short, long] = [counting(), counting(1_000), counting(3_600_000)]
-  const all = async () => [await cache.get('plain', patient, plain), await cache.get('short', patient, short), await cache.get('long', patient, long)]
-  t.strictSame([await all(), await all()], [[1, 1, 1], [1, 1, 1]])
+  const all = async () => [
+    await cache.get('plain', patient, plain),
+    await cache.get('short', patient, short),
+    await cache.get('long', patient, long)
+  ]
+  t.strictSame(
+    [await all(), await all()],
+    [
+      [1, 1, 1],
+      [1, 1, 1]
+    ]
+  )
   pass(2_000)
   t.strictSame(await all(), [1, 2, 1])
   pass(61_000)
@@ -45,7 +57,10 @@ t.test('no server has its list kept for longer than a day, nor for less than not
   const cache = createListCache<number>({ ttlMs: 60_000 })
   const [long, negative] = [counting(Number.MAX_SAFE_INTEGER), counting(-5)]
   await cache.get('long', patient, long)
-  t.strictSame([await cache.get('negative', patient, negative), await cache.get('negative', patient, negative)], [1, 2])
+  t.strictSame(
+    [await cache.get('negative', patient, negative), await cache.get('negative', patient, negative)],
+    [1, 2]
+  )
   pass(86_400_001)
   t.equal(await cache.get('long', patient, long), 2)
 })
@@ -53,22 +68,35 @@ t.test('no server has its list kept for longer than a day, nor for less than not
 t.test('0 keeps nothing, whatever the server says', async t => {
   const cache = createListCache<number>({ ttlMs: 0 })
   const fetch = counting(60_000)
-  t.strictSame([await cache.get('', patient, fetch), await cache.get('', patient, fetch), cache.peek('')], [1, 2, null])
+  t.strictSame(
+    [await cache.get('', patient, fetch), await cache.get('', patient, fetch), cache.peek('')],
+    [1, 2, null]
+  )
 })
 
 t.test('lists of different audiences are kept apart, and bounded in number', async t => {
   const cache = createListCache<string>({ ttlMs: 60_000 })
-  for (let index = 0; index < 600; index++) await cache.get(`audience ${index}`, patient, async () => ({ list: `list ${index}` }))
+  for (let index = 0; index < 600; index++) { await cache.get(`audience ${index}`, patient, async () => ({ list: `list ${index}` })) }
   t.equal(cache.peek('audience 599'), 'list 599')
   t.equal(cache.peek('audience 50'), null)
-  t.equal(Array.from({ length: 600 }, (_, index) => cache.peek(`audience ${index}`)).filter(list => list !== null).length, 500)
+  t.equal(
+    Array.from({ length: 600 }, (_, index) => cache.peek(`audience ${index}`)).filter(list => list !== null).length,
+    500
+  )
   t.equal(cache.peek(), 'list 599', 'for no audience in particular, the last one')
 })
 
 t.test('a list that changed while it was asked for is not kept', async t => {
   const cache = createListCache<string>({ ttlMs: 60_000 })
   let answer = (_: { list: string }) => {}
-  const listing = cache.get('', patient, () => new Promise(resolve => { answer = resolve }))
+  const listing = cache.get(
+    '',
+    patient,
+    () =>
+      new Promise(resolve => {
+        answer = resolve
+      })
+  )
   cache.forget()
   answer({ list: 'old' })
   t.equal(await listing, 'old')
@@ -82,7 +110,12 @@ t.test('a list that changed while it was asked for is not kept', async t => {
 t.test('a list that could not be had leaves what is known', async t => {
   const cache = createListCache<string>({ ttlMs: 60_000 })
   await cache.get('', patient, async () => ({ list: 'known' }))
-  await t.rejects(cache.refresh('', patient, async () => { throw new Error('away') }), { message: 'away' })
+  await t.rejects(
+    cache.refresh('', patient, async () => {
+      throw new Error('away')
+    }),
+    { message: 'away' }
+  )
   t.equal(cache.peek(''), 'known')
 })
 
@@ -99,7 +132,14 @@ t.test('callers of one audience share a fetch, callers of different audiences ne
 t.test('a fetch that is under way when the list changes is not shared any more', async t => {
   const cache = createListCache<string>({ ttlMs: 60_000 })
   let answer = (_: { list: string }) => {}
-  const before = cache.get('', patient, () => new Promise(resolve => { answer = resolve }))
+  const before = cache.get(
+    '',
+    patient,
+    () =>
+      new Promise(resolve => {
+        answer = resolve
+      })
+  )
   cache.forget()
   t.equal(await cache.get('', patient, async () => ({ list: 'new' })), 'new')
   answer({ list: 'old' })

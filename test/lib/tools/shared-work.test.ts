@@ -4,16 +4,22 @@ import { createSharedWork, type WorkControl } from '../../../lib/tools/shared-wo
 
 /** Work that ends when the test says so, and what was started of it. */
 function controlled () {
-  const started: Array<WorkControl & { resolve: (value: string) => void, reject: (error: Error) => void }> = []
-  const start = (control: WorkControl) => new Promise<string>((resolve, reject) => {
-    started.push({ ...control, resolve, reject })
-  })
+  const started: Array<WorkControl & { resolve: (value: string) => void; reject: (error: Error) => void }> = []
+  const start = (control: WorkControl) =>
+    new Promise<string>((resolve, reject) => {
+      started.push({ ...control, resolve, reject })
+    })
   return { started, start }
 }
 
 function waiter (timeoutMs = 60_000) {
   const leaving = new AbortController()
-  return { leave: () => leaving.abort(), signal: leaving.signal, timeoutMs, late: () => new Error(`late by ${timeoutMs} ms`) }
+  return {
+    leave: () => leaving.abort(),
+    signal: leaving.signal,
+    timeoutMs,
+    late: () => new Error(`late by ${timeoutMs} ms`)
+  }
 }
 
 const left = { code: 'MCPC_ERR_CALLER_LEFT' }
@@ -26,7 +32,10 @@ t.test('work of one key is done once for all who wait, work of another key is no
   started[1]?.resolve('of b')
   started[0]?.resolve('of a')
   t.strictSame(await Promise.all(waiting), ['of a', 'of b', 'of a', 'of a'])
-  t.strictSame(started.map(({ signal }) => signal.aborted), [false, false])
+  t.strictSame(
+    started.map(({ signal }) => signal.aborted),
+    [false, false]
+  )
 })
 
 t.test('the outcome is not remembered, neither a good one nor a failure', async t => {
@@ -123,5 +132,9 @@ t.test('once detached, work is kept by those who wait and is joined by nobody el
   t.equal(await before, 'old')
   const joining = work.join('a', waiter(), start)
   started[1]?.resolve('new')
-  t.strictSame(await Promise.all([after, joining]), ['new', 'new'], 'the end of the old work leaves the new one shared')
+  t.strictSame(
+    await Promise.all([after, joining]),
+    ['new', 'new'],
+    'the end of the old work leaves the new one shared'
+  )
 })
