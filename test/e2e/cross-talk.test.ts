@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { heldBy, labelOf } from '../support/canaries.ts'
+import { makeFolder } from '../support/folders.ts'
 import { startUpstream, type Upstream } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
 import { freePort } from '../support/ports.ts'
@@ -47,7 +48,7 @@ t.test(`two users never meet: ${totalCalls} interleaved calls on two workers, ov
   const [http25, http26, sse] = await Promise.all([
     startUpstream(t, 'canary', ['--era=2025']), startUpstream(t, 'canary', ['--era=2026']), startUpstream(t, 'sse')
   ])
-  const file = join(t.testdir({}), 'servers.json')
+  const file = join(await makeFolder(t), 'servers.json')
   await writeFile(file, JSON.stringify({ mcpServers: serversOn({ http25: http25.url, http26: http26.url, sse: sse.url, closed, dead: `http://127.0.0.1:${await freePort()}/mcp` }) }))
   // A Redis of its own: every key in it is looked at.
   const { url: REDIS_URL } = await startRedis(t)
