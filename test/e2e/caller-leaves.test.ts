@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { makeFolder } from '../support/folders.ts'
 import { startUpstream } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
 import { post } from '../support/requests.ts'
@@ -58,7 +59,7 @@ for (const [what, name, args, type] of [
 for (const name of ['stdio-2025', 'stdio-2026']) {
   for (const lifecycle of ['request', 'shared']) {
     t.test(`a caller who leaves ends the call at ${name}, lifecycle ${lifecycle}`, async t => {
-      const note = join(t.testdir({}), 'notes')
+      const note = join(await makeFolder(t), 'notes')
       const notes = async () => await readFile(note, 'utf8').catch(() => '') // not started yet
       const service = await serviceOn(t, {
         up: { command: process.execPath, args: [fixture(`${name}-server.mjs`), `--note=${note}`], lifecycle }

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { heldBy, labelOf } from '../support/canaries.ts'
+import { makeFolder } from '../support/folders.ts'
 import { startUpstream, type Upstream } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
 import { freePort } from '../support/ports.ts'
@@ -89,7 +90,7 @@ t.test(`two users never meet: ${totalCalls} interleaved calls on two workers, ov
     startUpstream(t, 'canary', ['--era=2026']),
     startUpstream(t, 'sse')
   ])
-  const file = join(t.testdir({}), 'servers.json')
+  const file = join(await makeFolder(t), 'servers.json')
   await writeFile(
     file,
     JSON.stringify({

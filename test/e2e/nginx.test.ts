@@ -1,13 +1,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
-import { tmpdir, userInfo } from 'node:os'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { jwtToken } from '../support/credentials.ts'
+import { makeFolder } from '../support/folders.ts'
 import { freePort } from '../support/ports.ts'
 import { serversOf } from '../support/processes.ts'
 import { callAt, openSession, post } from '../support/requests.ts'
@@ -30,7 +31,7 @@ interface Nginx {
 /** The real nginx with deploy/nginx.conf, of which nothing is changed but where things are. */
 async function startNginx (t: Test, upstreams: string[]): Promise<Nginx> {
   if (binary === undefined) throw new Error('there is no nginx: node scripts/prepare-tests.mjs installs it')
-  const folder = await mkdtemp(join(tmpdir(), 'mcp-test-nginx-'))
+  const folder = await makeFolder(t)
   await chmod(folder, 0o755)
   const [port, port2] = upstreams.map(url => new URL(url).port)
   const listen = await freePort()
@@ -66,7 +67,6 @@ async function startNginx (t: Test, upstreams: string[]): Promise<Nginx> {
   t.teardown(async () => {
     nginx.kill('SIGTERM')
     await exited
-    await rm(folder, { recursive: true, force: true })
   })
   const url = `http://127.0.0.1:${listen}`
   await until(async () => {

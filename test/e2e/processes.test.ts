@@ -1,28 +1,23 @@
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { request } from 'node:http'
-import { readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
+import { makeFolder } from '../support/folders.ts'
 import { createGatedServer } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
 import { processes, serversOf } from '../support/processes.ts'
 import { redisClient } from '../support/redis.ts'
 import { call, callAt, initSession, openSession, post } from '../support/requests.ts'
+import { serversFile } from '../support/servers-file.ts'
 import { build, type Environment, serviceOn, startService, workersOn } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
 async function zoo (t: Test, misbehaviour: string, entry: object = {}): Promise<Environment> {
-  const file = join(t.testdir(), 'servers.json')
-  await writeFile(
-    file,
-    JSON.stringify({
-      mcpServers: { zoo: { command: process.execPath, args: [fixture('zoo-server.mjs'), misbehaviour], ...entry } }
-    })
-  )
-  return { MCP_SERVERS_FILE: file }
+  const server = { command: process.execPath, args: [fixture('zoo-server.mjs'), misbehaviour], ...entry }
+  return { MCP_SERVERS_FILE: await serversFile(t, { zoo: server }) }
 }
 
 t.test('a worker that is killed in the middle of 20 calls leaves no process', async t => {
@@ -71,8 +66,7 @@ t.test('SIGTERM under 50 running calls: 50 good answers, no process left, exit 0
 })
 
 t.test('a caller who leaves cancels the tool and frees its process', async t => {
-  const note = join(tmpdir(), `mcp-test-note-${randomUUID()}`)
-  t.teardown(() => rm(note, { force: true }))
+  const note = join(await makeFolder(t), 'note')
   const app = await build(t, await zoo(t, 'notes-cancellation', { env: { NOTE: note } }))
   const url = await app.listen({ port: 0, host: '127.0.0.1' })
   const session = await initSession(app)
@@ -95,7 +89,7 @@ t.test('a caller who leaves cancels the tool and frees its process', async t => 
 })
 
 t.test('a session has a bounded number of running calls over all workers', async t => {
-  const server = createGatedServer(t)
+  const server = await createGatedServer(t)
   const prefix = `test-${randomUUID()}`
   const [one, two] = (await workersOn(
     t,
@@ -159,7 +153,7 @@ t.test('a call that fails, whatever the reason, gives its place back', async t =
 })
 
 t.test('a request that must wait for a server too long is a 503 that may be retried', async t => {
-  const server = createGatedServer(t)
+  const server = await createGatedServer(t)
   const app = await serviceOn(t, { gated: server.entry }, { MCP_MAX_PROCESSES: '1', MCP_QUEUE_TIMEOUT: '0.2' })
   const session = await initSession(app)
   const running = call(app, session, 'act', { name: 'done' })

@@ -1,11 +1,10 @@
 import { exec, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
+import { makeFolder } from '../support/folders.ts'
 import { freePort } from '../support/ports.ts'
 import { isAlive, processes } from '../support/processes.ts'
 import { post } from '../support/requests.ts'
@@ -48,8 +47,7 @@ function descendants (pid: number): number[] {
 t.test(
   'one command runs everything, its curls work when pasted, and Ctrl-C leaves nothing but the sessions',
   async t => {
-    const folder = await mkdtemp(join(tmpdir(), 'mcp-test-quickstart-'))
-    t.teardown(() => rm(folder, { recursive: true, force: true }))
+    const folder = await makeFolder(t)
     const [port, apiPort] = [await freePort(), await freePort()]
     const env = {
       MCP_CLIENT_PORT: String(port),

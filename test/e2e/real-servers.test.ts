@@ -1,19 +1,13 @@
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createRequire } from 'node:module'
-import t, { type Test } from 'tap'
+import t from 'tap'
+import { makeFolder } from '../support/folders.ts'
 import { fixture } from '../support/paths.ts'
 import { call, initSession } from '../support/requests.ts'
-import { build } from '../support/service.ts'
+import { build, serviceOn } from '../support/service.ts'
 
 const require = createRequire(import.meta.url)
-
-async function folder (t: Test): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), 'mcp-test-servers-'))
-  t.teardown(() => rm(path, { recursive: true, force: true }))
-  return path
-}
 
 /** The program of an installed package, which npx would start. */
 function binOf (name: string): string {
@@ -22,18 +16,8 @@ function binOf (name: string): string {
   return join(manifest, '..', Object.values(bin)[0] ?? '')
 }
 
-async function serversFile (t: Test, servers: Record<string, unknown>): Promise<string> {
-  const path = join(await folder(t), 'servers.json')
-  await writeFile(path, JSON.stringify({ mcpServers: servers }))
-  return path
-}
-
-async function buildWith (t: Test, servers: Record<string, unknown>) {
-  return await build(t, { MCP_SERVERS_FILE: await serversFile(t, servers) })
-}
-
 t.test('server-everything answers through the service', async t => {
-  const app = await buildWith(t, {
+  const app = await serviceOn(t, {
     everything: { command: 'node', args: [binOf('@modelcontextprotocol/server-everything'), 'stdio'] }
   })
   const session = await initSession(app, { city: 'New York' })
@@ -61,9 +45,9 @@ t.test('server-everything answers through the service', async t => {
 })
 
 t.test('server-filesystem answers through the service', async t => {
-  const path = await folder(t)
+  const path = await makeFolder(t)
   await writeFile(join(path, 'note.txt'), 'written by the test')
-  const app = await buildWith(t, {
+  const app = await serviceOn(t, {
     files: { command: process.execPath, args: [binOf('@modelcontextprotocol/server-filesystem'), path] }
   })
   const session = await initSession(app)
@@ -82,7 +66,7 @@ t.test('server-filesystem answers through the service', async t => {
 })
 
 t.test("a Python script runs with python3, or as mcp run where the Python SDK's command is", async t => {
-  const environment = await folder(t)
+  const environment = await makeFolder(t)
   await mkdir(join(environment, 'bin'))
   const withPython = await build(t, { MCP_SERVER_SCRIPT: fixture('server.py'), VIRTUAL_ENV: undefined })
   const session = await initSession(withPython)
@@ -102,7 +86,7 @@ t.test("a Python script runs with python3, or as mcp run where the Python SDK's 
 })
 
 t.test('an executable of any kind is a server, too', async t => {
-  const script = join(await folder(t), 'server')
+  const script = join(await makeFolder(t), 'server')
   await writeFile(script, `#!/bin/sh\nexec python3 ${fixture('server.py')}\n`)
   await chmod(script, 0o755)
   const app = await build(t, { MCP_SERVER_SCRIPT: script })
@@ -110,8 +94,8 @@ t.test('an executable of any kind is a server, too', async t => {
 })
 
 t.test('a server gets the environment and the folder that its entry names', async t => {
-  const path = await folder(t)
-  const app = await buildWith(t, {
+  const path = await makeFolder(t)
+  const app = await serviceOn(t, {
     python: {
       command: 'python3',
       args: [fixture('server.py')],

@@ -1,12 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { openRedis } from '../../lib/redis/connection.ts'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { makeFolder } from '../support/folders.ts'
 import { createGatedServer } from '../support/mcp-servers.ts'
 import { freePort } from '../support/ports.ts'
 import { startProxy } from '../support/redis-proxy.ts'
@@ -254,7 +252,7 @@ async function allUnavailable (
 
 for (const what of ['is down', 'is stalled', 'is full', 'has become a replica']) {
   t.test(`a tool that ran while Redis ${what} ran once, and its result is delivered`, async t => {
-    const server = createGatedServer(t)
+    const server = await createGatedServer(t)
     const trouble = await prepare(t, what)
     const service = await listen(t, {
       REDIS_URL: trouble.url,
@@ -372,7 +370,7 @@ async function get ({ url }: ListeningService, path: string): Promise<Answer> {
 
 /** A Redis that keeps its data, and comes back at the same place. */
 async function startPersistentRedis (t: Test) {
-  const folder = await mkdtemp(join(tmpdir(), 'mcp-test-redis-'))
+  const folder = await makeFolder(t)
   const binary = findRedisServer() ?? ''
   // Slow to load, by a millisecond for a key, and willing to say so meanwhile.
   const slow = ['--key-load-delay', '1000', '--loading-process-events-interval-bytes', '1024']
@@ -380,10 +378,7 @@ async function startPersistentRedis (t: Test) {
     startRedisServer({ binary, folder, persistent: true, args: ['--enable-debug-command', 'yes', ...args] })
   let server = start()
   const stop = async () => await (await server).stop()
-  t.teardown(async () => {
-    await stop()
-    await rm(folder, { recursive: true, force: true })
-  })
+  t.teardown(stop)
   return {
     url: (await server).url,
     stop,

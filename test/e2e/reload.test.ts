@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { makeFolder } from '../support/folders.ts'
 import { startUpstream } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
 import { isAlive, serversOf } from '../support/processes.ts'
@@ -15,7 +16,7 @@ const secret = 'canary-of-the-operator-4711'
 t.test(
   'SIGHUP takes the servers file of now, running calls finish, and a file with a fault changes nothing',
   async t => {
-    const folder = t.testdir({})
+    const folder = await makeFolder(t)
     const file = join(folder, 'servers.json')
     const write = async (mcpServers: Entries) => await writeFile(file, JSON.stringify({ mcpServers }))
     const upstream = await startUpstream(t, 'http-2025')

@@ -1,6 +1,4 @@
 import { createHash } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { heldBy } from '../support/canaries.ts'
@@ -9,6 +7,7 @@ import { freePort } from '../support/ports.ts'
 import { watchChildren } from '../support/processes.ts'
 import { startRedis } from '../support/redis.ts'
 import { post } from '../support/requests.ts'
+import { serversFile } from '../support/servers-file.ts'
 import { type Service, spawnService, startService } from '../support/service.ts'
 import { startRepeatingApi } from '../support/validation-api.ts'
 import { until } from '../support/wait.ts'
@@ -119,15 +118,7 @@ for (const misbehaviour of ['well-behaved', 'dies-on-call', 'dies-at-start', 'an
     const api = await startRepeatingApi(t, token => token === canaries.token)
     const redis = await startRedis(t, ['--requirepass', canaries.redisPassword])
     const redisUrl = redis.url.replace('unix://', `unix://:${canaries.redisPassword}@localhost`)
-    const serversFile = join(t.testdir(), 'servers.json')
-    await writeFile(
-      serversFile,
-      JSON.stringify({
-        mcpServers: {
-          zoo: { command: process.execPath, args: [fixture('zoo-server.mjs'), misbehaviour, 'no secret here'] }
-        }
-      })
-    )
+    const zoo = { command: process.execPath, args: [fixture('zoo-server.mjs'), misbehaviour, 'no secret here'] }
     const service = await startService(t, {
       REDIS_URL: redisUrl,
       MCP_CLIENT_API_KEYS: `walker:${createHash('sha256').update(canaries.apiKey).digest('hex')}`,
@@ -135,7 +126,7 @@ for (const misbehaviour of ['well-behaved', 'dies-on-call', 'dies-at-start', 'an
       MCP_SESSION_TOKENS: 'required',
       MCP_SKIP_VALIDATION: undefined,
       MCP_API_BASE_URL: api.url,
-      MCP_SERVERS_FILE: serversFile,
+      MCP_SERVERS_FILE: await serversFile(t, { zoo }),
       MCP_TOOLS_CACHE_TTL: '0',
       MCP_LOG_LEVEL: 'trace'
     })

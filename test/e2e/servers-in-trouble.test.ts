@@ -1,18 +1,11 @@
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { fixture } from '../support/paths.ts'
 import { isAlive } from '../support/processes.ts'
 import { call, initSession } from '../support/requests.ts'
-import { build } from '../support/service.ts'
+import { serviceOn } from '../support/service.ts'
 
 async function buildWith (t: Test, args: string[], env: Record<string, string> = {}) {
-  const file = join(t.testdir(), 'servers.json')
-  await writeFile(
-    file,
-    JSON.stringify({ mcpServers: { zoo: { command: process.execPath, args: [fixture('zoo-server.mjs'), ...args] } } })
-  )
-  return await build(t, { MCP_SERVERS_FILE: file, ...env })
+  return await serviceOn(t, { zoo: { command: process.execPath, args: [fixture('zoo-server.mjs'), ...args] } }, env)
 }
 
 t.test('listing tools of a server that ends at its start is a 502 that quotes it', async t => {

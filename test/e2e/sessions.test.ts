@@ -121,7 +121,7 @@ t.test('every endpoint of a session restarts its TTL; a refused /init, /health a
 })
 
 t.test('a call that outlives its session does not bring it back', async t => {
-  const server = createGatedServer(t)
+  const server = await createGatedServer(t)
   const env = await environment(t, { MCP_SERVERS_FILE: await serversFile(t, { gated: server.entry }) })
   const key = keyOf(env)
   const service = await listen(t, env)

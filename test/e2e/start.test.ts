@@ -1,13 +1,13 @@
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Fastify, { type FastifyError } from 'fastify'
 import fp from 'fastify-plugin'
 import t, { type Test } from 'tap'
 import app from '../../app.ts'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { makeFolder } from '../support/folders.ts'
 import { fixture } from '../support/paths.ts'
 import { freePort } from '../support/ports.ts'
 import { isAlive, serversOf } from '../support/processes.ts'
@@ -190,9 +190,7 @@ const refusedServers: Array<[title: string, content: string | null, line: RegExp
 ]
 for (const [title, content, line] of refusedServers) {
   t.test(`a start with a servers file ${title} is refused in one line`, async t => {
-    const folder = await mkdtemp(join(tmpdir(), 'mcp-test-servers-'))
-    t.teardown(() => rm(folder, { recursive: true, force: true }))
-    const file = join(folder, 'servers.json')
+    const file = join(await makeFolder(t), 'servers.json')
     if (content !== null) await writeFile(file, content)
 
     const written = await refusalOf(title)(t, {

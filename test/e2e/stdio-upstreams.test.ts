@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { makeFolder } from '../support/folders.ts'
 import { fixture } from '../support/paths.ts'
 import { startRedis } from '../support/redis.ts'
 import { bodiesOf, call, initSession, postTo } from '../support/requests.ts'
@@ -84,10 +85,10 @@ async function notes (file: string): Promise<Array<[pid: string, what: string]>>
     .map(line => line.split(' ') as [string, string])
 }
 
-const noteFile = (t: Test) => join(t.testdir({}), 'notes')
+const noteFile = async (t: Test) => join(await makeFolder(t), 'notes')
 
 t.test('a server that ends when it is asked for its era is asked once, and then started once a request', async t => {
-  const note = noteFile(t)
+  const note = await noteFile(t)
   const service = await serviceOn(t, { up: stdio('probe-shy', `--note=${note}`) })
   const id = await initSession(service)
   for (let times = 0; times < 3; times++) { t.match((await call(service, id, 'echo', { text: times })).json(), { text: times }) }
@@ -101,7 +102,7 @@ t.test('a server that ends when it is asked for its era is asked once, and then 
 t.test(
   'a server that is silent when it is asked for its era is taken for an old one in time, and remembered as such',
   async t => {
-    const note = noteFile(t)
+    const note = await noteFile(t)
     const service = await serviceOn(t, {
       up: { ...stdio('probe-shy', '--silent', `--note=${note}`), timeouts: { start: 6 } }
     })

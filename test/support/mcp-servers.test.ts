@@ -13,6 +13,7 @@ import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { makeFolder } from './folders.ts'
 import { startEverything, startUpstream } from './mcp-servers.ts'
 import { fixture } from './paths.ts'
 import { until } from './wait.ts'
@@ -517,7 +518,7 @@ async function startOnStdio (
   env: Record<string, string>,
   probeMs = 10_000
 ) {
-  const note = join(t.testdir({}), 'note')
+  const note = join(await makeFolder(t), 'note')
   const transport = new StdioClientTransport({
     command: process.execPath,
     args: [fixture(`${name}-server.mjs`), `--note=${note}`, ...args],

@@ -6,6 +6,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
+import { makeFolder } from './folders.ts'
 import { fixture } from './paths.ts'
 import { freePort } from './ports.ts'
 import { stopper } from './processes.ts'
@@ -133,8 +134,8 @@ async function listens (port: number): Promise<boolean> {
  * A server on stdio whose tool `act` answers when the test opens its gate: calls run for as long as a test needs them
  * to, whatever the speed of the machine.
  */
-export function createGatedServer (t: Test) {
-  const file = join(t.testdir({}), 'calls')
+export async function createGatedServer (t: Test) {
+  const file = join(await makeFolder(t), 'calls')
   return {
     /** Of a servers file. */
     entry: { command: process.execPath, args: [fixture('counting-server.mjs'), file] },

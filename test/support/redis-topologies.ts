@@ -1,12 +1,12 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
 import { findRedisServer, spawnRedis, waysToGetRedis } from '../../scripts/redis-server.mjs'
+import { makeFolder } from './folders.ts'
 import { fixture } from './paths.ts'
 import { freePort } from './ports.ts'
 import { until } from './wait.ts'
@@ -47,8 +47,7 @@ export async function startNode (
   args: (port: number) => string[] = () => [],
   { tls = false } = {}
 ): Promise<RedisNode> {
-  const folder = await mkdtemp(join(tmpdir(), 'mcp-test-redis-'))
-  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  const folder = await makeFolder(t)
   for (let attempt = 1; ; attempt++) {
     const port = await freePort()
     const child = spawn([
@@ -147,8 +146,7 @@ export async function startSentinel (
   primaryPort: number,
   { tls = false, quorum = 2 } = {}
 ): Promise<RedisNode> {
-  const folder = await mkdtemp(join(tmpdir(), 'mcp-test-sentinel-'))
-  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  const folder = await makeFolder(t)
   const port = await freePort()
   const file = join(folder, 'sentinel.conf')
   await writeFile(

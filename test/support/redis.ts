@@ -1,20 +1,14 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
 import { findRedisServer, type RedisServer, startRedisServer, waysToGetRedis } from '../../scripts/redis-server.mjs'
+import { makeFolder } from './folders.ts'
 
 /** A Redis of the test's own: for a test that stops it, changes its settings, or looks at all that it holds. */
 export async function startRedis (t: Test, args: string[] = []): Promise<RedisServer> {
   const binary = findRedisServer()
   if (binary === null) throw new Error(waysToGetRedis)
-  const folder = await mkdtemp(join(tmpdir(), 'mcp-test-redis-'))
-  const server = await startRedisServer({ binary, folder, args })
-  t.teardown(async () => {
-    await server.stop()
-    await rm(folder, { recursive: true, force: true })
-  })
+  const server = await startRedisServer({ binary, folder: await makeFolder(t), args })
+  t.teardown(server.stop)
   return server
 }
 

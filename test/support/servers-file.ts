@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { makeFolder } from './folders.ts'
 
 /** Entries of a servers file, by name. */
 export type Entries = Record<string, Record<string, unknown>>
@@ -11,7 +12,7 @@ export const variable = (name: string) => `\${env.${name}}`
 
 /** A servers file of these entries. */
 export async function serversFile (t: Test, mcpServers: Entries): Promise<string> {
-  const file = join(t.testdir({}), 'servers.json')
+  const file = join(await makeFolder(t), 'servers.json')
   await writeFile(file, JSON.stringify({ mcpServers }))
   return file
 }

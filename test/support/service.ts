@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Test } from 'tap'
 import app, { options } from '../../app.ts'
+import { makeFolder } from './folders.ts'
 import { fixture, root } from './paths.ts'
 import { sharedRedisUrl } from './redis.ts'
 import { type Entries, serversFile } from './servers-file.ts'
@@ -151,7 +151,7 @@ export async function spawnService (
   { command = [join(root, 'scripts', 'start.mjs')], files = {} }: SpawnOptions = {}
 ) {
   // A folder of its own: a .env of whoever runs the tests is none of the tests' business.
-  const cwd = await mkdtemp(join(tmpdir(), 'mcp-test-service-'))
+  const cwd = await makeFolder(t)
   for (const [name, text] of Object.entries(files)) await writeFile(join(cwd, name), text)
   const child: ChildProcess = spawn(process.execPath, command, {
     cwd,
@@ -170,7 +170,6 @@ export async function spawnService (
   t.teardown(async () => {
     child.kill('SIGKILL')
     await exited
-    await rm(cwd, { recursive: true, force: true })
   })
   return { child, output: () => written, exited }
 }
