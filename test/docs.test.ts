@@ -81,7 +81,7 @@ t.test('every variable and every error code that is named exists', async t => {
 t.test('every row of the threat model names a test that there is', async t => {
   const files = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
   const tests = files.filter(file => /\.test\.[jt]s$/.test(file)).map(file => read(join('test', file)))
-  const titles = tests.flatMap(text => [...text.matchAll(/\bt\.test\((['`])(.*?[^\\])\1,/g)])
+  const titles = tests.flatMap(text => [...text.matchAll(/\bt\.test\((['"`])(.*?[^\\])\1,/g)])
     .map(([, , title = '']) => title.replaceAll('\\', ''))
   const model = read('docs/security.md').split('## Who can do what')[1]?.split('\n## ')[0] ?? ''
   const lines = [...model.matchAll(/^\|(.*)\|$/gm)].slice(2)
