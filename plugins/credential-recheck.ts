@@ -13,13 +13,14 @@ declare module 'fastify' {
      * Rejects with InvalidCredentialsError (401) when they are no longer good, else with the server's refusal.
      */
     recheckingCredentials: <Value>(work: () => Promise<Value>) => Promise<Value>
-    /** Settled by the first refusal; a request asks the API once, however many servers refuse. */
+    /** Settled by the first refusal; the API checks once for each request, however many servers refuse. */
     [kVerdict]: Promise<Refusal | null> | null
   }
 }
 
 type Refusal = InstanceType<typeof InvalidCredentialsError>
 
+/** MCP phase: tells credentials that are no longer good from a server's own fault. */
 export default fp(async (fastify) => {
   fastify.decorateRequest(kVerdict, null)
   fastify.decorateRequest('recheckingCredentials', async function (work) {

@@ -24,7 +24,7 @@ declare module 'fastify' {
   }
 }
 
-/** The routes that list something differ only in what they list. */
+/** Operations phase: adds the routes that list something. They differ only in what they list. */
 export default fp(async (fastify) => {
   fastify.decorate('addListRoute', function (this: FastifyInstance, path: string, route: ListRoute) {
     const { kind, tag, summary, description, extra } = route

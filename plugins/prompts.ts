@@ -11,7 +11,7 @@ declare module 'fastify' {
   }
 }
 
-/** Finds the server that a prompt is requested from. */
+/** Operations phase: finds the server that a prompt is requested from. */
 export default fp(async (fastify) => {
   fastify.decorateRequest('findPrompt', async function (exposedName) {
     const server = this.servers.byExposedName(exposedName)

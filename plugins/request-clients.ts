@@ -15,7 +15,7 @@ declare module 'fastify' {
     /** The servers that this request may use, the same from its beginning to its end. */
     readonly servers: ServerCatalog
     /** This request's own client of a server. The first call opens it; it is closed when the request is over. */
-    mcp: (entry: CatalogedServer) => Promise<ServerClient>
+    mcp: (server: CatalogedServer) => Promise<ServerClient>
     /**
      * Does `work` with that client for other requests, too. The client stays open until the work is done or `signal`
      * aborts, even when this request is over before.
@@ -24,7 +24,7 @@ declare module 'fastify' {
       server: CatalogedServer, signal: AbortSignal, work: (client: ServerClient) => Promise<Value>
     ) => Promise<Value>
     /** Deadline, abort signal and secrets of a request to a server. */
-    limits: (entry: CatalogedServer, kind: 'list' | 'call') => RequestLimits
+    limits: (server: CatalogedServer, kind: 'list' | 'call') => RequestLimits
     [kLeases]: Map<CatalogedServer, HeldLease> | null
     [kServers]: ServerCatalog | null
   }
@@ -53,8 +53,8 @@ export default fp(async (fastify) => {
       secrets: Object.values(credentialsOf(this))
     }
   })
-  fastify.decorateRequest('mcp', async function (entry) {
-    return await leaseOf(this, entry).lease.open()
+  fastify.decorateRequest('mcp', async function (server) {
+    return await leaseOf(this, server).lease.open()
   })
   fastify.decorateRequest('withClient', async function (server, signal, work) {
     const { lease, uses } = leaseOf(this, server)

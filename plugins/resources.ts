@@ -16,7 +16,7 @@ declare module 'fastify' {
   }
 }
 
-/** Finds the server that a resource is read from. */
+/** Operations phase: finds the server that a resource is read from. */
 export default fp(async (fastify) => {
   fastify.decorateRequest('serverOfResource', async function (uri, name) {
     const { all, byName } = this.servers

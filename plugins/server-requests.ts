@@ -35,9 +35,9 @@ declare module 'fastify' {
 }
 
 /**
- * The requests that this service makes to MCP servers for one of its own requests.
+ * MCP phase: makes the requests to MCP servers that a request of this service needs.
  *
- * Each checks the session's credentials again when a server refuses them.
+ * Each of them checks the session's credentials again when a server refuses them.
  */
 export default fp(async (fastify) => {
   const readerOf = (request: FastifyRequest, server: CatalogedServer): ListReader => ({

@@ -27,7 +27,7 @@ export interface ToolCallRequest {
   events?: Pick<EventWriter, 'send'>
 }
 
-/** Calls the tools of the MCP servers. */
+/** Operations phase: calls the tools of the MCP servers. */
 export default fp(async (fastify) => {
   const { sessions, pendingCalls, config: { sensitiveParams, cacheResults, elicitation } } = fastify
   const caller = createToolCaller({

@@ -63,7 +63,8 @@ for (const name of ['stdio-2025', 'stdio-2026']) {
       const notes = async () => await readFile(note, 'utf8').catch(() => '') // not started yet
       const service = await serviceOn(t, {
         up: { command: process.execPath, args: [fixture(`${name}-server.mjs`), `--note=${note}`], lifecycle }
-      })
+        // A busy machine may need more than the usual step before the server has read what it was sent last.
+      }, { MCP_STOP_STEP_MS: '10000' })
       await callAndLeave(await listening(service), async () => (await notes()).includes('tools/call'))
       await until(async () => (await notes()).includes('notifications/cancelled'), 'the server hears of it')
       await service.deferredSettled()

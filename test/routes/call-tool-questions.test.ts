@@ -53,7 +53,7 @@ t.test('a tool that asks is answered 202, and goes on with the answers, on any w
   t.equal((await upstream.stats()).calls.ask, 2)
 })
 
-t.test('when what a tool asks cannot be kept, the caller is not told to send the call again', async t => {
+t.test('when a call that waits for input cannot be kept, its failure is not retryable', async t => {
   const redis = await startRedis(t)
   const { service, upstream, id } = await start(t, { env: { REDIS_URL: redis.url } })
   const client = await redisClient(t, redis.url)
@@ -146,7 +146,7 @@ t.test('what a continuation must be is said', async t => {
   })
 })
 
-t.test('by default a server is told that nobody answers', async t => {
+t.test('by default a server is told that it gets no input', async t => {
   for (const [server, args] of [
     ['http-2026', ['--modern-only']],
     ['http-2025', []]

@@ -17,7 +17,7 @@ t.test('answers come in the order of the servers, however long each takes', asyn
     servers('a', 'b'),
     ({ name }) => new Promise<string>(resolve => pending.set(name, resolve))
   )
-  t.strictSame([...pending.keys()], ['a', 'b'], 'all are asked at once')
+  t.strictSame([...pending.keys()], ['a', 'b'], 'all get their request at once')
   pending.get('b')?.('second')
   pending.get('a')?.('first')
   t.strictSame(await asked, {
@@ -50,7 +50,7 @@ t.test('when all fail, so does it: the only one as it failed, several with all t
   })
 })
 
-t.test('when all fail and the credentials are no longer good, that is what is told', async t => {
+t.test('when all fail and the credentials are no longer good, the error says so', async t => {
   await t.rejects(
     requestAll(servers('a', 'b'), async server => {
       if (server.name === 'b') throw new InvalidCredentialsError('withdrawn')
@@ -60,7 +60,7 @@ t.test('when all fail and the credentials are no longer good, that is what is to
   )
 })
 
-t.test('of an error that nobody foresaw, the caller learns only that it happened', async t => {
+t.test('the caller learns only that an unforeseen error happened', async t => {
   const { errors } = await requestAll(servers('a', 'b'), async server => {
     if (server.name === 'b') throw new TypeError('secret.token is not a function')
     return 1

@@ -19,7 +19,7 @@ function counting (ttlMs?: number) {
   return async () => ({ list: ++count, ttlMs })
 }
 
-t.test('a list is asked for again when it is too old, or too old for its server', async t => {
+t.test('a list is fetched again when it is too old, or too old for its server', async t => {
   const pass = clockOf(t)
   const cache = createListCache<number>({ ttlMs: 60_000 })
   const [plain, short, long] = [counting(), counting(1_000), counting(3_600_000)]
@@ -86,7 +86,7 @@ t.test('lists of different audiences are kept apart, and bounded in number', asy
   t.equal(cache.peek(), 'list 599', 'for no audience in particular, the last one')
 })
 
-t.test('a list that changed while it was asked for is not kept', async t => {
+t.test('a list that changed while it was fetched is not kept', async t => {
   const cache = createListCache<string>({ ttlMs: 60_000 })
   let answer = (_: { list: string }) => {}
   const listing = cache.get(

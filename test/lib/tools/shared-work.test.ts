@@ -121,7 +121,7 @@ t.test('work that all have given up is aborted', async t => {
   t.equal(started[0]?.signal.aborted, true)
 })
 
-t.test('once detached, work is kept by those who wait and is joined by nobody else', async t => {
+t.test('once detached, work is kept by those who wait and is not joined by later callers', async t => {
   const work = createSharedWork<string>()
   const { started, start } = controlled()
   const before = work.join('a', waiter(), start)
