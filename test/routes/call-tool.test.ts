@@ -5,7 +5,7 @@ import { call, failure, initSession } from '../support/requests.ts'
 import { build } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
-const toolServer = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
+const toolServer = { MCP_SERVERS_FILE: fixture('shared-tool-server.json') }
 const image = { type: 'image', data: 'aGVsbG8=', mimeType: 'image/png' }
 
 t.test('a value that one call returned fills the next call', async t => {

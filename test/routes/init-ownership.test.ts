@@ -8,7 +8,7 @@ import { call, failure } from '../support/requests.ts'
 import { build } from '../support/service.ts'
 import { answer, type Api, startApi } from '../support/validation-api.ts'
 
-const tools = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
+const tools = { MCP_SERVERS_FILE: fixture('shared-tool-server.json') }
 
 async function init (app: FastifyInstance, payload: object, headers: Record<string, string> = {}): Promise<[number, Record<string, unknown>]> {
   const response = await app.inject({ method: 'POST', url: '/init', payload, headers })
