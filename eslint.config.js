@@ -25,8 +25,16 @@ const zones = [
   }))
 ]
 
+/** Longest line (characters). */
+const maxLength = { code: 120, ignoreUrls: true, ignoreRegExpLiterals: true }
+
 export default [
   ...neostandard({ ts: true, ignores: resolveIgnoresFromGitignore() }),
+  {
+    // Tests and scripts quote requests and answers, which are easier to compare in one piece.
+    files: ['**/*.{js,mjs,ts}'],
+    rules: { '@stylistic/max-len': ['error', { ...maxLength, ignoreStrings: true, ignoreTemplateLiterals: true }] }
+  },
   {
     files: ['**/*.ts'],
     rules: {
@@ -39,7 +47,10 @@ export default [
   {
     files: ['app.ts', 'plugins/**/*.ts', 'routes/**/*.ts', 'lib/**/*.ts'],
     ignores: ['plugins/config.ts'],
-    rules: { 'no-restricted-properties': ['error', environment] }
+    rules: {
+      'no-restricted-properties': ['error', environment],
+      '@stylistic/max-len': ['error', maxLength]
+    }
   },
   {
     files: ['app.ts', 'plugins/**/*.ts', 'routes/**/*.ts', 'lib/**/*.ts'],

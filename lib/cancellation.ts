@@ -19,8 +19,8 @@ export function withDeadline<Value> (
 }
 
 /**
- * The promise's outcome, or a rejection with CallerLeftError as soon as `signal` aborts. The promise itself goes on, and
- * its outcome is dropped.
+ * The promise's outcome, or a rejection with CallerLeftError as soon as `signal` aborts. The promise itself goes on,
+ * and its outcome is dropped.
  */
 export function abortable<Value> (promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
   return new Promise((resolve, reject) => {

@@ -29,8 +29,8 @@ export function parseJsonObject (text: string): JsonObject | null {
  * Whether objects and arrays in a JSON text are nested deeper than `limit`. Reads the text once and builds nothing; the
  * answer for a text that is not JSON means nothing.
  *
- * Call it before parsing: a value that is nested ten thousand deep parses, and then overflows the stack of any code that
- * walks it.
+ * Call it before parsing: a value that is nested ten thousand deep parses, and then overflows the stack of any code
+ * that walks it.
  */
 export function isNestedDeeper (text: string, limit: number): boolean {
   let depth = 0

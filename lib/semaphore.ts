@@ -7,7 +7,7 @@ export interface SemaphoreOptions {
   maxQueued: number
   /** How long one may wait (ms). */
   queueTimeoutMs: number
-  /** What there are too many of, for the sentence of the error. */
+  /** The shortage, for the error's sentence: `all MCP servers … are running`. */
   what: string
 }
 
@@ -56,7 +56,8 @@ export function createSemaphore ({ limit, maxQueued, queueTimeoutMs, what }: Sem
         }
       }
       const onAbort = () => giveUp(new CallerLeftError())
-      const timer = setTimeout(() => giveUp(new OverloadedError(`${what} for ${queueTimeoutMs / 1000} s`)), queueTimeoutMs)
+      const isLate = () => giveUp(new OverloadedError(`${what} for ${queueTimeoutMs / 1000} s`))
+      const timer = setTimeout(isLate, queueTimeoutMs)
       signal.addEventListener('abort', onAbort, { once: true })
       queue.add(waiter)
 

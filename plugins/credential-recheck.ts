@@ -9,8 +9,8 @@ const kVerdict = Symbol('credentialVerdict')
 declare module 'fastify' {
   interface FastifyRequest {
     /**
-     * Does `work`. When an MCP server refuses the session's credentials, the API that accepted them is asked once more: it
-     * knows whether the fault is theirs. They are no longer good → InvalidCredentialsError (401); else the server's refusal stays.
+     * Does `work`. When an MCP server refuses the session's credentials, the API that accepted them checks them again.
+     * Rejects with InvalidCredentialsError (401) when they are no longer good, else with the server's refusal.
      */
     recheckingCredentials: <Value>(work: () => Promise<Value>) => Promise<Value>
     /** Settled by the first refusal; a request asks the API once, however many servers refuse. */
@@ -45,6 +45,6 @@ export default fp(async (fastify) => {
   }
 }, { name: 'credential-recheck', dependencies: ['credentials', 'session', 'caller-signal'] })
 
-/** What is checked may be named other than as credentials; then it is not kept as such. */
+/** The checked fields may be missing from MCP_SENSITIVE_PARAMS; then the session does not keep them as credentials. */
 const areComplete = (credentials: JsonObject): credentials is JsonObject & Credentials =>
   typeof credentials.apiUrl === 'string' && typeof credentials.jwtToken === 'string'

@@ -5,13 +5,13 @@ import { AnyObjectSchema, listErrors, ServerErrorsSchema, SessionIdSchema } from
 import type { ListKind } from '../lib/tools/server-lists.ts'
 import type { JointList } from './server-requests.ts'
 
-/** What one list route says of itself. */
+/** The description of one list route. */
 export interface ListRoute {
   /** The list, which is also the field of the answer that holds it. */
   kind: ListKind
   tag: string
   summary: string
-  /** Of the answer. */
+  /** The answer, for the API's description. */
   description: string
   /** A further field of the answer. */
   extra?: { name: string, schema: TSchema, valueOf: (list: JointList) => unknown }

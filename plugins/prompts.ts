@@ -4,7 +4,9 @@ import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The prompt that callers know under a name, with the name that its server gave it. Rejects with UnknownPromptError. */
+    /**
+     * The prompt that callers know under a name, with its server's own name for it. Rejects with UnknownPromptError.
+     */
     findPrompt: (exposedName: string) => Promise<{ server: CatalogedServer, name: string }>
   }
 }

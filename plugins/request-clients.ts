@@ -1,10 +1,11 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import type { ServerClient, RequestLimits } from '../lib/mcp/client/server-client.ts'
+import { abortable } from '../lib/cancellation.ts'
+import type { RequestLimits, ServerClient } from '../lib/mcp/client/server-client.ts'
 import type { Lease } from '../lib/mcp/server.ts'
+import { createUpstreamSlot } from '../lib/sessions/upstream-sessions.ts'
 import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
 import type { ServerCatalog } from '../lib/tools/server-catalog.ts'
-import { createUpstreamSlot } from '../lib/sessions/upstream-sessions.ts'
 
 const kLeases = Symbol('leases')
 const kServers = Symbol('servers')
@@ -13,16 +14,26 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The servers that this request may use, the same from its beginning to its end. */
     readonly servers: ServerCatalog
-    /** This request's own MCP manager of a server, opened when first asked for, closed when the request is over. */
+    /** This request's own client of a server. The first call opens it; it is closed when the request is over. */
     mcp: (entry: CatalogedServer) => Promise<ServerClient>
-    /** What a question to a server is bound to. */
+    /**
+     * Does `work` with that client for other requests, too. The client stays open until the work is done or `signal`
+     * aborts, even when this request is over before.
+     */
+    withClient: <Value>(
+      server: CatalogedServer, signal: AbortSignal, work: (client: ServerClient) => Promise<Value>
+    ) => Promise<Value>
+    /** Deadline, abort signal and secrets of a request to a server. */
     limits: (entry: CatalogedServer, kind: 'list' | 'call') => RequestLimits
-    [kLeases]: Map<CatalogedServer, Lease> | null
+    [kLeases]: Map<CatalogedServer, HeldLease> | null
     [kServers]: ServerCatalog | null
   }
 }
 
-/** Third chapter of a request: a fresh MCP manager, only for those that need one, and for nobody after. */
+/** A lease, and the work through it that other requests wait for, too. */
+interface HeldLease { lease: Lease, uses: Set<Promise<unknown>> }
+
+/** MCP phase: gives a request fresh clients of the MCP servers that it needs, and ends them after the reply. */
 export default fp(async (fastify) => {
   const { config: { timeouts } } = fastify
 
@@ -35,31 +46,60 @@ export default fp(async (fastify) => {
     }
   })
   fastify.decorateRequest('limits', function ({ server: { spec } }, kind) {
-    const timeoutMs = kind === 'list' ? spec.timeouts.listMs ?? timeouts.listMs : spec.timeouts.callMs ?? timeouts.callMs
-    return { timeoutMs, signal: this.callerSignal, secrets: Object.values(credentialsOf(this)) }
+    const { listMs, callMs } = { ...timeouts, ...spec.timeouts }
+    return {
+      timeoutMs: kind === 'list' ? listMs : callMs,
+      signal: this.callerSignal,
+      secrets: Object.values(credentialsOf(this))
+    }
   })
   fastify.decorateRequest('mcp', async function (entry) {
-    const leases = this[kLeases] ??= new Map()
-    const lease = leases.get(entry) ?? leaseFor(this, entry)
-    leases.set(entry, lease)
-    return await lease.open()
+    return await leaseOf(this, entry).lease.open()
+  })
+  fastify.decorateRequest('withClient', async function (server, signal, work) {
+    const { lease, uses } = leaseOf(this, server)
+    const use = abortable(lease.open().then(work), signal)
+    uses.add(use)
+    try {
+      return await use
+    } finally {
+      uses.delete(use)
+    }
   })
 
-  function leaseFor (request: FastifyRequest, { name, server }: CatalogedServer): Lease {
+  function leaseOf (request: FastifyRequest, server: CatalogedServer): HeldLease {
+    const leases = request[kLeases] ??= new Map()
+    const held = leases.get(server) ?? leaseFor(request, server)
+    leases.set(server, held)
+    return held
+  }
+
+  function leaseFor (request: FastifyRequest, { name, server }: CatalogedServer): HeldLease {
     const { log } = request
-    const lease = server.lease({
+    const uses = new Set<Promise<unknown>>()
+    const abandoned = new AbortController()
+    const keepsSession = server.sessions !== undefined && request.hasSession
+    const lease = fastify.leaseServer(server, {
       credentials: credentialsOf(request),
-      slot: server.keepsSessions && request.hasSession ? createUpstreamSlot(fastify.sessions, request.session, name) : null,
+      slot: keepsSession ? createUpstreamSlot(fastify.sessions, request.session, name) : null,
       isWatched: request.wantsEvents,
-      // Only when somebody reads it: a server may write far more than anybody wants to format.
-      ...(['debug', 'trace'].includes(log.level) && { onStderrLine: line => log.debug({ server: name, line }, 'mcp server stderr') })
-    }, request.callerSignal)
-    request.defer(() => lease.release())
-    return lease
+      // Only at a level that shows them: a server may write more lines than a worker can format.
+      ...(['debug', 'trace'].includes(log.level) && {
+        onStderrLine: line => log.debug({ server: name, line }, 'mcp server stderr')
+      })
+    }, abandoned.signal)
+    request.defer(async () => {
+      await Promise.allSettled(uses)
+      if (request.callerSignal.aborted) abandoned.abort()
+      await lease.release()
+    })
+    return { lease, uses }
   }
 
   const credentialsOf = (request: FastifyRequest) => request.hasSession ? request.session.credentials : {}
 }, {
   name: 'request-clients',
-  dependencies: ['config', 'redis', 'caller-signal', 'after-response', 'server-sent-events', 'session', 'server-runtime']
+  dependencies: [
+    'config', 'redis', 'caller-signal', 'after-response', 'server-sent-events', 'session', 'server-runtime'
+  ]
 })

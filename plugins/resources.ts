@@ -8,8 +8,8 @@ import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
 declare module 'fastify' {
   interface FastifyRequest {
     /**
-     * The server that has a resource or a template: the one of that name, or the only one that lists it, or the only one
-     * with a template that the URI matches. Rejects with UnknownResourceError when no server has it, and with
+     * The server that has a resource or a template: the one of that name, or the only one that lists it, or the only
+     * one with a template that the URI matches. Rejects with UnknownResourceError when no server has it, and with
      * InvalidFieldError when several do.
      */
     serverOfResource: (uri: string, server?: string) => Promise<CatalogedServer>
@@ -38,7 +38,9 @@ export default fp(async (fastify) => {
         uriTemplate === uri || matchesTemplate(String(uriTemplate), uri)))
     }
     const [owner, ...rivals] = owners
-    if (rivals.length > 0) throw new InvalidFieldError('server', `given, for ${owners.join(' and ')} have this resource`)
+    if (rivals.length > 0) {
+      throw new InvalidFieldError('server', `given, for ${owners.join(' and ')} have this resource`)
+    }
     const found = owner === undefined ? null : byName(owner)
     if (found === null) throw new UnknownResourceError(uri, 'no server lists it')
     return found

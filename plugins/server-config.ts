@@ -15,7 +15,7 @@ declare module 'fastify' {
   }
 }
 
-/** The configuration of the MCP servers, checked before any server is started or connected. */
+/** Start phase: the configuration of the MCP servers, checked before any server is started or connected. */
 export default fp(async (fastify) => {
   const { config: { serverScript, serversFile, sensitiveParams }, hostEnvironment: host } = fastify
 

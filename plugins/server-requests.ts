@@ -43,7 +43,7 @@ export default fp(async (fastify) => {
   const readerOf = (request: FastifyRequest, server: CatalogedServer): ListReader => ({
     credentials: request.hasSession ? request.session.credentials : {},
     limits: request.limits(server, 'list'),
-    openClient: () => request.mcp(server)
+    withClient: (signal, work) => request.withClient(server, signal, work)
   })
 
   fastify.decorateRequest('list', async function (server, kind) {

@@ -3,44 +3,55 @@ import fp from 'fastify-plugin'
 import { ConfigError } from '../lib/errors.ts'
 import { createEraMemory } from '../lib/mcp/client/protocol-era.ts'
 import { createHttpServer } from '../lib/mcp/http/http-server.ts'
-import { createReaper } from '../lib/mcp/transports/reaper.ts'
-import type { Server } from '../lib/mcp/server.ts'
 import { createProcessServer } from '../lib/mcp/processes/process-server.ts'
-import { createServerRegistry } from '../lib/mcp/servers.ts'
+import type { Server } from '../lib/mcp/server.ts'
+import { createServerRegistry, type ServerRegistry } from '../lib/mcp/servers.ts'
 import type { ServerSpec } from '../lib/mcp/servers-file/server-spec.ts'
 import { createUpstreamAgent } from '../lib/mcp/transports/http-agent.ts'
+import { createReaper } from '../lib/mcp/transports/reaper.ts'
 import { createSemaphore } from '../lib/semaphore.ts'
 import { createServerCatalog, type ServerCatalog } from '../lib/tools/server-catalog.ts'
 
-/** The MCP servers of this worker, as processes. */
+/** How many MCP servers of this worker are processes, by what they do, and how many requests wait for one to start. */
 export interface ProcessCounts { alive: number, starting: number, waiting: number, sparesReady: number }
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** The servers that a request which comes now may use. */
+    /** The servers that a new request may use. */
     readonly serverCatalog: () => ServerCatalog
-    /** Takes other servers from now on. Requests that run keep theirs. */
+    /** A server for one request, which keeps it from ending until the lease is released. */
+    readonly leaseServer: ServerRegistry['lease']
+    /** Takes other servers from now on. Running requests keep theirs. */
     readonly replaceServers: (specs: readonly ServerSpec[]) => void
     readonly processCounts: () => ProcessCounts
   }
 }
 
-/** The MCP servers as this worker reaches them: their processes, bounded together, and one pool of connections for those over HTTP. */
+/**
+ * MCP phase: the MCP servers as this worker reaches them. Processes are bounded together; HTTP servers share a pool of
+ * connections.
+ */
 export default fp(async (fastify) => {
-  const { serverSpecs, config: { timeouts, maxResultBytes, toolsCacheTtlMs, sensitiveParams, elicitation, processes } } = fastify
-  if (process.platform === 'win32') throw new ConfigError('MCP servers are ended by process group, which Windows does not have: run the service on Linux, macOS, or in WSL')
+  const { timeouts, maxResultBytes, toolsCacheTtlMs, sensitiveParams, elicitation, processes } = fastify.config
+  if (process.platform === 'win32') {
+    throw new ConfigError(
+      'MCP servers are ended by process group, which Windows does not have: run the service on Linux, macOS, or in WSL'
+    )
+  }
 
-  const queue = { maxQueued: processes.maxQueued, queueTimeoutMs: processes.queueTimeoutMs }
-  const alive = createSemaphore({ ...queue, limit: processes.maxAlive, what: `all ${processes.maxAlive} MCP servers that may run are running` })
-  const maxStarting = processes.maxStarting ?? availableParallelism()
-  const starting = createSemaphore({ ...queue, limit: maxStarting, what: 'other MCP servers are starting' })
+  const { maxAlive, maxQueued, queueTimeoutMs } = processes
+  const queue = { maxQueued, queueTimeoutMs }
+  const alive = createSemaphore({
+    ...queue, limit: maxAlive, what: `all ${maxAlive} MCP servers that may run are running`
+  })
+  const starting = createSemaphore({
+    ...queue, limit: processes.maxStarting ?? availableParallelism(), what: 'other MCP servers are starting'
+  })
   const reaper = createReaper()
   const dispatcher = createUpstreamAgent()
 
-  const registry = createServerRegistry(createServer, err => fastify.log.warn({ err }, 'an mcp server that was replaced could not be ended'))
-  let current: ServerCatalog
-
   function createServer (spec: ServerSpec): Server {
+    const log = fastify.log.child({ server: spec.name })
     const common = {
       startTimeoutMs: spec.timeouts.startMs ?? timeouts.startMs,
       maxMessageBytes: maxResultBytes,
@@ -48,9 +59,9 @@ export default fp(async (fastify) => {
       era: createEraMemory({
         store: fastify.eraStore,
         server: spec.identity,
-        onTrouble: err => fastify.log.warn({ err, server: spec.name }, 'the era of an mcp server could not be shared')
+        onTrouble: err => log.warn({ err }, 'the era of an mcp server could not be shared')
       }),
-      onListChanged: () => current.byName(spec.name)?.forgetLists()
+      onListChanged: () => catalog.byName(spec.name)?.forgetLists()
     }
     if (spec.kind !== 'stdio') return createHttpServer(spec, { ...common, dispatcher })
     return createProcessServer(spec, {
@@ -62,31 +73,37 @@ export default fp(async (fastify) => {
       warmSpares: processes.warmSpares,
       spareMaxAgeMs: processes.spareMaxAgeMs,
       sharedIdleMs: processes.sharedIdleMs,
-      onTrouble: (err, message) => fastify.log.warn({ err, server: spec.name }, message)
+      onTrouble: (err, message) => log.warn({ err }, message)
     })
   }
 
+  const registry = createServerRegistry(createServer, err => {
+    fastify.log.warn({ err }, 'an mcp server that was replaced could not be ended')
+  })
+  let catalog: ServerCatalog
+
   function replaceServers (specs: readonly ServerSpec[]): void {
     registry.replace(specs)
-    current = createServerCatalog(registry.servers, { toolsCacheTtlMs, sensitiveParams })
+    catalog = createServerCatalog(registry.servers, { toolsCacheTtlMs, sensitiveParams })
   }
-  replaceServers(serverSpecs)
+  replaceServers(fastify.serverSpecs)
 
-  fastify.decorate('serverCatalog', () => current)
+  const refillSpares = () => registry.servers.forEach(({ spares }) => spares?.refill())
+
+  fastify.decorate('serverCatalog', () => catalog)
+  fastify.decorate('leaseServer', registry.lease)
   fastify.decorate('replaceServers', (specs: readonly ServerSpec[]) => {
     replaceServers(specs)
-    refill()
+    refillSpares()
   })
   fastify.decorate('processCounts', () => ({
     alive: alive.held,
     starting: starting.held,
     waiting: alive.queued + starting.queued,
-    sparesReady: registry.servers.reduce((sum, { sparesReady }) => sum + sparesReady, 0)
+    sparesReady: registry.servers.reduce((sum, { spares }) => sum + (spares?.ready ?? 0), 0)
   }))
 
-  const refill = () => registry.servers.forEach(server => server.refill())
-
-  fastify.addHook('onReady', async () => refill())
+  fastify.addHook('onReady', async () => refillSpares())
   fastify.addHook('onClose', async () => {
     await fastify.deferredSettled()
     await registry.close()

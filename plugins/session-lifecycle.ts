@@ -36,7 +36,7 @@ export default fp(async (fastify) => {
     for (const [server, text] of removed.upstreams) {
       const upstream = parseUpstream(text)
       if (upstream === null) continue
-      this.defer(async () => await servers.byName(server)?.server.endSession(upstream, removed.credentials))
+      this.defer(async () => await servers.byName(server)?.server.sessions?.end(upstream, removed.credentials))
     }
   })
 }, {

@@ -66,7 +66,9 @@ export default fp(async (fastify) => {
     return await run(request, server, prepared, call)
   }
 
-  async function findTool (request: FastifyRequest, server: CatalogedServer, exposedName: string): Promise<CatalogTool | null> {
+  async function findTool (
+    request: FastifyRequest, server: CatalogedServer, exposedName: string
+  ): Promise<CatalogTool | null> {
     const tool = await request.findTool(server, exposedName)
     // Log only names of tools that exist; an unknown name may hold anything.
     if (tool !== null) request.audit({ tool: exposedName, server: server.name })
@@ -74,7 +76,10 @@ export default fp(async (fastify) => {
   }
 
   async function run (
-    request: FastifyRequest, server: CatalogedServer, call: PreparedCall, { timeout = Infinity, events }: ToolCallRequest
+    request: FastifyRequest,
+    server: CatalogedServer,
+    call: PreparedCall,
+    { timeout = Infinity, events }: ToolCallRequest
   ): Promise<ToolReply> {
     return await request.useServer(server, 'call', (client, limits) => caller.run(call, {
       client,

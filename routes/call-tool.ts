@@ -38,11 +38,13 @@ const BodySchema = Type.Object({
   }))
 })
 
-/** Calls a tool and answers with its result. The HTTP status is about the service, `status` in the body about the tool. */
+/**
+ * Calls a tool and answers with its result. The HTTP status is about the service, the body's `status` about the tool.
+ */
 export default (async (fastify) => {
   const { sensitiveParams } = fastify.config
 
-  /** What the call will read from its session. For a server whose tools differ by session, this is a guess. */
+  /** The fields that the call will read from its session. A guess where the server's tools differ by session. */
   function predictReads ({ body, servers }: FastifyRequest): { valueNames: string[], upstreams: string[] } {
     const { tool, params } = isJsonObject(body) ? body : {}
     const exposedName = typeof tool === 'string' ? tool : ''
@@ -51,7 +53,7 @@ export default (async (fastify) => {
     return {
       // A wrong guess costs a round trip and nothing else.
       valueNames: gapsIn(isJsonObject(params) ? params : {}, { declared, sensitiveParams }),
-      upstreams: server?.server.keepsSessions ? [server.name] : []
+      upstreams: server?.server.sessions ? [server.name] : []
     }
   }
 
@@ -74,12 +76,13 @@ export default (async (fastify) => {
       response: {
         200: {
           ...AnySchema,
-          description: 'The tool\'s result without its intermediate data, or `{"status":"error","error":…}` when the tool failed.'
+          description: 'The tool\'s result without its intermediate data, or `{"status":"error","error":…}` when the ' +
+            'tool failed.'
         },
         202: {
           ...AnySchema,
-          description: 'The tool requests input first: `{"status":"input_required","requests":[…],"continue":"<token>"}`. ' +
-            'Only with MCP_ELICITATION=on.'
+          description: 'The tool requests input first: ' +
+            '`{"status":"input_required","requests":[…],"continue":"<token>"}`. Only with MCP_ELICITATION=on.'
         },
         ...errorResponses({
           400: 'A field is missing or wrong, or the tool refused its arguments.',

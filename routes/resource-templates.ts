@@ -6,6 +6,6 @@ export default (async (fastify) => {
     kind: 'resourceTemplates',
     tag: 'resources',
     summary: 'List the resource templates',
-    description: 'The templates as their servers describe them. With several servers, each has the name of its `server`.'
+    description: 'The templates as their servers describe them. With several servers, each names its `server`.'
   })
 }) satisfies FastifyPluginAsync

@@ -6,6 +6,6 @@ export default (async (fastify) => {
     kind: 'resources',
     tag: 'resources',
     summary: 'List the resources',
-    description: 'The resources as their servers describe them. With several servers, each has the name of its `server`.'
+    description: 'The resources as their servers describe them. With several servers, each names its `server`.'
   })
 }) satisfies FastifyPluginAsync

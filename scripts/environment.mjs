@@ -1,7 +1,16 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
-  cpSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync
 } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -83,7 +92,8 @@ export function build () {
 /**
  * Compiles the service into dist/, with its Lua scripts beside the code that reads them.
  *
- * A folder that is complete takes the place of dist/. So no start meets a half build, or a plugin whose source is deleted.
+ * A folder that is complete takes the place of dist/. So no start meets a half build, or a plugin whose source is
+ * deleted.
  */
 export function compile () {
   const name = `dist.${process.pid}`
@@ -106,10 +116,13 @@ const stamp = 'stamp.txt'
 /** What a folder was built from, and what is in it: a build that was changed afterwards is not what was built. */
 function stampOf (folder) {
   const sources = ['app.ts', 'tsconfig.json', 'package.json', ...['plugins', 'routes', 'lib'].flatMap(filesIn)]
-  const outputs = readdirSync(folder, { recursive: true }).filter(name => name !== stamp).sort().map(name => {
-    const { size, mtimeMs } = statSync(join(folder, name))
-    return /\.\w+$/.test(name) ? [name, size, mtimeMs] : [name]
-  })
+  const outputs = readdirSync(folder, { recursive: true })
+    .filter(name => name !== stamp)
+    .sort()
+    .map(name => {
+      const { size, mtimeMs } = statSync(join(folder, name))
+      return /\.\w+$/.test(name) ? [name, size, mtimeMs] : [name]
+    })
   return digestOf([...sources.sort().map(file => readFileSync(join(root, file))), outputs])
 }
 

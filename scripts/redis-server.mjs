@@ -20,9 +20,10 @@ const bareServer = '/usr/bin/redis-check-rdb'
 
 /** Path of a Redis server binary: REDIS_SERVER_BIN, else on PATH or in the usual folders; `null` when there is none. */
 export function findRedisServer (environment = process.env) {
-  if (environment.REDIS_SERVER_BIN) return isExecutable(environment.REDIS_SERVER_BIN) ? environment.REDIS_SERVER_BIN : null
-  const places = [...(environment.PATH ?? '').split(delimiter), ...folders]
-  const candidates = names.flatMap(name => places.map(folder => join(folder, name)))
+  const { REDIS_SERVER_BIN: binary } = environment
+  if (binary) return isExecutable(binary) ? binary : null
+  const searched = [...(environment.PATH ?? '').split(delimiter), ...folders]
+  const candidates = names.flatMap(name => searched.map(folder => join(folder, name)))
   return [...candidates, bareServer].find(isExecutable) ?? null
 }
 
@@ -45,16 +46,37 @@ export async function startRedisServer ({ binary, folder, persistent = false, ar
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const socket = join(folder, 'redis.sock')
   // Two servers on one append-only file would ruin it.
-  if (await ping(socket)) throw new Error(`A Redis is running in ${folder} already: end the program that started it first.`)
+  if (await ping(socket)) { throw new Error(`A Redis is running in ${folder} already: end the program that started it first.`) }
   rmSync(socket, { force: true })
   const settings = [
-    '--port', '0', '--unixsocket', socket, '--unixsocketperm', '700', '--dir', folder, '--daemonize', 'no', '--save', '',
-    '--appendonly', persistent ? 'yes' : 'no', '--appendfsync', 'everysec', ...args
+    '--port',
+    '0',
+    '--unixsocket',
+    socket,
+    '--unixsocketperm',
+    '700',
+    '--dir',
+    folder,
+    '--daemonize',
+    'no',
+    '--save',
+    '',
+    '--appendonly',
+    persistent ? 'yes' : 'no',
+    '--appendfsync',
+    'everysec',
+    ...args
   ]
   const child = spawnRedis(binary, settings)
   let output = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', chunk => { output = (output + chunk).slice(-2_000) })
-  child.once('error', error => { output += error.message })
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', chunk => {
+      output = (output + chunk).slice(-2_000)
+    })
+  }
+  child.once('error', error => {
+    output += error.message
+  })
   await answers(socket, child, () => output)
   return { socket, pid: child.pid, url: `unix://${encodeURI(socket)}`, stop: () => stopServer(child) }
 }
@@ -87,7 +109,9 @@ function ping (path) {
   return new Promise(resolve => {
     const connection = connect({ path }, () => connection.write('PING\r\n'))
     connection.setTimeout(1_000, () => settle(false))
-    connection.once('data', data => settle(/^(\+PONG|-NOAUTH)/.test(data.toString()))).once('error', () => settle(false))
+    connection
+      .once('data', data => settle(/^(\+PONG|-NOAUTH)/.test(data.toString())))
+      .once('error', () => settle(false))
     function settle (isUp) {
       connection.destroy()
       resolve(isUp)
@@ -116,6 +140,9 @@ function isExecutable (path) {
 
 /** For a person at the terminal: is anything listening there? */
 export function portIsFree (port, host) {
-  const { status } = spawnSync(process.execPath, ['-e', `require('node:net').createServer().once('error',()=>process.exit(1)).listen(${Number(port)},${JSON.stringify(host)},()=>process.exit(0))`])
+  const { status } = spawnSync(process.execPath, [
+    '-e',
+    `require('node:net').createServer().once('error',()=>process.exit(1)).listen(${Number(port)},${JSON.stringify(host)},()=>process.exit(0))`
+  ])
   return status === 0
 }

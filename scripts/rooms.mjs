@@ -14,7 +14,7 @@ export const rooms = {
   'lib/mcp/server.ts': ['lib/mcp/servers-file', 'lib/mcp/transports', 'lib/mcp/client'],
   'lib/mcp/processes': ['lib/mcp/servers-file', 'lib/mcp/transports', 'lib/mcp/client', 'lib/mcp/server.ts'],
   'lib/mcp/http': ['lib/mcp/servers-file', 'lib/mcp/transports', 'lib/mcp/client', 'lib/mcp/server.ts'],
-  'lib/mcp/servers.ts': ['lib/mcp/servers-file', 'lib/mcp/server.ts', 'lib/mcp/processes', 'lib/mcp/http'],
+  'lib/mcp/servers.ts': ['lib/mcp/servers-file', 'lib/mcp/server.ts'],
   'lib/sessions': ['lib/redis', 'lib/mcp/server.ts'],
   'lib/tools': ['lib/sessions', 'lib/mcp'],
   'lib/config': ['lib/http', 'lib/sessions', 'lib/redis']

@@ -1,12 +1,25 @@
 import {
-  copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync,
-  utimesSync, writeFileSync
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync
 } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { digestOf, filesIn, root, stop } from './environment.mjs'
 
-/** What is compiled or copied. Every other name of the project's folder is linked, so that paths are the same in a build. */
+/**
+ * What is compiled or copied. Every other name of the project's folder is linked, so that paths are the same in a
+ * build.
+ */
 const built = new Set(['app.ts', 'plugins', 'routes', 'lib', 'test'])
 const isIgnored = name => /^(dist-test|dist\..*|\.git|\.data|\.tap|coverage)$/.test(name)
 const builds = join(root, 'dist-test')
@@ -16,8 +29,9 @@ const unusedMs = 3_600_000
 /**
  * Builds the tests, with the service that they test, unless that was done, and returns the build's folder.
  *
- * A build's name is the digest of its sources, and it is complete when it has its name. So no run meets a half build, or
- * one that has a deleted file, and runs at the same time do not disturb each other. Types are checked by `npm run typecheck`.
+ * A build's name is the digest of its sources, and it is complete when it has its name. So no run meets a half build,
+ * or one that has a deleted file, and runs at the same time do not disturb each other. Types are checked by `npm run
+ * typecheck`.
  */
 export function buildTests () {
   const sources = readSources()
@@ -45,16 +59,20 @@ function touch (folder) {
 
 /** Sources by name, each with the digest of what its output is made from. */
 function readSources () {
-  const files = [...built].flatMap(name => name.endsWith('.ts') ? [name] : filesIn(name)).sort()
-  const compiler = ['tsconfig.json', 'package.json', 'scripts/test-build.mjs'].map(name => readFileSync(join(root, name)))
+  const files = [...built].flatMap(name => (name.endsWith('.ts') ? [name] : filesIn(name))).sort()
+  const compiler = ['tsconfig.json', 'package.json', 'scripts/test-build.mjs'].map(name =>
+    readFileSync(join(root, name))
+  )
   return files.map(file => ({ file, digest: digestOf([...compiler, readFileSync(join(root, file))]) }))
 }
 
 /** An output that the previous build has is linked from there: a build after one change compiles one file. */
 function compile (sources, folder, previous) {
-  const known = previous === null ? new Map() : new Map(readManifest(previous).map(({ file, digest }) => [file, digest]))
+  const known =
+    previous === null ? new Map() : new Map(readManifest(previous).map(({ file, digest }) => [file, digest]))
   const changed = sources.filter(({ file, digest }) => known.get(file) !== digest)
-  for (const name of new Set(sources.map(({ file }) => dirname(file)))) mkdirSync(join(folder, name), { recursive: true })
+  const folders = new Set(sources.map(({ file }) => dirname(file)))
+  for (const name of folders) mkdirSync(join(folder, name), { recursive: true })
   for (const { file } of sources.filter(source => !changed.includes(source))) {
     for (const output of outputsOf(file)) linkSync(join(previous, output), join(folder, output))
   }
@@ -66,7 +84,7 @@ function compile (sources, folder, previous) {
   writeFileSync(join(folder, 'manifest.json'), JSON.stringify(sources))
 }
 
-const outputsOf = file => file.endsWith('.ts') ? [jsName(file), `${jsName(file)}.map`] : [file]
+const outputsOf = file => (file.endsWith('.ts') ? [jsName(file), `${jsName(file)}.map`] : [file])
 const jsName = file => file.replace(/\.ts$/, '.js')
 const readManifest = folder => JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'))
 
@@ -81,7 +99,9 @@ function createTranspiler () {
     const path = join(root, file)
     const { outputText, sourceMapText, diagnostics } = ts.transpileModule(readFileSync(path, 'utf8'), {
       // The map names the source where it is, for stack traces and coverage.
-      fileName: path, compilerOptions: { ...options, ...esm, sourceRoot: root }, reportDiagnostics: true
+      fileName: path,
+      compilerOptions: { ...options, ...esm, sourceRoot: root },
+      reportDiagnostics: true
     })
     if (diagnostics.length > 0) stop(ts.formatDiagnostics(diagnostics, host))
     writeFileSync(join(folder, jsName(file)), outputText)
@@ -99,7 +119,7 @@ function publish (unfinished, folder) {
   }
 }
 
-const allBuilds = () => existsSync(builds) ? readdirSync(builds).map(name => join(builds, name)) : []
+const allBuilds = () => (existsSync(builds) ? readdirSync(builds).map(name => join(builds, name)) : [])
 const usedAt = folder => statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? 0
 
 /** `null` when there is none. An unfinished build has a dot in its name. */

@@ -1,10 +1,10 @@
 /*
- * Runs the tests: all but test/long, or those whose name has one of the words, as `npm test -- test/routes/init.test.ts`.
- * `--all` adds test/long, `--jobs` says how many files run at once, `--timeout` how many seconds each may take, and
- * `--reporter` how the results are shown (tap, base, terse, min, dot, junit, …).
+ * Runs the tests: all but test/long, or those whose name has one of the words, as `npm test --
+ * test/routes/init.test.ts`. `--all` adds test/long, `--jobs` says how many files run at once, `--timeout` how many
+ * seconds each may take, and `--reporter` how the results are shown (tap, base, terse, min, dot, junit, …).
  *
- * tap's library starts the files, each in a process of its own. Its command line is not used: it loads a loader into each
- * process for its coverage, which doubles the time that a file takes to start.
+ * tap's library starts the files, each in a process of its own. Its command line is not used: it loads a loader into
+ * each process for its coverage, which doubles the time that a file takes to start.
  */
 import './prepare-tests.mjs'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
@@ -28,7 +28,11 @@ const { values: options, positionals: words } = parseArgs({
 })
 
 const build = buildTests()
-const files = select(readdirSync(join(root, 'test'), { recursive: true }).map(name => join('test', name)).filter(name => name.endsWith('.test.ts')))
+const files = select(
+  readdirSync(join(root, 'test'), { recursive: true })
+    .map(name => join('test', name))
+    .filter(name => name.endsWith('.test.ts'))
+)
 if (files.length === 0) stop(`No test file has ${words.join(' or ')} in its name.`)
 
 // What this run writes is in a folder of its own, so that runs at the same time do not meet.
@@ -48,7 +52,14 @@ t.setTimeout(0)
 t.jobs = Math.min(Number(options.jobs), files.length)
 t.plan(files.length)
 t.teardown(redis.stop)
-for (const file of files) t.spawn(process.execPath, ['--enable-source-maps', join(build, file.replace(/\.ts$/, '.js'))], { cwd: root, timeout: Number(options.timeout) * 1_000, buffered: t.jobs > 1 }, file)
+for (const file of files) {
+  t.spawn(
+    process.execPath,
+    ['--enable-source-maps', join(build, file.replace(/\.ts$/, '.js'))],
+    { cwd: root, timeout: Number(options.timeout) * 1_000, buffered: t.jobs > 1 },
+    file
+  )
+}
 
 /** The folders with the longest files come first, so that no core is idle at the end. */
 function select (names) {

@@ -83,11 +83,12 @@ export function resolveConfig (env: Environment) {
   }
 }
 
-const invalid = (name: keyof Environment, value: string | undefined) => new ConfigError(describeInvalidVariable(name, value))
+const invalid = (name: keyof Environment, value: string | undefined) =>
+  new ConfigError(describeInvalidVariable(name, value))
 
 type TextVariable = Extract<keyof Environment, `MCP_ALLOWED_${string}` | `MCP_${string}_KEYS` | 'MCP_TRUSTED_PROXIES'>
 
-/** A variable that is only a text to the schema; `null` when it is not set. `parseText` gives `null` for a bad value. */
+/** A variable that is only a text to the schema; `null` when it is not set. `parseText` gives `null` for a fault. */
 function parse<Value> (env: Environment, name: TextVariable, parseText: (text: string) => Value | null): Value | null {
   const text = env[name]
   if (!text) return null

@@ -1,58 +1,66 @@
-import type { ResumableSession } from './transports/http-transport.ts'
 import type { JsonObject } from '../json.ts'
 import type { ServerClient } from './client/server-client.ts'
 import type { ServerSpec } from './servers-file/server-spec.ts'
+import type { ResumableSession } from './transports/http-transport.ts'
 
 /** The request that uses a server. */
 export interface User {
   /** Secret. The session's credentials; none where there is no session. */
   credentials: JsonObject
-  /** Where the session keeps its own session at the server; `null` where there is none to keep it in. */
+  /** Keeps the server's session for our session; `null` where there is no session of ours to keep it for. */
   slot: UpstreamSlot | null
-  /** Somebody follows what happens while a tool runs: all that the server says must be about this request. */
+  /** Somebody follows what happens while a tool runs: every message of the server must be about this request. */
   isWatched: boolean
   /** Gets each line that a process of this request writes to stderr, secrets masked. */
   onStderrLine?: (line: string) => void
 }
 
-/** What a request holds of a server. */
+/** One request's use of a server. */
 export interface Lease {
-  /** A manager that is open. May be called again; it is the same. */
+  /** An open client. May be called again; it is the same one. */
   open: () => Promise<ServerClient>
-  /** Ends what was opened for this request, also while it opens. Resolves when it is gone. Never rejects. */
+  /** Ends whatever was opened for this request, also while it opens. Resolves when it is gone. Never rejects. */
   release: () => Promise<void>
 }
 
 /** One entry of the servers file, as this worker reaches it. */
 export interface Server {
   readonly spec: ServerSpec
-  /** How many warm spares are ready. */
-  readonly sparesReady: number
-  /** The server for one request. Nothing is started before it is opened. Throws MissingCredentialError. */
+  /** The server for one request. Starts nothing before it is opened. Throws MissingCredentialError. */
   lease: (user: User, signal: AbortSignal) => Lease
-  /** Whether it begins a session for each of ours that uses it, which is kept with ours. */
-  readonly keepsSessions: boolean
-  /** Tells the server that a session of it is over. Never rejects: then it ends there when it has been idle long enough. */
-  endSession: (session: UpstreamSession, credentials: JsonObject) => Promise<void>
-  /** Starts spares where some are missing; otherwise that happens when requests end. */
-  refill: () => void
+  /** The server's own sessions, where it begins one for each of ours that uses it. They are kept with ours. */
+  readonly sessions?: {
+    /**
+     * Ends a session at the server. Never rejects: a server that cannot be reached ends it when it has been idle for
+     * long enough.
+     */
+    end: (session: UpstreamSession, credentials: JsonObject) => Promise<void>
+  }
+  /** Processes that are started ahead of demand, where there may be some. */
+  readonly spares?: {
+    /** How many are ready. */
+    readonly ready: number
+    /** Starts the missing ones. Otherwise that happens when requests end. */
+    refill: () => void
+  }
+  /** Ends whatever no single request owns. May be called twice. */
   close: () => Promise<void>
 }
 
-/** The session of an MCP server that belongs to one of ours. Secret: whoever knows its id can use it. */
+/** The session of an MCP server that belongs to one of ours. Secret: its id is all that it takes to use it. */
 export interface UpstreamSession extends ResumableSession {
-  /** Names the address and the headers, credentials included, that it was begun with. With others it is not used. */
+  /** A hash of the address and headers that it was begun with, credentials included. It is not used with others. */
   endpoint: string
-  /** What the server said of its own use when the session began. */
+  /** The server's instructions when the session began. */
   instructions?: string
 }
 
-/** Where one of our sessions keeps its session at one server. */
+/** Keeps one of our sessions' session at one server. */
 export interface UpstreamSlot {
   read: () => Promise<UpstreamSession | null>
   /**
-   * Puts a session in the place of what was read, unless another request has put one there meanwhile. Gives the one that is kept
-   * then; `null` when none is, since ours has ended.
+   * Replaces the session that was read, unless another request has replaced it meanwhile. Returns the session that is
+   * kept then; `null` when none is, since ours has ended.
    */
   replace: (session: UpstreamSession) => Promise<UpstreamSession | null>
 }

@@ -1,11 +1,13 @@
+import type { Lease, Server, User } from './server.ts'
 import type { ServerSpec } from './servers-file/server-spec.ts'
-import type { Server } from './server.ts'
 
 export interface ServerRegistry {
-  /** The servers of today, in the order of their specs. */
+  /** The current servers, in the order of their specs. */
   readonly servers: readonly Server[]
+  /** The server for one request, which keeps it from ending until the lease is released. */
+  lease: (server: Server, user: User, signal: AbortSignal) => Lease
   /**
-   * Takes other specs. A server whose spec is as it was goes on as it is; one that is gone or changed ends when the last
+   * Takes other specs. A server whose spec is unchanged stays as it is. One that is gone or changed ends when the last
    * request that uses it is over.
    */
   replace: (specs: readonly ServerSpec[]) => void
@@ -13,68 +15,53 @@ export interface ServerRegistry {
   close: () => Promise<void>
 }
 
-interface Tracked { server: Server, retire: () => void }
+/** Counts who uses each server, so that a server that was replaced ends after its last request. */
+export function createServerRegistry (
+  create: (spec: ServerSpec) => Server, onTrouble: (error: unknown) => void
+): ServerRegistry {
+  let current = new Map<string, Server>()
+  /** How many leases each server has. Closing waits for the servers in it. */
+  const leases = new Map<Server, number>()
 
-export function createServerRegistry (create: (spec: ServerSpec) => Server, onTrouble: (error: unknown) => void): ServerRegistry {
-  let current = new Map<string, Tracked>()
-  const living = new Set<Server>()
+  function createCounted (spec: ServerSpec): Server {
+    const server = create(spec)
+    leases.set(server, 0)
+    return server
+  }
 
-  /** Counts who uses a server, so that it can end when nobody does. */
-  function track (server: Server): Tracked {
-    let users = 0
-    let isRetired = false
-    let isEnding = false
-    living.add(server)
+  function count (server: Server, change: 1 | -1): void {
+    leases.set(server, (leases.get(server) ?? 0) + change)
+  }
 
-    function endWhenUnused (): void {
-      if (!isRetired || users > 0 || isEnding) return
-      isEnding = true
-      server.close().catch(onTrouble).finally(() => living.delete(server)) // until then, closing the service waits for it
-    }
-
-    const tracked: Server = {
-      spec: server.spec,
-      get sparesReady () { return server.sparesReady },
-      keepsSessions: server.keepsSessions,
-      endSession: server.endSession,
-      refill: server.refill,
-      close: server.close,
-      lease (user, signal) {
-        const lease = server.lease(user, signal)
-        let isOver = false
-        users++
-        return {
-          open: lease.open,
-          async release () {
-            await lease.release()
-            if (isOver) return
-            isOver = true
-            users--
-            endWhenUnused()
-          }
-        }
-      }
-    }
-    return {
-      server: tracked,
-      retire () {
-        isRetired = true
-        endWhenUnused()
-      }
-    }
+  function endWhenUnused (server: Server): void {
+    if (leases.get(server) !== 0 || current.get(server.spec.identity) === server) return
+    server.close().catch(onTrouble).finally(() => leases.delete(server))
   }
 
   return {
-    get servers () { return [...current.values()].map(({ server }) => server) },
+    get servers () { return [...current.values()] },
+
+    lease (server, user, signal) {
+      const lease = server.lease(user, signal)
+      count(server, 1)
+      return {
+        open: lease.open,
+        async release () {
+          await lease.release()
+          count(server, -1)
+          endWhenUnused(server)
+        }
+      }
+    },
 
     replace (specs) {
       const before = current
-      current = new Map(specs.map(spec => [spec.identity, before.get(spec.identity) ?? track(create(spec))]))
-      for (const [identity, { retire }] of before) if (!current.has(identity)) retire()
+      current = new Map(specs.map(spec => [spec.identity, before.get(spec.identity) ?? createCounted(spec)]))
+      for (const server of before.values()) endWhenUnused(server)
     },
 
     async close () {
-      await Promise.all([...living].map(server => server.close()))
+      await Promise.all([...leases.keys()].map(server => server.close()))
     }
   }
 }

@@ -19,7 +19,7 @@ export interface LoadSessionOptions {
   idleTtlSeconds: number
   /** How many calls of one session may run at once, over all workers. */
   maxConcurrency: number
-  /** Puts a session in place of what was seen at its key. Rejects with SessionUnreadableError when it cannot. */
+  /** Replaces what was seen at a key by the session in it. Rejects with SessionUnreadableError when there is none. */
   convert: (ref: SessionRef, seen: string) => Promise<void>
 }
 

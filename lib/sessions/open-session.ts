@@ -28,7 +28,7 @@ const mostTurns = 5
  * - other credentials that are good, of the same user: they replace the old ones, and the values stay;
  * - another user's: SessionTakenError, and nothing changes.
  *
- * Nothing is written before the credentials are known to be good. Rejects as `validate` does.
+ * Writes only after the credentials are known to be good. Rejects as `validate` does.
  */
 export async function openSession (
   ref: SessionRef, opened: NewSession, { sessions, validate }: OpeningContext

@@ -41,7 +41,7 @@ const mostPending = 16
 export interface PendingCallsOptions {
   /** How long Redis may take to answer (ms). */
   commandTimeoutMs: number
-  /** Of all calls of one session that wait. */
+  /** Most bytes of one session's waiting calls. */
   maxBytes: number
 }
 

@@ -10,7 +10,7 @@ import { defineScript, type Script, type ScriptArgument } from '../redis/lua.ts'
 /** Fields by name, as Redis has them; `null` where one is absent. */
 export type StoredFields = ReadonlyMap<string, string | null>
 
-/** What was read at a session's key. `seen` says what is there when it is no session; see scripts/includes/seen.lua. */
+/** The result of a read. `seen` says what is at the key instead of a session; see scripts/includes/seen.lua. */
 export type Reading = { is: 'session', fields: StoredFields } | { is: 'none' } | { is: 'other', seen: string }
 
 export interface LoadArguments {
@@ -28,9 +28,9 @@ export interface LoadArguments {
 export interface Written {
   fields: Readonly<Record<string, string>>
   values: ReadonlyMap<string, string>
-  /** Of the cached values, names included. */
+  /** Bounds all cached values, names included. */
   mostBytes: number
-  /** Of the session. */
+  /** Bounds all fields of the session. */
   mostFields: number
 }
 
@@ -95,7 +95,7 @@ export interface SessionScripts {
   settleExpiryIndex: Script<{ entries: ReadonlyArray<[id: string, score: string, next: number | null]> }, number>
 }
 
-/** What the rest of this room needs of Redis. */
+/** Redis as the other files of this room use it. */
 export interface SessionRedis {
   client: RedisClient
   scripts: SessionScripts

@@ -51,7 +51,7 @@ export interface SessionDescription {
   idleLeftMs: number
   calls: number
   lastCall: CallRecord | null
-  /** Of all cached values, names included, as they are stored. */
+  /** Bytes of all cached values, names included, as they are stored. */
   cachedBytes: number
   /** Bytes as stored, by name. */
   values: ReadonlyMap<string, number>
@@ -59,7 +59,7 @@ export interface SessionDescription {
 
 export interface SessionContentsOptions {
   idleTtlSeconds: number
-  /** Of a session's cached values, names included. */
+  /** Most bytes of a session's cached values, names included. */
   maxBytes: number
 }
 

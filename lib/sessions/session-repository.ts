@@ -25,7 +25,7 @@ import type { SessionRef } from './session-ref.ts'
  * when the key holds no session, or one that is sealed with a missing key.
  */
 export interface SessionRepository extends SessionContents {
-  /** What is at a session's id. Touches nothing, not even the TTL. The reference's token does not matter here. */
+  /** Looks at a session's id. Touches nothing, not even the TTL. The reference's token does not matter here. */
   find: (ref: SessionRef) => Promise<FoundSession>
   /**
    * Puts a session in place of what was found. Gives the names of values that did not fit; `null`, and nothing written,

@@ -8,12 +8,15 @@ export interface Answers<Answer> {
 }
 
 /**
- * Asks all servers at once. One that fails leaves the others' answers as they are; when all fail, so does this: with the error of
- * the only server, with that of credentials that are no longer good, which are the same for all, or with NoServerError, which has
- * all sentences.
+ * Requests something of all servers at once. A server that fails leaves the others' answers as they are.
+ *
+ * When all fail, this rejects: with the error of the only server, with the error of credentials that are no longer
+ * good, which are the same for all, or with NoServerError, which has all sentences.
  */
-export async function requestAll<Server extends { name: string }, Answer> (servers: readonly Server[], ask: (server: Server) => Promise<Answer>): Promise<Answers<Answer>> {
-  const outcomes = await Promise.allSettled(servers.map(ask))
+export async function requestAll<Server extends { name: string }, Answer> (
+  servers: readonly Server[], request: (server: Server) => Promise<Answer>
+): Promise<Answers<Answer>> {
+  const outcomes = await Promise.allSettled(servers.map(request))
   const answers: Array<{ server: string, answer: Answer }> = []
   const failures: Array<[server: string, reason: unknown]> = []
   servers.forEach(({ name: server }, position) => {

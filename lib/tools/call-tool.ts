@@ -62,8 +62,8 @@ export interface ToolCaller {
   /**
    * Calls the tool, and keeps the caller's arguments and the tool's outputs in the session.
    *
-   * Redis acknowledges what is kept before this resolves: the caller's next request may reach another worker, which must
-   * see it. The record of the call is written with it and costs no round trip of its own.
+   * Redis acknowledges what is kept before this resolves: the caller's next request may reach another worker, which
+   * must see it. The record of the call is written with it and costs no round trip of its own.
    */
   run: (call: PreparedCall, options: CallOptions) => Promise<ToolReply>
 }
@@ -104,7 +104,9 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
     const start = performance.now()
 
     /** Gives the names of the values that could not be kept. */
-    async function keep (outcome: CallRecord['outcome'], outputs: ReadonlyMap<string, string> = new Map()): Promise<string[]> {
+    async function keep (
+      outcome: CallRecord['outcome'], outputs: ReadonlyMap<string, string> = new Map()
+    ): Promise<string[]> {
       const texts = Object.entries(given).map(([name, value]) => [name, JSON.stringify(value)] as const)
       const values = new Map([...texts, ...outputs])
       const durationMs = Math.round(performance.now() - start)
@@ -119,11 +121,12 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
 
     try {
       const answer = await client.callTool({ ...request, ...(watcher && { watcher }) }, limits)
-      if ('questions' in answer) {
-        const body = await suspend(call, answer.questions, client.serverName)
+      if ('inputRequired' in answer) {
+        const body = await suspend(call, answer.inputRequired, client.serverName)
         return { body, outcome: 'input_required', notCached: await keep('input_required') }
       }
-      const { body, outcome, outputs } = readToolResult(answer.result, { tool: exposedName, cacheResults, sensitiveParams })
+      const options = { tool: exposedName, cacheResults, sensitiveParams }
+      const { body, outcome, outputs } = readToolResult(answer.result, options)
       return { body, outcome, notCached: await keep(outcome, outputs) }
     } catch (error) {
       await keep(error instanceof CallerLeftError ? 'abandoned' : 'failed')
@@ -146,7 +149,8 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
       ...(state !== undefined && { state })
     }).catch((cause: unknown) => {
       // Not StoreUnavailableError, which says that the same request may be sent again: the tool may have acted already.
-      throw new McpCallError(server, `${requested}, and the call could not be kept until the caller responds`, { cause })
+      const fault = `${requested}, and the call could not be kept until the caller responds`
+      throw new McpCallError(server, fault, { cause })
     })
     if ('refused' in kept) {
       if (kept.refused === 'session ended') throw new SessionNotFoundError(session.id)

@@ -1,12 +1,14 @@
 import { digestOf } from '../digest.ts'
+import { McpTimeoutError } from '../errors.ts'
 import type { JsonObject } from '../json.ts'
 import type { RequestLimits, ServerClient } from '../mcp/client/server-client.ts'
 import type { Server } from '../mcp/server.ts'
 import { credentialNames } from '../mcp/servers-file/server-spec.ts'
 import { offersTool } from '../mcp/servers-file/tool-filter.ts'
 import type { ToolNames } from '../mcp/servers-file/tool-names.ts'
-import { createListCache, type ListCache } from './list-cache.ts'
+import { createListCache, type FetchList, type ListCache } from './list-cache.ts'
 import { createListers, type Lister, type ListKind, type ServerLists } from './server-lists.ts'
+import type { Waiter } from './shared-work.ts'
 import type { CatalogTool } from './tool-catalog.ts'
 
 /** The request that needs a list. */
@@ -14,16 +16,24 @@ export interface ListReader {
   /** Secret. The session's credentials; none where there is no session. */
   credentials: JsonObject
   limits: RequestLimits
-  /** The request's own client of the server, opened when it is needed. */
-  openClient: () => Promise<ServerClient>
+  /**
+   * Does `work` with the request's client of the server. The client stays open until the work is done or `signal`
+   * aborts, even when the request is over before: other requests may wait for the same list.
+   */
+  withClient: <Value>(signal: AbortSignal, work: (client: ServerClient) => Promise<Value>) => Promise<Value>
 }
+
+/** Longest time that Node's timers take (ms). A shared fetch has no deadline: each of its waiters has one. */
+const noTimeoutMs = 2 ** 31 - 1
 
 /** A server with its lists, each remembered for a short time. */
 export interface CatalogedServer {
   readonly name: string
   readonly server: Server
   list: <Kind extends ListKind>(kind: Kind, reader: ListReader) => Promise<ServerLists[Kind]>
-  /** The tool that callers know under a name. The server is listed afresh before this is `null`. */
+  /**
+   * The tool that callers know under a name. A fresh list of the server is fetched, or joined, before this is `null`.
+   */
   findTool: (exposedName: string, reader: ListReader) => Promise<CatalogTool | null>
   /** A tool that is remembered, for just any credentials: a guess where the tools differ by session. */
   peekTool: (exposedName: string) => CatalogTool | null
@@ -66,12 +76,17 @@ export function createCatalogedServer (
     return personal.length === 0 ? '' : digestOf(personal.map(name => credentials[name]))
   }
 
-  const fetchThrough = <List>({ openClient, limits }: ListReader, { fetch }: Lister<List>) =>
-    async () => await fetch(await openClient(), limits)
+  const waiterOf = ({ limits: { signal, timeoutMs } }: ListReader, { what }: Lister<unknown>): Waiter => ({
+    signal, timeoutMs, late: () => new McpTimeoutError(spec.name, what, timeoutMs / 1000)
+  })
+
+  const fetchThrough = <List>({ withClient, limits }: ListReader, { fetch }: Lister<List>): FetchList<List> =>
+    async control => await withClient(control.signal, async client =>
+      await fetch(client, { ...limits, ...control, timeoutMs: noTimeoutMs }))
 
   async function list<Kind extends ListKind> (kind: Kind, reader: ListReader): Promise<ServerLists[Kind]> {
     const { cache, lister } = lists[kind]
-    return await cache.get(audienceOf(reader.credentials), fetchThrough(reader, lister))
+    return await cache.get(audienceOf(reader.credentials), waiterOf(reader, lister), fetchThrough(reader, lister))
   }
 
   return {
@@ -83,7 +98,9 @@ export function createCatalogedServer (
       const { cache, lister } = lists.tools
       const audience = audienceOf(reader.credentials)
       const known = cache.peek(audience)?.byName.get(name)
-      return known ?? (await cache.refresh(audience, fetchThrough(reader, lister))).byName.get(name) ?? null
+      if (known !== undefined) return known
+      const { byName } = await cache.refresh(audience, waiterOf(reader, lister), fetchThrough(reader, lister))
+      return byName.get(name) ?? null
     },
 
     peekTool: name => lists.tools.cache.peek()?.byName.get(name) ?? null,

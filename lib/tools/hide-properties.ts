@@ -1,24 +1,39 @@
 import { isDeeperThan, isJsonObject, type JsonObject } from '../json.ts'
-import { describesSameValue, holdsDefinitions, mapSubschemas, resolveReference, schemasOfSameValue, topLevelSchemas } from './json-schema.ts'
+import {
+  describesSameValue, holdsDefinitions, mapSubschemas, resolveReference, schemasOfSameValue, topLevelSchemas
+} from './json-schema.ts'
 
 /**
- * How a schema is meant: `top`, it describes the tool's input itself, where names are hidden; or `kept`, it describes
- * something within the input, where a property of such a name is the caller's own.
+ * The meaning of a schema. `top`: it describes the tool's input itself, where names are hidden. `kept`: it describes a
+ * value within the input, where a property of such a name is the caller's own.
  */
 type View = 'top' | 'kept'
 
 interface Position { view: View, isCopy: boolean }
 
-/** How long copies may be together (characters of JSON); those beyond say nothing. Without it a schema could be written to explode. */
+/** Longest JSON of all copies together (characters). Further copies are `{}`: a schema could be written to explode. */
 const maxCopiedLength = 1_000_000
 
 /**
- * A schema without the names among the properties of the value that it describes, also where those are declared in a schema
- * that it references or combines. Everything else stays as it is. Takes a tree, as JSON is, with no object in it twice; does
- * not modify it.
+ * A schema without some names among the properties of the value that it describes, also where a schema that it
+ * references or combines declares them. Everything else stays as it is. Takes a tree, as JSON is, with no object in it
+ * twice, and does not modify it.
  *
- * Most schemas are meant in one way only, and are changed where they are. One that is referenced in both ways gets a copy in
- * `$defs` for the second; so does what would be gone although something else refers to it (`"$ref": "#/properties/apiUrl"`).
+ * Most schemas have one meaning and are changed in place. A schema that is referenced with both meanings gets a copy in
+ * `$defs` for the second. Here `user` describes the input and also a value within it, so hiding `apiUrl` turns
+ *
+ *     { "allOf": [{ "$ref": "#/$defs/user" }],
+ *       "properties": { "other": { "$ref": "#/$defs/user" } },
+ *       "$defs": { "user": { "properties": { "apiUrl": {}, "name": {} } } } }
+ *
+ * into
+ *
+ *     { "allOf": [{ "$ref": "#/$defs/user" }],
+ *       "properties": { "other": { "$ref": "#/$defs/copy_1" } },
+ *       "$defs": { "user": { "properties": { "name": {} } },
+ *                  "copy_1": { "properties": { "apiUrl": {}, "name": {} } } } }
+ *
+ * A hidden property that is referenced from elsewhere (`"$ref": "#/properties/apiUrl"`) gets a copy in the same way.
  */
 export function withoutNames (root: JsonObject, names: ReadonlySet<unknown>): JsonObject {
   const changed = schemasThatChange(root, names)
@@ -34,10 +49,11 @@ export function withoutNames (root: JsonObject, names: ReadonlySet<unknown>): Js
     return view === 'top' && describesSameValue(keyword) ? 'top' : 'kept'
   }
 
-  /** Notes how each schema is meant where it is. Those that are hidden with their property are not noted. */
+  /** Records the meaning of each schema in its place. A schema that is hidden with its property is not recorded. */
   function note (schema: JsonObject, view: View): JsonObject {
     inPlace.set(schema, view)
-    return mapSubschemas(view === 'top' ? strip(schema, names) : schema, (subschema, keyword) => note(subschema, viewWithin(view, subschema, keyword)))
+    const visible = view === 'top' ? strip(schema, names) : schema
+    return mapSubschemas(visible, (subschema, keyword) => note(subschema, viewWithin(view, subschema, keyword)))
   }
 
   function rewrite (schema: JsonObject, { view, isCopy }: Position): JsonObject {
@@ -47,7 +63,7 @@ export function withoutNames (root: JsonObject, names: ReadonlySet<unknown>): Js
     return Object.hasOwn(schema, '$ref') ? { ...rewritten, $ref: redirect(schema.$ref, view) } : rewritten
   }
 
-  /** A reference to where its target is meant in this way. */
+  /** A reference to the target in the given meaning. */
   function redirect (reference: unknown, view: View): unknown {
     const schema = resolveReference(root, reference)
     if (schema === null) return reference
@@ -81,7 +97,7 @@ export function withoutNames (root: JsonObject, names: ReadonlySet<unknown>): Js
   return { ...rewritten, $defs: { ...(isJsonObject(rewritten.$defs) && rewritten.$defs), ...definitions } }
 }
 
-/** Those of the top level that declare one of the names, and those that lead to one: they differ by how they are meant. */
+/** The schemas of the input itself that declare one of the names or lead to one: they differ by their meaning. */
 function schemasThatChange (root: JsonObject, names: ReadonlySet<unknown>): Set<JsonObject> {
   const topLevel = topLevelSchemas(root)
   const users = new Map<JsonObject, JsonObject[]>()
@@ -104,11 +120,12 @@ function mentions (schema: JsonObject, names: ReadonlySet<unknown>): boolean {
   const isListed = (value: unknown) => Array.isArray(value) && value.some(name => names.has(name))
   return namingKeywords.some(keyword => {
     const value = schema[keyword]
-    return isListed(value) || (isJsonObject(value) && Object.entries(value).some(([name, value]) => names.has(name) || isListed(value)))
+    if (!isJsonObject(value)) return isListed(value)
+    return Object.entries(value).some(([name, listed]) => names.has(name) || isListed(listed))
   })
 }
 
-/** One schema without the names; not what is in it. */
+/** One schema without the names. The schemas within it stay as they are. */
 function strip (schema: JsonObject, names: ReadonlySet<unknown>): JsonObject {
   const unlisted = (value: unknown) => Array.isArray(value) ? value.filter(name => !names.has(name)) : value
   return Object.fromEntries(Object.entries(schema).map(([keyword, value]) => {
@@ -119,20 +136,21 @@ function strip (schema: JsonObject, names: ReadonlySet<unknown>): JsonObject {
   }))
 }
 
-/** What would name a schema twice is for its original; so are its definitions, where all references lead. */
+/** Keywords that only the original keeps: a name must not stand twice, and all references lead to its definitions. */
 const identities = new Set(['$id', '$schema', '$anchor', '$dynamicAnchor', '$defs', 'definitions'])
 
 function anonymous (schema: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(schema).filter(([keyword]) => !identities.has(keyword)))
 }
 
-/** What is nested deeper (levels) would overflow the stack of whatever writes it as JSON, and is no honest tool's. */
+/** Deepest nesting (levels). Writing a deeper value as JSON could overflow the stack, and no honest tool needs it. */
 const maxDepth = 500
 
 /**
- * A tool as callers see it: its input schema without the sensitive names, and without fields that are null or undefined
- * (strict MCP clients refuse `annotations: null`). A field that is nested too deep is left out; for an input schema, which
- * every tool must have, stands one that says nothing. Does not modify its input.
+ * A tool as callers see it: its input schema without the sensitive names, and without fields that are null or
+ * undefined, which strict MCP clients refuse (`annotations: null`). A field that is nested too deep is left out. An
+ * input schema that is nested too deep becomes one that takes any arguments, because every tool must have one. Does
+ * not modify its input.
  */
 export function hideSensitiveParams (tool: JsonObject, sensitiveParams: readonly string[]): JsonObject {
   const names = new Set(sensitiveParams)

@@ -1,19 +1,21 @@
 import { isJsonObject, type JsonObject, mapValues } from '../json.ts'
 
 /*
- * What JSON Schema (draft-07 to 2020-12) says about where schemas are in a schema. Schemas come from servers: nothing here
- * trusts them to be well-formed, small, or without cycles.
+ * The places of schemas within a schema, by JSON Schema from draft-07 to 2020-12. Schemas come from servers: this code
+ * does not trust them to be well-formed, small, or without cycles.
  */
 
-const mapsOfSchemas = new Set(['properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas', 'dependencies'])
+const mapsOfSchemas = new Set([
+  'properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas', 'dependencies'
+])
 const schemas = new Set([
-  'allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else', 'items', 'prefixItems', 'additionalItems', 'contains', 'unevaluatedItems',
-  'additionalProperties', 'unevaluatedProperties', 'propertyNames', 'contentSchema'
+  'allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else', 'items', 'prefixItems', 'additionalItems', 'contains',
+  'unevaluatedItems', 'additionalProperties', 'unevaluatedProperties', 'propertyNames', 'contentSchema'
 ])
 
 /**
- * Keywords whose schemas describe the very value that their own schema describes. Not `not`: what it says of a property is
- * what the value must not be.
+ * Keywords whose schemas describe the same value as their own schema. `not` is none of them: it says what the value
+ * must not be.
  */
 const ofTheSameValue = new Set(['allOf', 'anyOf', 'oneOf', 'if', 'then', 'else', 'dependentSchemas', 'dependencies'])
 
@@ -21,10 +23,12 @@ export const describesSameValue = (keyword: string) => ofTheSameValue.has(keywor
 export const holdsDefinitions = (keyword: string) => keyword === '$defs' || keyword === 'definitions'
 
 /**
- * A schema with each schema directly in it mapped. Knows them from data: a `default` may look like a schema, and a property
- * may be called `items`. Does not modify its input.
+ * A schema with each schema directly in it mapped. Data is left alone: a `default` may look like a schema, and a
+ * property may be called `items`. Does not modify its input.
  */
-export function mapSubschemas (schema: JsonObject, map: (subschema: JsonObject, keyword: string) => JsonObject): JsonObject {
+export function mapSubschemas (
+  schema: JsonObject, map: (subschema: JsonObject, keyword: string) => JsonObject
+): JsonObject {
   return Object.fromEntries(Object.entries(schema).map(([keyword, value]) => {
     const mapped = (value: unknown) => isJsonObject(value) ? map(value, keyword) : value
     if (mapsOfSchemas.has(keyword) && isJsonObject(value)) return [keyword, mapValues(value, mapped)]
@@ -54,7 +58,7 @@ function unescapeToken (token: string): string | null {
   }
 }
 
-/** The schemas that describe the same value as `schema`, one step away: referenced, or in a keyword that combines schemas. */
+/** The schemas one step away that describe the same value: referenced, or in a keyword that combines schemas. */
 export function schemasOfSameValue (schema: JsonObject, root: JsonObject): JsonObject[] {
   const found: JsonObject[] = []
   const referenced = resolveReference(root, schema.$ref)
@@ -70,7 +74,7 @@ export function schemasOfSameValue (schema: JsonObject, root: JsonObject): JsonO
 /** All schemas that describe the value that `root` describes, `root` first. */
 export function topLevelSchemas (root: JsonObject): Set<JsonObject> {
   const found = new Set([root])
-  // A set that grows is iterated to its last end; what is in it already, a cycle, does not come again.
+  // The loop reaches members that it adds on the way. A set has each member once, so a cycle ends it.
   for (const schema of found) {
     for (const next of schemasOfSameValue(schema, root)) found.add(next)
   }

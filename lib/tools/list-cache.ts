@@ -1,3 +1,5 @@
+import { createSharedWork, type Waiter, type WorkControl } from './shared-work.ts'
+
 /** A list as a server gave it. */
 export interface Fetched<List> {
   list: List
@@ -5,40 +7,49 @@ export interface Fetched<List> {
   ttlMs?: number | undefined
 }
 
+/** Fetches a list for all who wait for it. */
+export type FetchList<List> = (control: WorkControl) => Promise<Fetched<List>>
+
 export interface ListCache<List> {
   /** The list for an audience, from memory when it is young enough. */
-  get: (audience: string, fetch: () => Promise<Fetched<List>>) => Promise<List>
-  /** Asks, whatever is remembered. */
-  refresh: (audience: string, fetch: () => Promise<Fetched<List>>) => Promise<List>
+  get: (audience: string, waiter: Waiter, fetch: FetchList<List>) => Promise<List>
+  /** The list for an audience from the server, even where one is remembered. */
+  refresh: (audience: string, waiter: Waiter, fetch: FetchList<List>) => Promise<List>
   /**
-   * What is remembered for an audience, or for just any when none is named: also when it is too old to be shown, but not so old
-   * that nobody would go by it.
+   * The list that is remembered for an audience, or for just any when none is named; `null` when there is none. It may
+   * be too old to be shown, but not too old for a tool call.
    */
   peek: (audience?: string) => List | null
-  /** The server says that its list is not what it was. */
+  /** Forgets all lists: the server says that its list has changed. */
   forget: () => void
 }
 
-/** Lists of servers that give each session another one are bounded in number; the one that was asked for longest ago goes first. */
+/**
+ * How many audiences are remembered, for servers whose lists differ by session. The list that was fetched first goes
+ * first.
+ */
 const maxAudiences = 500
-/** A server cannot make its list be remembered for longer (ms). */
+/** Longest time that a server can make its list be remembered (ms). */
 const maxTtlMs = 86_400_000
 
 interface Remembered<List> { list: List, freshUntil: number, usableUntil: number }
 
 /**
- * Remembers one kind of list of one server, for a short time: `ttlMs`, or as long as the server says. 0 remembers nothing.
+ * Remembers one kind of list of one server for a short time: `ttlMs`, or as long as the server says. 0 remembers
+ * nothing.
  *
- * An audience is who gets the same list. It holds nothing of any session: a server that is given nothing of a session gives
- * the same list to everybody.
+ * An audience names the callers who get the same list. They share a fetch that is under way, too; other audiences never
+ * do. A fetch that fails does so for all its waiters and is not remembered. The cache holds nothing of any session: a
+ * server that is given nothing of a session gives the same list to everybody.
  */
 export function createListCache<List> ({ ttlMs }: { ttlMs: number }): ListCache<List> {
   const remembered = new Map<string, Remembered<List>>()
+  const fetches = createSharedWork<List>()
   let changes = 0
 
-  async function refresh (audience: string, fetch: () => Promise<Fetched<List>>): Promise<List> {
+  async function load (audience: string, control: WorkControl, fetch: FetchList<List>): Promise<List> {
     const changesBefore = changes
-    const { list, ttlMs: ownTtlMs = ttlMs } = await fetch()
+    const { list, ttlMs: ownTtlMs = ttlMs } = await fetch(control)
     if (ttlMs === 0 || changes !== changesBefore) return list
     const now = performance.now()
     const freshMs = Math.min(Math.max(0, ownTtlMs), maxTtlMs)
@@ -48,19 +59,27 @@ export function createListCache<List> ({ ttlMs }: { ttlMs: number }): ListCache<
     return list
   }
 
+  const refresh: ListCache<List>['refresh'] = async (audience, waiter, fetch) =>
+    await fetches.join(audience, waiter, control => load(audience, control, fetch))
+
   return {
-    async get (audience, fetch) {
+    async get (audience, waiter, fetch) {
       const known = remembered.get(audience)
-      return known !== undefined && performance.now() < known.freshUntil ? known.list : await refresh(audience, fetch)
+      if (known !== undefined && performance.now() < known.freshUntil) return known.list
+      return await refresh(audience, waiter, fetch)
     },
+
     refresh,
+
     peek (audience) {
       const known = audience === undefined ? [...remembered.values()].at(-1) : remembered.get(audience)
       return known !== undefined && performance.now() < known.usableUntil ? known.list : null
     },
+
     forget () {
       changes++
       remembered.clear()
+      fetches.detach() // a fetch that is under way may bring the old list
     }
   }
 }

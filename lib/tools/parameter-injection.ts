@@ -12,9 +12,9 @@ export function declaredNames (inputSchema: unknown): string[] {
 }
 
 export interface Injection {
-  /** What the tool is called with. */
+  /** The arguments that the tool is called with. */
   args: JsonObject
-  /** What the caller gave of it, without credentials: what later calls may be filled with. */
+  /** The caller's own arguments without credentials, which may fill later calls. */
   given: JsonObject
 }
 
@@ -27,21 +27,25 @@ export interface InjectionSources {
 }
 
 /** Names that a cached value could fill: declared, not sent (an explicit null is sent), and no credential. */
-export function gapsIn (params: JsonObject, { declared, sensitiveParams }: Pick<InjectionSources, 'declared' | 'sensitiveParams'>): string[] {
+export function gapsIn (
+  params: JsonObject, { declared, sensitiveParams }: Pick<InjectionSources, 'declared' | 'sensitiveParams'>
+): string[] {
   return declared.filter(name => !Object.hasOwn(params, name) && !sensitiveParams.includes(name))
 }
 
 /**
- * Merges what the caller sent with what the session knows. Does not modify its input.
+ * Merges the caller's arguments with the session's values. Does not modify its input.
  *
- * A credential comes from the session and only from there, and goes only to a tool that declares it: whatever the caller
- * sent under a sensitive name is dropped. A cached value fills a gap. Everything else the caller sent stays, declared or not.
+ * A credential comes from the session and only from there, and goes only to a tool that declares it: an argument that
+ * the caller sent under a sensitive name is dropped. A cached value fills a gap. Every other argument of the caller
+ * stays, declared or not.
  */
 export function injectParameters (params: JsonObject, sources: InjectionSources): Injection {
   const { declared, sensitiveParams, credentials, values } = sources
   const given = Object.entries(params).filter(([name]) => !sensitiveParams.includes(name))
-  const secrets = Object.entries(credentials).filter(([name]) => declared.includes(name) && sensitiveParams.includes(name))
+  const isWanted = (name: string) => declared.includes(name) && sensitiveParams.includes(name)
+  const secrets = Object.entries(credentials).filter(([name]) => isWanted(name))
   const filled = gapsIn(params, sources).flatMap(name => values.has(name) ? [[name, values.get(name)] as const] : [])
-  // fromEntries defines own properties, so that a name like __proto__ is a name and nothing more.
+  // fromEntries defines own properties, so that `__proto__` is a name like any other.
   return { args: Object.fromEntries([...filled, ...given, ...secrets]), given: Object.fromEntries(given) }
 }

@@ -21,7 +21,7 @@ export function createServerCatalog (servers: readonly Server[], options: Catalo
   const byName = (name: string) => known.get(name) ?? null
   return {
     all,
-    sessionKeepers: all.filter(({ server }) => server.keepsSessions).map(({ name }) => name),
+    sessionKeepers: all.filter(({ server }) => server.sessions !== undefined).map(({ name }) => name),
     byName,
     byExposedName (exposedName) {
       const name = names.serverOf(exposedName)

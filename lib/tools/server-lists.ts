@@ -14,7 +14,7 @@ export interface PromptList extends ServerList {
   ownNames: ReadonlyMap<string, string>
 }
 
-/** What a server can list. */
+/** The lists that a server may have. */
 export interface ServerLists {
   tools: ToolCatalog
   resources: ServerList

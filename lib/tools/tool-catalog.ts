@@ -5,7 +5,7 @@ import { declaredNames } from './parameter-injection.ts'
 
 type Tool = NonNullable<ToolRequest['definition']>
 
-/** What it takes to call a tool. */
+/** A tool, as it is called. */
 export interface CatalogTool {
   /** The server's own name of the tool. */
   name: string
@@ -47,7 +47,7 @@ export function createToolCatalog (
 }
 
 function describe (tool: Tool): CatalogTool {
-  // Only protocol version 2026 has `x-mcp-header`, and few tools use it: the others' definitions are not kept in memory.
+  // Few tools use `x-mcp-header`, which only the era of 2026 has: other definitions are not kept in memory.
   const wantsHeaders = JSON.stringify(tool.inputSchema).includes('"x-mcp-header"')
   return { name: tool.name, declared: declaredNames(tool.inputSchema), ...(wantsHeaders && { definition: tool }) }
 }

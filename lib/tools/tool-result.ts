@@ -7,7 +7,7 @@ export interface ToolResult {
   body: string
   /** Whether the tool did its work, by MCP's own mark. */
   outcome: 'ok' | 'tool_error'
-  /** What later calls may be filled with: JSON texts by name. */
+  /** Values that may fill later calls: JSON texts by name. */
   outputs: Map<string, string>
 }
 
@@ -23,11 +23,11 @@ export interface ToolResultOptions {
 const maxDepth = 1_000
 
 /**
- * Turns what a tool gave into what the caller gets and what the session keeps.
+ * Turns a tool's result into the caller's reply and the session's values.
  *
- * One text block that is JSON becomes that JSON, bare; else `structuredContent`; else one text block is `{"result": text}`;
- * anything else is `{"content": […]}` as MCP has it. A failed tool is `{"status":"error","error": text}`. `intermediate` is
- * for the next tool only and never in the reply.
+ * One text block that is JSON becomes that JSON, bare; else `structuredContent`; else one text block is `{"result":
+ * text}`; anything else is `{"content": […]}` as MCP has it. A failed tool is `{"status":"error","error": text}`.
+ * `intermediate` is for the next tool only and never in the reply.
  *
  * @see https://modelcontextprotocol.io/specification/2025-11-25/server/tools#tool-result
  */
@@ -42,14 +42,15 @@ export function readToolResult (result: CallToolResult, options: ToolResultOptio
   try {
     if (text !== undefined && parsed !== undefined) return present(parsed.value, text, options)
     if (result.structuredContent !== undefined) return present(result.structuredContent, undefined, options)
-    return present(text === undefined ? { content: result.content } : { result: text }, undefined, { ...options, cacheResults: 'off' })
+    const plain = text === undefined ? { content: result.content } : { result: text }
+    return present(plain, undefined, { ...options, cacheResults: 'off' })
   } catch (error) {
     if (error instanceof RangeError) throw new ResultTooDeepError(options.tool)
     throw error
   }
 }
 
-/** `source`, when given, is the value's own JSON text: a reply that leaves nothing out repeats it instead of writing it again. */
+/** `source`, when given, is the value's own JSON text: a reply that leaves nothing out repeats it unchanged. */
 function present (value: unknown, source: string | undefined, options: ToolResultOptions): ToolResult {
   if (!isJsonObject(value)) return { body: source ?? JSON.stringify(value), outcome: 'ok', outputs: new Map() }
   const { intermediate, ...visible } = value
@@ -59,10 +60,11 @@ function present (value: unknown, source: string | undefined, options: ToolResul
 
 function collectOutputs (value: JsonObject, { cacheResults, sensitiveParams }: ToolResultOptions): Map<string, string> {
   const outputs = new Map<string, string>()
-  const isKept = cacheResults === 'any' ? value.status !== 'error' : cacheResults === 'success' && value.status === 'success'
-  if (!isKept) return outputs
   const { intermediate, status, ...visible } = value
-  for (const source of [visible, isJsonObject(intermediate) ? intermediate : { ...(intermediate !== undefined && { intermediate }) }]) {
+  const isKept = cacheResults === 'any' ? status !== 'error' : cacheResults === 'success' && status === 'success'
+  if (!isKept) return outputs
+  const hidden = isJsonObject(intermediate) ? intermediate : { ...(intermediate !== undefined && { intermediate }) }
+  for (const source of [visible, hidden]) {
     for (const [name, output] of Object.entries(source)) {
       if (!sensitiveParams.includes(name)) outputs.set(name, JSON.stringify(output))
     }

@@ -6,7 +6,8 @@ import { EnvironmentSchema } from '../../lib/config/environment.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 const read = (name: string) => readFileSync(join(root, name), 'utf8')
-const defaultOf = (name: keyof typeof EnvironmentSchema.properties) => Number((EnvironmentSchema.properties[name] as { default?: unknown }).default)
+const defaultOf = (name: keyof typeof EnvironmentSchema.properties) =>
+  Number((EnvironmentSchema.properties[name] as { default?: unknown }).default)
 
 /** The number that a pattern captures in a file of deploy/. */
 function numberIn (file: string, pattern: RegExp): number {
@@ -16,7 +17,11 @@ function numberIn (file: string, pattern: RegExp): number {
 }
 
 t.test('nginx waits longer than a request may take', async t => {
-  const longest = 2 * defaultOf('MCP_QUEUE_TIMEOUT') + defaultOf('MCP_SESSION_START_TIMEOUT') + defaultOf('MCP_API_DEFAULT_TIMEOUT') + defaultOf('MCP_API_LONG_TIMEOUT')
+  const longest =
+    2 * defaultOf('MCP_QUEUE_TIMEOUT') +
+    defaultOf('MCP_SESSION_START_TIMEOUT') +
+    defaultOf('MCP_API_DEFAULT_TIMEOUT') +
+    defaultOf('MCP_API_LONG_TIMEOUT')
   t.ok(numberIn('nginx.conf', /proxy_read_timeout (\d+)s;\n\n/) > longest)
 })
 
@@ -35,7 +40,10 @@ t.test('nginx may never send a POST twice', async t => {
 t.test('supervisors wait longer than the service does for its calls', async t => {
   const grace = defaultOf('MCP_CLOSE_GRACE')
   t.ok(numberIn('mcp-client@.service', /^TimeoutStopSec=(\d+)$/m) > grace)
-  t.ok(numberIn('kubernetes.yaml', /terminationGracePeriodSeconds: (\d+)/) > grace + numberIn('kubernetes.yaml', /"sleep", "(\d+)"/))
+  t.ok(
+    numberIn('kubernetes.yaml', /terminationGracePeriodSeconds: (\d+)/) >
+      grace + numberIn('kubernetes.yaml', /"sleep", "(\d+)"/)
+  )
 })
 
 t.test('systemd ends the service and leaves its MCP servers to it', async t => {
@@ -52,8 +60,20 @@ t.test('Kubernetes gets its secrets from a Secret, and runs no root', async t =>
 
 t.test('every variable that is named in deploy/ and docs/ is one that the service reads', async t => {
   const known = new Set(Object.keys(EnvironmentSchema.properties))
-  for (const file of ['Dockerfile', 'deploy/nginx.conf', 'deploy/mcp-client@.service', 'deploy/kubernetes.yaml', 'docs/deployment.md', 'docs/configuration.md', 'docs/errors.md']) {
+  for (const file of [
+    'Dockerfile',
+    'deploy/nginx.conf',
+    'deploy/mcp-client@.service',
+    'deploy/kubernetes.yaml',
+    'docs/deployment.md',
+    'docs/configuration.md',
+    'docs/errors.md'
+  ]) {
     const named = read(file).match(/\b(?:MCP|REDIS|INSIGHT)_[A-Z_]+\b/g) ?? []
-    t.strictSame([...new Set(named)].filter(name => !known.has(name)), [], file)
+    t.strictSame(
+      [...new Set(named)].filter(name => !known.has(name)),
+      [],
+      file
+    )
   }
 })

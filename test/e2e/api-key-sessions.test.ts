@@ -16,7 +16,12 @@ const env = {
 t.test('what one API key opened another one does not see, and cannot end', async t => {
   const app = await build(t, env)
   const send = async (key: string, url: string, body: object, headers: Record<string, string> = {}) => {
-    const response = await app.inject({ method: 'POST', url, payload: { session_id: 'one', ...body }, headers: { 'x-api-key': key, ...headers } })
+    const response = await app.inject({
+      method: 'POST',
+      url,
+      payload: { session_id: 'one', ...body },
+      headers: { 'x-api-key': key, ...headers }
+    })
     return [response.statusCode, response.json()]
   }
   const recall = (key: string) => send(key, '/call-tool', { tool: 'recall' })
@@ -29,18 +34,33 @@ t.test('what one API key opened another one does not see, and cannot end', async
   t.match(await send(keys.chat, '/shutdown', {}), [200, { status: 'ok' }])
   t.match(await recall(keys.billing), [200, { received: { name: 'of billing' } }])
 
-  t.match(await send(keys.chat, '/init', { apiUrl, jwtToken: 'other.opaque.token', name: 'of chat' }), [200, { status: 'ok' }], 'its own, under the same id')
+  t.match(
+    await send(keys.chat, '/init', { apiUrl, jwtToken: 'other.opaque.token', name: 'of chat' }),
+    [200, { status: 'ok' }],
+    'its own, under the same id'
+  )
   t.match(await recall(keys.chat), [200, { received: { name: 'of chat' } }])
   t.match(await recall(keys.billing), [200, { received: { name: 'of billing' } }])
   const redis = await redisClient(t)
-  t.strictSame((await redis.keys(`${app.config.session.keyPrefix}:*`)).sort(), ['billing', 'chat'].map(name => `${app.config.session.keyPrefix}:${name}:one`))
+  t.strictSame(
+    (await redis.keys(`${app.config.session.keyPrefix}:*`)).sort(),
+    ['billing', 'chat'].map(name => `${app.config.session.keyPrefix}:${name}:one`)
+  )
   t.equal((await app.inject('/health')).json().sessions, 2)
 })
 
 t.test('with tokens, the key goes in its own header and the token in Authorization', async t => {
   const app = await build(t, { ...env, MCP_SESSION_TOKENS: 'required' })
-  const { session_id: id, session_token: token } = (await app.inject({ method: 'POST', url: '/sessions', payload: { apiUrl, jwtToken }, headers: { 'x-api-key': keys.chat } })).json()
-  const list = async (headers: Record<string, string>) => (await app.inject({ method: 'POST', url: '/tools', payload: { session_id: id }, headers })).statusCode
+  const { session_id: id, session_token: token } = (
+    await app.inject({
+      method: 'POST',
+      url: '/sessions',
+      payload: { apiUrl, jwtToken },
+      headers: { 'x-api-key': keys.chat }
+    })
+  ).json()
+  const list = async (headers: Record<string, string>) =>
+    (await app.inject({ method: 'POST', url: '/tools', payload: { session_id: id }, headers })).statusCode
   t.equal(await list({ 'x-api-key': keys.chat, authorization: `Bearer ${String(token)}` }), 200)
   t.equal(await list({ 'x-api-key': keys.billing, authorization: `Bearer ${String(token)}` }), 409)
   t.equal(await list({ 'x-api-key': keys.chat }), 409)
@@ -49,10 +69,14 @@ t.test('with tokens, the key goes in its own header and the token in Authorizati
 
 t.test('an API key may have so many sessions open', async t => {
   const app = await build(t, { ...env, MCP_MAX_SESSIONS_PER_KEY: '2' })
-  const open = (key: string) => app.inject({ method: 'POST', url: '/sessions', payload: { apiUrl, jwtToken }, headers: { 'x-api-key': key } })
+  const open = (key: string) =>
+    app.inject({ method: 'POST', url: '/sessions', payload: { apiUrl, jwtToken }, headers: { 'x-api-key': key } })
   for (const status of [201, 201, 429]) t.equal((await open(keys.chat)).statusCode, status)
   const refused = await open(keys.chat)
-  t.strictSame(refused.json(), failure('TOO_MANY_SESSIONS', 'API key chat has 2 sessions open, the most it may have', { retryable: true }))
+  t.strictSame(
+    refused.json(),
+    failure('TOO_MANY_SESSIONS', 'API key chat has 2 sessions open, the most it may have', { retryable: true })
+  )
   t.equal(refused.headers['retry-after'], '1')
   t.equal((await open(keys.billing)).statusCode, 201)
 })

@@ -25,7 +25,10 @@ async function callAndLeave (url: string, runs: () => Promise<boolean>): Promise
   await post(`${url}/init`, { session_id: 'ours', apiUrl, jwtToken })
   const leaving = new AbortController()
   const response = fetch(`${url}/call-tool`, {
-    method: 'POST', signal: leaving.signal, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ session_id: 'ours', tool: 'slow', params: { delay: 60_000 } })
+    method: 'POST',
+    signal: leaving.signal,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ session_id: 'ours', tool: 'slow', params: { delay: 60_000 } })
   })
   await until(runs, 'the call runs')
   leaving.abort()
@@ -58,7 +61,9 @@ for (const name of ['stdio-2025', 'stdio-2026']) {
     t.test(`a caller who leaves ends the call at ${name}, lifecycle ${lifecycle}`, async t => {
       const note = join(await makeFolder(t), 'notes')
       const notes = async () => await readFile(note, 'utf8').catch(() => '') // not started yet
-      const service = await serviceOn(t, { up: { command: process.execPath, args: [fixture(`${name}-server.mjs`), `--note=${note}`], lifecycle } })
+      const service = await serviceOn(t, {
+        up: { command: process.execPath, args: [fixture(`${name}-server.mjs`), `--note=${note}`], lifecycle }
+      })
       await callAndLeave(await listening(service), async () => (await notes()).includes('tools/call'))
       await until(async () => (await notes()).includes('notifications/cancelled'), 'the server hears of it')
       await service.deferredSettled()

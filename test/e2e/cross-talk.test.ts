@@ -15,26 +15,66 @@ import { post } from '../support/requests.ts'
 import { environment, type Service, startService } from '../support/service.ts'
 import { startRepeatingApi } from '../support/validation-api.ts'
 
-interface User { name: string, session: string, token: string, apiUrl: string, note?: string }
+interface User {
+  name: string
+  session: string
+  token: string
+  apiUrl: string
+  note?: string
+}
 
-/** All that is anybody's has a word of its owner's in it, which is found also where it is cut, encoded, or in pieces. */
+/**
+ * All that is anybody's has a word of its owner's in it, which is found also where it is cut, encoded, or in pieces.
+ */
 const marks = { alice: 'canary-alice', bob: 'canary-bob' }
 const tokenOf = (mark: string) => `${mark}-header.${mark}-payload.${mark}-signature`
 
-const alice: User = { name: 'alice', session: 'session-a', token: tokenOf(marks.alice), apiUrl: `https://${marks.alice}.example.com/tenant`, note: `${marks.alice}-note` }
+const alice: User = {
+  name: 'alice',
+  session: 'session-a',
+  token: tokenOf(marks.alice),
+  apiUrl: `https://${marks.alice}.example.com/tenant`,
+  note: `${marks.alice}-note`
+}
 /** Has no note: where one is filled in for him, it is hers. */
-const bob: User = { name: 'bob', session: 'session-b', token: tokenOf(marks.bob), apiUrl: `https://${marks.bob}.example.com/tenant` }
+const bob: User = {
+  name: 'bob',
+  session: 'session-b',
+  token: tokenOf(marks.bob),
+  apiUrl: `https://${marks.bob}.example.com/tenant`
+}
 const users = [alice, bob]
 
-/** A short run by default; .ci/run says 2000. For 10,000, tap must wait longer, too: `npm test -- --timeout=900 test/e2e/cross-talk.test.ts`. */
+/**
+ * A short run by default; .ci/run says 2000. For 10,000, tap must wait longer, too: `npm test -- --timeout=900
+ * test/e2e/cross-talk.test.ts`.
+ */
 const totalCalls = Number(process.env.CROSS_TALK_CALLS ?? 500)
 const concurrency = 16
 
-/** What is called, and how often of a hundred times. Nearly all is HTTP: over stdio, a call costs the start of a process. */
+/**
+ * What is called, and how often of a hundred times. Nearly all is HTTP: over stdio, a call costs the start of a
+ * process.
+ */
 const mix: Array<[call: string, share: number]> = [
-  ['http25__whoami', 38], ['http26__whoami', 24], ['sse__echo', 9], ['sse__whoami', 7], ['stdio__whoami', 3], ['plain__echo', 2],
-  ['http25__fail', 3], ['http26__fail', 1], ['http25__refuse', 3], ['http26__refuse', 2], ['http25__break', 1], ['http26__break', 1],
-  ['http25__nothing', 1], ['nothing', 1], ['dead__whoami', 1], ['closed__whoami', 1], ['list', 1], ['badly', 1]
+  ['http25__whoami', 38],
+  ['http26__whoami', 24],
+  ['sse__echo', 9],
+  ['sse__whoami', 7],
+  ['stdio__whoami', 3],
+  ['plain__echo', 2],
+  ['http25__fail', 3],
+  ['http26__fail', 1],
+  ['http25__refuse', 3],
+  ['http26__refuse', 2],
+  ['http25__break', 1],
+  ['http26__break', 1],
+  ['http25__nothing', 1],
+  ['nothing', 1],
+  ['dead__whoami', 1],
+  ['closed__whoami', 1],
+  ['list', 1],
+  ['badly', 1]
 ]
 const kinds = mix.flatMap(([call, share]) => Array.from({ length: share }, () => call))
 
@@ -46,7 +86,9 @@ t.test(`two users never meet: ${totalCalls} interleaved calls on two workers, ov
   const api = await startRepeatingApi(t, token => token === bob.token || (token === alice.token && isAlicesTokenGood))
   const closed = await startClosedServer(t)
   const [http25, http26, sse] = await Promise.all([
-    startUpstream(t, 'canary', ['--era=2025']), startUpstream(t, 'canary', ['--era=2026']), startUpstream(t, 'sse')
+    startUpstream(t, 'canary', ['--era=2025']),
+    startUpstream(t, 'canary', ['--era=2026']),
+    startUpstream(t, 'sse')
   ])
   const file = join(await makeFolder(t), 'servers.json')
   await writeFile(file, JSON.stringify({ mcpServers: serversOn({ http25: http25.url, http26: http26.url, sse: sse.url, closed, dead: `http://127.0.0.1:${await freePort()}/mcp` }) }))
@@ -74,26 +116,30 @@ t.test(`two users never meet: ${totalCalls} interleaved calls on two workers, ov
     t.equal((await post(`${workers[index]?.url}/init`, { session_id: session, apiUrl, jwtToken: token })).status, 200)
   }
   // What one call leaves for the next ones of its session, without its caller seeing it.
-  t.strictSame((await callTool(workers[0], alice, 'http25__keep', { nonce: { text: alice.note } })).body, { status: 'success' })
+  t.strictSame((await callTool(workers[0], alice, 'http25__keep', { nonce: { text: alice.note } })).body, {
+    status: 'success'
+  })
 
   const faults: string[] = []
-  const told: Array<{ what: string, text: string }> = []
+  const told: Array<{ what: string; text: string }> = []
   const tell = (what: string, body: unknown) => told.push({ what, text: JSON.stringify(body) })
   let next = 0
-  await Promise.all(Array.from({ length: concurrency }, async () => {
-    while (next < totalCalls) {
-      const index = next++
-      const user = index % 2 === 0 ? alice : bob
-      // Both users make the same call at the same time, on one worker or on two.
-      const round = index >> 1
-      const kind = kinds[(round * 37) % kinds.length] as string
-      const worker = workers[(round + (index % 3 === 0 ? 1 : 0)) % 2] as Service
-      if (index === totalCalls / 2) await http25.control({ forgetSessions: true })
-      const fault = await oneCall({ worker, user, kind, nonce: `nonce-${index}`, tell })
-      if (fault !== null) faults.push(`${user.name}, ${kind}: ${fault}`)
-    }
-  }))
-  t.strictSame(faults, [], 'every answer is its caller\'s own')
+  await Promise.all(
+    Array.from({ length: concurrency }, async () => {
+      while (next < totalCalls) {
+        const index = next++
+        const user = index % 2 === 0 ? alice : bob
+        // Both users make the same call at the same time, on one worker or on two.
+        const round = index >> 1
+        const kind = kinds[(round * 37) % kinds.length] as string
+        const worker = workers[(round + (index % 3 === 0 ? 1 : 0)) % 2] as Service
+        if (index === totalCalls / 2) await http25.control({ forgetSessions: true })
+        const fault = await oneCall({ worker, user, kind, nonce: `nonce-${index}`, tell })
+        if (fault !== null) faults.push(`${user.name}, ${kind}: ${fault}`)
+      }
+    })
+  )
+  t.strictSame(faults, [], "every answer is its caller's own")
 
   isAlicesTokenGood = false
   const refused = await callTool(workers[0], alice, 'closed__whoami', {})
@@ -104,42 +150,72 @@ t.test(`two users never meet: ${totalCalls} interleaved calls on two workers, ov
 
   await t.test('the servers were asked for one user at a time, and in sessions of one user', async t => {
     for (const [name, upstream] of Object.entries({ http25, http26, sse })) await checkRequests(t, name, upstream)
-    t.equal((await http25.stats() as unknown as { foreign: number }).foreign, 0)
+    t.equal(((await http25.stats()) as unknown as { foreign: number }).foreign, 0)
   })
 
-  t.test('no process held what is another user\'s', async t => {
-    const held = [...watch.seen].map(([what, text]) => ({ what, names: heldBy(text, marks), isPlain: !what.includes('canary-server') }))
-    t.strictSame(held.filter(({ names, isPlain }) => names.length > (isPlain ? 0 : 1)), [])
-    for (const name of Object.keys(marks)) t.ok(held.some(({ names }) => names[0] === name), `one of ${name}'s was looked at`)
+  t.test("no process held what is another user's", async t => {
+    const held = [...watch.seen].map(([what, text]) => ({
+      what,
+      names: heldBy(text, marks),
+      isPlain: !what.includes('canary-server')
+    }))
+    t.strictSame(
+      held.filter(({ names, isPlain }) => names.length > (isPlain ? 0 : 1)),
+      []
+    )
+    for (const name of Object.keys(marks)) {
+      t.ok(
+        held.some(({ names }) => names[0] === name),
+        `one of ${name}'s was looked at`
+      )
+    }
   })
 
   t.test('no list and no error holds a canary', async t => {
     t.ok(told.length > totalCalls / 10, `${told.length} were searched`)
-    t.strictSame(told.filter(({ text }) => heldBy(text, marks).length > 0), [])
-    t.ok(told.some(({ text }) => text.includes('the token [hidden] is not good at [hidden]')), 'a server\'s sentence was among them')
+    t.strictSame(
+      told.filter(({ text }) => heldBy(text, marks).length > 0),
+      []
+    )
+    t.ok(
+      told.some(({ text }) => text.includes('the token [hidden] is not good at [hidden]')),
+      "a server's sentence was among them"
+    )
   })
 
-  await t.test('in Redis, what is a user\'s is in his session', async t => {
+  await t.test("in Redis, what is a user's is in his session", async t => {
     const redis = await redisClient(t, REDIS_URL)
     const keys = await redis.keys('*')
     const own = new Map(users.map(({ session, name }) => [`${env.MCP_SESSION_KEY_PREFIX}:${session}`, name]))
     for (const key of keys) {
-      const isHash = await redis.type(key) === 'hash'
-      const text = isHash ? JSON.stringify(await redis.hgetall(key)) : await redis.type(key) === 'string' ? await redis.get(key) : ''
+      const isHash = (await redis.type(key)) === 'hash'
+      const text = isHash
+        ? JSON.stringify(await redis.hgetall(key))
+        : (await redis.type(key)) === 'string'
+            ? await redis.get(key)
+            : ''
       t.strictSame(heldBy(text ?? '', marks), own.has(key) ? [own.get(key)] : [], key)
     }
     t.ok([...own.keys()].every(key => keys.includes(key)))
   })
 
-  for (const { session } of users) tell('a session\'s end', (await post(`${workers[0].url}/shutdown`, { session_id: session })).body)
+  for (const { session } of users) { tell("a session's end", (await post(`${workers[0].url}/shutdown`, { session_id: session })).body) }
   for (const { kill, exited } of workers) {
     kill('SIGTERM')
     t.match(await exited, { code: 0 })
   }
   for (const [index, { output }] of workers.entries()) {
     const log = output()
-    t.match(log, /"line":"the token \[hidden\] is not good at \[hidden\]"/, `worker ${index} logged what a server wrote on stderr`)
-    t.strictSame(log.split('\n').filter(line => heldBy(line, marks).length > 0), [], `no line of worker ${index} holds a canary`)
+    t.match(
+      log,
+      /"line":"the token \[hidden\] is not good at \[hidden\]"/,
+      `worker ${index} logged what a server wrote on stderr`
+    )
+    t.strictSame(
+      log.split('\n').filter(line => heldBy(line, marks).length > 0),
+      [],
+      `no line of worker ${index} holds a canary`
+    )
   }
 })
 
@@ -162,7 +238,9 @@ function serversOn (urls: Record<'http25' | 'http26' | 'sse' | 'closed' | 'dead'
 /** Refuses everybody, and repeats what it was called with. */
 async function startClosedServer (t: Test): Promise<string> {
   const server = createServer((request, response) => {
-    response.writeHead(401, { 'content-type': 'application/json' }).end(JSON.stringify({ error: { message: `${request.url} ${JSON.stringify(request.headers)}` } }))
+    response
+      .writeHead(401, { 'content-type': 'application/json' })
+      .end(JSON.stringify({ error: { message: `${request.url} ${JSON.stringify(request.headers)}` } }))
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => {
@@ -172,21 +250,39 @@ async function startClosedServer (t: Test): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`
 }
 
-const callTool = (worker: Service | undefined, { session }: User, tool: string, params: unknown) => post(`${worker?.url}/call-tool`, { session_id: session, tool, params })
+const callTool = (worker: Service | undefined, { session }: User, tool: string, params: unknown) =>
+  post(`${worker?.url}/call-tool`, { session_id: session, tool, params })
 
-interface Call { worker: Service, user: User, kind: string, nonce: string, tell: (what: string, body: unknown) => void }
+interface Call {
+  worker: Service
+  user: User
+  kind: string
+  nonce: string
+  tell: (what: string, body: unknown) => void
+}
 
 /** What is wrong with the answer; `null` when it is this user's, and this call's. */
 async function oneCall ({ worker, user, kind, nonce, tell }: Call): Promise<string | null> {
   const [server, tool] = kind.split('__')
   if (kind === 'list') return await oneList({ worker, user, tell })
-  const params = kind === 'badly' ? user.token : tool === 'fail' || tool === 'echo' || tool === 'whoami' ? { nonce } : {}
+  const params =
+    kind === 'badly' ? user.token : tool === 'fail' || tool === 'echo' || tool === 'whoami' ? { nonce } : {}
   const { status, body } = await callTool(worker, user, kind === 'badly' ? 'http25__whoami' : kind, params)
   const failed = body as Json
   if (status !== 200 || failed.status === 'error') tell(kind, body)
 
-  const expectedStatus = new Map([['refuse', 400], ['break', 502], ['nothing', 404]]).get(tool ?? kind) ??
-    new Map([['dead', 502], ['closed', 502], ['badly', 400]]).get(server ?? '') ?? 200
+  const expectedStatus =
+    new Map([
+      ['refuse', 400],
+      ['break', 502],
+      ['nothing', 404]
+    ]).get(tool ?? kind) ??
+    new Map([
+      ['dead', 502],
+      ['closed', 502],
+      ['badly', 400]
+    ]).get(server ?? '') ??
+    200
   if (status !== expectedStatus) return `status ${status}: ${JSON.stringify(body)}`
   if (status !== 200) return null
   const wrong = differences(failed, expectedBody(user, kind, nonce))
@@ -202,11 +298,16 @@ function expectedBody ({ token, apiUrl, note }: User, kind: string, nonce: strin
   switch (kind) {
     case 'stdio__whoami':
     case 'http25__whoami':
-    case 'http26__whoami': return { token, apiUrl, args }
-    case 'sse__echo': return { status: 'success', ...args }
-    case 'sse__whoami': return { ...asked, stream: { ...asked, token } }
-    case 'plain__echo': return { nonce, jwtToken: token, ...(note !== undefined && { text: note }), apiUrl: undefined }
-    default: return { status: 'error', error: JSON.stringify({ failed: labelOf(token) }) }
+    case 'http26__whoami':
+      return { token, apiUrl, args }
+    case 'sse__echo':
+      return { status: 'success', ...args }
+    case 'sse__whoami':
+      return { ...asked, stream: { ...asked, token } }
+    case 'plain__echo':
+      return { nonce, jwtToken: token, ...(note !== undefined && { text: note }), apiUrl: undefined }
+    default:
+      return { status: 'error', error: JSON.stringify({ failed: labelOf(token) }) }
   }
 }
 
@@ -214,10 +315,17 @@ function expectedBody ({ token, apiUrl, note }: User, kind: string, nonce: strin
 async function oneList ({ worker, user, tell }: Pick<Call, 'worker' | 'user' | 'tell'>): Promise<string | null> {
   const { status, body } = await post(`${worker.url}/tools`, { session_id: user.session })
   tell('a list', body)
-  const { tools, workflow_guidance: guidance, errors } = body as { tools: Array<{ name: string, description?: string }>, workflow_guidance: Json, errors: Json }
+  const {
+    tools,
+    workflow_guidance: guidance,
+    errors
+  } = body as { tools: Array<{ name: string; description?: string }>; workflow_guidance: Json; errors: Json }
   const own = `for ${labelOf(user.token)}`
-  const labels = new Set(tools.filter(({ name }) => /^(stdio|http25|http26)__/.test(name)).map(({ description }) => description))
-  const isOwn = status === 200 && labels.size === 1 && labels.has(own) && tools.some(({ name }) => name === 'sse__echo')
+  const labels = new Set(
+    tools.filter(({ name }) => /^(stdio|http25|http26)__/.test(name)).map(({ description }) => description)
+  )
+  const isOwn =
+    status === 200 && labels.size === 1 && labels.has(own) && tools.some(({ name }) => name === 'sse__echo')
   const { stdio, http25, http26 } = guidance.instructions as Json
   const isGuided = [stdio, http25, http26].every(instructions => instructions === own)
   const isComplete = JSON.stringify(Object.keys(errors).sort()) === '["closed","dead"]'
@@ -228,9 +336,13 @@ async function oneList ({ worker, user, tell }: Pick<Call, 'worker' | 'user' | '
 function differences (body: Json, expected: Json): string[] {
   const same = (one: unknown, other: unknown): boolean => {
     if (typeof other !== 'object' || other === null) return one === other
-    return typeof one === 'object' && one !== null && Object.entries(other).every(([name, value]) => same((one as Json)[name], value)) &&
+    return (
+      typeof one === 'object' &&
+      one !== null &&
+      Object.entries(other).every(([name, value]) => same((one as Json)[name], value)) &&
       // What a server was given is all that it was given: a value too many is somebody else's.
       Object.entries(one).every(([name, value]) => name in other || value === null)
+    )
   }
   return Object.keys(expected).filter(name => !same(body[name], expected[name]))
 }

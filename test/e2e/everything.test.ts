@@ -19,13 +19,16 @@ for (const [what, entry] of entries) {
     const { tools, errors } = (await postTo(service, '/tools', { session_id: id })).json()
     t.equal(errors, undefined)
     const names = tools.map(({ name }: { name: string }) => name)
-    for (const name of ['echo', 'get-sum', 'get-tiny-image', 'get-structured-content']) t.ok(names.includes(name), `it has ${name} among ${names}`)
+    for (const name of ['echo', 'get-sum', 'get-tiny-image', 'get-structured-content']) { t.ok(names.includes(name), `it has ${name} among ${names}`) }
 
     t.strictSame((await call(service, id, 'echo', { message: 'hello' })).json(), { result: 'Echo: hello' })
     t.match((await call(service, id, 'get-sum', { a: 2, b: 3 })).json(), { result: /\b5\b/ })
     const { content } = (await call(service, id, 'get-tiny-image')).json()
     const image = content.find(({ type }: { type: string }) => type === 'image')
     t.match(image, { mimeType: 'image/png', data: /^iVBORw0KGgo/ })
-    t.match((await call(service, id, 'get-structured-content', { location: 'Chicago' })).json(), { temperature: Number, conditions: String })
+    t.match((await call(service, id, 'get-structured-content', { location: 'Chicago' })).json(), {
+      temperature: Number,
+      conditions: String
+    })
   })
 }

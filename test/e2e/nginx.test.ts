@@ -18,9 +18,15 @@ import { until } from '../support/wait.ts'
 t.setTimeout(170_000)
 
 const root = join(import.meta.dirname, '..', '..')
-const binary = ['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/bin/nginx', '/opt/homebrew/bin/nginx'].find(existsSync)
+const binary = ['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/bin/nginx', '/opt/homebrew/bin/nginx'].find(
+  existsSync
+)
 
-interface Nginx { url: string, errorLog: () => Promise<string>, accessLog: () => Promise<string> }
+interface Nginx {
+  url: string
+  errorLog: () => Promise<string>
+  accessLog: () => Promise<string>
+}
 
 /** The real nginx with deploy/nginx.conf, of which nothing is changed but where things are. */
 async function startNginx (t: Test, upstreams: string[]): Promise<Nginx> {
@@ -36,7 +42,10 @@ async function startNginx (t: Test, upstreams: string[]): Promise<Nginx> {
     ['access_log /var/log/nginx/mcp-client.log service;', `access_log ${folder}/access.log service;`],
     ['client_body_temp_path /var/lib/nginx/body;', `client_body_temp_path ${folder}/body;`],
     // nginx makes the folders of its other modules also when nothing uses them.
-    ['proxy_temp_path /var/lib/nginx/proxy;', ['proxy', 'fastcgi', 'uwsgi', 'scgi'].map(name => `${name}_temp_path ${folder}/${name};`).join(' ')],
+    [
+      'proxy_temp_path /var/lib/nginx/proxy;',
+      ['proxy', 'fastcgi', 'uwsgi', 'scgi'].map(name => `${name}_temp_path ${folder}/${name};`).join(' ')
+    ],
     ['server 127.0.0.1:33000 ', `server 127.0.0.1:${port} `],
     ['server 127.0.0.1:33001 ', `server 127.0.0.1:${port2} `],
     ['listen 8080;', `listen 127.0.0.1:${listen};`]
@@ -51,7 +60,9 @@ async function startNginx (t: Test, upstreams: string[]): Promise<Nginx> {
 
   const nginx = spawn(binary, ['-c', file, '-g', 'daemon off;'], { stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
-  nginx.stderr.on('data', (chunk: Buffer) => { said += chunk.toString() })
+  nginx.stderr.on('data', (chunk: Buffer) => {
+    said += chunk.toString()
+  })
   const exited = once(nginx, 'exit')
   t.teardown(async () => {
     nginx.kill('SIGTERM')
@@ -62,7 +73,11 @@ async function startNginx (t: Test, upstreams: string[]): Promise<Nginx> {
     if (nginx.exitCode !== null) throw new Error(`nginx did not start: ${said}`)
     return await listens(listen)
   }, 'nginx listens')
-  return { url, errorLog: () => readFile(join(folder, 'error.log'), 'utf8'), accessLog: () => readFile(join(folder, 'access.log'), 'utf8') }
+  return {
+    url,
+    errorLog: () => readFile(join(folder, 'error.log'), 'utf8'),
+    accessLog: () => readFile(join(folder, 'access.log'), 'utf8')
+  }
 }
 
 /** Only connects: a request would count as one with the services behind. */
@@ -80,13 +95,18 @@ function listens (port: number): Promise<boolean> {
 async function startAll (t: Test) {
   const shared = await environment(t)
   const services = await Promise.all([startService(t, shared), startService(t, shared)])
-  const nginx = await startNginx(t, services.map(({ url }) => url))
+  const nginx = await startNginx(
+    t,
+    services.map(({ url }) => url)
+  )
   return { services, nginx, url: nginx.url }
 }
 
 /** How many requests of a route a service has answered, by its log. */
 const answered = ({ output }: ListeningService, route: string) =>
-  output().split('\n').filter(line => line.includes('"msg":"request answered"') && line.includes(`"route":"${route}"`)).length
+  output()
+    .split('\n')
+    .filter(line => line.includes('"msg":"request answered"') && line.includes(`"route":"${route}"`)).length
 
 const sum = (numbers: number[]) => numbers.reduce((one, other) => one + other, 0)
 
@@ -106,16 +126,28 @@ t.test('calls of one session go to both services, and each sees what the other k
   const counted: unknown[] = []
   for (let call = 0; call < 10; call++) counted.push((await callAt({ url }, id, 'count')).body)
 
-  t.strictSame(counted, Array.from({ length: 10 }, (_, index) => ({ status: 'success', n: index + 1 })))
+  t.strictSame(
+    counted,
+    Array.from({ length: 10 }, (_, index) => ({ status: 'success', n: index + 1 }))
+  )
   await until(() => sum(counts()) === 10, 'both have logged')
   for (const [index, count] of counts().entries()) t.ok(count >= 3, `${services[index]?.url} answered some`)
 })
 
-t.test('the session\'s id may come in the header', async t => {
+t.test("the session's id may come in the header", async t => {
+  const counts = countAnswers(services, '/call-tool')
   const id = await openSession({ url })
 
-  t.match(await post(`${url}/call-tool`, { tool: 'echo', params: { text: 'hello' } }, { 'x-session-id': id }), { status: 200, body: { text: 'hello' } })
-  t.match(await post(`${url}/call-tool`, { tool: 'echo' }, { 'x-session-id': 'no-such-session' }), { status: 409, body: { code: 'MCPC_ERR_SESSION_NOT_FOUND' } })
+  t.match(await post(`${url}/call-tool`, { tool: 'echo', params: { text: 'hello' } }, { 'x-session-id': id }), {
+    status: 200,
+    body: { text: 'hello' }
+  })
+  t.match(await post(`${url}/call-tool`, { tool: 'echo' }, { 'x-session-id': 'no-such-session' }), {
+    status: 409,
+    body: { code: 'MCPC_ERR_SESSION_NOT_FOUND' }
+  })
+  // A log line may come after its answer: it must not be counted by the next test.
+  await until(() => sum(counts()) === 2, 'both have logged')
 })
 
 t.test('slow calls are waited for, and spread over the services', async t => {
@@ -134,7 +166,9 @@ t.test('a caller who leaves ends the call behind nginx, too', async t => {
   const caller = new AbortController()
 
   const call = fetch(`${url}/call-tool`, {
-    method: 'POST', signal: caller.signal, body: JSON.stringify({ session_id: id, tool: 'wait', params: { ms: 600_000 } })
+    method: 'POST',
+    signal: caller.signal,
+    body: JSON.stringify({ session_id: id, tool: 'wait', params: { ms: 600_000 } })
   })
   const servers = () => services.flatMap(({ pid }) => serversOf(pid))
   await until(() => servers().length > 0, 'a service works on the call')
@@ -145,19 +179,37 @@ t.test('a caller who leaves ends the call behind nginx, too', async t => {
   await until(() => services.some(({ output }) => output().includes('caller left before the answer')), 'it is logged')
 })
 
-t.test('a body that is too large gets the service\'s own answer, and one far too large nginx\'s, with the same code', async t => {
-  const counts = countAnswers(services, '/call-tool')
-  const send = (bytes: number) => callAt({ url }, 'any', 'echo', { text: 'x'.repeat(bytes) })
+t.test(
+  "a body that is too large gets the service's own answer, and one far too large nginx's, with the same code",
+  async t => {
+    const counts = countAnswers(services, '/call-tool')
+    const send = (bytes: number) => callAt({ url }, 'any', 'echo', { text: 'x'.repeat(bytes) })
 
-  for (let round = 0; round < 10; round++) {
-    t.match(await send(9_000_000), { status: 413, body: { status: 'error', error: 'The body is larger than 8388608 bytes', code: 'MCPC_ERR_BODY_TOO_LARGE', retryable: false } })
+    for (let round = 0; round < 10; round++) {
+      t.match(await send(9_000_000), {
+        status: 413,
+        body: {
+          status: 'error',
+          error: 'The body is larger than 8388608 bytes',
+          code: 'MCPC_ERR_BODY_TOO_LARGE',
+          retryable: false
+        }
+      })
+    }
+    t.match(await send(17_000_000), {
+      status: 413,
+      body: { status: 'error', error: 'The body is too large', code: 'MCPC_ERR_BODY_TOO_LARGE', retryable: false }
+    })
+    t.match(
+      await send(8_388_000),
+      { status: 409, body: { code: 'MCPC_ERR_SESSION_NOT_FOUND' } },
+      'one that is allowed is read by a service'
+    )
+    await until(() => sum(counts()) === 11, 'the services have seen all but one')
   }
-  t.match(await send(17_000_000), { status: 413, body: { status: 'error', error: 'The body is too large', code: 'MCPC_ERR_BODY_TOO_LARGE', retryable: false } })
-  t.match(await send(8_388_000), { status: 409, body: { code: 'MCPC_ERR_SESSION_NOT_FOUND' } }, 'one that is allowed is read by a service')
-  await until(() => sum(counts()) === 11, 'the services have seen all but one')
-})
+)
 
-t.test('neither a session\'s id nor a token is in nginx\'s logs', async t => {
+t.test("neither a session's id nor a token is in nginx's logs", async t => {
   const id = await openSession({ url })
   await callAt({ url }, id, 'echo', { text: 'x'.repeat(1_000_000) }) // large enough for a file: that is warned of
   await post(`${url}/tools`, {}, { 'x-session-id': id })
@@ -168,13 +220,20 @@ t.test('neither a session\'s id nor a token is in nginx\'s logs', async t => {
   t.notMatch(logs, jwtToken)
 })
 
-t.test('no service at all is a failure in the service\'s own shape', async t => {
+t.test("no service at all is a failure in the service's own shape", async t => {
   for (const service of services) {
     service.kill('SIGTERM')
-    t.strictSame(await service.exited, { code: 0, signal: null }, 'connections that nginx keeps do not hold up the end')
+    t.strictSame(
+      await service.exited,
+      { code: 0, signal: null },
+      'connections that nginx keeps do not hold up the end'
+    )
   }
 
-  t.match(await callAt({ url }, 'any', 'echo'), { status: 502, body: { status: 'error', code: 'NGINX_NO_ANSWER', retryable: false } })
+  t.match(await callAt({ url }, 'any', 'echo'), {
+    status: 502,
+    body: { status: 'error', code: 'NGINX_NO_ANSWER', retryable: false }
+  })
   t.equal((await fetch(`${url}/livez`)).status, 502)
   t.match(await nginx.errorLog(), 'Connection refused')
 })
@@ -218,10 +277,17 @@ t.test('a call whose service dies is answered once, as failed, and never made ag
 t.test('the services are called by the name that nginx was called by, which must be a name of theirs', async t => {
   const shared = await environment(t, { MCP_ALLOWED_HOSTS: 'mcp.example.com' })
   const services = [await listen(t, shared), await listen(t, shared)]
-  const { url } = await startNginx(t, services.map(({ url }) => url))
-  for (const [host, status] of [['mcp.example.com', 200], ['mcp.example.com:8080', 200], ['evil.example', 403]] as const) {
+  const { url } = await startNginx(
+    t,
+    services.map(({ url }) => url)
+  )
+  for (const [host, status] of [
+    ['mcp.example.com', 200],
+    ['mcp.example.com:8080', 200],
+    ['evil.example', 403]
+  ] as const) {
     const sent = request(`${url}/readyz`, { headers: { host } }).end()
-    const [response] = await once(sent, 'response') as [IncomingMessage]
+    const [response] = (await once(sent, 'response')) as [IncomingMessage]
     response.resume()
     t.equal(response.statusCode, status, host)
   }
@@ -237,23 +303,38 @@ async function startUpstream (t: Test, handle: (request: IncomingMessage, respon
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  t.teardown(() => new Promise(resolve => {
-    server.close(resolve)
-    server.closeAllConnections()
-  }))
+  t.teardown(
+    () =>
+      new Promise(resolve => {
+        server.close(resolve)
+        server.closeAllConnections()
+      })
+  )
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests }
 }
 
 t.test('a POST that was sent is never sent again; a GET is', async t => {
-  const breakOff = (request: IncomingMessage, response: ServerResponse) => { request.on('end', () => response.destroy()) }
+  const breakOff = (request: IncomingMessage, response: ServerResponse) => {
+    request.on('end', () => response.destroy())
+  }
   const upstreams = await Promise.all([startUpstream(t, breakOff), startUpstream(t, breakOff)])
-  const { url } = await startNginx(t, upstreams.map(({ url }) => url))
+  const { url } = await startNginx(
+    t,
+    upstreams.map(({ url }) => url)
+  )
 
   t.match(await post(`${url}/call-tool`, { tool: 'transfer' }), { status: 502, body: { code: 'NGINX_NO_ANSWER' } })
-  t.strictSame(upstreams.flatMap(({ requests }) => requests), ['POST /call-tool'])
+  t.strictSame(
+    upstreams.flatMap(({ requests }) => requests),
+    ['POST /call-tool']
+  )
 
   t.equal((await fetch(`${url}/tools-schema`)).status, 502)
-  t.strictSame(upstreams.flatMap(({ requests }) => requests).sort(), ['GET /tools-schema', 'GET /tools-schema', 'POST /call-tool'])
+  t.strictSame(upstreams.flatMap(({ requests }) => requests).sort(), [
+    'GET /tools-schema',
+    'GET /tools-schema',
+    'POST /call-tool'
+  ])
 })
 
 t.test('an event stream passes event by event, and headers as they were sent', async t => {
@@ -265,9 +346,14 @@ t.test('an event stream passes event by event, and headers as they were sent', a
     response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: first\n\n')
   }
   const upstreams = await Promise.all([startUpstream(t, stream), startUpstream(t, stream)])
-  const { url } = await startNginx(t, upstreams.map(({ url }) => url))
+  const { url } = await startNginx(
+    t,
+    upstreams.map(({ url }) => url)
+  )
 
-  const response = await fetch(`${url}/events`, { headers: { 'x-session-id': 'demo-1', 'x-forwarded-for': '192.0.2.7' } })
+  const response = await fetch(`${url}/events`, {
+    headers: { 'x-session-id': 'demo-1', 'x-forwarded-for': '192.0.2.7' }
+  })
   const events = (response.body as unknown as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
   const next = async () => Buffer.from((await events.next()).value as Uint8Array).toString()
 

@@ -21,9 +21,11 @@ async function zoo (t: Test, misbehaviour: string, entry: object = {}): Promise<
 }
 
 t.test('a worker that is killed in the middle of 20 calls leaves no process', async t => {
-  const service = await startService(t, { ...await zoo(t, 'stubborn-with-grandchild'), MCP_MAX_STARTING: '8' })
+  const service = await startService(t, { ...(await zoo(t, 'stubborn-with-grandchild')), MCP_MAX_STARTING: '8' })
   const sessions = await Promise.all([openSession(service), openSession(service)])
-  const calls = Array.from({ length: 20 }, (_, number) => callAt(service, sessions[number % 2] ?? '', 'act').catch(() => 'broken off'))
+  const calls = Array.from({ length: 20 }, (_, number) =>
+    callAt(service, sessions[number % 2] ?? '', 'act').catch(() => 'broken off')
+  )
   // Its servers, and what they started, which is in their process groups.
   const groups = () => new Set(serversOf(service.pid))
   const members = (of: Set<number>) => processes().filter(({ group }) => of.has(group))
@@ -49,13 +51,16 @@ t.test('SIGTERM under 50 running calls: 50 good answers, no process left, exit 0
     const [running, ended] = await redis.hmget(key, 'running', 'calls')
     return (running?.split(' ').length ?? 0) / 2 + Number(ended)
   }
-  await until(async () => await arrived() === 50, 'all calls have arrived')
+  await until(async () => (await arrived()) === 50, 'all calls have arrived')
   const servers = serversOf(service.pid)
 
   service.kill('SIGTERM')
   const answers = await Promise.all(calls)
 
-  t.strictSame([...new Set(answers.map(({ status, body }) => `${status} ${JSON.stringify(body)}`))], ['200 {"status":"success","waited":2000}'])
+  t.strictSame(
+    [...new Set(answers.map(({ status, body }) => `${status} ${JSON.stringify(body)}`))],
+    ['200 {"status":"success","waited":2000}']
+  )
   t.strictSame(await service.exited, { code: 0, signal: null })
   t.notOk(processes().some(({ pid }) => servers.includes(pid)))
 })
@@ -86,21 +91,34 @@ t.test('a caller who leaves cancels the tool and frees its process', async t => 
 t.test('a session has a bounded number of running calls over all workers', async t => {
   const server = await createGatedServer(t)
   const prefix = `test-${randomUUID()}`
-  const [one, two] = await workersOn(t, 2, { gated: server.entry }, { MCP_SESSION_KEY_PREFIX: prefix, MCP_SESSION_MAX_CONCURRENCY: '3' }) as [FastifyInstance, FastifyInstance]
+  const [one, two] = (await workersOn(
+    t,
+    2,
+    { gated: server.entry },
+    { MCP_SESSION_KEY_PREFIX: prefix, MCP_SESSION_MAX_CONCURRENCY: '3' }
+  )) as [FastifyInstance, FastifyInstance]
   const session = await initSession(one)
   const act = (worker: FastifyInstance) => call(worker, session, 'act', { name: 'done' })
   const running = [act(one), act(one), act(two)]
   const redis = await redisClient(t)
   const key = `${prefix}:${session}`
-  await until(async () => (await redis.hget(key, 'running') ?? '').split(' ').length === 6, 'three calls run')
+  await until(async () => ((await redis.hget(key, 'running')) ?? '').split(' ').length === 6, 'three calls run')
 
   const refused = await act(two)
 
   t.equal(refused.statusCode, 429)
   t.equal(refused.headers['retry-after'], '1')
-  t.strictSame(refused.json(), { status: 'error', error: `Session ${session} has 3 calls running, the most it may have`, code: 'MCPC_ERR_TOO_MANY_CALLS', retryable: true })
+  t.strictSame(refused.json(), {
+    status: 'error',
+    error: `Session ${session} has 3 calls running, the most it may have`,
+    code: 'MCPC_ERR_TOO_MANY_CALLS',
+    retryable: true
+  })
   await server.open()
-  t.strictSame((await Promise.all(running)).map(({ statusCode }) => statusCode), [200, 200, 200])
+  t.strictSame(
+    (await Promise.all(running)).map(({ statusCode }) => statusCode),
+    [200, 200, 200]
+  )
   t.equal((await act(two)).statusCode, 200, 'a place is free again')
   t.equal(await redis.hget(key, 'running'), null)
 })
@@ -120,12 +138,13 @@ t.test('the places of a worker that died come free by themselves', async t => {
 })
 
 t.test('a call that fails, whatever the reason, gives its place back', async t => {
-  const app = await build(t, { ...await zoo(t, 'dies-on-call'), MCP_SESSION_MAX_CONCURRENCY: '1' })
+  const app = await build(t, { ...(await zoo(t, 'dies-on-call')), MCP_SESSION_MAX_CONCURRENCY: '1' })
   const session = await initSession(app)
   const attempts = [
     () => call(app, session, 'act'),
     () => call(app, session, 'nothing'),
-    () => app.inject({ method: 'POST', url: '/call-tool', headers: { 'x-session-id': session }, payload: { tool: 5 } })
+    () =>
+      app.inject({ method: 'POST', url: '/call-tool', headers: { 'x-session-id': session }, payload: { tool: 5 } })
   ]
   for (const attempt of [...attempts, ...attempts]) {
     t.not((await attempt()).statusCode, 429)
@@ -138,21 +157,31 @@ t.test('a request that must wait for a server too long is a 503 that may be retr
   const app = await serviceOn(t, { gated: server.entry }, { MCP_MAX_PROCESSES: '1', MCP_QUEUE_TIMEOUT: '0.2' })
   const session = await initSession(app)
   const running = call(app, session, 'act', { name: 'done' })
-  await until(async () => await server.calls() !== '', 'the only place is taken')
+  await until(async () => (await server.calls()) !== '', 'the only place is taken')
 
   const refused = await call(app, session, 'act', { name: 'done' })
 
   t.equal(refused.statusCode, 503)
   t.equal(refused.headers['retry-after'], '1')
-  t.strictSame(refused.json(), { status: 'error', error: 'The service is busy: all 1 MCP servers that may run are running for 0.2 s', code: 'MCPC_ERR_OVERLOADED', retryable: true })
+  t.strictSame(refused.json(), {
+    status: 'error',
+    error: 'The service is busy: all 1 MCP servers that may run are running for 0.2 s',
+    code: 'MCPC_ERR_OVERLOADED',
+    retryable: true
+  })
   await server.open()
   t.equal((await running).statusCode, 200)
 })
 
 t.test('a warm spare answers without a start, isolated like a fresh process', async t => {
-  const app = await build(t, { ...await zoo(t, 'well-behaved'), MCP_WARM_SPARES: '1' })
+  const app = await build(t, { ...(await zoo(t, 'well-behaved')), MCP_WARM_SPARES: '1' })
   const session = await initSession(app)
-  const ready = () => until(async () => (await app.inject('/health')).json<{ processes: { spares_ready: number } }>().processes.spares_ready === 1, 'a spare is ready')
+  const ready = () =>
+    until(
+      async () =>
+        (await app.inject('/health')).json<{ processes: { spares_ready: number } }>().processes.spares_ready === 1,
+      'a spare is ready'
+    )
   const pids = new Set<number>()
   for (let round = 0; round < 3; round++) {
     await ready()
@@ -168,8 +197,8 @@ t.test('a server that is declared shared serves all sessions with one process', 
   t.equal(new Set(answers.map(answer => answer.json<{ pid: number }>().pid)).size, 1)
 })
 
-t.test('what a server takes to end is not on the caller\'s clock', async t => {
-  const app = await build(t, { ...await zoo(t, 'ignores-sigterm'), MCP_STOP_STEP_MS: '2000' })
+t.test("what a server takes to end is not on the caller's clock", async t => {
+  const app = await build(t, { ...(await zoo(t, 'ignores-sigterm')), MCP_STOP_STEP_MS: '2000' })
   const session = await initSession(app)
   const response = await call(app, session, 'act')
   t.equal(response.statusCode, 200)

@@ -21,7 +21,10 @@ t.test('server-everything answers through the service', async t => {
   const session = await initSession(app, { city: 'New York' })
 
   const listed = await app.inject({ method: 'POST', url: '/tools', payload: { session_id: session } })
-  const { tools, workflow_guidance: guidance } = listed.json<{ tools: Array<{ name: string, inputSchema: unknown }>, workflow_guidance: { instructions: Record<string, string> } }>()
+  const { tools, workflow_guidance: guidance } = listed.json<{
+    tools: Array<{ name: string; inputSchema: unknown }>
+    workflow_guidance: { instructions: Record<string, string> }
+  }>()
   const names = tools.map(({ name }) => name)
   t.ok(names.length >= 8, `${names.length} tools are listed`)
   for (const name of ['echo', 'get-sum', 'get-tiny-image', 'get-structured-content']) t.ok(names.includes(name), name)
@@ -29,9 +32,14 @@ t.test('server-everything answers through the service', async t => {
 
   t.strictSame((await call(app, session, 'echo', { message: 'hello' })).json(), { result: 'Echo: hello' })
   t.match((await call(app, session, 'get-sum', { a: 2, b: 40 })).json(), { result: /42/ })
-  t.match((await call(app, session, 'get-tiny-image')).json(), { content: [{ type: 'text' }, { type: 'image', mimeType: 'image/png' }, { type: 'text' }] })
+  t.match((await call(app, session, 'get-tiny-image')).json(), {
+    content: [{ type: 'text' }, { type: 'image', mimeType: 'image/png' }, { type: 'text' }]
+  })
   t.match((await call(app, session, 'get-sum', { a: 'two' })).json(), { status: 'error', error: String })
-  t.match((await call(app, session, 'get-structured-content', { location: 'New York' })).json(), { temperature: Number, conditions: String })
+  t.match((await call(app, session, 'get-structured-content', { location: 'New York' })).json(), {
+    temperature: Number,
+    conditions: String
+  })
 })
 
 t.test('server-filesystem answers through the service', async t => {
@@ -42,12 +50,15 @@ t.test('server-filesystem answers through the service', async t => {
 
   const listed = await app.inject({ method: 'POST', url: '/tools', payload: { session_id: session } })
   const names = listed.json<{ tools: Array<{ name: string }> }>().tools.map(({ name }) => name)
-  for (const name of ['read_text_file', 'write_file', 'list_directory', 'search_files']) t.ok(names.includes(name), name)
+  for (const name of ['read_text_file', 'write_file', 'list_directory', 'search_files']) { t.ok(names.includes(name), name) }
 
   t.match((await call(app, session, 'read_text_file', { path: join(path, 'note.txt') })).body, /written by the test/)
   t.equal((await call(app, session, 'write_file', { path: join(path, 'new.txt'), content: 'kept' })).statusCode, 200)
   t.match((await call(app, session, 'read_text_file', { path: join(path, 'new.txt') })).body, /kept/)
-  t.match((await call(app, session, 'read_text_file', { path: '/etc/hostname' })).json(), { status: 'error', error: /denied/i })
+  t.match((await call(app, session, 'read_text_file', { path: '/etc/hostname' })).json(), {
+    status: 'error',
+    error: /denied/i
+  })
 })
 
 t.test('a Python script runs with python3, or as mcp run where the Python SDK\'s command is', async t => {
@@ -55,7 +66,11 @@ t.test('a Python script runs with python3, or as mcp run where the Python SDK\'s
   await mkdir(join(environment, 'bin'))
   const withPython = await build(t, { MCP_SERVER_SCRIPT: fixture('server.py'), VIRTUAL_ENV: undefined })
   const session = await initSession(withPython)
-  t.match((await call(withPython, session, 'started_as')).json(), { status: 'success', argv: [/server\.py$/], by: null })
+  t.match((await call(withPython, session, 'started_as')).json(), {
+    status: 'success',
+    argv: [/server\.py$/],
+    by: null
+  })
 
   // The command that the SDK installs is a script with an interpreter line; this one does what `mcp run FILE` does.
   const mcp = join(environment, 'bin', 'mcp')
@@ -79,6 +94,9 @@ t.test('a server gets the environment and the folder that its entry names', asyn
   const app = await serviceOn(t, { python: { command: 'python3', args: [fixture('server.py')], env: { GREETING: 'hello', REDIS_PASSWORD: 'its own' }, cwd: path } })
   const { env, cwd } = (await call(app, await initSession(app), 'started_as')).json<{ env: Record<string, string>, cwd: string }>()
   t.match(env, { GREETING: 'hello', REDIS_PASSWORD: 'its own', PATH: String })
-  t.notOk(Object.keys(env).some(name => name.startsWith('MCP_')), 'nothing of ours is in it')
+  t.notOk(
+    Object.keys(env).some(name => name.startsWith('MCP_')),
+    'nothing of ours is in it'
+  )
   t.match(cwd, path)
 })

@@ -26,43 +26,82 @@ async function refusal (t: Test, env: Environment): Promise<string> {
   const service = Fastify({ logger: false, pluginTimeout: 60_000 })
   t.teardown(() => service.close())
   const loading = service.register(fp(app), { env: await environment(t, { REDIS_URL: undefined, ...env }) })
-  const error = await Promise.resolve(loading).then(() => service.ready()).then(() => new Error('it started'), (error: Error) => error)
+  const error = await Promise.resolve(loading)
+    .then(() => service.ready())
+    .then(
+      () => new Error('it started'),
+      (error: Error) => error
+    )
   t.notMatch(error.message, '\n')
   t.notMatch(error.message, secret)
   return error.message
 }
 
-t.test('Redis over TLS, whose authority is the operator\'s own', async t => {
+t.test("Redis over TLS, whose authority is the operator's own", async t => {
   const { port, client } = await startNode(t, () => [], { tls: true })
   await client.call('ACL', 'SETUSER', 'mcp', 'on', `>${secret}`, '~*', '+@all')
   await client.call('ACL', 'SETUSER', 'default', 'off')
   const login = { REDIS_USERNAME: 'mcp', REDIS_PASSWORD: secret, REDIS_TLS_CA: tlsFile('ca.pem') }
-  await works(t, await build(t, { REDIS_URL: undefined, REDIS_HOST: '127.0.0.1', REDIS_PORT: String(port), ...login }))
+  await works(
+    t,
+    await build(t, { REDIS_URL: undefined, REDIS_HOST: '127.0.0.1', REDIS_PORT: String(port), ...login })
+  )
   await works(t, await build(t, { REDIS_URL: `rediss://localhost:${port}/1`, ...login }))
 
-  const other = await refusal(t, { REDIS_URL: `rediss://localhost:${port}`, ...login, REDIS_TLS_CA: tlsFile('other-ca.pem') })
+  const other = await refusal(t, {
+    REDIS_URL: `rediss://localhost:${port}`,
+    ...login,
+    REDIS_TLS_CA: tlsFile('other-ca.pem')
+  })
   t.match(other, new RegExp(`^Redis at localhost:${port} cannot be used: .*certificate`))
-  t.match(await refusal(t, { REDIS_URL: `rediss://localhost:${port}`, ...login, REDIS_PASSWORD: 'wrong' }), /cannot be used: WRONGPASS/)
+  t.match(
+    await refusal(t, { REDIS_URL: `rediss://localhost:${port}`, ...login, REDIS_PASSWORD: 'wrong' }),
+    /cannot be used: WRONGPASS/
+  )
 })
 
 t.test('sentinels and their Redis over TLS', async t => {
   const primary = await startNode(t, () => [], { tls: true })
   const sentinel = await startSentinel(t, 'main', primary.port, { tls: true, quorum: 1 })
-  await works(t, await build(t, { REDIS_URL: undefined, REDIS_SENTINELS: `localhost:${sentinel.port}`, REDIS_SENTINEL_NAME: 'main', REDIS_TLS_CA: tlsFile('ca.pem') }))
+  await works(
+    t,
+    await build(t, {
+      REDIS_URL: undefined,
+      REDIS_SENTINELS: `localhost:${sentinel.port}`,
+      REDIS_SENTINEL_NAME: 'main',
+      REDIS_TLS_CA: tlsFile('ca.pem')
+    })
+  )
 })
 
 t.test('a cluster over TLS', async t => {
   const busPort = await freePort()
   const node = await startNode(t, () => clusterArgs(busPort), { tls: true })
   await node.client.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383)
-  await works(t, await build(t, { REDIS_URL: undefined, REDIS_CLUSTER_NODES: `localhost:${node.port}`, REDIS_TLS_CA: tlsFile('ca.pem') }))
+  await works(
+    t,
+    await build(t, {
+      REDIS_URL: undefined,
+      REDIS_CLUSTER_NODES: `localhost:${node.port}`,
+      REDIS_TLS_CA: tlsFile('ca.pem')
+    })
+  )
 })
 
 t.test('the least rights that the documentation names are enough', async t => {
   const node = await startNode(t)
-  const [, rights = ''] = /^user mcp on ><password> (.*)$/m.exec(await readFile(join(import.meta.dirname, '..', '..', 'docs', 'operations.md'), 'utf8')) ?? []
+  const [, rights = ''] =
+    /^user mcp on ><password> (.*)$/m.exec(
+      await readFile(join(import.meta.dirname, '..', '..', 'docs', 'operations.md'), 'utf8')
+    ) ?? []
   await node.client.call('ACL', 'SETUSER', 'mcp', 'on', `>${secret}`, ...rights.split(' '))
-  await works(t, await build(t, { REDIS_URL: `redis://mcp:${secret}@127.0.0.1:${node.port}`, MCP_SESSION_KEY_PREFIX: 'mcp_session' }))
+  await works(
+    t,
+    await build(t, {
+      REDIS_URL: `redis://mcp:${secret}@127.0.0.1:${node.port}`,
+      MCP_SESSION_KEY_PREFIX: 'mcp_session'
+    })
+  )
 })
 
 t.test('a start that finds no Redis names all places, and says why', async t => {
@@ -80,6 +119,9 @@ t.test('a start that finds no Redis names all places, and says why', async t => 
 
 t.test('a file of authorities that is none stops the start by name', async t => {
   for (const file of ['no-such-file.pem', tlsFile('README.md')]) {
-    t.match(await refusal(t, { REDIS_HOST: '127.0.0.1', REDIS_PORT: '1', REDIS_TLS_CA: file }), /^REDIS_TLS_CA must be a file of certificates in PEM form, but ".*" cannot be read as one$/)
+    t.match(
+      await refusal(t, { REDIS_HOST: '127.0.0.1', REDIS_PORT: '1', REDIS_TLS_CA: file }),
+      /^REDIS_TLS_CA must be a file of certificates in PEM form, but ".*" cannot be read as one$/
+    )
   }
 })

@@ -8,7 +8,11 @@ import { build } from '../support/service.ts'
 const { url: REDIS_URL } = await startRedis(t)
 
 /** What the service sent to Redis while `act` ran: the commands, or else what scripts called inside Redis. */
-async function commandsOf (t: Test, act: () => Promise<unknown>, by: 'service' | 'scripts' = 'service'): Promise<string[]> {
+async function commandsOf (
+  t: Test,
+  act: () => Promise<unknown>,
+  by: 'service' | 'scripts' = 'service'
+): Promise<string[]> {
   const monitor = await (await redisClient(t, REDIS_URL)).monitor()
   const commands: string[] = []
   monitor.on('monitor', (_time: string, [command]: string[], source: string) => {
@@ -34,21 +38,34 @@ t.test('a call of a tool that is known takes one round trip before it and one af
     await app.deferredSettled()
   })
 
-  t.strictSame(commands, ['evalsha', 'evalsha'], 'the session with the values that the tool declares, and what is kept')
+  t.strictSame(
+    commands,
+    ['evalsha', 'evalsha'],
+    'the session with the values that the tool declares, and what is kept'
+  )
 })
 
-t.test('a call of a tool that is not known, or by an id in the header, takes two before it and one after it', async t => {
-  const app = await build(t, { REDIS_URL, MCP_TOOLS_CACHE_TTL: '0' })
-  const session = await initSession(app)
-  await call(app, session, 'echo', { text: 'so that the scripts are known' })
-  t.strictSame(await commandsOf(t, () => call(app, session, 'echo')), ['evalsha', 'hmget', 'evalsha'])
+t.test(
+  'a call of a tool that is not known, or by an id in the header, takes two before it and one after it',
+  async t => {
+    const app = await build(t, { REDIS_URL, MCP_TOOLS_CACHE_TTL: '0' })
+    const session = await initSession(app)
+    await call(app, session, 'echo', { text: 'so that the scripts are known' })
+    t.strictSame(await commandsOf(t, () => call(app, session, 'echo')), ['evalsha', 'hmget', 'evalsha'])
 
-  const known = await build(t, { REDIS_URL })
-  const other = await initSession(known)
-  const callByHeader = () => known.inject({ method: 'POST', url: '/call-tool', headers: { 'x-session-id': other }, payload: { tool: 'echo' } })
-  await callByHeader()
-  t.strictSame(await commandsOf(t, callByHeader), ['evalsha', 'hmget', 'evalsha'])
-})
+    const known = await build(t, { REDIS_URL })
+    const other = await initSession(known)
+    const callByHeader = () =>
+      known.inject({
+        method: 'POST',
+        url: '/call-tool',
+        headers: { 'x-session-id': other },
+        payload: { tool: 'echo' }
+      })
+    await callByHeader()
+    t.strictSame(await commandsOf(t, callByHeader), ['evalsha', 'hmget', 'evalsha'])
+  }
+)
 
 t.test('listing tools takes one round trip', async t => {
   const app = await build(t, { REDIS_URL })
@@ -62,26 +79,40 @@ t.test('listing tools takes one round trip', async t => {
 t.test('requests that need no session, or know of none, do not ask Redis', async t => {
   const app = await build(t, { REDIS_URL })
   await app.inject('/tools-schema')
-  t.strictSame(await commandsOf(t, async () => {
-    for (const url of ['/livez', '/tools-schema', '/nothing', '/openapi.json']) await app.inject(url)
-    await app.inject({ method: 'POST', url: '/call-tool', payload: { tool: 'echo' } })
-  }), [])
+  t.strictSame(
+    await commandsOf(t, async () => {
+      for (const url of ['/livez', '/tools-schema', '/nothing', '/openapi.json']) await app.inject(url)
+      await app.inject({ method: 'POST', url: '/call-tool', payload: { tool: 'echo' } })
+    }),
+    []
+  )
 })
 
-t.test('a wrong token costs what an unknown session costs, to the command, however much the session holds', async t => {
-  const app = await build(t, { REDIS_URL, MCP_SESSION_TOKENS: 'required' })
-  const opening = { session_id: 'held', apiUrl, jwtToken, text: 'x'.repeat(1_000_000) }
-  const { session_token: token } = (await app.inject({ method: 'POST', url: '/init', payload: opening })).json()
-  const callWith = (id: string, bearer: string) => app.inject({
-    method: 'POST', url: '/call-tool', headers: { authorization: `Bearer ${bearer}` }, payload: { session_id: id, tool: 'echo' }
-  })
-  t.equal((await callWith('held', token)).statusCode, 200, 'and the tool and the scripts are known')
+t.test(
+  'a wrong token costs what an unknown session costs, to the command, however much the session holds',
+  async t => {
+    const app = await build(t, { REDIS_URL, MCP_SESSION_TOKENS: 'required' })
+    const opening = { session_id: 'held', apiUrl, jwtToken, text: 'x'.repeat(1_000_000) }
+    const { session_token: token } = (await app.inject({ method: 'POST', url: '/init', payload: opening })).json()
+    const callWith = (id: string, bearer: string) =>
+      app.inject({
+        method: 'POST',
+        url: '/call-tool',
+        headers: { authorization: `Bearer ${bearer}` },
+        payload: { session_id: id, tool: 'echo' }
+      })
+    t.equal((await callWith('held', token)).statusCode, 200, 'and the tool and the scripts are known')
 
-  const asked: string[][] = []
-  for (const [id, bearer] of [['held', 'wrong'], ['unknown', 'wrong'], ['unknown', token]] as const) {
-    for (const by of ['service', 'scripts'] as const) {
-      asked.push(await commandsOf(t, async () => t.equal((await callWith(id, bearer)).statusCode, 409), by))
+    const asked: string[][] = []
+    for (const [id, bearer] of [
+      ['held', 'wrong'],
+      ['unknown', 'wrong'],
+      ['unknown', token]
+    ] as const) {
+      for (const by of ['service', 'scripts'] as const) {
+        asked.push(await commandsOf(t, async () => t.equal((await callWith(id, bearer)).statusCode, 409), by))
+      }
     }
+    t.strictSame(asked, [['evalsha'], ['HGET'], ['evalsha'], ['HGET'], ['evalsha'], ['HGET']])
   }
-  t.strictSame(asked, [['evalsha'], ['HGET'], ['evalsha'], ['HGET'], ['evalsha'], ['HGET']])
-})
+)

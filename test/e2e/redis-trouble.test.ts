@@ -43,7 +43,11 @@ const troubles: Record<string, (t: Test) => Promise<Trouble>> = {
   },
   'is stalled': async t => {
     const redis = await startRedis(t)
-    return { url: redis.url, begin: () => process.kill(redis.pid, 'SIGSTOP'), end: () => process.kill(redis.pid, 'SIGCONT') }
+    return {
+      url: redis.url,
+      begin: () => process.kill(redis.pid, 'SIGSTOP'),
+      end: () => process.kill(redis.pid, 'SIGCONT')
+    }
   },
   'is behind a network that swallows packets': async t => {
     const proxy = await startProxy(t, (await startRedis(t)).socket)
@@ -59,7 +63,11 @@ const troubles: Record<string, (t: Test) => Promise<Trouble>> = {
       const client = await redisClient(t, redis.url)
       await client.call('DEBUG', 'POPULATE', 3_000, 'junk')
       await client.call('BGREWRITEAOF')
-      await until(async () => /aof_rewrite_in_progress:0[^]*aof_last_bgrewrite_status:ok/.test(await client.info('persistence')), 'all is written')
+      await until(
+        async () =>
+          /aof_rewrite_in_progress:0[^]*aof_last_bgrewrite_status:ok/.test(await client.info('persistence')),
+        'all is written'
+      )
       client.disconnect()
       await redis.stop()
       await redis.start('loading')
@@ -73,8 +81,12 @@ const troubles: Record<string, (t: Test) => Promise<Trouble>> = {
     return {
       url: `redis://127.0.0.1:${old.port}`,
       async begin () {
-        const offset = async ({ client }: RedisNode) => /master_repl_offset:(\d+)/.exec(await client.info('replication'))?.[1]
-        await until(async () => await offset(old) === await offset(next), 'the next primary has what the old one has')
+        const offset = async ({ client }: RedisNode) =>
+          /master_repl_offset:(\d+)/.exec(await client.info('replication'))?.[1]
+        await until(
+          async () => (await offset(old)) === (await offset(next)),
+          'the next primary has what the old one has'
+        )
         await next.client.replicaof('NO', 'ONE')
         await old.client.replicaof('127.0.0.1', next.port)
       },
@@ -119,20 +131,38 @@ const troubles: Record<string, (t: Test) => Promise<Trouble>> = {
     const node = await startNode(t, port => clusterArgs(port + 1))
     const give = async () => {
       await node.client.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383)
-      await until(async () => /cluster_state:ok/.test(String(await node.client.call('CLUSTER', 'INFO'))), 'the cluster is whole')
+      await until(
+        async () => /cluster_state:ok/.test(String(await node.client.call('CLUSTER', 'INFO'))),
+        'the cluster is whole'
+      )
     }
     await give()
-    return { url: `redis://127.0.0.1:${node.port}`, begin: () => node.client.call('CLUSTER', 'DELSLOTSRANGE', 0, 16_383), end: give }
+    return {
+      url: `redis://127.0.0.1:${node.port}`,
+      begin: () => node.client.call('CLUSTER', 'DELSLOTSRANGE', 0, 16_383),
+      end: give
+    }
   },
   'says that the keys have moved': async t => {
     const [busPort, otherBusPort] = [await freePort(), await freePort()]
-    const [node, other] = await Promise.all([startNode(t, () => clusterArgs(busPort)), startNode(t, () => clusterArgs(otherBusPort))])
-    const ids = await Promise.all([node, other].map(async ({ client }) => String(await client.call('CLUSTER', 'MYID'))))
+    const [node, other] = await Promise.all([
+      startNode(t, () => clusterArgs(busPort)),
+      startNode(t, () => clusterArgs(otherBusPort))
+    ])
+    const ids = await Promise.all(
+      [node, other].map(async ({ client }) => String(await client.call('CLUSTER', 'MYID')))
+    )
     await node.client.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383)
     await node.client.call('CLUSTER', 'SET-CONFIG-EPOCH', 1)
     await node.client.call('CLUSTER', 'MEET', '127.0.0.1', other.port, otherBusPort)
-    await until(async () => /cluster_state:ok/.test(String(await node.client.call('CLUSTER', 'INFO'))), 'the cluster is whole')
-    await until(async () => String(await node.client.call('CLUSTER', 'NODES')).includes(ids[1] ?? ''), 'the nodes know each other')
+    await until(
+      async () => /cluster_state:ok/.test(String(await node.client.call('CLUSTER', 'INFO'))),
+      'the cluster is whole'
+    )
+    await until(
+      async () => String(await node.client.call('CLUSTER', 'NODES')).includes(ids[1] ?? ''),
+      'the nodes know each other'
+    )
     const slots = Array.from({ length: 16_384 }, (_, slot) => slot)
     const give = async (id: string | undefined) => {
       const pipeline = node.client.pipeline()
@@ -160,30 +190,45 @@ function prepare (t: Test, what: string): Promise<Trouble> {
 }
 
 for (const what of Object.keys(troubles)) {
-  t.test(`while Redis ${what}, each request is answered 503 within a second of the command timeout; it heals by itself; two log lines tell of it`, async t => {
-    const trouble = await prepare(t, what)
-    const service = await listen(t, { REDIS_URL: trouble.url, REDIS_COMMAND_TIMEOUT_MS })
-    const [session, other] = [await openSession(service), await openSession(service)]
-    t.equal((await callAt(service, session, 'echo')).status, 200)
+  t.test(
+    `while Redis ${what}, each request is answered 503 within a second of the command timeout; it heals by itself; two log lines tell of it`,
+    async t => {
+      const trouble = await prepare(t, what)
+      const service = await listen(t, { REDIS_URL: trouble.url, REDIS_COMMAND_TIMEOUT_MS })
+      const [session, other] = [await openSession(service), await openSession(service)]
+      t.equal((await callAt(service, session, 'echo')).status, 200)
 
-    const before = service.output().length
-    await trouble.begin()
-    // The first ones meet the trouble, the others find it known.
-    for (const round of ['at first', 'then']) await t.test(round, t => allUnavailable(t, service, { session, other, unharmed: trouble.unharmed ?? [] }))
-    await trouble.end()
+      const before = service.output().length
+      await trouble.begin()
+      // The first ones meet the trouble, the others find it known.
+      for (const round of ['at first', 'then']) { await t.test(round, t => allUnavailable(t, service, { session, other, unharmed: trouble.unharmed ?? [] })) }
+      await trouble.end()
 
-    const waitedMs = measureWaiting()
-    await until(async () => (await callAt(service, session, 'echo')).status === 200, 'the session is served again')
-    t.ok(waitedMs() < 6_000, `it waited ${waitedMs()} ms until it was well`)
-    t.match(await get(service, '/readyz'), { status: 200 })
-    await until(() => service.output().includes('"msg":"redis restored"'), 'the log says that it is over')
-    const lines = service.output().slice(before).split('\n').filter(line => line.startsWith('{')).map(line => JSON.parse(line) as { level: number, msg: string })
-    t.strictSame(lines.filter(({ level, msg }) => level >= 40 || msg.startsWith('redis')).map(({ msg }) => msg), ['redis lost', 'redis restored'])
-    t.notMatch(service.output(), jwtToken)
-  })
+      const waitedMs = measureWaiting()
+      await until(async () => (await callAt(service, session, 'echo')).status === 200, 'the session is served again')
+      t.ok(waitedMs() < 6_000, `it waited ${waitedMs()} ms until it was well`)
+      t.match(await get(service, '/readyz'), { status: 200 })
+      await until(() => service.output().includes('"msg":"redis restored"'), 'the log says that it is over')
+      const lines = service
+        .output()
+        .slice(before)
+        .split('\n')
+        .filter(line => line.startsWith('{'))
+        .map(line => JSON.parse(line) as { level: number; msg: string })
+      t.strictSame(
+        lines.filter(({ level, msg }) => level >= 40 || msg.startsWith('redis')).map(({ msg }) => msg),
+        ['redis lost', 'redis restored']
+      )
+      t.notMatch(service.output(), jwtToken)
+    }
+  )
 }
 
-async function allUnavailable (t: Test, service: ListeningService, { session, other, unharmed }: { session: string, other: string, unharmed: string[] }) {
+async function allUnavailable (
+  t: Test,
+  service: ListeningService,
+  { session, other, unharmed }: { session: string; other: string; unharmed: string[] }
+) {
   const requests: Array<[string, Promise<Answer>]> = [
     ['/init', post(`${service.url}/init`, { session_id: randomUUID(), apiUrl, jwtToken })],
     ['/init again', post(`${service.url}/init`, { session_id: session, apiUrl, jwtToken })],
@@ -194,13 +239,15 @@ async function allUnavailable (t: Test, service: ListeningService, { session, ot
     ['/readyz', get(service, '/readyz')]
   ]
   const waited = measureWaiting()
-  await Promise.all(requests.map(async ([what, request]) => {
-    const { status, body, headers } = await request
-    const waitedMs = waited()
-    if (unharmed.includes(what)) return t.equal(status, 200, what)
-    t.strictSame([status, body, headers.get('retry-after')], [503, unavailable, '1'], what)
-    t.ok(waitedMs < commandTimeoutMs + 1_000, `${what}: waited ${waitedMs} ms`)
-  }))
+  await Promise.all(
+    requests.map(async ([what, request]) => {
+      const { status, body, headers } = await request
+      const waitedMs = waited()
+      if (unharmed.includes(what)) return t.equal(status, 200, what)
+      t.strictSame([status, body, headers.get('retry-after')], [503, unavailable, '1'], what)
+      t.ok(waitedMs < commandTimeoutMs + 1_000, `${what}: waited ${waitedMs} ms`)
+    })
+  )
 }
 
 for (const what of ['is down', 'is stalled', 'is full', 'has become a replica']) {
@@ -215,16 +262,25 @@ for (const what of ['is down', 'is stalled', 'is full', 'has become a replica'])
     const session = await openSession(service)
 
     const running = callAt(service, session, 'act', { name: 'made' })
-    await until(async () => await server.calls() !== '', 'the tool runs')
+    await until(async () => (await server.calls()) !== '', 'the tool runs')
     await trouble.begin()
     await server.open()
     const { status, body, headers } = await running
 
-    t.strictSame([status, body, headers.get('x-mcp-not-cached')], [200, { status: 'success', made: 'done' }, 'name, made'])
-    await until(() => /"level":40,.*"msg":"the values of a call could not be kept"/.test(service.output()), 'the log warns')
+    t.strictSame(
+      [status, body, headers.get('x-mcp-not-cached')],
+      [200, { status: 'success', made: 'done' }, 'name, made']
+    )
+    await until(
+      () => /"level":40,.*"msg":"the values of a call could not be kept"/.test(service.output()),
+      'the log warns'
+    )
     t.equal(await server.calls(), 'made\n')
     await trouble.end()
-    await until(async () => (await post(`${service.url}/tools`, { session_id: session })).status === 200, 'the session is served again')
+    await until(
+      async () => (await post(`${service.url}/tools`, { session_id: session })).status === 200,
+      'the session is served again'
+    )
   })
 }
 
@@ -239,33 +295,51 @@ t.test('a full Redis loses no session that is opened anew, whatever it takes and
   await client.config('SET', 'maxmemory', '1')
 
   const { seen } = await repository.find(ref)
-  await t.rejects(repository.create(ref, splitFields({ apiUrl, jwtToken: 'another.not-a-real-token.signature' }, ['jwtToken']), { seen }), { code: 'MCPC_ERR_STORE_UNAVAILABLE' })
-  if (session !== null) await t.rejects(repository.write(session, { values: new Map([['second', '2']]) }), { code: 'MCPC_ERR_STORE_UNAVAILABLE' })
+  await t.rejects(
+    repository.create(ref, splitFields({ apiUrl, jwtToken: 'another.not-a-real-token.signature' }, ['jwtToken']), {
+      seen
+    }),
+    { code: 'MCPC_ERR_STORE_UNAVAILABLE' }
+  )
+  if (session !== null) {
+    await t.rejects(repository.write(session, { values: new Map([['second', '2']]) }), {
+      code: 'MCPC_ERR_STORE_UNAVAILABLE'
+    })
+  }
   t.strictSame(await client.hgetall('full:one'), before)
 
-  // Memory may run out after the index was written. Then the script that replaces is done as a whole, because it removes before it adds.
-  await defineSessionScripts(client).createSession('full:one', {
-    seen,
-    ttlSeconds: 100,
-    now: new Date(),
-    endsAt: null,
-    fields: { meta: '{}', credentials: '{}' },
-    values: new Map(),
-    mostBytes: 1_000,
-    mostFields: 1_000
-  }).catch(() => {})
+  // Memory may run out after the index was written. Then the script that replaces is done as a whole, because it
+  // removes before it adds.
+  await defineSessionScripts(client)
+    .createSession('full:one', {
+      seen,
+      ttlSeconds: 100,
+      now: new Date(),
+      endsAt: null,
+      fields: { meta: '{}', credentials: '{}' },
+      values: new Map(),
+      mostBytes: 1_000,
+      mostFields: 1_000
+    })
+    .catch(() => {})
   const after = await client.hgetall('full:one')
   t.ok(after.meta === before.meta || (after.meta === '{}' && after.credentials === '{}'), JSON.stringify(after))
-  t.ok(await client.ttl('full:one') > 0)
+  t.ok((await client.ttl('full:one')) > 0)
 })
 
 t.test('a client that was told to end connects again', async t => {
-  // ioredis ends by itself in a moment that cannot be hit from outside: a sentinel tells of a failover while it asks another one.
+  // ioredis ends by itself in a moment that cannot be hit from outside: a sentinel tells of a failover while it asks
+  // another one.
   const redis = await startRedis(t)
   const events: string[] = []
-  const connection = await openRedis({ url: redis.url, host: '', port: 0, db: 0, commandTimeoutMs: 500 }, {
-    keyPrefix: 'test', onLost: () => events.push('lost'), onRestored: () => events.push('restored')
-  })
+  const connection = await openRedis(
+    { url: redis.url, host: '', port: 0, db: 0, commandTimeoutMs: 500 },
+    {
+      keyPrefix: 'test',
+      onLost: () => events.push('lost'),
+      onRestored: () => events.push('restored')
+    }
+  )
   t.teardown(() => connection.close())
   connection.client.disconnect()
   await until(() => events.length === 2, 'it is well again')
@@ -275,7 +349,10 @@ t.test('a client that was told to end connects again', async t => {
 
 t.test('a worker that was busy does not take Redis for stalled', async t => {
   const { url } = await startRedis(t)
-  const { client, close } = await openRedis({ url, host: '', port: 0, db: 0, commandTimeoutMs: 500 }, { keyPrefix: 'test', onLost: err => t.fail(err.message), onRestored: () => {} })
+  const { client, close } = await openRedis(
+    { url, host: '', port: 0, db: 0, commandTimeoutMs: 500 },
+    { keyPrefix: 'test', onLost: err => t.fail(err.message), onRestored: () => {} }
+  )
   t.teardown(close)
   for (let round = 0; round < 2; round++) {
     await delay(200) // so that nothing is being watched any more
@@ -297,7 +374,8 @@ async function startPersistentRedis (t: Test) {
   const binary = findRedisServer() ?? ''
   // Slow to load, by a millisecond for a key, and willing to say so meanwhile.
   const slow = ['--key-load-delay', '1000', '--loading-process-events-interval-bytes', '1024']
-  const start = (args: string[] = []) => startRedisServer({ binary, folder, persistent: true, args: ['--enable-debug-command', 'yes', ...args] })
+  const start = (args: string[] = []) =>
+    startRedisServer({ binary, folder, persistent: true, args: ['--enable-debug-command', 'yes', ...args] })
   let server = start()
   const stop = async () => await (await server).stop()
   t.teardown(stop)
@@ -308,6 +386,8 @@ async function startPersistentRedis (t: Test) {
       server = start(as && slow)
       if (as === undefined) await server
     },
-    answers: async () => { await server }
+    answers: async () => {
+      await server
+    }
   }
 }

@@ -13,11 +13,17 @@ const tools = { MCP_SERVERS_FILE: fixture('shared-tool-server.json') }
 
 t.test('a session is used with the old key, and sealed with the new one after the reply', async t => {
   const env = await environment(t, tools)
-  const [before, rotated, after] = [await build(t, { ...env, MCP_ENCRYPTION_KEYS: k1 }), await build(t, { ...env, MCP_ENCRYPTION_KEYS: `${k2}, ${k1}` }), await build(t, { ...env, MCP_ENCRYPTION_KEYS: k2 })]
+  const [before, rotated, after] = [
+    await build(t, { ...env, MCP_ENCRYPTION_KEYS: k1 }),
+    await build(t, { ...env, MCP_ENCRYPTION_KEYS: `${k2}, ${k1}` }),
+    await build(t, { ...env, MCP_ENCRYPTION_KEYS: k2 })
+  ]
   const redis = await redisClient(t)
   const id = await initSession(before, { name: 'Ann' })
   const keysUsed = async () => {
-    const fields = Object.entries(await redis.hgetall(`${before.config.session.keyPrefix}:${id}`)).filter(([name]) => /^(credentials|owner|p:)/.test(name))
+    const fields = Object.entries(await redis.hgetall(`${before.config.session.keyPrefix}:${id}`)).filter(([name]) =>
+      /^(credentials|owner|p:)/.test(name)
+    )
     return new Set(fields.map(([, text]) => text.slice(0, 6)))
   }
   t.strictSame(await keysUsed(), new Set(['s1.k1.']))
@@ -27,25 +33,41 @@ t.test('a session is used with the old key, and sealed with the new one after th
   t.strictSame(await keysUsed(), new Set(['s1.k2.']))
 
   t.strictSame((await call(after, id, 'recall')).json().received, { name: 'Ann' })
-  t.equal((await after.inject({ method: 'POST', url: '/init', payload: { session_id: id, apiUrl, jwtToken } })).statusCode, 200, 'its owner is known')
+  t.equal(
+    (await after.inject({ method: 'POST', url: '/init', payload: { session_id: id, apiUrl, jwtToken } })).statusCode,
+    200,
+    'its owner is known'
+  )
 })
 
-t.test('a session whose key is missing is a 409 and a line in the log that names the key, and others are served', async t => {
-  const env = await environment(t, tools)
-  const id = await initSession(await build(t, { ...env, MCP_ENCRYPTION_KEYS: k1 }))
-  for (const [MCP_ENCRYPTION_KEYS, reason] of [[k2, 'is sealed with the key k1, which MCP_ENCRYPTION_KEYS does not have'], [undefined, 'is sealed, and MCP_ENCRYPTION_KEYS is not set']] as const) {
-    const service = await listen(t, { ...env, MCP_ENCRYPTION_KEYS })
-    const refused = await callAt(service, id, 'recall')
-    t.equal(refused.status, 409)
-    t.strictSame(refused.body, failure('SESSION_UNREADABLE', `Session ${id} cannot be read. Please run /init first.`))
-    await until(() => service.output().includes(`the field credentials ${reason}`), 'the log says why')
-    t.equal((await post(`${service.url}/sessions`, { apiUrl, jwtToken })).status, 201)
-    t.equal((await fetch(`${service.url}/health`)).status, 200)
+t.test(
+  'a session whose key is missing is a 409 and a line in the log that names the key, and others are served',
+  async t => {
+    const env = await environment(t, tools)
+    const id = await initSession(await build(t, { ...env, MCP_ENCRYPTION_KEYS: k1 }))
+    for (const [MCP_ENCRYPTION_KEYS, reason] of [
+      [k2, 'is sealed with the key k1, which MCP_ENCRYPTION_KEYS does not have'],
+      [undefined, 'is sealed, and MCP_ENCRYPTION_KEYS is not set']
+    ] as const) {
+      const service = await listen(t, { ...env, MCP_ENCRYPTION_KEYS })
+      const refused = await callAt(service, id, 'recall')
+      t.equal(refused.status, 409)
+      t.strictSame(
+        refused.body,
+        failure('SESSION_UNREADABLE', `Session ${id} cannot be read. Please run /init first.`)
+      )
+      await until(() => service.output().includes(`the field credentials ${reason}`), 'the log says why')
+      t.equal((await post(`${service.url}/sessions`, { apiUrl, jwtToken })).status, 201)
+      t.equal((await fetch(`${service.url}/health`)).status, 200)
+    }
   }
-})
+)
 
 t.test('without a key the service says at start that nothing is sealed, once; with one it says nothing', async t => {
-  for (const [MCP_ENCRYPTION_KEYS, times] of [[undefined, 1], [k1, 0]] as const) {
+  for (const [MCP_ENCRYPTION_KEYS, times] of [
+    [undefined, 1],
+    [k1, 0]
+  ] as const) {
     const service = await listen(t, { ...tools, MCP_ENCRYPTION_KEYS })
     await service.close()
     t.equal(service.output().match(/"level":40.*MCP_ENCRYPTION_KEYS is not set/g)?.length ?? 0, times)
@@ -58,7 +80,12 @@ t.test('questions and sessions at servers are sealed, too', async t => {
   const id = await initSession(app)
   const session = await app.sessions.load({ id, client: null })
   if (session === null) throw new Error('no session')
-  const kept = await app.pendingCalls.keep(session, { tool: 'a', name: 'a', args: { note: 'canary' }, secretNames: ['jwtToken'] })
+  const kept = await app.pendingCalls.keep(session, {
+    tool: 'a',
+    name: 'a',
+    args: { note: 'canary' },
+    secretNames: ['jwtToken']
+  })
   await app.sessions.replaceUpstream(session, 'charts', null, '{"sessionId":"canary"}')
   t.notMatch(JSON.stringify(await redis.hgetall(session.key)), /canary/)
   t.match(await app.pendingCalls.take(session, 'token' in kept ? kept.token : ''), { args: { note: 'canary' } })
@@ -70,7 +97,11 @@ t.test('what is no call that waits is a session that cannot be read', async t =>
   const id = await initSession(app)
   for (const text of ['garbage', '[]', '{}', '{"tool":"a","name":"a","args":{}}', '{"args":{},"secretNames":[]}']) {
     await redis.hset(`${app.config.session.keyPrefix}:${id}`, 'q:token', text)
-    const refused = await app.inject({ method: 'POST', url: '/call-tool', payload: { session_id: id, continue: 'token' } })
+    const refused = await app.inject({
+      method: 'POST',
+      url: '/call-tool',
+      payload: { session_id: id, continue: 'token' }
+    })
     t.equal(refused.json().code, 'MCPC_ERR_SESSION_UNREADABLE', text)
   }
 })
@@ -81,7 +112,8 @@ t.test('a call that waits for answers and does not fit is refused, and smaller o
   const id = await initSession(app)
   const session = await app.sessions.load({ id, client: null })
   if (session === null) throw new Error('no session')
-  const keep = (length: number) => app.pendingCalls.keep(session, { tool: 'a', name: 'a', args: { note: 'x'.repeat(length) }, secretNames: [] })
+  const keep = (length: number) =>
+    app.pendingCalls.keep(session, { tool: 'a', name: 'a', args: { note: 'x'.repeat(length) }, secretNames: [] })
   t.strictSame(await keep(1_000), { refused: 'too large' })
   for (let index = 0; index < 5; index++) t.match(await keep(300), { token: String })
   const waiting = Object.entries(await redis.hgetall(session.key)).filter(([field]) => field.startsWith('q:'))

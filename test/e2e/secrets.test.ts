@@ -24,7 +24,10 @@ const canaries = {
 }
 
 /** What is answered, and the secrets that were made on the way. */
-interface Walk { answers: Array<{ what: string, text: string }>, tokens: Record<string, string> }
+interface Walk {
+  answers: Array<{ what: string; text: string }>
+  tokens: Record<string, string>
+}
 
 /** The whole contract, good and bad, with the canaries in every place where a caller may put them. */
 async function walkThrough ({ url }: Service): Promise<Walk> {
@@ -37,7 +40,10 @@ async function walkThrough ({ url }: Service): Promise<Walk> {
     answers.push({ what: `${path} ${status}`, text: JSON.stringify(rest) })
     return token ?? ''
   }
-  const tokens = { sessionToken: await open('/init', { session_id: 'walk', note: canaries.value }), otherToken: await open('/sessions', {}) }
+  const tokens = {
+    sessionToken: await open('/init', { session_id: 'walk', note: canaries.value }),
+    otherToken: await open('/sessions', {})
+  }
   const bearer = { ...key, authorization: `Bearer ${tokens.sessionToken}` }
 
   const requests: Array<[path: string, body: unknown, headers?: Record<string, string>]> = [
@@ -53,7 +59,14 @@ async function walkThrough ({ url }: Service): Promise<Walk> {
     ['/tools', { session_id: 'walk' }, { 'x-api-key': `${canaries.apiKey}-wrong` }],
     ['/tools', { session_id: 'walk' }, { ...bearer, origin: 'https://evil.example' }],
     ['/tools', { session_id: 'walk', jwtToken: canaries.token }],
-    ['/call-tool', { session_id: 'walk', tool: 'act', params: { jwtToken: canaries.token, apiUrl: canaries.apiUrl, kept: canaries.value } }],
+    [
+      '/call-tool',
+      {
+        session_id: 'walk',
+        tool: 'act',
+        params: { jwtToken: canaries.token, apiUrl: canaries.apiUrl, kept: canaries.value }
+      }
+    ],
     ['/call-tool', { session_id: 'walk', tool: 'act', params: canaries.token }],
     ['/call-tool', { session_id: 'walk', tool: [canaries.token] }],
     ['/call-tool', { session_id: 'walk', tool: 'nothing', params: good }],
@@ -72,9 +85,17 @@ async function walkThrough ({ url }: Service): Promise<Walk> {
     answers.push({ what: `/init with a bad body ${response.status}`, text: await response.text() })
   }
   for (const path of ['/health', '/tools-schema', '/openapi.json', '/nothing/x', '/livez', '/readyz', '/session']) {
-    answers.push({ what: path, text: await (await fetch(url + path, { headers: { ...bearer, 'x-session-id': 'walk' } })).text() })
+    answers.push({
+      what: path,
+      text: await (await fetch(url + path, { headers: { ...bearer, 'x-session-id': 'walk' } })).text()
+    })
   }
-  answers.push({ what: 'DELETE /session', text: await (await fetch(`${url}/session`, { method: 'DELETE', headers: { ...bearer, 'x-session-id': 'walk' } })).text() })
+  answers.push({
+    what: 'DELETE /session',
+    text: await (
+      await fetch(`${url}/session`, { method: 'DELETE', headers: { ...bearer, 'x-session-id': 'walk' } })
+    ).text()
+  })
   await send('/shutdown', { session_id: 'walk' })
   await send('/shutdown', {})
   return { answers, tokens }
@@ -117,14 +138,19 @@ for (const misbehaviour of ['well-behaved', 'dies-on-call', 'dies-at-start', 'an
     const secrets = { ...canaries, ...tokens }
     await redis.stop()
     const headers = { 'x-api-key': canaries.apiKey, authorization: `Bearer ${tokens.sessionToken}` }
-    answers.push({ what: '/call-tool without redis', text: JSON.stringify((await post(`${service.url}/call-tool`, { session_id: 'walk', tool: 'act' }, headers)).body) })
+    answers.push({
+      what: '/call-tool without redis',
+      text: JSON.stringify(
+        (await post(`${service.url}/call-tool`, { session_id: 'walk', tool: 'act' }, headers)).body
+      )
+    })
     service.kill('SIGTERM')
     await service.exited
 
     t.ok(service.output().length > 1_000, 'there is a log to search')
     const statuses = new Set(answers.map(({ what }) => what.split(' ').at(-1)))
     t.ok(statuses.has('401') && statuses.has('400') && statuses.has('200'), 'good and bad requests were among them')
-    if (misbehaviour === 'dies-on-call') t.match(service.output(), /"line":"the token is \[hidden\]"/, 'what the server wrote is among it')
+    if (misbehaviour === 'dies-on-call') { t.match(service.output(), /"line":"the token is \[hidden\]"/, 'what the server wrote is among it') }
     t.strictSame(heldBy(service.output(), secrets), [], 'no log line holds a secret')
     for (const { what, text } of answers) t.strictSame(heldBy(text, secrets), [], `${what} holds no secret`)
 
@@ -138,8 +164,16 @@ for (const misbehaviour of ['well-behaved', 'dies-on-call', 'dies-at-start', 'an
 
 t.test('a Redis that refuses the password, or is not there, is named without it', async t => {
   const redis = await startRedis(t, ['--requirepass', 'another-one'])
-  for (const REDIS_URL of [redis.url.replace('unix://', `unix://:${canaries.redisPassword}@localhost`), `redis://:${canaries.redisPassword}@127.0.0.1:${await freePort()}`]) {
-    const { output, exited } = await spawnService(t, { REDIS_URL, MCP_SKIP_VALIDATION: 'true', MCP_SERVER_SCRIPT: fixture('tiny-server.mjs'), MCP_LOG_LEVEL: 'trace' })
+  for (const REDIS_URL of [
+    redis.url.replace('unix://', `unix://:${canaries.redisPassword}@localhost`),
+    `redis://:${canaries.redisPassword}@127.0.0.1:${await freePort()}`
+  ]) {
+    const { output, exited } = await spawnService(t, {
+      REDIS_URL,
+      MCP_SKIP_VALIDATION: 'true',
+      MCP_SERVER_SCRIPT: fixture('tiny-server.mjs'),
+      MCP_LOG_LEVEL: 'trace'
+    })
     t.match(await exited, { code: 1 })
     await until(() => output().includes('cannot be used'), 'it says why')
     t.match(output(), /Redis at \S+ cannot be used: /)

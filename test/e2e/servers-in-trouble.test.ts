@@ -13,12 +13,16 @@ t.test('listing tools of a server that ends at its start is a 502 that quotes it
   const session = await initSession(app)
   const expected = {
     status: 'error',
-    error: 'MCP server zoo ended before it was ready (exit code 1); it said: Traceback (most recent call last):\n  nothing\nModuleNotFoundError: No module named \'nothing\'',
+    error:
+      "MCP server zoo ended before it was ready (exit code 1); it said: Traceback (most recent call last):\n  nothing\nModuleNotFoundError: No module named 'nothing'",
     code: 'MCPC_ERR_MCP_START',
     retryable: true
   }
 
-  for (const request of [{ method: 'GET', url: '/tools-schema' } as const, { method: 'POST', url: '/tools', payload: { session_id: session } } as const]) {
+  for (const request of [
+    { method: 'GET', url: '/tools-schema' } as const,
+    { method: 'POST', url: '/tools', payload: { session_id: session } } as const
+  ]) {
     const response = await app.inject(request)
     t.equal(response.statusCode, 502, request.url)
     t.strictSame(response.json(), expected)
@@ -29,10 +33,18 @@ t.test('listing tools of a server that never answers is a 504 within the start t
   const app = await buildWith(t, ['never-answers-initialize'], { MCP_SESSION_START_TIMEOUT: '0.5' })
   const session = await initSession(app)
 
-  for (const request of [{ method: 'GET', url: '/tools-schema' } as const, { method: 'POST', url: '/tools', payload: { session_id: session } } as const]) {
+  for (const request of [
+    { method: 'GET', url: '/tools-schema' } as const,
+    { method: 'POST', url: '/tools', payload: { session_id: session } } as const
+  ]) {
     const response = await app.inject(request)
     t.equal(response.statusCode, 504, request.url)
-    t.match(response.json(), { status: 'error', error: 'MCP server zoo was not ready within 0.5 s', code: 'MCPC_ERR_MCP_START_TIMEOUT', retryable: true })
+    t.match(response.json(), {
+      status: 'error',
+      error: 'MCP server zoo was not ready within 0.5 s',
+      code: 'MCPC_ERR_MCP_START_TIMEOUT',
+      retryable: true
+    })
   }
   await app.deferredSettled()
 })
@@ -44,14 +56,21 @@ t.test('a credential that a server prints before it dies is not in the answer', 
   const response = await call(app, session, 'act')
 
   t.equal(response.statusCode, 502)
-  t.match(response.json(), { error: 'MCP server zoo ended during tool act (exit code 3); it said: the token is [hidden]\nFatal: it broke', retryable: false })
+  t.match(response.json(), {
+    error: 'MCP server zoo ended during tool act (exit code 3); it said: the token is [hidden]\nFatal: it broke',
+    retryable: false
+  })
 })
 
 t.test('a tool that never answers is a 504 at the deadline of calls, and its process ends', async t => {
   const app = await buildWith(t, ['never-answers-call'], { MCP_API_LONG_TIMEOUT: '0.5' })
   const response = await call(app, await initSession(app), 'act', { kept: 1 })
   t.equal(response.statusCode, 504)
-  t.match(response.json(), { error: 'MCP server zoo did not answer tool act in time (0.5 s)', code: 'MCPC_ERR_MCP_TIMEOUT', retryable: false })
+  t.match(response.json(), {
+    error: 'MCP server zoo did not answer tool act in time (0.5 s)',
+    code: 'MCPC_ERR_MCP_TIMEOUT',
+    retryable: false
+  })
   await app.deferredSettled()
 })
 

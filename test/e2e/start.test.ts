@@ -25,7 +25,10 @@ const secret = 'canary-that-nobody-may-read'
 /** Starts the service, which must refuse, and gives the one line that it wrote. */
 async function refusal (t: Test, env: Environment): Promise<string> {
   const { exited, output } = await spawnService(t, {
-    MCP_CLIENT_HOST: '127.0.0.1', MCP_CLIENT_PORT: '0', MCP_API_BASE_URL: 'https://api.example.com', ...env
+    MCP_CLIENT_HOST: '127.0.0.1',
+    MCP_CLIENT_PORT: '0',
+    MCP_API_BASE_URL: 'https://api.example.com',
+    ...env
   })
   const end = await exited
   t.strictSame(end, { code: 1, signal: null }, 'it ends with exit code 1')
@@ -34,41 +37,113 @@ async function refusal (t: Test, env: Environment): Promise<string> {
   return lines[0] ?? ''
 }
 
-/** The same in this process, where the next line is what the start would have written: most rows of the tables below need no more. */
+/**
+ * The same in this process, where the next line is what the start would have written: most rows of the tables below
+ * need no more.
+ */
 async function refusalHere (t: Test, env: Environment, code = 'MCPC_ERR_CONFIG'): Promise<string> {
   const service = Fastify({ logger: false, pluginTimeout: 60_000 })
   t.teardown(() => service.close())
   const loading = service.register(fp(app), { env: { MCP_API_BASE_URL: 'https://api.example.com', ...env } })
-  const error = await Promise.resolve(loading).then(() => service.ready()).then(() => new Error('it started'), (error: FastifyError) => error)
+  const error = await Promise.resolve(loading)
+    .then(() => service.ready())
+    .then(
+      () => new Error('it started'),
+      (error: FastifyError) => error
+    )
   t.match(error, { code })
   t.notMatch(error.message, '\n')
   return error.message
 }
 
 const inProcessesOfTheirOwn = new Set(['no server', 'whose server has a command that is not there'])
-const refusalOf = (title: string) => inProcessesOfTheirOwn.has(title) ? refusal : refusalHere
+const refusalOf = (title: string) => (inProcessesOfTheirOwn.has(title) ? refusal : refusalHere)
 
 const script = fixture('tiny-server.mjs')
 
 /** What no Redis is needed to refuse: where it would be, nobody listens. */
 const refusedSettings: Array<[title: string, env: Environment, line: RegExp]> = [
   ['no server', {}, /^MCP_SERVER_SCRIPT or MCP_SERVERS_FILE must be set/],
-  ['two servers', { MCP_SERVER_SCRIPT: script, MCP_SERVERS_FILE: 'servers.json' }, /^MCP_SERVER_SCRIPT and MCP_SERVERS_FILE are both set/],
-  ['no API to check credentials with', { MCP_SERVER_SCRIPT: script, MCP_API_BASE_URL: '' }, /^MCP_API_BASE_URL must be set to an http\(s\) URL/],
-  ['no API while checking is not switched off', { MCP_SERVER_SCRIPT: script, MCP_API_BASE_URL: '', MCP_SKIP_VALIDATION: 'False' }, /^MCP_API_BASE_URL must be set/],
-  ['an API that is no URL', { MCP_SERVER_SCRIPT: script, MCP_API_BASE_URL: 'api.example.com' }, /^MCP_API_BASE_URL must be an http\(s\) URL, but is "api\.example\.com"$/],
-  ['a number that is none', { MCP_SERVER_SCRIPT: script, MCP_API_LONG_TIMEOUT: 'soon' }, /^MCP_API_LONG_TIMEOUT must be a number of seconds .*, but is "soon"$/],
-  ['a fraction where there is none', { MCP_SERVER_SCRIPT: script, REDIS_DB: '1.5' }, /^REDIS_DB must be a database number from 0, but is "1\.5"$/],
-  ['a TTL of 0', { MCP_SERVER_SCRIPT: script, MCP_SESSION_IDLE_TTL: '0' }, /^MCP_SESSION_IDLE_TTL must be whole seconds from 1 to \d+, but is "0"$/],
-  ['a TTL below 0', { MCP_SERVER_SCRIPT: script, MCP_SESSION_IDLE_TTL: '-60' }, /^MCP_SESSION_IDLE_TTL must be .*, but is "-60"$/],
-  ['a port out of range', { MCP_SERVER_SCRIPT: script, MCP_CLIENT_PORT: '70000' }, /^MCP_CLIENT_PORT must be a port from 0 to 65535, but is "70000"$/],
-  ['a port below 0', { MCP_SERVER_SCRIPT: script, MCP_CLIENT_PORT: '-1' }, /^MCP_CLIENT_PORT must be a port from 0 to 65535, but is "-1"$/],
-  ['a port of Redis out of range', { MCP_SERVER_SCRIPT: script, REDIS_PORT: '0' }, /^REDIS_PORT must be a port from 1 to 65535, but is "0"$/],
-  ['a grace that is no number', { MCP_SERVER_SCRIPT: script, MCP_CLOSE_GRACE: '-5' }, /^MCP_CLOSE_GRACE must be a number of seconds/],
-  ['a log level that there is not', { MCP_SERVER_SCRIPT: script, MCP_LOG_LEVEL: 'loud' }, /^MCP_LOG_LEVEL must be trace, debug, .*, but is "loud"$/],
-  ['several at once', { MCP_SERVER_SCRIPT: script, MCP_SESSION_IDLE_TTL: '0', REDIS_PORT: 'x' }, /^REDIS_PORT must be .*; MCP_SESSION_IDLE_TTL must be /],
-  ['a URL of Redis of another protocol', { MCP_SERVER_SCRIPT: script, REDIS_URL: `http://user:${secret}@localhost` }, /^REDIS_URL must be .*, but is a value that is not shown$/],
-  ['a URL of Redis that cannot be decoded', { MCP_SERVER_SCRIPT: script, REDIS_URL: `redis://user:%ZZ${secret}@localhost` }, /^REDIS_URL must be .*, but is a value that is not shown$/]
+  [
+    'two servers',
+    { MCP_SERVER_SCRIPT: script, MCP_SERVERS_FILE: 'servers.json' },
+    /^MCP_SERVER_SCRIPT and MCP_SERVERS_FILE are both set/
+  ],
+  [
+    'no API to check credentials with',
+    { MCP_SERVER_SCRIPT: script, MCP_API_BASE_URL: '' },
+    /^MCP_API_BASE_URL must be set to an http\(s\) URL/
+  ],
+  [
+    'no API while checking is not switched off',
+    { MCP_SERVER_SCRIPT: script, MCP_API_BASE_URL: '', MCP_SKIP_VALIDATION: 'False' },
+    /^MCP_API_BASE_URL must be set/
+  ],
+  [
+    'an API that is no URL',
+    { MCP_SERVER_SCRIPT: script, MCP_API_BASE_URL: 'api.example.com' },
+    /^MCP_API_BASE_URL must be an http\(s\) URL, but is "api\.example\.com"$/
+  ],
+  [
+    'a number that is none',
+    { MCP_SERVER_SCRIPT: script, MCP_API_LONG_TIMEOUT: 'soon' },
+    /^MCP_API_LONG_TIMEOUT must be a number of seconds .*, but is "soon"$/
+  ],
+  [
+    'a fraction where there is none',
+    { MCP_SERVER_SCRIPT: script, REDIS_DB: '1.5' },
+    /^REDIS_DB must be a database number from 0, but is "1\.5"$/
+  ],
+  [
+    'a TTL of 0',
+    { MCP_SERVER_SCRIPT: script, MCP_SESSION_IDLE_TTL: '0' },
+    /^MCP_SESSION_IDLE_TTL must be whole seconds from 1 to \d+, but is "0"$/
+  ],
+  [
+    'a TTL below 0',
+    { MCP_SERVER_SCRIPT: script, MCP_SESSION_IDLE_TTL: '-60' },
+    /^MCP_SESSION_IDLE_TTL must be .*, but is "-60"$/
+  ],
+  [
+    'a port out of range',
+    { MCP_SERVER_SCRIPT: script, MCP_CLIENT_PORT: '70000' },
+    /^MCP_CLIENT_PORT must be a port from 0 to 65535, but is "70000"$/
+  ],
+  [
+    'a port below 0',
+    { MCP_SERVER_SCRIPT: script, MCP_CLIENT_PORT: '-1' },
+    /^MCP_CLIENT_PORT must be a port from 0 to 65535, but is "-1"$/
+  ],
+  [
+    'a port of Redis out of range',
+    { MCP_SERVER_SCRIPT: script, REDIS_PORT: '0' },
+    /^REDIS_PORT must be a port from 1 to 65535, but is "0"$/
+  ],
+  [
+    'a grace that is no number',
+    { MCP_SERVER_SCRIPT: script, MCP_CLOSE_GRACE: '-5' },
+    /^MCP_CLOSE_GRACE must be a number of seconds/
+  ],
+  [
+    'a log level that there is not',
+    { MCP_SERVER_SCRIPT: script, MCP_LOG_LEVEL: 'loud' },
+    /^MCP_LOG_LEVEL must be trace, debug, .*, but is "loud"$/
+  ],
+  [
+    'several at once',
+    { MCP_SERVER_SCRIPT: script, MCP_SESSION_IDLE_TTL: '0', REDIS_PORT: 'x' },
+    /^REDIS_PORT must be .*; MCP_SESSION_IDLE_TTL must be /
+  ],
+  [
+    'a URL of Redis of another protocol',
+    { MCP_SERVER_SCRIPT: script, REDIS_URL: `http://user:${secret}@localhost` },
+    /^REDIS_URL must be .*, but is a value that is not shown$/
+  ],
+  [
+    'a URL of Redis that cannot be decoded',
+    { MCP_SERVER_SCRIPT: script, REDIS_URL: `redis://user:%ZZ${secret}@localhost` },
+    /^REDIS_URL must be .*, but is a value that is not shown$/
+  ]
 ]
 for (const [title, env, line] of refusedSettings) {
   t.test(`a start with ${title} is refused in one line that names the variable`, async t => {
@@ -80,21 +155,50 @@ for (const [title, env, line] of refusedSettings) {
 
 /** Contents of MCP_SERVERS_FILE; `null` for a file that is not there. */
 const refusedServers: Array<[title: string, content: string | null, line: RegExp]> = [
-  ['that is not there', null, /^MCP_SERVERS_FILE must be a JSON file with mcpServers, but \S+servers\.json cannot be read$/],
-  ['that is no JSON', '{"mcpServers": {', /^MCP_SERVERS_FILE must be a JSON file with mcpServers, but \S+servers\.json is not valid JSON$/],
+  [
+    'that is not there',
+    null,
+    /^MCP_SERVERS_FILE must be a JSON file with mcpServers, but \S+servers\.json cannot be read$/
+  ],
+  [
+    'that is no JSON',
+    '{"mcpServers": {',
+    /^MCP_SERVERS_FILE must be a JSON file with mcpServers, but \S+servers\.json is not valid JSON$/
+  ],
   ['without servers', '{"servers": {}}', /^MCP_SERVERS_FILE must hold an object "mcpServers"/],
   ['with no server', '{"mcpServers": {}}', /^MCP_SERVERS_FILE must name a server/],
-  ['whose server has a command that is not there', '{"mcpServers": {"weather": {"command": "no-such-command"}}}', /^MCP_SERVERS_FILE: server "weather": command must be an executable, but "no-such-command" was not found on PATH$/],
-  ['whose server has no command', '{"mcpServers": {"weather": {"args": []}}}', /^MCP_SERVERS_FILE: server "weather": command must be a non-empty string/],
-  ['whose server has arguments that are no list', `{"mcpServers": {"weather": {"command": "node", "args": "${secret}"}}}`, /^MCP_SERVERS_FILE: server "weather": args must be an array of strings$/],
-  ['whose server has a variable that is no text', `{"mcpServers": {"weather": {"command": "node", "env": {"KEY": ["${secret}"]}}}}`, /^MCP_SERVERS_FILE: server "weather": env must be an object of strings$/]
+  [
+    'whose server has a command that is not there',
+    '{"mcpServers": {"weather": {"command": "no-such-command"}}}',
+    /^MCP_SERVERS_FILE: server "weather": command must be an executable, but "no-such-command" was not found on PATH$/
+  ],
+  [
+    'whose server has no command',
+    '{"mcpServers": {"weather": {"args": []}}}',
+    /^MCP_SERVERS_FILE: server "weather": command must be a non-empty string/
+  ],
+  [
+    'whose server has arguments that are no list',
+    `{"mcpServers": {"weather": {"command": "node", "args": "${secret}"}}}`,
+    /^MCP_SERVERS_FILE: server "weather": args must be an array of strings$/
+  ],
+  [
+    'whose server has a variable that is no text',
+    `{"mcpServers": {"weather": {"command": "node", "env": {"KEY": ["${secret}"]}}}}`,
+    /^MCP_SERVERS_FILE: server "weather": env must be an object of strings$/
+  ]
 ]
 for (const [title, content, line] of refusedServers) {
   t.test(`a start with a servers file ${title} is refused in one line`, async t => {
     const file = join(await makeFolder(t), 'servers.json')
     if (content !== null) await writeFile(file, content)
 
-    const written = await refusalOf(title)(t, { ...await environment(t), MCP_SKIP_VALIDATION: undefined, MCP_SERVER_SCRIPT: undefined, MCP_SERVERS_FILE: file })
+    const written = await refusalOf(title)(t, {
+      ...(await environment(t)),
+      MCP_SKIP_VALIDATION: undefined,
+      MCP_SERVER_SCRIPT: undefined,
+      MCP_SERVERS_FILE: file
+    })
 
     t.match(written, line)
     t.notMatch(written, secret)
@@ -102,13 +206,21 @@ for (const [title, content, line] of refusedServers) {
 }
 
 t.test('a start with a script that is not there is refused in one line that names the variable', async t => {
-  const written = await refusalHere(t, { ...await environment(t, { MCP_SERVER_SCRIPT: 'no-such-server.py' }), MCP_SKIP_VALIDATION: undefined })
+  const written = await refusalHere(t, {
+    ...(await environment(t, { MCP_SERVER_SCRIPT: 'no-such-server.py' })),
+    MCP_SKIP_VALIDATION: undefined
+  })
   t.match(written, /^MCP_SERVER_SCRIPT must be a file, but there is none at \/\S+no-such-server\.py$/)
 })
 
 t.test('a start without a Redis is refused in one line that says where it should be', async t => {
   const port = await freePort()
-  const written = await refusal(t, { MCP_SERVER_SCRIPT: script, REDIS_HOST: '127.0.0.1', REDIS_PORT: String(port), REDIS_PASSWORD: secret })
+  const written = await refusal(t, {
+    MCP_SERVER_SCRIPT: script,
+    REDIS_HOST: '127.0.0.1',
+    REDIS_PORT: String(port),
+    REDIS_PASSWORD: secret
+  })
   t.equal(written, `Redis at 127.0.0.1:${port} cannot be used: connect ECONNREFUSED 127.0.0.1:${port}`)
 })
 
@@ -135,7 +247,11 @@ t.test('a password that Redis refuses is not repeated', async t => {
 
 t.test('a database that Redis does not have is refused', async t => {
   const { REDIS_URL: url, ...env } = await environment(t)
-  const written = await refusalHere(t, { ...env, MCP_SKIP_VALIDATION: undefined, REDIS_URL: `${url}?db=4711` }, 'MCPC_ERR_STORE_START')
+  const written = await refusalHere(
+    t,
+    { ...env, MCP_SKIP_VALIDATION: undefined, REDIS_URL: `${url}?db=4711` },
+    'MCPC_ERR_STORE_START'
+  )
   t.match(written, /^Redis at \/\S+ cannot be used: ERR DB index is out of range/)
 })
 
@@ -145,22 +261,44 @@ t.test('a port that is taken is refused in one line that names the variable', as
   t.teardown(() => server.close())
   const { port } = server.address() as { port: number }
 
-  const written = await refusal(t, { ...await environment(t), MCP_SKIP_VALIDATION: undefined, MCP_CLIENT_PORT: String(port) })
+  const written = await refusal(t, {
+    ...(await environment(t)),
+    MCP_SKIP_VALIDATION: undefined,
+    MCP_CLIENT_PORT: String(port)
+  })
 
   t.equal(written, `MCP_CLIENT_PORT must be a free port, but 127.0.0.1:${port} is taken by another process`)
 })
 
-t.test('an address that is not this machine\'s is refused in one line that names the variable', async t => {
-  const written = await refusal(t, { ...await environment(t), MCP_SKIP_VALIDATION: undefined, MCP_CLIENT_HOST: '192.0.2.1' })
+t.test("an address that is not this machine's is refused in one line that names the variable", async t => {
+  const written = await refusal(t, {
+    ...(await environment(t)),
+    MCP_SKIP_VALIDATION: undefined,
+    MCP_CLIENT_HOST: '192.0.2.1'
+  })
   t.match(written, /^MCP_CLIENT_HOST must be an address of this machine, but is 192\.0\.2\.1/)
 })
 
 t.test('the settings of .env in the working folder are read, and the environment comes first', async t => {
   const { MCP_SERVER_SCRIPT, REDIS_URL, MCP_SESSION_KEY_PREFIX, MCP_SKIP_VALIDATION, ...env } = await environment(t)
   const dotEnv = Object.entries({
-    MCP_SERVER_SCRIPT, REDIS_URL, MCP_SESSION_KEY_PREFIX, MCP_SKIP_VALIDATION, MCP_SESSION_IDLE_TTL: '77', MCP_CLIENT_PORT: '1', MCP_CLIENT_HOST: '127.0.0.1'
-  }).map(([name, value]) => `${name}=${value}\n`).join('')
-  const unset = { MCP_SERVER_SCRIPT: undefined, REDIS_URL: undefined, MCP_SESSION_KEY_PREFIX: undefined, MCP_SKIP_VALIDATION: undefined, MCP_CLIENT_HOST: undefined }
+    MCP_SERVER_SCRIPT,
+    REDIS_URL,
+    MCP_SESSION_KEY_PREFIX,
+    MCP_SKIP_VALIDATION,
+    MCP_SESSION_IDLE_TTL: '77',
+    MCP_CLIENT_PORT: '1',
+    MCP_CLIENT_HOST: '127.0.0.1'
+  })
+    .map(([name, value]) => `${name}=${value}\n`)
+    .join('')
+  const unset = {
+    MCP_SERVER_SCRIPT: undefined,
+    REDIS_URL: undefined,
+    MCP_SESSION_KEY_PREFIX: undefined,
+    MCP_SKIP_VALIDATION: undefined,
+    MCP_CLIENT_HOST: undefined
+  }
 
   const service = await startService(t, { ...env, ...unset, MCP_CLIENT_PORT: '0' }, { files: { '.env': dotEnv } })
   await post(`${service.url}/init`, { session_id: 'from-file', apiUrl, jwtToken })
@@ -170,14 +308,37 @@ t.test('the settings of .env in the working folder are read, and the environment
 
 t.test('plain `fastify start` works, without our start script and without --options', async t => {
   const port = await freePort()
-  const command = [join(root, 'node_modules', 'fastify-cli', 'cli.js'), 'start', '--address', '127.0.0.1', '--port', String(port), join(root, 'dist', 'app.js')]
+  const command = [
+    join(root, 'node_modules', 'fastify-cli', 'cli.js'),
+    'start',
+    '--address',
+    '127.0.0.1',
+    '--port',
+    String(port),
+    join(root, 'dist', 'app.js')
+  ]
   const service = await startService(t, { MCP_LOG_LEVEL: 'info', MCP_MAX_BODY_BYTES: '2000000' }, { command })
 
   t.equal(service.url, `http://127.0.0.1:${port}`)
   t.strictSame((await post(`${service.url}/init`, { session_id: 'plain', apiUrl, jwtToken })).body, { status: 'ok' })
-  t.match(await post(`${service.url}/call-tool`, { session_id: 'plain', tool: 'echo', params: { text: '5' } }), { status: 200, body: { text: '5' } })
-  t.match(await post(`${service.url}/call-tool`, { session_id: 'plain', tool: 5 }), { status: 400, body: { code: 'MCPC_ERR_INVALID_FIELD' } }, 'nothing is converted')
-  t.match(await post(`${service.url}/call-tool`, { session_id: 'plain', tool: 'echo', params: { text: 'x'.repeat(1_500_000) } }), { status: 200 }, 'a body above Fastify\'s own limit')
+  t.match(await post(`${service.url}/call-tool`, { session_id: 'plain', tool: 'echo', params: { text: '5' } }), {
+    status: 200,
+    body: { text: '5' }
+  })
+  t.match(
+    await post(`${service.url}/call-tool`, { session_id: 'plain', tool: 5 }),
+    { status: 400, body: { code: 'MCPC_ERR_INVALID_FIELD' } },
+    'nothing is converted'
+  )
+  t.match(
+    await post(`${service.url}/call-tool`, {
+      session_id: 'plain',
+      tool: 'echo',
+      params: { text: 'x'.repeat(1_500_000) }
+    }),
+    { status: 200 },
+    "a body above Fastify's own limit"
+  )
   t.notMatch(service.output(), jwtToken)
 
   service.kill('SIGTERM')
@@ -215,12 +376,15 @@ t.test('SIGTERM with nothing to do ends at once, idle connections or not', async
   t.strictSame(await service.exited, { code: 0, signal: null }, 'and not as one whose grace is over')
 })
 
-t.test('a call that takes longer than the grace is cut off, the exit code says so, and no process is left', async t => {
-  const { service, call, servers } = await startSlowCall(t, 60_000, { MCP_CLOSE_GRACE: '0.5' })
+t.test(
+  'a call that takes longer than the grace is cut off, the exit code says so, and no process is left',
+  async t => {
+    const { service, call, servers } = await startSlowCall(t, 60_000, { MCP_CLOSE_GRACE: '0.5' })
 
-  service.kill('SIGTERM')
+    service.kill('SIGTERM')
 
-  t.strictSame(await service.exited, { code: 1, signal: null })
-  await t.rejects(call)
-  await until(() => !servers.some(isAlive), 'the server is gone, too')
-})
+    t.strictSame(await service.exited, { code: 1, signal: null })
+    await t.rejects(call)
+    await until(() => !servers.some(isAlive), 'the server is gone, too')
+  }
+)

@@ -10,8 +10,15 @@ const authorization = { headers: { authorization: `Bearer ${credential('jwtToken
 /** An API that accepts credentials until it is told not to. */
 async function startFickleApi (t: Parameters<typeof startApi>[0]) {
   let refusal: [status: number, body: unknown] | null = null
-  const api = await startApi(t, (body, response) => answer(refusal?.[0] ?? 200, refusal?.[1] ?? { status: 'success' })(body, response))
-  return { ...api, refuse: (status: number, body: unknown) => { refusal = [status, body] } }
+  const api = await startApi(t, (body, response) =>
+    answer(refusal?.[0] ?? 200, refusal?.[1] ?? { status: 'success' })(body, response)
+  )
+  return {
+    ...api,
+    refuse: (status: number, body: unknown) => {
+      refusal = [status, body]
+    }
+  }
 }
 
 for (const [what, name, args, type] of [
@@ -20,35 +27,52 @@ for (const [what, name, args, type] of [
   ['the first HTTP transport', 'sse', [], 'sse']
 ] as const) {
   for (const status of [401, 403]) {
-    t.test(`a server of ${what} that refuses the credentials with ${status}: the API decides whose fault it is`, async t => {
-      const api = await startFickleApi(t)
-      const upstream = await startUpstream(t, name, [...args])
-      const service = await serviceOn(t, { up: { type, url: upstream.url, ...authorization } }, { MCP_SKIP_VALIDATION: undefined, MCP_API_BASE_URL: api.url, MCP_TOOLS_CACHE_TTL: '0' })
-      const known = await initSession(service)
-      t.equal((await call(service, known, 'echo')).statusCode, 200)
-      const fresh = await initSession(service)
-      await upstream.control({ refuse: status })
+    t.test(
+      `a server of ${what} that refuses the credentials with ${status}: the API decides whose fault it is`,
+      async t => {
+        const api = await startFickleApi(t)
+        const upstream = await startUpstream(t, name, [...args])
+        const service = await serviceOn(
+          t,
+          { up: { type, url: upstream.url, ...authorization } },
+          { MCP_SKIP_VALIDATION: undefined, MCP_API_BASE_URL: api.url, MCP_TOOLS_CACHE_TTL: '0' }
+        )
+        const known = await initSession(service)
+        t.equal((await call(service, known, 'echo')).statusCode, 200)
+        const fresh = await initSession(service)
+        await upstream.control({ refuse: status })
 
-      const refused = failure('MCP_UNAUTHORIZED', `MCP server up refused the credentials (HTTP ${status})`)
-      const ways = [known, fresh].flatMap(id => [() => call(service, id, 'echo'), () => postTo(service, '/tools', { session_id: id })])
-      for (const way of ways) {
-        const asked = api.requests.length
-        const response = await way()
-        t.strictSame([response.statusCode, response.json()], [502, refused], 'still good: the fault is the server\'s')
-        t.equal(api.requests.length, asked + 1, 'the API is asked once')
+        const refused = failure('MCP_UNAUTHORIZED', `MCP server up refused the credentials (HTTP ${status})`)
+        const ways = [known, fresh].flatMap(id => [
+          () => call(service, id, 'echo'),
+          () => postTo(service, '/tools', { session_id: id })
+        ])
+        for (const way of ways) {
+          const asked = api.requests.length
+          const response = await way()
+          t.strictSame(
+            [response.statusCode, response.json()],
+            [502, refused],
+            "still good: the fault is the server's"
+          )
+          t.equal(api.requests.length, asked + 1, 'the API is asked once')
+        }
+
+        api.refuse(200, { status: 'error', error: 'The token was withdrawn' })
+        for (const way of ways) {
+          const asked = api.requests.length
+          const response = await way()
+          t.strictSame(
+            [response.statusCode, response.json()],
+            [401, failure('INVALID_CREDENTIALS', 'The token was withdrawn')]
+          )
+          t.equal(api.requests.length, asked + 1)
+        }
+
+        api.refuse(500, {})
+        t.strictSame((await call(service, known, 'echo')).json(), refused, 'an API in trouble decides nothing')
       }
-
-      api.refuse(200, { status: 'error', error: 'The token was withdrawn' })
-      for (const way of ways) {
-        const asked = api.requests.length
-        const response = await way()
-        t.strictSame([response.statusCode, response.json()], [401, failure('INVALID_CREDENTIALS', 'The token was withdrawn')])
-        t.equal(api.requests.length, asked + 1)
-      }
-
-      api.refuse(500, {})
-      t.strictSame((await call(service, known, 'echo')).json(), refused, 'an API in trouble decides nothing')
-    })
+    )
   }
 }
 
@@ -57,13 +81,20 @@ t.test('where nobody validates, a server that refuses the credentials is its own
   const service = await serviceOn(t, { up: { url: upstream.url, ...authorization } })
   await upstream.control({ refuse: 401 })
   const response = await call(service, await initSession(service), 'echo')
-  t.strictSame([response.statusCode, response.json()], [502, failure('MCP_UNAUTHORIZED', 'MCP server up refused the credentials (HTTP 401)')])
+  t.strictSame(
+    [response.statusCode, response.json()],
+    [502, failure('MCP_UNAUTHORIZED', 'MCP server up refused the credentials (HTTP 401)')]
+  )
 })
 
 t.test('one server of several that refuses the credentials leaves the tools of the others', async t => {
   const api = await startFickleApi(t)
   const [one, two] = [await startUpstream(t, 'http-2025'), await startUpstream(t, 'http-2026')]
-  const service = await serviceOn(t, { one: { url: one.url, ...authorization }, two: { url: two.url, ...authorization } }, { MCP_SKIP_VALIDATION: undefined, MCP_API_BASE_URL: api.url })
+  const service = await serviceOn(
+    t,
+    { one: { url: one.url, ...authorization }, two: { url: two.url, ...authorization } },
+    { MCP_SKIP_VALIDATION: undefined, MCP_API_BASE_URL: api.url }
+  )
   const id = await initSession(service)
   api.refuse(401, { error: 'The token was withdrawn' })
   await one.control({ refuse: 401 })
@@ -77,7 +108,11 @@ t.test('one server of several that refuses the credentials leaves the tools of t
 t.test('when all servers refuse credentials that are no longer good, the caller is told so', async t => {
   const api = await startFickleApi(t)
   const [one, two] = [await startUpstream(t, 'http-2025'), await startUpstream(t, 'http-2026')]
-  const service = await serviceOn(t, { one: { url: one.url, ...authorization }, two: { url: two.url, ...authorization } }, { MCP_SKIP_VALIDATION: undefined, MCP_API_BASE_URL: api.url })
+  const service = await serviceOn(
+    t,
+    { one: { url: one.url, ...authorization }, two: { url: two.url, ...authorization } },
+    { MCP_SKIP_VALIDATION: undefined, MCP_API_BASE_URL: api.url }
+  )
   const id = await initSession(service)
   for (const upstream of [one, two]) await upstream.control({ refuse: 401 })
   const asked = api.requests.length
@@ -85,7 +120,10 @@ t.test('when all servers refuse credentials that are no longer good, the caller 
   t.equal(api.requests.length, asked + 1, 'the API is asked once for both')
   api.refuse(401, { error: 'The token was withdrawn' })
   const response = await postTo(service, '/tools', { session_id: id })
-  t.strictSame([response.statusCode, response.json()], [401, failure('INVALID_CREDENTIALS', 'The token was withdrawn')])
+  t.strictSame(
+    [response.statusCode, response.json()],
+    [401, failure('INVALID_CREDENTIALS', 'The token was withdrawn')]
+  )
 })
 
 t.test('a session that lacks a credential which a server needs is told which, and may use the others', async t => {
@@ -95,7 +133,8 @@ t.test('a session that lacks a credential which a server needs is told which, an
   const needing = { url: upstream.url, headers: { 'x-api-url': credential('tenantKey') } }
   const service = await serviceOn(t, { needing, open: { url: open.url } }, env)
   const id = await initSession(service)
-  const sentence = 'MCP server needing needs the credential tenantKey, which the session does not have. Please run /init with it.'
+  const sentence =
+    'MCP server needing needs the credential tenantKey, which the session does not have. Please run /init with it.'
   const { tools, errors } = (await postTo(service, '/tools', { session_id: id })).json()
   t.strictSame(errors, { needing: sentence })
   t.ok(tools.every(({ name }: { name: string }) => name.startsWith('open__')) && tools.length > 5)
@@ -105,7 +144,11 @@ t.test('a session that lacks a credential which a server needs is told which, an
 
   const complete = await initSession(service, { tenantKey: 'key-4711' })
   t.equal((await call(service, complete, 'needing__whoami')).json()['x-api-url'], 'key-4711')
-  t.strictSame((await call(service, id, 'needing__echo')).json(), failure('MISSING_CREDENTIAL', sentence), 'also when the tool is known from another session')
+  t.strictSame(
+    (await call(service, id, 'needing__echo')).json(),
+    failure('MISSING_CREDENTIAL', sentence),
+    'also when the tool is known from another session'
+  )
 
   const only = await serviceOn(t, { needing }, env)
   const listed = await postTo(only, '/tools', { session_id: await initSession(only) })

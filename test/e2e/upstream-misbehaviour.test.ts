@@ -10,7 +10,8 @@ const canary = 'canary-header.canary-payload-4711.canary-signature'
 const secret = { headers: { authorization: `Bearer ${credential('jwtToken')}` } }
 const withSecret = (url: string) => ({ url: `${url}?token=${credential('jwtToken')}`, ...secret })
 
-const broken = (tool: string, sentence: string) => failure('MCP_CALL', `MCP server up ${sentence.replace('…', `tool ${tool}`)}`)
+const broken = (tool: string, sentence: string) =>
+  failure('MCP_CALL', `MCP server up ${sentence.replace('…', `tool ${tool}`)}`)
 
 /** What a server may do instead of answering a call, and what its caller is told. */
 const misbehaviours: Array<[mode: string, sentence: string]> = [
@@ -36,7 +37,11 @@ for (const era of ['2025', '2026']) {
     const upstream = await startUpstream(t, 'raw-http', [`--era=${era}`])
     const service = await serviceOn(t, { up: withSecret(upstream.url) }, { MCP_MAX_RESULT_BYTES: '1000000' })
     const id = await initSession(service, { jwtToken: canary })
-    t.strictSame((await call(service, id, 'echo', { text: 'well' })).json(), { status: 'success', text: 'well', jwtToken: canary })
+    t.strictSame((await call(service, id, 'echo', { text: 'well' })).json(), {
+      status: 'success',
+      text: 'well',
+      jwtToken: canary
+    })
 
     for (const [mode, sentence] of misbehaviours) {
       await upstream.control({ mode })
@@ -55,18 +60,37 @@ for (const era of ['2025', '2026']) {
     t.equal(late.statusCode, 504)
     t.strictSame(late.json(), failure('MCP_TIMEOUT', 'MCP server up did not answer tool echo in time (1 s)'))
     await hasty.deferredSettled()
-    await until(async () => (await upstream.stats() as { left?: number }).left === 1, 'the server is not waited for any more')
+    await until(
+      async () => ((await upstream.stats()) as { left?: number }).left === 1,
+      'the server is not waited for any more'
+    )
     t.equal((await upstream.stats()).methods['tools/call'], (methods['tools/call'] ?? 0) + 1)
     t.strictSame((await upstream.stats()).calls, calls)
 
     await upstream.control({ mode: 'sse-resumable' })
-    t.strictSame((await call(service, id, 'echo', { text: 'resumed' })).json(), { status: 'success', text: 'resumed', jwtToken: canary })
+    t.strictSame((await call(service, id, 'echo', { text: 'resumed' })).json(), {
+      status: 'success',
+      text: 'resumed',
+      jwtToken: canary
+    })
     await upstream.control({ mode: 'sse' })
-    t.strictSame((await call(service, id, 'echo', { text: 'at once' })).json(), { status: 'success', text: 'at once', jwtToken: canary })
+    t.strictSame((await call(service, id, 'echo', { text: 'at once' })).json(), {
+      status: 'success',
+      text: 'at once',
+      jwtToken: canary
+    })
     await upstream.control({ mode: 'redirect-same-origin' })
-    t.strictSame((await call(service, id, 'echo', { text: 'moved' })).json(), { status: 'success', text: 'moved', jwtToken: canary })
+    t.strictSame((await call(service, id, 'echo', { text: 'moved' })).json(), {
+      status: 'success',
+      text: 'moved',
+      jwtToken: canary
+    })
     await upstream.control({ mode: null })
-    t.strictSame((await call(service, id, 'echo', { text: 'well' })).json(), { status: 'success', text: 'well', jwtToken: canary }, 'and goes on when it is well')
+    t.strictSame(
+      (await call(service, id, 'echo', { text: 'well' })).json(),
+      { status: 'success', text: 'well', jwtToken: canary },
+      'and goes on when it is well'
+    )
   })
 
   t.test(`a server of ${era} that misbehaves from the start is reported in a sentence`, async t => {
@@ -77,35 +101,48 @@ for (const era of ['2025', '2026']) {
       await upstream.control({ mode })
       const response = await call(service, id, 'echo')
       t.equal(response.statusCode, 502, `${mode}: ${response.body}`)
-      t.match(response.json(), { code: 'MCPC_ERR_MCP_START', error: /^MCP server up cannot be reached: ./, retryable: true }, `${mode}: ${response.body}`)
+      t.match(
+        response.json(),
+        { code: 'MCPC_ERR_MCP_START', error: /^MCP server up cannot be reached: ./, retryable: true },
+        `${mode}: ${response.body}`
+      )
       t.notMatch(response.body, /canary|protocol version/)
     }
     const hasty = await serviceOn(t, { up: { ...withSecret(upstream.url), timeouts: { start: 1 } } })
     const other = await initSession(hasty, { jwtToken: canary })
     await upstream.control({ mode: 'never' })
-    t.strictSame((await call(hasty, other, 'echo')).json(), failure('MCP_START_TIMEOUT', 'MCP server up was not ready within 1 s', { retryable: true }))
+    t.strictSame(
+      (await call(hasty, other, 'echo')).json(),
+      failure('MCP_START_TIMEOUT', 'MCP server up was not ready within 1 s', { retryable: true })
+    )
     t.strictSame((await upstream.stats()).calls, {})
     await upstream.control({ mode: null })
     t.equal((await call(service, id, 'echo')).statusCode, 200)
     await until(async () => (await call(hasty, other, 'echo')).statusCode === 200, 'a start is in time')
   })
 
-  t.test(`a redirect of a server of ${era} to another origin is not followed, and no credential goes there`, async t => {
-    const other = await startUpstream(t, 'raw-http')
-    const upstream = await startUpstream(t, 'raw-http', [`--era=${era}`, `--location=${other.url}`])
-    const service = await serviceOn(t, { up: withSecret(upstream.url) })
-    const id = await initSession(service, { jwtToken: canary })
-    await call(service, id, 'echo')
-    await upstream.control({ mode: 'redirect' })
-    const response = await call(service, id, 'echo')
-    t.strictSame([response.statusCode, response.json()], [502, broken('echo', `answered …: it redirects to ${new URL(other.url).origin}, which is not followed`)])
-    t.equal((await other.stats()).requests, 0)
+  t.test(
+    `a redirect of a server of ${era} to another origin is not followed, and no credential goes there`,
+    async t => {
+      const other = await startUpstream(t, 'raw-http')
+      const upstream = await startUpstream(t, 'raw-http', [`--era=${era}`, `--location=${other.url}`])
+      const service = await serviceOn(t, { up: withSecret(upstream.url) })
+      const id = await initSession(service, { jwtToken: canary })
+      await call(service, id, 'echo')
+      await upstream.control({ mode: 'redirect' })
+      const response = await call(service, id, 'echo')
+      t.strictSame(
+        [response.statusCode, response.json()],
+        [502, broken('echo', `answered …: it redirects to ${new URL(other.url).origin}, which is not followed`)]
+      )
+      t.equal((await other.stats()).requests, 0)
 
-    await upstream.control({ on: '*', forgetSessions: true })
-    const second = await initSession(service)
-    t.match((await call(service, second, 'echo')).json(), { error: /redirects to .*, which is not followed/ })
-    t.equal((await other.stats()).requests, 0)
-  })
+      await upstream.control({ on: '*', forgetSessions: true })
+      const second = await initSession(service)
+      t.match((await call(service, second, 'echo')).json(), { error: /redirects to .*, which is not followed/ })
+      t.equal((await other.stats()).requests, 0)
+    }
+  )
 
   t.test(`a server of ${era} that is not there, or not any more, can be tried again`, async t => {
     const gone = failure('MCP_START', 'MCP server up cannot be reached: ECONNREFUSED', { retryable: true })
@@ -124,14 +161,21 @@ t.test('a server that was never there can be tried again', async t => {
   const service = await serviceOn(t, { up: withSecret(`http://127.0.0.1:${await freePort()}/mcp`) })
   const id = await initSession(service, { jwtToken: canary })
   const gone = failure('MCP_START', 'MCP server up cannot be reached: ECONNREFUSED', { retryable: true })
-  for (const response of [await call(service, id, 'echo'), await postTo(service, '/tools', { session_id: id })]) t.strictSame([response.statusCode, response.json()], [502, gone])
+  for (const response of [await call(service, id, 'echo'), await postTo(service, '/tools', { session_id: id })]) { t.strictSame([response.statusCode, response.json()], [502, gone]) }
 })
 
 t.test('a server that takes the handshake and then no more is not waited for beyond its start', async t => {
-  const upstream = await startUpstream(t, 'raw-http', ['--era=2025', '--on=notifications/initialized', '--mode=never'])
+  const upstream = await startUpstream(t, 'raw-http', [
+    '--era=2025',
+    '--on=notifications/initialized',
+    '--mode=never'
+  ])
   const service = await serviceOn(t, { up: { url: upstream.url, timeouts: { start: 0.5 } } })
   const id = await initSession(service)
-  t.strictSame((await call(service, id, 'echo')).json(), failure('MCP_START_TIMEOUT', 'MCP server up was not ready within 0.5 s', { retryable: true }))
+  t.strictSame(
+    (await call(service, id, 'echo')).json(),
+    failure('MCP_START_TIMEOUT', 'MCP server up was not ready within 0.5 s', { retryable: true })
+  )
   await service.deferredSettled()
   t.equal((await upstream.stats()).sessions, 0, 'the session that it began is ended')
 })
@@ -142,7 +186,14 @@ t.test('a server of the first HTTP transport that names an address of another or
   await upstream.control({ endpoint: new URL('/message', other.url).href })
   const service = await serviceOn(t, { up: { type: 'sse', ...withSecret(upstream.url) } })
   const id = await initSession(service, { jwtToken: canary })
-  t.strictSame((await call(service, id, 'echo')).json(), failure('MCP_START', `MCP server up cannot be reached: it names an address of another origin, ${new URL(other.url).origin}`, { retryable: true }))
+  t.strictSame(
+    (await call(service, id, 'echo')).json(),
+    failure(
+      'MCP_START',
+      `MCP server up cannot be reached: it names an address of another origin, ${new URL(other.url).origin}`,
+      { retryable: true }
+    )
+  )
   t.equal((await other.stats()).requests, 0)
   await upstream.control({ endpoint: null })
   t.equal((await call(service, id, 'echo')).statusCode, 200)

@@ -16,7 +16,11 @@ for (const [what, name, args, type] of [
   t.test(`a server of ${what} lists and calls`, async t => {
     const upstream = await startUpstream(t, name, [...args])
     const service = await serviceOn(t, {
-      up: { type, url: `${upstream.url}?token=${credential('jwtToken')}`, headers: { authorization: `Bearer ${credential('jwtToken')}`, 'x-api-url': credential('apiUrl') } }
+      up: {
+        type,
+        url: `${upstream.url}?token=${credential('jwtToken')}`,
+        headers: { authorization: `Bearer ${credential('jwtToken')}`, 'x-api-url': credential('apiUrl') }
+      }
     })
     const id = await initSession(service)
 
@@ -41,6 +45,10 @@ t.test('a result that does not say what it is, is complete', async t => {
   const upstream = await startUpstream(t, 'raw-http', ['--era=2026', '--mode=no-result-type'])
   const service = await serviceOn(t, { up: { url: upstream.url } })
   const id = await initSession(service)
-  t.strictSame((await call(service, id, 'echo', { text: 'hello' })).json(), { status: 'success', text: 'hello', jwtToken })
+  t.strictSame((await call(service, id, 'echo', { text: 'hello' })).json(), {
+    status: 'success',
+    text: 'hello',
+    jwtToken
+  })
   t.strictSame((await upstream.stats()).calls, { echo: 1 })
 })

@@ -49,7 +49,16 @@ t.test('a token that is not accepted is answered with the reason and never quote
 
 t.test('a body without the two settings is a bad request', async t => {
   const { apiUrl, jwtToken } = await openApi(t)
-  for (const body of [{}, { apiUrl }, { jwtToken }, { apiUrl, jwtToken: 7 }, { apiUrl: '', jwtToken }, [], null, 'text']) {
+  for (const body of [
+    {},
+    { apiUrl },
+    { jwtToken },
+    { apiUrl, jwtToken: 7 },
+    { apiUrl: '', jwtToken },
+    [],
+    null,
+    'text'
+  ]) {
     const response = await validate(apiUrl, body)
 
     t.equal(response.status, 400, JSON.stringify(body))
@@ -96,13 +105,24 @@ t.test('sources and dashboards need a bearer token', async t => {
 
 t.test('sources can be searched and come in pages', async t => {
   const { apiUrl, jwtToken } = await openApi(t)
-  const list = async (query: string) => (await fetch(`${apiUrl}/sources${query}`, bearer(jwtToken))).json() as Promise<{ sources: Array<{ id: string }>, pagination: object }>
+  const list = async (query: string) =>
+    (await fetch(`${apiUrl}/sources${query}`, bearer(jwtToken))).json() as Promise<{
+      sources: Array<{ id: string }>
+      pagination: object
+    }>
   const all = await list('')
 
   t.strictSame(all.pagination, { page: 1, limit: 10, total: 6 })
-  t.strictSame(await list('?page=2&limit=4'), { status: 'success', sources: all.sources.slice(4), pagination: { page: 2, limit: 4, total: 6 } })
+  t.strictSame(await list('?page=2&limit=4'), {
+    status: 'success',
+    sources: all.sources.slice(4),
+    pagination: { page: 2, limit: 4, total: 6 }
+  })
   t.strictSame((await list('?page=9')).sources, [])
-  t.strictSame((await list('?search=SEATTLE%20wind')).sources.map(({ id }) => id), ['seattle-weather'])
+  t.strictSame(
+    (await list('?search=SEATTLE%20wind')).sources.map(({ id }) => id),
+    ['seattle-weather']
+  )
   t.strictSame((await list('?search=nothing%20like%20this')).sources, [])
   for (const query of ['?page=0', '?page=1.5', '?limit=101', '?limit=many', '?limit=']) {
     t.equal((await fetch(`${apiUrl}/sources${query}`, bearer(jwtToken))).status, 400, query)
@@ -111,20 +131,46 @@ t.test('sources can be searched and come in pages', async t => {
 
 t.test('a source has a structure and rows', async t => {
   const { apiUrl, jwtToken } = await openApi(t)
-  const get = async (path: string) => (await fetch(apiUrl + path, bearer(jwtToken))).json() as Promise<{ source: object, rows: object[] }>
+  const get = async (path: string) =>
+    (await fetch(apiUrl + path, bearer(jwtToken))).json() as Promise<{ source: object; rows: object[] }>
 
   const { source } = await get('/sources/seattle-weather')
   const { rows } = await get('/sources/seattle-weather/rows')
 
   t.match(source, { sourceId: 'seattle-weather', title: 'Seattle weather', rowCount: 1461 })
-  t.match(source, { columns: [{ name: 'date', type: 'time' }, { name: 'precipitation', type: 'number' }, {}, {}, {}, { name: 'weather', type: 'category' }] })
+  t.match(source, {
+    columns: [
+      { name: 'date', type: 'time' },
+      { name: 'precipitation', type: 'number' },
+      {},
+      {},
+      {},
+      { name: 'weather', type: 'category' }
+    ]
+  })
   t.equal(rows.length, 1461)
-  t.strictSame(rows[0], { date: '2012-01-01', precipitation: 0, temp_max: 12.8, temp_min: 5, wind: 4.7, weather: 'drizzle' })
+  t.strictSame(rows[0], {
+    date: '2012-01-01',
+    precipitation: 0,
+    temp_max: 12.8,
+    temp_min: 5,
+    wind: 4.7,
+    weather: 'drizzle'
+  })
 })
 
 t.test('what does not exist is not found', async t => {
   const { apiUrl, jwtToken } = await openApi(t)
-  for (const path of ['/', '/sources/nope', '/sources/nope/rows', '/sources/constructor', '/sources/..%2f..%2fpackage.json/rows', '/dashboards/nope', '//evil', '/settings/validate']) {
+  for (const path of [
+    '/',
+    '/sources/nope',
+    '/sources/nope/rows',
+    '/sources/constructor',
+    '/sources/..%2f..%2fpackage.json/rows',
+    '/dashboards/nope',
+    '//evil',
+    '/settings/validate'
+  ]) {
     const response = await fetch(apiUrl + path, bearer(jwtToken))
 
     t.equal(response.status, 404, path)
@@ -139,14 +185,20 @@ t.test('a dashboard is a page that anybody with its address can read', async t =
     { name: 'Wind <b>& "weather"</b>', sourceId: 'seattle-weather', chart: 'bar', x: 'weather', y: 'wind' },
     { name: 'Course', sourceId: 'seattle-weather', chart: 'line', x: 'date', y: 'temp_max', timeUnit: 'month' },
     { name: 'Both', sourceId: 'seattle-weather', chart: 'scatter', x: 'temp_max', y: 'wind', splitBy: 'weather' },
-    { name: 'Usual', sourceId: 'seattle-weather', chart: 'histogram', x: 'wind', only: [{ column: 'date', values: ['2015'] }] }
+    {
+      name: 'Usual',
+      sourceId: 'seattle-weather',
+      chart: 'histogram',
+      x: 'wind',
+      only: [{ column: 'date', values: ['2015'] }]
+    }
   ]
   const created = await fetch(`${apiUrl}/dashboards`, {
     method: 'POST',
     ...bearer(jwtToken),
     body: JSON.stringify({ title: '<script>alert(1)</script>', sourceId: 'seattle-weather', charts })
   })
-  const { id, path } = await created.json() as { id: string, path: string }
+  const { id, path } = (await created.json()) as { id: string; path: string }
   const page = await fetch(apiUrl + path)
   const html = await page.text()
 
@@ -167,7 +219,8 @@ t.test('a dashboard is a page that anybody with its address can read', async t =
 t.test('a dashboard that cannot be drawn is refused with the reason', async t => {
   const { apiUrl, jwtToken } = await openApi(t)
   const good = { name: 'n', sourceId: 'penguins', chart: 'bar', x: 'Species', aggregate: 'count' }
-  const add = (body: object) => fetch(`${apiUrl}/dashboards`, { method: 'POST', ...bearer(jwtToken), body: JSON.stringify(body) })
+  const add = (body: object) =>
+    fetch(`${apiUrl}/dashboards`, { method: 'POST', ...bearer(jwtToken), body: JSON.stringify(body) })
   const cases: Array<[object, RegExp]> = [
     [{}, /"title" and a "sourceId"/],
     [{ title: 't', sourceId: 'penguins' }, /list of 1 to 12 charts/],
@@ -176,8 +229,14 @@ t.test('a dashboard that cannot be drawn is refused with the reason', async t =>
     [{ title: 't', sourceId: 'penguins', charts: [{ ...good, chart: 'pie' }] }, /"pie" is not one of/],
     [{ title: 't', sourceId: 'penguins', charts: [{ ...good, chart: { toString: 1 } }] }, /"chart" is not one of/],
     [{ title: 't', sourceId: 'penguins', charts: [{ ...good, name: ['n'] }] }, /"name" must be text/],
-    [{ title: 't', sourceId: 'penguins', charts: [{ ...good, only: [{ column: 'Sex', values: [{}] }] }] }, /"only" must be a list/],
-    [{ title: 't', sourceId: 'penguins', charts: [{ ...good, x: 'Wings' }] }, /no column "Wings"; the columns are Species/],
+    [
+      { title: 't', sourceId: 'penguins', charts: [{ ...good, only: [{ column: 'Sex', values: [{}] }] }] },
+      /"only" must be a list/
+    ],
+    [
+      { title: 't', sourceId: 'penguins', charts: [{ ...good, x: 'Wings' }] },
+      /no column "Wings"; the columns are Species/
+    ],
     [{ title: 't', sourceId: 'penguins', charts: [{ ...good, aggregate: 'mean' }] }, /needs "y"/],
     [{ title: 't', sourceId: 'penguins', charts: [{ ...good, only: 'all' }] }, /"only" must be a list/],
     [{ title: 't', sourceId: 'penguins', charts: [{ ...good, limit: 0 }] }, /1 to 100/],
@@ -194,11 +253,15 @@ t.test('a dashboard that cannot be drawn is refused with the reason', async t =>
 
 t.test('only the latest hundred dashboards are kept', async t => {
   const { apiUrl, jwtToken } = await openApi(t)
-  const body = JSON.stringify({ title: 't', sourceId: 'penguins', charts: [{ name: 'n', sourceId: 'penguins', chart: 'bar', x: 'Sex', aggregate: 'count' }] })
+  const body = JSON.stringify({
+    title: 't',
+    sourceId: 'penguins',
+    charts: [{ name: 'n', sourceId: 'penguins', chart: 'bar', x: 'Sex', aggregate: 'count' }]
+  })
   const paths = []
   for (let count = 0; count < 101; count++) {
     const response = await fetch(`${apiUrl}/dashboards`, { method: 'POST', ...bearer(jwtToken), body })
-    paths.push((await response.json() as { path: string }).path)
+    paths.push(((await response.json()) as { path: string }).path)
   }
 
   t.equal((await fetch(apiUrl + paths[0])).status, 404)
@@ -226,9 +289,14 @@ t.test('closing frees the port, also the second time', async t => {
 
 t.test('as a script it says where it listens and ends on SIGTERM', async t => {
   const script = fileURLToPath(new URL('../../examples/demo-api.mjs', import.meta.url))
-  const child = spawn(process.execPath, [script], { env: { ...process.env, DEMO_API_PORT: '0' }, stdio: ['ignore', 'pipe', 'inherit'] })
-  t.teardown(() => { child.kill('SIGKILL') })
-  const [output] = await once(child.stdout, 'data') as [Buffer]
+  const child = spawn(process.execPath, [script], {
+    env: { ...process.env, DEMO_API_PORT: '0' },
+    stdio: ['ignore', 'pipe', 'inherit']
+  })
+  t.teardown(() => {
+    child.kill('SIGKILL')
+  })
+  const [output] = (await once(child.stdout, 'data')) as [Buffer]
   const [url] = /http:\S+/.exec(String(output)) ?? ['']
   t.equal((await fetch(`${url}/sources`)).status, 401)
 

@@ -13,8 +13,8 @@ export interface Credentials {
 }
 
 /** What a tool answered: its JSON, or the sentence of its failure. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- every tool has outputs of its own, and tests assert on them
-export type Answer = { failed: false, text: string, outputs: any } | { failed: true, text: string, outputs: null }
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- every tool has outputs of its own, and tests read them
+export type Answer = { failed: false; text: string; outputs: any } | { failed: true; text: string; outputs: null }
 
 export type Call = (tool: string, input?: Record<string, unknown>) => Promise<Answer>
 
@@ -26,7 +26,7 @@ export async function openApi (t: Teardown): Promise<Credentials> {
 }
 
 /** The real MCP server as a child process, over stdio. */
-export async function openServer (t: Teardown): Promise<{ client: Client, call: Call }> {
+export async function openServer (t: Teardown): Promise<{ client: Client; call: Call }> {
   const client = new Client({ name: 'demo-test', version: '1.0.0' })
   const script = fileURLToPath(new URL('../../examples/mcp-server.mjs', import.meta.url))
   await client.connect(new StdioClientTransport({ command: process.execPath, args: [script] }))
@@ -36,10 +36,12 @@ export async function openServer (t: Teardown): Promise<{ client: Client, call: 
     client,
     async call (tool, input = {}) {
       const { content, isError } = await client.callTool({ name: tool, arguments: input })
-      const blocks = content as Array<{ type: string, text: string }>
-      if (blocks.length !== 1 || blocks[0]?.type !== 'text') throw new Error(`${tool} did not answer with one text block`)
+      const blocks = content as Array<{ type: string; text: string }>
+      if (blocks.length !== 1 || blocks[0]?.type !== 'text') { throw new Error(`${tool} did not answer with one text block`) }
       const { text } = blocks[0]
-      return isError === true ? { failed: true, text, outputs: null } : { failed: false, text, outputs: JSON.parse(text) }
+      return isError === true
+        ? { failed: true, text, outputs: null }
+        : { failed: false, text, outputs: JSON.parse(text) }
     }
   }
 }
@@ -52,7 +54,13 @@ export type Outputs = Record<string, any>
  * Walks the workflow for one question as a gateway does: what one tool returned goes to the next one under its name.
  * What analyze_source_structure returned before may be given as `learned`. Throws the sentence of the first failure.
  */
-export async function askQuestion (call: Call, credentials: Credentials, sourceId: string, question: string, learned: Outputs = {}): Promise<Outputs> {
+export async function askQuestion (
+  call: Call,
+  credentials: Credentials,
+  sourceId: string,
+  question: string,
+  learned: Outputs = {}
+): Promise<Outputs> {
   const known: Outputs = { ...credentials, sourceId, question, ...learned }
   const steps: Array<[string, string[]]> = [
     ['analyze_source_structure', ['apiUrl', 'jwtToken', 'sourceId']],

@@ -8,8 +8,14 @@ t.test('it is given until the limit is reached, and then in the order of arrival
   const semaphore = createSemaphore(options)
   const [first, second] = [await semaphore.acquire(never), await semaphore.acquire(never)]
   const order: string[] = []
-  const third = semaphore.acquire(never).then(release => { order.push('third'); return release })
-  const fourth = semaphore.acquire(never).then(release => { order.push('fourth'); return release })
+  const third = semaphore.acquire(never).then(release => {
+    order.push('third')
+    return release
+  })
+  const fourth = semaphore.acquire(never).then(release => {
+    order.push('fourth')
+    return release
+  })
   t.match(semaphore, { held: 2, queued: 2 })
 
   first()
@@ -34,11 +40,19 @@ t.test('a place that is given back twice is given back once', async t => {
 t.test('a full queue refuses at once, a slow one after its time', async t => {
   const full = createSemaphore({ ...options, limit: 1, maxQueued: 0 })
   await full.acquire(never)
-  await t.rejects(full.acquire(never), { code: 'MCPC_ERR_OVERLOADED', statusCode: 503, retryable: true, message: 'The service is busy: everything is taken, and 0 requests wait' })
+  await t.rejects(full.acquire(never), {
+    code: 'MCPC_ERR_OVERLOADED',
+    statusCode: 503,
+    retryable: true,
+    message: 'The service is busy: everything is taken, and 0 requests wait'
+  })
 
   const slow = createSemaphore({ ...options, limit: 1, queueTimeoutMs: 20 })
   const release = await slow.acquire(never)
-  await t.rejects(slow.acquire(never), { code: 'MCPC_ERR_OVERLOADED', message: 'The service is busy: everything is taken for 0.02 s' })
+  await t.rejects(slow.acquire(never), {
+    code: 'MCPC_ERR_OVERLOADED',
+    message: 'The service is busy: everything is taken for 0.02 s'
+  })
   t.equal(slow.queued, 0)
   release()
   t.equal(slow.held, 0, 'a waiter that gave up holds nothing')

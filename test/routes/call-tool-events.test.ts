@@ -9,16 +9,26 @@ import { serversFile } from '../support/servers-file.ts'
 import { build } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
-interface Event { event: string, data: unknown }
+interface Event {
+  event: string
+  data: unknown
+}
 
 /** What a stream of server-sent events says; comments are events named ':'. */
 function parseEvents (text: string): Event[] {
-  return text.split('\n\n').filter(block => block !== '').map(block => {
-    if (block.startsWith(':')) return { event: ':', data: block.slice(1).trim() }
-    const lines = block.split('\n')
-    const of = (field: string) => lines.filter(line => line.startsWith(`${field}: `)).map(line => line.slice(field.length + 2)).join('\n')
-    return { event: of('event'), data: JSON.parse(of('data')) }
-  })
+  return text
+    .split('\n\n')
+    .filter(block => block !== '')
+    .map(block => {
+      if (block.startsWith(':')) return { event: ':', data: block.slice(1).trim() }
+      const lines = block.split('\n')
+      const of = (field: string) =>
+        lines
+          .filter(line => line.startsWith(`${field}: `))
+          .map(line => line.slice(field.length + 2))
+          .join('\n')
+      return { event: of('event'), data: JSON.parse(of('data')) }
+    })
 }
 
 const said = (events: Event[]) => events.filter(({ event }) => event !== ':')
@@ -28,65 +38,98 @@ const follow = (service: FastifyInstance, payload: object) =>
 
 const upstreamOf = async (t: Test, env: Record<string, string> = {}, entry: Record<string, unknown> = {}) => {
   const upstream = await startUpstream(t, 'http-2025')
-  const service = await build(t, { MCP_SERVERS_FILE: await serversFile(t, { up: { url: upstream.url, ...entry } }), ...env })
+  const service = await build(t, {
+    MCP_SERVERS_FILE: await serversFile(t, { up: { url: upstream.url, ...entry } }),
+    ...env
+  })
   return { upstream, service, id: await initSession(service) }
 }
 
-t.test('a caller who asks for events follows the progress and the log of the tool, and gets its result at the end', async t => {
-  const { service, id } = await upstreamOf(t)
-  const response = await follow(service, { session_id: id, tool: 'progress', params: { steps: 3, delay: 5 } })
+t.test(
+  'a caller who asks for events follows the progress and the log of the tool, and gets its result at the end',
+  async t => {
+    const { service, id } = await upstreamOf(t)
+    const response = await follow(service, { session_id: id, tool: 'progress', params: { steps: 3, delay: 5 } })
 
-  t.equal(response.statusCode, 200)
-  t.match(response.headers, { 'content-type': /^text\/event-stream/, 'cache-control': 'no-store', 'x-accel-buffering': 'no' })
-  const events = said(parseEvents(response.body))
-  t.strictSame(events.filter(({ event }) => event === 'progress').map(({ data }) => (data as { progress: number }).progress), [1, 2, 3])
-  t.equal(events.filter(({ event }) => event === 'log').length, 3)
-  t.match(events.at(-1), { event: 'result', data: { status: 'success' } })
-  t.equal(events.filter(({ event }) => ['result', 'error'].includes(event)).length, 1)
-})
+    t.equal(response.statusCode, 200)
+    t.match(response.headers, {
+      'content-type': /^text\/event-stream/,
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no'
+    })
+    const events = said(parseEvents(response.body))
+    t.strictSame(
+      events.filter(({ event }) => event === 'progress').map(({ data }) => (data as { progress: number }).progress),
+      [1, 2, 3]
+    )
+    t.equal(events.filter(({ event }) => event === 'log').length, 3)
+    t.match(events.at(-1), { event: 'result', data: { status: 'success' } })
+    t.equal(events.filter(({ event }) => ['result', 'error'].includes(event)).length, 1)
+  }
+)
 
 for (const [what, start] of [
-  ['the 2026 era', async (t: Test) => ({ up: { url: (await startUpstream(t, 'http-2026', ['--modern-only'])).url } })],
+  [
+    'the 2026 era',
+    async (t: Test) => ({ up: { url: (await startUpstream(t, 'http-2026', ['--modern-only'])).url } })
+  ],
   ['the first HTTP transport', async (t: Test) => ({ up: { type: 'sse', url: (await startUpstream(t, 'sse')).url } })]
 ] as const) {
   t.test(`a server of ${what} is followed, too`, async t => {
     const service = await build(t, { MCP_SERVERS_FILE: await serversFile(t, await start(t)) })
     const id = await initSession(service)
-    const events = said(parseEvents((await follow(service, { session_id: id, tool: 'progress', params: { steps: 3, delay: 5 } })).body))
+    const events = said(
+      parseEvents((await follow(service, { session_id: id, tool: 'progress', params: { steps: 3, delay: 5 } })).body)
+    )
     t.strictSame(events.filter(({ event }) => event === 'progress').length, 3)
     t.ok(events.some(({ event }) => event === 'log'))
     t.equal(events.at(-1)?.event, 'result')
   })
 }
 
-t.test('what is wrong with the request is said by the status, what goes wrong after that by the event error', async t => {
-  const { service, id } = await upstreamOf(t)
-  t.equal((await follow(service, { session_id: id })).statusCode, 400)
-  t.equal((await follow(service, { session_id: 'none', tool: 'echo' })).statusCode, 409)
-  const { statusCode, body } = await follow(service, { session_id: id, tool: 'none' })
-  t.equal(statusCode, 200)
-  t.strictSame(said(parseEvents(body)), [{ event: 'error', data: failure('UNKNOWN_TOOL', 'There is no tool none') }])
-})
+t.test(
+  'what is wrong with the request is said by the status, what goes wrong after that by the event error',
+  async t => {
+    const { service, id } = await upstreamOf(t)
+    t.equal((await follow(service, { session_id: id })).statusCode, 400)
+    t.equal((await follow(service, { session_id: 'none', tool: 'echo' })).statusCode, 409)
+    const { statusCode, body } = await follow(service, { session_id: id, tool: 'none' })
+    t.equal(statusCode, 200)
+    t.strictSame(said(parseEvents(body)), [
+      { event: 'error', data: failure('UNKNOWN_TOOL', 'There is no tool none') }
+    ])
+  }
+)
 
 t.test('a tool that fails is a result, as without events', async t => {
   const { service, id } = await upstreamOf(t)
-  t.match(said(parseEvents((await follow(service, { session_id: id, tool: 'fail', params: { reason: 'no luck' } })).body)), [{ event: 'result', data: { status: 'error', error: /no luck/ } }])
+  t.match(
+    said(parseEvents((await follow(service, { session_id: id, tool: 'fail', params: { reason: 'no luck' } })).body)),
+    [{ event: 'result', data: { status: 'error', error: /no luck/ } }]
+  )
 })
 
 t.test('progress starts the inactivity deadline anew, and never the total one', async t => {
   const { service, id } = await upstreamOf(t, { MCP_API_DEFAULT_TIMEOUT: '0.4', MCP_API_LONG_TIMEOUT: '1.2' })
-  const call = async (params: object) => said(parseEvents((await follow(service, { session_id: id, tool: 'progress', params })).body)).at(-1)
+  const call = async (params: object) =>
+    said(parseEvents((await follow(service, { session_id: id, tool: 'progress', params })).body)).at(-1)
 
   t.equal((await call({ steps: 5, delay: 150 }))?.event, 'result', 'longer than the one, within the other')
-  t.match(await call({ steps: 50, delay: 100 }), { event: 'error', data: { code: 'MCPC_ERR_MCP_TIMEOUT', error: /\(1\.2 s\)/ } })
-  const silent = said(parseEvents((await follow(service, { session_id: id, tool: 'slow', params: { delay: 5_000 } })).body)).at(-1)
+  t.match(await call({ steps: 50, delay: 100 }), {
+    event: 'error',
+    data: { code: 'MCPC_ERR_MCP_TIMEOUT', error: /\(1\.2 s\)/ }
+  })
+  const silent = said(
+    parseEvents((await follow(service, { session_id: id, tool: 'slow', params: { delay: 5_000 } })).body)
+  ).at(-1)
   t.match(silent, { event: 'error', data: { code: 'MCPC_ERR_MCP_TIMEOUT', error: /\(0\.4 s\)/ } })
 })
 
 t.test('`timeout` lowers the total deadline, with and without events, and cannot raise it', async t => {
   const { service, id } = await upstreamOf(t, { MCP_API_LONG_TIMEOUT: '1' })
   const late = { session_id: id, tool: 'slow', params: { delay: 5_000 } }
-  const plain = (timeout: unknown) => service.inject({ method: 'POST', url: '/call-tool', payload: { ...late, timeout } })
+  const plain = (timeout: unknown) =>
+    service.inject({ method: 'POST', url: '/call-tool', payload: { ...late, timeout } })
 
   t.match((await plain(0.2)).json(), failure('MCP_TIMEOUT', 'MCP server up did not answer tool slow in time (0.2 s)'))
   t.match((await plain(60)).json(), failure('MCP_TIMEOUT', 'MCP server up did not answer tool slow in time (1 s)'))
@@ -94,7 +137,9 @@ t.test('`timeout` lowers the total deadline, with and without events, and cannot
   t.match((await plain(0)).statusCode, 400)
   // The second one is no whole number of milliseconds.
   for (const timeout of [0.2, 0.2001]) {
-    t.match(said(parseEvents((await follow(service, { ...late, timeout })).body)), [{ event: 'error', data: { code: 'MCPC_ERR_MCP_TIMEOUT' } }])
+    t.match(said(parseEvents((await follow(service, { ...late, timeout })).body)), [
+      { event: 'error', data: { code: 'MCPC_ERR_MCP_TIMEOUT' } }
+    ])
   }
 })
 
@@ -109,10 +154,13 @@ t.test('a caller who leaves the stream cancels the call', async t => {
   const { service, id, upstream } = await upstreamOf(t)
   await service.listen({ port: 0, host: '127.0.0.1' })
   const call = request({
-    port: (service.server.address() as AddressInfo).port, method: 'POST', path: '/call-tool', headers: { accept: 'text/event-stream' }
+    port: (service.server.address() as AddressInfo).port,
+    method: 'POST',
+    path: '/call-tool',
+    headers: { accept: 'text/event-stream' }
   })
   call.end(JSON.stringify({ session_id: id, tool: 'slow', params: { delay: 20_000 } }))
-  const [response] = await once(call, 'response') as [IncomingMessage]
+  const [response] = (await once(call, 'response')) as [IncomingMessage]
   await once(response, 'data')
   await until(async () => (await upstream.stats()).calls.slow === 1, 'the tool runs')
   call.destroy()

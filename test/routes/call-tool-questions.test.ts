@@ -8,17 +8,32 @@ import { serversFile } from '../support/servers-file.ts'
 import { build } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
-const post = (service: FastifyInstance, payload: object, headers = {}) => service.inject({ method: 'POST', url: '/call-tool', payload, headers })
+const post = (service: FastifyInstance, payload: object, headers = {}) =>
+  service.inject({ method: 'POST', url: '/call-tool', payload, headers })
 
-async function start (t: Test, { server = 'http-2026', args = ['--modern-only'], env = {} }: { server?: string, args?: string[], env?: Record<string, string> } = {}) {
+async function start (
+  t: Test,
+  {
+    server = 'http-2026',
+    args = ['--modern-only'],
+    env = {}
+  }: { server?: string; args?: string[]; env?: Record<string, string> } = {}
+) {
   const upstream = await startUpstream(t, server, args)
-  const variables = { MCP_SERVERS_FILE: await serversFile(t, { up: { url: upstream.url } }), MCP_SESSION_KEY_PREFIX: 'questions', MCP_ELICITATION: 'on', ...env }
+  const variables = {
+    MCP_SERVERS_FILE: await serversFile(t, { up: { url: upstream.url } }),
+    MCP_SESSION_KEY_PREFIX: 'questions',
+    MCP_ELICITATION: 'on',
+    ...env
+  }
   const service = await build(t, variables)
   return { upstream, service, variables, id: await initSession(service) }
 }
 
-const answers = (requests: Array<{ id: string }>, answer: object = { action: 'accept', content: { answer: 'blue' } }) =>
-  Object.fromEntries(requests.map(({ id }) => [id, answer]))
+const answers = (
+  requests: Array<{ id: string }>,
+  answer: object = { action: 'accept', content: { answer: 'blue' } }
+) => Object.fromEntries(requests.map(({ id }) => [id, answer]))
 
 t.test('a tool that asks is answered 202, and goes on with the answers, on any worker', async t => {
   const { service, variables, id, upstream } = await start(t)
@@ -30,7 +45,7 @@ t.test('a tool that asks is answered 202, and goes on with the answers, on any w
   t.equal(status, 'input_required')
   t.match(requests, [{ id: String, method: 'elicitation/create', params: { message: 'Which colour?' } }])
   t.match(token, /^[\w-]{20,}$/)
-  t.notMatch(asked.body, /requestState|test\.not-a-real/, 'neither the server\'s state nor a credential')
+  t.notMatch(asked.body, /requestState|test\.not-a-real/, "neither the server's state nor a credential")
 
   const answered = await post(other, { session_id: id, continue: token, responses: answers(requests) })
   t.equal(answered.statusCode, 200, answered.body)
@@ -46,21 +61,28 @@ t.test('when what a tool asks cannot be kept, the caller is not told to send the
 
   process.kill(upstream.pid, 'SIGSTOP')
   const asked = call(service, id, 'ask')
-  await until(async () => await client.hexists(`questions:${id}`, 'running') === 1, 'the call is under way')
+  await until(async () => (await client.hexists(`questions:${id}`, 'running')) === 1, 'the call is under way')
   client.disconnect()
   await redis.stop()
   process.kill(upstream.pid, 'SIGCONT')
 
   const { statusCode, ...response } = await asked
   t.equal(statusCode, 502)
-  t.strictSame(JSON.parse(response.body), failure('MCP_CALL', 'MCP server up requested input for tool ask, and the call could not be kept until the caller responds'))
+  t.strictSame(
+    JSON.parse(response.body),
+    failure(
+      'MCP_CALL',
+      'MCP server up requested input for tool ask, and the call could not be kept until the caller responds'
+    )
+  )
 })
 
 t.test('each call goes on once, in its own session only, and not after that has ended', async t => {
   const { service, id } = await start(t)
   const another = await initSession(service)
   const { requests, continue: token } = (await call(service, id, 'ask', { questions: ['Which?'] })).json()
-  const goOn = (session: string) => post(service, { session_id: session, continue: token, responses: answers(requests) })
+  const goOn = (session: string) =>
+    post(service, { session_id: session, continue: token, responses: answers(requests) })
 
   t.match((await goOn(another)).json(), { code: 'MCPC_ERR_UNKNOWN_CONTINUATION' })
   const both = await Promise.all([goOn(id), goOn(id)])
@@ -77,7 +99,11 @@ t.test('a tool that asks again is answered 202 again, and an answer may be no', 
   const second = await post(service, { session_id: id, continue: first.continue, responses: answers(first.requests) })
   t.equal(second.statusCode, 202)
   t.match(second.json().requests, [{ params: { message: 'Two?' } }])
-  const done = await post(service, { session_id: id, continue: second.json().continue, responses: answers(second.json().requests, { action: 'decline' }) })
+  const done = await post(service, {
+    session_id: id,
+    continue: second.json().continue,
+    responses: answers(second.json().requests, { action: 'decline' })
+  })
   t.equal(done.statusCode, 200)
   t.match(done.body, /decline/)
 })
@@ -95,19 +121,36 @@ t.test('what waits holds no credential, and is bounded', async t => {
 
 t.test('with events, the questions are the last event', async t => {
   const { service, id } = await start(t)
-  const { body } = await post(service, { session_id: id, tool: 'ask', params: { questions: ['Which?'] } }, { accept: 'text/event-stream' })
+  const { body } = await post(
+    service,
+    { session_id: id, tool: 'ask', params: { questions: ['Which?'] } },
+    { accept: 'text/event-stream' }
+  )
   t.match(body, /event: input_required\ndata: \{"status":"input_required"/)
 })
 
 t.test('what a continuation must be is said', async t => {
   const { service, id } = await start(t)
-  t.strictSame((await post(service, { session_id: id, continue: 'none' })).json(), failure('UNKNOWN_CONTINUATION', 'No pending call has this token: it was used, newer calls replaced it, or it belongs to another session'))
-  t.match((await post(service, { session_id: id, continue: 5 })).json(), { error: 'continue must be a string of at most 256 characters' })
-  t.match((await post(service, { session_id: id, continue: 'x', responses: { a: 1 } })).json(), { code: 'MCPC_ERR_INVALID_FIELD' })
+  t.strictSame(
+    (await post(service, { session_id: id, continue: 'none' })).json(),
+    failure(
+      'UNKNOWN_CONTINUATION',
+      'No pending call has this token: it was used, newer calls replaced it, or it belongs to another session'
+    )
+  )
+  t.match((await post(service, { session_id: id, continue: 5 })).json(), {
+    error: 'continue must be a string of at most 256 characters'
+  })
+  t.match((await post(service, { session_id: id, continue: 'x', responses: { a: 1 } })).json(), {
+    code: 'MCPC_ERR_INVALID_FIELD'
+  })
 })
 
 t.test('by default a server is told that nobody answers', async t => {
-  for (const [server, args] of [['http-2026', ['--modern-only']], ['http-2025', []]] as const) {
+  for (const [server, args] of [
+    ['http-2026', ['--modern-only']],
+    ['http-2025', []]
+  ] as const) {
     const { service, id } = await start(t, { server, args: [...args], env: { MCP_ELICITATION: 'off' } })
     const { statusCode, body } = await call(service, id, 'ask', { questions: ['Which?'] })
     t.not(statusCode, 202, body)

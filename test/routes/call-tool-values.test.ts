@@ -31,38 +31,60 @@ t.test('which results fill later calls', async t => {
     ['off', 'outputs', {}],
     ['off', 'structured_only', {}]
   ]
-  const apps = new Map(await Promise.all(['success', 'any', 'off'].map(async mode => [mode, await build(t, { ...toolServer, MCP_CACHE_RESULTS: mode, MCP_QUEUE_TIMEOUT: '60' })] as const)))
+  const apps = new Map(
+    await Promise.all(
+      ['success', 'any', 'off'].map(
+        async mode =>
+          [mode, await build(t, { ...toolServer, MCP_CACHE_RESULTS: mode, MCP_QUEUE_TIMEOUT: '60' })] as const
+      )
+    )
+  )
 
-  await Promise.all(cases.map(async ([mode, tool, filled]) => {
-    const app = apps.get(mode)
-    if (app === undefined) throw new Error(mode)
-    const session = await initSession(app)
-    const first = await call(app, session, tool)
-    const second = await call(app, session, 'recall')
-    t.equal(first.statusCode, 200)
-    t.notMatch(first.body, 'intermediate')
-    t.strictSame(second.json(), { received: filled }, `${mode}: ${tool}`)
-  }))
+  await Promise.all(
+    cases.map(async ([mode, tool, filled]) => {
+      const app = apps.get(mode)
+      if (app === undefined) throw new Error(mode)
+      const session = await initSession(app)
+      const first = await call(app, session, tool)
+      const second = await call(app, session, 'recall')
+      t.equal(first.statusCode, 200)
+      t.notMatch(first.body, 'intermediate')
+      t.strictSame(second.json(), { received: filled }, `${mode}: ${tool}`)
+    })
+  )
 })
 
 t.test('values of a session', async t => {
-  const app = await build(t, { ...toolServer, MCP_SENSITIVE_PARAMS: 'apiUrl, jwtToken,tenant', MCP_API_LONG_TIMEOUT: '1.5' })
-  const received = async (session: string, tool: string, params?: unknown) => (await call(app, session, tool, params)).json().received
+  const app = await build(t, {
+    ...toolServer,
+    MCP_SENSITIVE_PARAMS: 'apiUrl, jwtToken,tenant',
+    MCP_API_LONG_TIMEOUT: '1.5'
+  })
+  const received = async (session: string, tool: string, params?: unknown) =>
+    (await call(app, session, tool, params)).json().received
 
-  t.test('a tool gets the credentials that it declares, the session\'s and not the caller\'s', async t => {
+  t.test("a tool gets the credentials that it declares, the session's and not the caller's", async t => {
     const session = await initSession(app, { tenant: 'north' })
-    t.strictSame(await received(session, 'report', { question: 'why', jwtToken: 'mine', apiUrl: null, tenant: 'south' }),
-      { question: 'why', apiUrl, jwtToken, tenant: 'north' })
+    t.strictSame(
+      await received(session, 'report', { question: 'why', jwtToken: 'mine', apiUrl: null, tenant: 'south' }),
+      { question: 'why', apiUrl, jwtToken, tenant: 'north' }
+    )
   })
 
-  t.test('a tool that declares no credentials gets none, not even the caller\'s', async t => {
+  t.test("a tool that declares no credentials gets none, not even the caller's", async t => {
     const session = await initSession(app, { tenant: 'north' })
-    t.strictSame(await received(session, 'recall', { question: 'why', jwtToken: 'mine', tenant: 'south' }), { question: 'why' })
+    t.strictSame(await received(session, 'recall', { question: 'why', jwtToken: 'mine', tenant: 'south' }), {
+      question: 'why'
+    })
   })
 
   t.test('what a caller sends under a sensitive name that the session does not know goes nowhere', async t => {
     const session = await initSession(app)
-    t.strictSame(await received(session, 'report', { question: 'why', tenant: 'south' }), { question: 'why', apiUrl, jwtToken })
+    t.strictSame(await received(session, 'report', { question: 'why', tenant: 'south' }), {
+      question: 'why',
+      apiUrl,
+      jwtToken
+    })
   })
 
   t.test('a parameter is remembered, and the latest one wins', async t => {
@@ -71,12 +93,23 @@ t.test('values of a session', async t => {
     await received(session, 'recall', { question: { second: true } })
     t.strictSame(await received(session, 'recall'), { question: { second: true }, rows: [1] })
     await call(app, session, 'outputs')
-    t.strictSame(await received(session, 'recall', { name: 'Zoe' }), { question: { second: true }, name: 'Zoe', rows: 'latest', nothing: null, chartData: [[1, 2]] })
+    t.strictSame(await received(session, 'recall', { name: 'Zoe' }), {
+      question: { second: true },
+      name: 'Zoe',
+      rows: 'latest',
+      nothing: null,
+      chartData: [[1, 2]]
+    })
   })
 
   t.test('an undeclared parameter is sent and remembered, too', async t => {
     const session = await initSession(app)
-    t.strictSame(await received(session, 'report', { question: 'why', name: 'Ann' }), { question: 'why', name: 'Ann', apiUrl, jwtToken })
+    t.strictSame(await received(session, 'report', { question: 'why', name: 'Ann' }), {
+      question: 'why',
+      name: 'Ann',
+      apiUrl,
+      jwtToken
+    })
     t.strictSame(await received(session, 'recall'), { question: 'why', name: 'Ann' })
   })
 
@@ -89,33 +122,73 @@ t.test('values of a session', async t => {
   t.test('a parameter is remembered also when the call fails', async t => {
     const failures: Record<string, [number, object]> = {
       grumble: [200, { status: 'error', error: 'no answer to why' }],
-      refuse: [400, failure('TOOL_ARGUMENTS', 'Tool refuse refused its arguments: MCP error -32602: question must be a question')],
-      break: [502, failure('MCP_CALL', 'MCP server tool-server answered tool break with an error: MCP error -32603: the index is broken')],
+      refuse: [
+        400,
+        failure('TOOL_ARGUMENTS', 'Tool refuse refused its arguments: MCP error -32602: question must be a question')
+      ],
+      break: [
+        502,
+        failure(
+          'MCP_CALL',
+          'MCP server tool-server answered tool break with an error: MCP error -32603: the index is broken'
+        )
+      ],
       hang: [504, failure('MCP_TIMEOUT', 'MCP server tool-server did not answer tool hang in time (1.5 s)')]
     }
-    await Promise.all(Object.entries(failures).map(async ([tool, [status, body]]) => {
-      const session = await initSession(app)
-      const response = await call(app, session, tool, { question: 'why' })
-      t.equal(response.statusCode, status)
-      t.strictSame(response.json(), body)
-      t.strictSame(await received(session, 'recall'), { question: 'why' }, tool)
-    }))
+    await Promise.all(
+      Object.entries(failures).map(async ([tool, [status, body]]) => {
+        const session = await initSession(app)
+        const response = await call(app, session, tool, { question: 'why' })
+        t.equal(response.statusCode, status)
+        t.strictSame(response.json(), body)
+        t.strictSame(await received(session, 'recall'), { question: 'why' }, tool)
+      })
+    )
   })
 
   t.test('a result replaces neither a credential nor what the session says of itself', async t => {
     const session = await initSession(app, { tenant: 'north' })
     const stolen = await call(app, session, 'steals')
-    t.strictSame(stolen.json(), { status: 'success', jwtToken: 'stolen', tenant: 'stolen', meta: 'stolen', credentials: 'stolen', calls: 99 })
-    t.strictSame(await received(session, 'report', { question: 'why' }), { question: 'why', apiUrl, jwtToken, tenant: 'north' })
-    t.strictSame(await received(session, 'recall'), { question: 'why', meta: 'stolen', credentials: 'stolen', calls: 99 })
+    t.strictSame(stolen.json(), {
+      status: 'success',
+      jwtToken: 'stolen',
+      tenant: 'stolen',
+      meta: 'stolen',
+      credentials: 'stolen',
+      calls: 99
+    })
+    t.strictSame(await received(session, 'report', { question: 'why' }), {
+      question: 'why',
+      apiUrl,
+      jwtToken,
+      tenant: 'north'
+    })
+    t.strictSame(await received(session, 'recall'), {
+      question: 'why',
+      meta: 'stolen',
+      credentials: 'stolen',
+      calls: 99
+    })
   })
 
   t.test('names that every object inherits are names like others', async t => {
     const session = await initSession(app)
     t.strictSame(await received(session, 'recall_prototypes'), {})
-    t.strictSame(await received(session, 'recall_prototypes', { toString: 1, hasOwnProperty: 2 }), { toString: 1, hasOwnProperty: 2 })
-    t.strictSame((await call(app, session, 'prototypes')).json(), { status: 'success', constructor: 'c', toString: 's' })
-    t.strictSame(await received(session, 'recall_prototypes'), { constructor: 'c', toString: 's', valueOf: 'v', hasOwnProperty: 2 })
+    t.strictSame(await received(session, 'recall_prototypes', { toString: 1, hasOwnProperty: 2 }), {
+      toString: 1,
+      hasOwnProperty: 2
+    })
+    t.strictSame((await call(app, session, 'prototypes')).json(), {
+      status: 'success',
+      constructor: 'c',
+      toString: 's'
+    })
+    t.strictSame(await received(session, 'recall_prototypes'), {
+      constructor: 'c',
+      toString: 's',
+      valueOf: 'v',
+      hasOwnProperty: 2
+    })
   })
 
   t.test('a cached value that cannot be read makes the session unreadable', async t => {
@@ -124,7 +197,10 @@ t.test('values of a session', async t => {
     await redis.hset(`${app.config.session.keyPrefix}:${session}`, 'p:question', '{broken')
     const response = await call(app, session, 'recall')
     t.equal(response.statusCode, 409)
-    t.strictSame(response.json(), failure('SESSION_UNREADABLE', `Session ${session} cannot be read. Please run /init first.`))
+    t.strictSame(
+      response.json(),
+      failure('SESSION_UNREADABLE', `Session ${session} cannot be read. Please run /init first.`)
+    )
   })
 
   t.test('a call leaves its record, and nothing that was said, in the session', async t => {
@@ -146,28 +222,31 @@ t.test('a call restarts the idle TTL when it begins, and when it ends', async t 
   const key = `${app.config.session.keyPrefix}:${session}`
   await redis.expire(key, 5)
   const response = call(app, session, 'wait', { ms: 700 })
-  await until(async () => await redis.ttl(key) > 5, 'the call has begun')
+  await until(async () => (await redis.ttl(key)) > 5, 'the call has begun')
   await redis.expire(key, 5)
   t.equal((await response).statusCode, 200)
   t.equal(await redis.ttl(key), 86_400)
 })
 
-t.test('a caller learns which values were not kept, whatever they are called, in a header of bounded length', async t => {
-  const app = await build(t)
-  const redis = await redisClient(t)
+t.test(
+  'a caller learns which values were not kept, whatever they are called, in a header of bounded length',
+  async t => {
+    const app = await build(t)
+    const redis = await redisClient(t)
 
-  const notKept = async (params: object) => {
-    const session = await initSession(app)
-    const key = `${app.config.session.keyPrefix}:${session}`
-    await redis.expire(key, 5)
-    const response = call(app, session, 'wait', params)
-    await until(async () => await redis.ttl(key) > 5, 'the call has begun')
-    await app.inject({ method: 'POST', url: '/shutdown', payload: { session_id: session } })
-    const { statusCode, headers } = await response
-    t.equal(statusCode, 200)
-    t.equal(await redis.exists(key), 0, 'the session stays ended')
-    return headers['x-mcp-not-cached']
+    const notKept = async (params: object) => {
+      const session = await initSession(app)
+      const key = `${app.config.session.keyPrefix}:${session}`
+      await redis.expire(key, 5)
+      const response = call(app, session, 'wait', params)
+      await until(async () => (await redis.ttl(key)) > 5, 'the call has begun')
+      await app.inject({ method: 'POST', url: '/shutdown', payload: { session_id: session } })
+      const { statusCode, headers } = await response
+      t.equal(statusCode, 200)
+      t.equal(await redis.exists(key), 0, 'the session stays ended')
+      return headers['x-mcp-not-cached']
+    }
+    t.equal(await notKept({ ms: 700, 'a, b': 1, 会: 2, '\uD800': 3 }), 'ms, a%2C%20b, %E4%BC%9A, %EF%BF%BD, waited')
+    t.equal(await notKept({ ms: 700, ['x'.repeat(5_000)]: 1 }), `ms, ${'x'.repeat(2_044)}...`)
   }
-  t.equal(await notKept({ ms: 700, 'a, b': 1, 会: 2, '\uD800': 3 }), 'ms, a%2C%20b, %E4%BC%9A, %EF%BF%BD, waited')
-  t.equal(await notKept({ ms: 700, ['x'.repeat(5_000)]: 1 }), `ms, ${'x'.repeat(2_044)}...`)
-})
+)

@@ -32,7 +32,12 @@ t.test('every shape of result has its reply', async t => {
     plain: { result: 'no JSON, {just} text' },
     empty_text: { result: '' },
     not_a_number: { result: 'NaN' },
-    several: { content: [{ type: 'text', text: '{"a":1}' }, { type: 'text', text: '{"b":2}' }] },
+    several: {
+      content: [
+        { type: 'text', text: '{"a":1}' },
+        { type: 'text', text: '{"b":2}' }
+      ]
+    },
     image: { content: [image] },
     text_and_image: { content: [{ type: 'text', text: 'see' }, image] },
     resource: { content: [{ type: 'resource', resource: { uri: 'file:///a.txt', text: 'a' } }] },
@@ -51,13 +56,19 @@ t.test('every shape of result has its reply', async t => {
     outputs_unmarked: { name: 'Cid' },
     intermediate_list: { status: 'success' }
   }
-  await Promise.all(Object.entries(replies).map(async ([tool, reply]) => {
-    const response = await call(app, await initSession(app), tool)
-    t.equal(response.statusCode, 200, tool)
-    t.equal(response.headers['content-type'], 'application/json; charset=utf-8', tool)
-    t.strictSame(response.json(), reply, tool)
-  }))
-  t.equal((await call(app, await initSession(app), 'spaced_object')).body, '{ "id": 12345678901234567890,\n  "share": 1.50 }', 'numbers keep their digits')
+  await Promise.all(
+    Object.entries(replies).map(async ([tool, reply]) => {
+      const response = await call(app, await initSession(app), tool)
+      t.equal(response.statusCode, 200, tool)
+      t.equal(response.headers['content-type'], 'application/json; charset=utf-8', tool)
+      t.strictSame(response.json(), reply, tool)
+    })
+  )
+  t.equal(
+    (await call(app, await initSession(app), 'spaced_object')).body,
+    '{ "id": 12345678901234567890,\n  "share": 1.50 }',
+    'numbers keep their digits'
+  )
 })
 
 t.test('failures of a call', async t => {
@@ -70,44 +81,79 @@ t.test('failures of a call', async t => {
 
   t.test('a request without session_id or tool, or with an empty one', async t => {
     const missing = [400, failure('MISSING_FIELD', 'Missing session_id or tool name')]
-    const requests = [{}, { session_id: session }, { tool: 'object' }, { session_id: '', tool: 'object' }, { session_id: session, tool: '' }, { session_id: session, tool: null }]
+    const requests = [
+      {},
+      { session_id: session },
+      { tool: 'object' },
+      { session_id: '', tool: 'object' },
+      { session_id: session, tool: '' },
+      { session_id: session, tool: null }
+    ]
     for (const request of requests) t.strictSame(await answers(request), missing, JSON.stringify(request))
   })
 
   t.test('params that are no object', async t => {
     for (const params of [[], 'text', '', 1, 0, true, false]) {
-      t.strictSame(await answers({ session_id: session, tool: 'object', params }), [400, failure('INVALID_PARAMS', 'params must be a dictionary')], JSON.stringify(params))
+      t.strictSame(
+        await answers({ session_id: session, tool: 'object', params }),
+        [400, failure('INVALID_PARAMS', 'params must be a dictionary')],
+        JSON.stringify(params)
+      )
     }
   })
 
   t.test('a tool name that is no name', async t => {
     for (const tool of [7, ['object'], {}, 'x'.repeat(1_025)]) {
-      t.strictSame(await answers({ session_id: session, tool }), [400, failure('INVALID_FIELD', 'tool must be a string of at most 1024 characters')])
+      t.strictSame(await answers({ session_id: session, tool }), [
+        400,
+        failure('INVALID_FIELD', 'tool must be a string of at most 1024 characters')
+      ])
     }
   })
 
   t.test('no such session', async t => {
-    const refused = [409, failure('SESSION_NOT_FOUND', 'Session nobody not found or expired. Please run /init first.')]
+    const refused = [
+      409,
+      failure('SESSION_NOT_FOUND', 'Session nobody not found or expired. Please run /init first.')
+    ]
     t.strictSame(await answers({ session_id: 'nobody', tool: 'object' }), refused)
     t.strictSame(await answers({ tool: 'object' }, { 'x-session-id': 'nobody' }), refused)
   })
 
   t.test('no such tool', async t => {
     for (const tool of ['missing', 'toString', '__proto__', 'Object']) {
-      t.strictSame(await answers({ session_id: session, tool }), [404, failure('UNKNOWN_TOOL', `There is no tool ${tool}`)])
+      t.strictSame(await answers({ session_id: session, tool }), [
+        404,
+        failure('UNKNOWN_TOOL', `There is no tool ${tool}`)
+      ])
     }
   })
 
   t.test('a server that refuses the arguments', async t => {
-    t.strictSame(await answers({ session_id: session, tool: 'refuse' }), [400, failure('TOOL_ARGUMENTS', 'Tool refuse refused its arguments: MCP error -32602: question must be a question')])
+    t.strictSame(await answers({ session_id: session, tool: 'refuse' }), [
+      400,
+      failure('TOOL_ARGUMENTS', 'Tool refuse refused its arguments: MCP error -32602: question must be a question')
+    ])
   })
 
   t.test('a server that answers with an error of its own', async t => {
-    t.strictSame(await answers({ session_id: session, tool: 'break' }), [502, failure('MCP_CALL', 'MCP server tool-server answered tool break with an error: MCP error -32603: the index is broken')])
+    t.strictSame(await answers({ session_id: session, tool: 'break' }), [
+      502,
+      failure(
+        'MCP_CALL',
+        'MCP server tool-server answered tool break with an error: MCP error -32603: the index is broken'
+      )
+    ])
   })
 
   t.test('a server that dies during the call is quoted, without the token', async t => {
-    t.strictSame(await answers({ session_id: session, tool: 'die' }), [502, failure('MCP_CALL', 'MCP server tool-server ended during tool die (exit code 7); it said: out of memory with [hidden]')])
+    t.strictSame(await answers({ session_id: session, tool: 'die' }), [
+      502,
+      failure(
+        'MCP_CALL',
+        'MCP server tool-server ended during tool die (exit code 7); it said: out of memory with [hidden]'
+      )
+    ])
   })
 
   t.test('nor with the most of a token, where a long line was cut off in it', async t => {
@@ -117,7 +163,10 @@ t.test('failures of a call', async t => {
   })
 
   t.test('a tool that does not answer in time', async t => {
-    t.strictSame(await answers({ session_id: session, tool: 'hang' }), [504, failure('MCP_TIMEOUT', 'MCP server tool-server did not answer tool hang in time (1 s)')])
+    t.strictSame(await answers({ session_id: session, tool: 'hang' }), [
+      504,
+      failure('MCP_TIMEOUT', 'MCP server tool-server did not answer tool hang in time (1 s)')
+    ])
   })
 })
 
@@ -125,7 +174,11 @@ t.test('a call without params, or with null, is a call with none', async t => {
   const app = await build(t, toolServer)
   const session = await initSession(app)
   for (const request of [{}, { params: null }, { params: {} }]) {
-    const response = await app.inject({ method: 'POST', url: '/call-tool', payload: { session_id: session, tool: 'recall', ...request } })
+    const response = await app.inject({
+      method: 'POST',
+      url: '/call-tool',
+      payload: { session_id: session, tool: 'recall', ...request }
+    })
     t.equal(response.statusCode, 200)
     t.strictSame(response.json(), { received: {} })
   }
@@ -134,7 +187,12 @@ t.test('a call without params, or with null, is a call with none', async t => {
 t.test('the id may come in the header alone', async t => {
   const app = await build(t, toolServer)
   const session = await initSession(app)
-  const response = await app.inject({ method: 'POST', url: '/call-tool', headers: { 'x-session-id': session }, payload: { tool: 'plain' } })
+  const response = await app.inject({
+    method: 'POST',
+    url: '/call-tool',
+    headers: { 'x-session-id': session },
+    payload: { tool: 'plain' }
+  })
   t.equal(response.statusCode, 200)
   t.strictSame(response.json(), { result: 'no JSON, {just} text' })
 })
@@ -146,11 +204,14 @@ t.test('a session that has as many calls running as it may is told to come again
   const key = `${app.config.session.keyPrefix}:${session}`
   await redis.expire(key, 5)
   const first = call(app, session, 'wait', { ms: 1_000 })
-  await until(async () => await redis.ttl(key) > 5, 'the call has begun')
+  await until(async () => (await redis.ttl(key)) > 5, 'the call has begun')
 
   const second = await call(app, session, 'echo')
   t.equal(second.statusCode, 429)
-  t.strictSame(second.json(), failure('TOO_MANY_CALLS', `Session ${session} has 1 calls running, the most it may have`, { retryable: true }))
+  t.strictSame(
+    second.json(),
+    failure('TOO_MANY_CALLS', `Session ${session} has 1 calls running, the most it may have`, { retryable: true })
+  )
   t.equal(second.headers['retry-after'], '1')
   t.equal((await call(app, await initSession(app), 'echo')).statusCode, 200, 'another session is not held up')
 

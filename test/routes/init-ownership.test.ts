@@ -10,23 +10,34 @@ import { answer, type Api, startApi } from '../support/validation-api.ts'
 
 const tools = { MCP_SERVERS_FILE: fixture('shared-tool-server.json') }
 
-async function init (app: FastifyInstance, payload: object, headers: Record<string, string> = {}): Promise<[number, Record<string, unknown>]> {
+async function init (
+  app: FastifyInstance,
+  payload: object,
+  headers: Record<string, string> = {}
+): Promise<[number, Record<string, unknown>]> {
   const response = await app.inject({ method: 'POST', url: '/init', payload, headers })
   return [response.statusCode, response.json()]
 }
 
 const ok: [number, unknown] = [200, { status: 'ok' }]
-const taken = (id: string): [number, unknown] => [403, failure('SESSION_TAKEN', `Session ${id} belongs to another user`)]
+const taken = (id: string): [number, unknown] => [
+  403,
+  failure('SESSION_TAKEN', `Session ${id} belongs to another user`)
+]
 
 /** What the session's credentials and values are, told by a tool that declares them. */
-const received = async (app: FastifyInstance, id: string, tool = 'recall') => (await call(app, id, tool)).json().received
+const received = async (app: FastifyInstance, id: string, tool = 'recall') =>
+  (await call(app, id, tool)).json().received
 
 t.test('a session belongs to who opened it', async t => {
   // Tokens of one service are good, and one was withdrawn.
   const bad = tokenOf({ sub: 'ann', withdrawn: true })
   const api: Api = await startApi(t, (body, response) => {
     const isGood = (body as { jwtToken: string }).jwtToken !== bad
-    answer(isGood ? 200 : 401, isGood ? { status: 'success' } : { status: 'error', error: 'withdrawn' })(body, response)
+    answer(isGood ? 200 : 401, isGood ? { status: 'success' } : { status: 'error', error: 'withdrawn' })(
+      body,
+      response
+    )
   })
   const app = await build(t, { ...tools, MCP_SKIP_VALIDATION: undefined, MCP_API_BASE_URL: api.url })
   const redis = await redisClient(t)
@@ -37,17 +48,27 @@ t.test('a session belongs to who opened it', async t => {
     return id
   }
   /** Without what any look at it changes. */
-  const state = async (id: string) => ({ ...await stored(id), last_accessed: undefined })
+  const state = async (id: string) => ({ ...(await stored(id)), last_accessed: undefined })
 
   t.test('a user who renewed his token goes on with it, and keeps his values', async t => {
     const id = await openFor(tokenOf({ sub: 'ann' }))
     const renewed = tokenOf({ sub: 'ann' })
     const asked = api.requests.length
 
-    t.strictSame(await init(app, { session_id: id, apiUrl: 'https://API.example.com:443/', jwtToken: renewed, rows: [2] }), ok)
+    t.strictSame(
+      await init(app, { session_id: id, apiUrl: 'https://API.example.com:443/', jwtToken: renewed, rows: [2] }),
+      ok
+    )
 
-    t.strictSame(api.requests.slice(asked), [{ apiUrl: 'https://API.example.com:443/', jwtToken: renewed }], 'the API was asked again')
-    t.strictSame(JSON.parse((await stored(id)).credentials ?? ''), { apiUrl: 'https://API.example.com:443/', jwtToken: renewed })
+    t.strictSame(
+      api.requests.slice(asked),
+      [{ apiUrl: 'https://API.example.com:443/', jwtToken: renewed }],
+      'the API was asked again'
+    )
+    t.strictSame(JSON.parse((await stored(id)).credentials ?? ''), {
+      apiUrl: 'https://API.example.com:443/',
+      jwtToken: renewed
+    })
     t.strictSame(await received(app, id), { name: 'Ann', rows: [2] })
     t.strictSame(await init(app, { session_id: id, apiUrl: 'https://API.example.com:443/', jwtToken: renewed }), ok)
     t.equal(api.requests.length, asked + 1, 'and then is known')
@@ -75,15 +96,18 @@ t.test('a session belongs to who opened it', async t => {
       { jwtToken: tokenOf({ sub: 'ann' }), apiUrl: 'https://other.example.com' },
       { jwtToken: tokenOf({ sub: 'ann' }), apiUrl: `${apiUrl}/tenant` }
     ]
-    for (const other of others) t.strictSame(await init(app, { session_id: id, apiUrl, name: 'Bob', ...other }), taken(id))
+    for (const other of others) { t.strictSame(await init(app, { session_id: id, apiUrl, name: 'Bob', ...other }), taken(id)) }
     t.strictSame(await state(id), before)
-    t.ok(await redis.ttl(`${app.config.session.keyPrefix}:${id}`) <= 50, 'not even its time')
+    t.ok((await redis.ttl(`${app.config.session.keyPrefix}:${id}`)) <= 50, 'not even its time')
   })
 
   t.test('credentials that are not good are refused as such, whoever they are of, and nothing changes', async t => {
     const id = await openFor(tokenOf({ sub: 'ann' }))
     const before = await state(id)
-    t.strictSame(await init(app, { session_id: id, apiUrl, jwtToken: bad, name: 'Bob' }), [401, failure('INVALID_CREDENTIALS', 'withdrawn')])
+    t.strictSame(await init(app, { session_id: id, apiUrl, jwtToken: bad, name: 'Bob' }), [
+      401,
+      failure('INVALID_CREDENTIALS', 'withdrawn')
+    ])
     t.strictSame(await state(id), before)
   })
 
@@ -91,7 +115,11 @@ t.test('a session belongs to who opened it', async t => {
     const id = await openFor(jwtToken)
     t.strictSame(await init(app, { session_id: id, apiUrl, jwtToken }), ok)
     t.strictSame(await init(app, { session_id: id, apiUrl, jwtToken: 'another.opaque.token' }), taken(id))
-    t.strictSame(await init(app, { session_id: id, apiUrl: `${apiUrl}/`, jwtToken }), ok, 'the same token for the same API')
+    t.strictSame(
+      await init(app, { session_id: id, apiUrl: `${apiUrl}/`, jwtToken }),
+      ok,
+      'the same token for the same API'
+    )
   })
 
   t.test('of two users who open one id at once, one has it', async t => {
@@ -104,11 +132,16 @@ t.test('a session belongs to who opened it', async t => {
     t.equal(JSON.parse((await stored(id)).credentials ?? '').jwtToken, owner)
   })
 
-  t.test('a session of the Flask service is its user\'s, too', async t => {
+  t.test("a session of the Flask service is its user's, too", async t => {
     const id = randomUUID()
     const token = tokenOf({ sub: 'ann' })
     const key = `${app.config.session.keyPrefix}:${id}`
-    await redis.set(key, JSON.stringify({ session_id: id, apiUrl, jwtToken: token, name: 'Ann', created_at: '2026-01-01T00:00:00Z' }), 'EX', 60)
+    await redis.set(
+      key,
+      JSON.stringify({ session_id: id, apiUrl, jwtToken: token, name: 'Ann', created_at: '2026-01-01T00:00:00Z' }),
+      'EX',
+      60
+    )
     t.strictSame(await init(app, { session_id: id, apiUrl, jwtToken: tokenOf({ sub: 'bob' }) }), taken(id))
     t.equal(await redis.type(key), 'string', 'untouched')
     t.strictSame(await init(app, { session_id: id, apiUrl, jwtToken: tokenOf({ sub: 'ann' }), rows: [1] }), ok)
@@ -126,7 +159,8 @@ t.test('a session belongs to who opened it', async t => {
 t.test('with MCP_SESSION_TOKENS=required', async t => {
   const app = await build(t, { ...tools, MCP_SESSION_TOKENS: 'required' })
   const bearer = (token: unknown) => ({ authorization: `Bearer ${String(token)}` })
-  const open = async (headers = {}, fields = {}) => await init(app, { session_id: 'one', apiUrl, jwtToken, ...fields }, headers)
+  const open = async (headers = {}, fields = {}) =>
+    await init(app, { session_id: 'one', apiUrl, jwtToken, ...fields }, headers)
   const list = async (headers = {}) => {
     const response = await app.inject({ method: 'POST', url: '/tools', payload: { session_id: 'one' }, headers })
     return [response.statusCode, response.json()]
@@ -140,11 +174,25 @@ t.test('with MCP_SESSION_TOKENS=required', async t => {
   t.test('every later request needs the token, and a wrong one is like an unknown session', async t => {
     t.equal((await list(bearer(token)))[0], 200)
     t.equal((await list({ authorization: `bearer  ${String(token)}` }))[0], 200, 'the scheme is not case-sensitive')
-    for (const headers of [{}, bearer('wrong'), bearer(`${String(token)}x`), { authorization: String(token) }, { authorization: `Basic ${String(token)}` }]) {
+    for (const headers of [
+      {},
+      bearer('wrong'),
+      bearer(`${String(token)}x`),
+      { authorization: String(token) },
+      { authorization: `Basic ${String(token)}` }
+    ]) {
       t.strictSame(await list(headers), unknown)
-      t.strictSame((await app.inject({ url: '/session', headers: { ...headers, 'x-session-id': 'one' } })).json(), unknown[1])
+      t.strictSame(
+        (await app.inject({ url: '/session', headers: { ...headers, 'x-session-id': 'one' } })).json(),
+        unknown[1]
+      )
     }
-    const shutdown = await app.inject({ method: 'POST', url: '/shutdown', payload: { session_id: 'one' }, headers: bearer('wrong') })
+    const shutdown = await app.inject({
+      method: 'POST',
+      url: '/shutdown',
+      payload: { session_id: 'one' },
+      headers: bearer('wrong')
+    })
     t.strictSame(shutdown.json(), { status: 'ok', message: 'Session one shut down.' }, 'as of one that was not there')
     t.equal((await list(bearer(token)))[0], 200, 'and it is there still')
   })
@@ -156,14 +204,23 @@ t.test('with MCP_SESSION_TOKENS=required', async t => {
     t.not(next, token)
     t.strictSame(await list(bearer(token)), unknown)
     t.equal((await list(bearer(next)))[0], 200)
-    const recalled = await app.inject({ method: 'POST', url: '/call-tool', payload: { session_id: 'one', tool: 'recall' }, headers: bearer(next) })
+    const recalled = await app.inject({
+      method: 'POST',
+      url: '/call-tool',
+      payload: { session_id: 'one', tool: 'recall' },
+      headers: bearer(next)
+    })
     t.strictSame(recalled.json().received, { name: 'Ann' }, 'the values are kept')
     t.equal((await open({}, { jwtToken: tokenOf({ sub: 'bob' }) }))[0], 403, 'and nobody else gets one')
   })
 
   t.test('its token ends it', async t => {
     const [, { session_token: token }] = await open()
-    const ended = await app.inject({ method: 'DELETE', url: '/session', headers: { ...bearer(token), 'x-session-id': 'one' } })
+    const ended = await app.inject({
+      method: 'DELETE',
+      url: '/session',
+      headers: { ...bearer(token), 'x-session-id': 'one' }
+    })
     t.equal(ended.statusCode, 200)
     t.strictSame(await list(bearer(token)), unknown)
   })
@@ -171,7 +228,8 @@ t.test('with MCP_SESSION_TOKENS=required', async t => {
   t.test('a session that was opened before tokens were asked for is opened again by its owner', async t => {
     const before = await build(t, { ...tools, MCP_SESSION_KEY_PREFIX: app.config.session.keyPrefix })
     await init(before, { session_id: 'two', apiUrl, jwtToken, name: 'Ann' })
-    const recall = (headers: Record<string, string>) => app.inject({ method: 'POST', url: '/call-tool', payload: { session_id: 'two', tool: 'recall' }, headers })
+    const recall = (headers: Record<string, string>) =>
+      app.inject({ method: 'POST', url: '/call-tool', payload: { session_id: 'two', tool: 'recall' }, headers })
     t.equal((await recall({})).statusCode, 409)
     const [, { session_token: token }] = await init(app, { session_id: 'two', apiUrl, jwtToken })
     t.strictSame((await recall(bearer(token))).json().received, { name: 'Ann' })

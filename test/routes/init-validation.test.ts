@@ -8,7 +8,11 @@ import { build } from '../support/service.ts'
 import { answer, startApi } from '../support/validation-api.ts'
 
 async function init (app: FastifyInstance, fields: Record<string, unknown> = {}): Promise<[number, unknown]> {
-  const response = await app.inject({ method: 'POST', url: '/init', payload: { session_id: 's1', apiUrl, jwtToken, ...fields } })
+  const response = await app.inject({
+    method: 'POST',
+    url: '/init',
+    payload: { session_id: 's1', apiUrl, jwtToken, ...fields }
+  })
   return [response.statusCode, response.json()]
 }
 
@@ -16,7 +20,10 @@ const keyOf = (app: FastifyInstance) => `${app.config.session.keyPrefix}:s1`
 const ok: [number, unknown] = [200, { status: 'ok' }]
 const accepted = answer(200, { status: 'success' })
 const refused = (error: string): [number, unknown] => [401, failure('INVALID_CREDENTIALS', error)]
-const broken = (error: string): [number, unknown] => [502, failure('VALIDATION_API', `The credentials could not be checked: ${error}`, { retryable: true })]
+const broken = (error: string): [number, unknown] => [
+  502,
+  failure('VALIDATION_API', `The credentials could not be checked: ${error}`, { retryable: true })
+]
 
 /** A service whose API answers as told; validation is on. */
 async function buildWith (t: Test, handle: Parameters<typeof startApi>[1], env: Record<string, string> = {}) {
@@ -25,34 +32,60 @@ async function buildWith (t: Test, handle: Parameters<typeof startApi>[1], env: 
   return { app, api, redis: await redisClient(t) }
 }
 
-/** Runs /init beside a live session of other credentials, and holds that neither it nor its TTL was touched, nor anything stored. */
-async function leavesAlone (t: Test, app: FastifyInstance, redis: Redis, expected: [number, unknown], fields: Record<string, unknown> = {}) {
+/**
+ * Runs /init beside a live session of other credentials, and holds that neither it nor its TTL was touched, nor
+ * anything stored.
+ */
+async function leavesAlone (
+  t: Test,
+  app: FastifyInstance,
+  redis: Redis,
+  expected: [number, unknown],
+  fields: Record<string, unknown> = {}
+) {
   await redis.del(keyOf(app))
   t.strictSame(await init(app, { question: 'why', ...fields }), expected)
   t.strictSame(await redis.keys(`${app.config.session.keyPrefix}:*`), [], 'nothing is stored')
 
-  const session = { meta: '{"version":1,"owner":"somebody","generation":"g"}', credentials: '{"apiUrl":"http://a","jwtToken":"a.b.c"}', 'p:question': '"old"' }
+  const session = {
+    meta: '{"version":1,"owner":"somebody","generation":"g"}',
+    credentials: '{"apiUrl":"http://a","jwtToken":"a.b.c"}',
+    'p:question': '"old"'
+  }
   await redis.hset(keyOf(app), session)
   await redis.expire(keyOf(app), 5_000)
   t.strictSame(await init(app, { question: 'why', ...fields }), expected)
-  t.strictSame({ ...await redis.hgetall(keyOf(app)) }, session, 'a live session is as it was')
-  t.ok(await redis.ttl(keyOf(app)) <= 5_000, 'and so is its TTL')
+  t.strictSame({ ...(await redis.hgetall(keyOf(app))) }, session, 'a live session is as it was')
+  t.ok((await redis.ttl(keyOf(app))) <= 5_000, 'and so is its TTL')
 }
 
-t.test('credentials that the API accepts open a session; it is asked once, with apiUrl and jwtToken alone', async t => {
-  const { app, api, redis } = await buildWith(t, accepted)
-  t.strictSame(await init(app, { question: 'why', tenant: 'north' }), ok)
-  t.strictSame(api.requests, [{ apiUrl, jwtToken }])
+t.test(
+  'credentials that the API accepts open a session; it is asked once, with apiUrl and jwtToken alone',
+  async t => {
+    const { app, api, redis } = await buildWith(t, accepted)
+    t.strictSame(await init(app, { question: 'why', tenant: 'north' }), ok)
+    t.strictSame(api.requests, [{ apiUrl, jwtToken }])
 
-  await redis.expire(keyOf(app), 5)
-  t.strictSame(await init(app, { other: 1 }), ok)
-  t.strictSame(api.requests, [{ apiUrl, jwtToken }], 'not asked again for the same credentials')
-  t.equal(await redis.ttl(keyOf(app)), 86_400, 'but the idle TTL is restarted')
-  t.match(await redis.hgetall(keyOf(app)), { 'p:question': '"why"', 'p:tenant': '"north"', 'p:other': '1' })
+    await redis.expire(keyOf(app), 5)
+    t.strictSame(await init(app, { other: 1 }), ok)
+    t.strictSame(api.requests, [{ apiUrl, jwtToken }], 'not asked again for the same credentials')
+    t.equal(await redis.ttl(keyOf(app)), 86_400, 'but the idle TTL is restarted')
+    t.match(await redis.hgetall(keyOf(app)), { 'p:question': '"why"', 'p:tenant': '"north"', 'p:other': '1' })
 
-  t.strictSame(await init(app, { jwtToken: 'a.b.c' }), [403, failure('SESSION_TAKEN', 'Session s1 belongs to another user')])
-  t.strictSame(api.requests, [{ apiUrl, jwtToken }, { apiUrl, jwtToken: 'a.b.c' }], 'asked for others')
-})
+    t.strictSame(await init(app, { jwtToken: 'a.b.c' }), [
+      403,
+      failure('SESSION_TAKEN', 'Session s1 belongs to another user')
+    ])
+    t.strictSame(
+      api.requests,
+      [
+        { apiUrl, jwtToken },
+        { apiUrl, jwtToken: 'a.b.c' }
+      ],
+      'asked for others'
+    )
+  }
+)
 
 t.test('the check is a JSON POST to the path that is set, at a base URL with or without a slash', async t => {
   const seen: unknown[] = []
@@ -60,15 +93,31 @@ t.test('the check is a JSON POST to the path that is set, at a base URL with or 
     seen.push([method, url, headers['content-type']])
     accepted(body, response)
   })
-  const other = await build(t, { MCP_SKIP_VALIDATION: 'false', MCP_API_BASE_URL: undefined, INSIGHT_DIGGER_API_URL: `${api.url}/api/`, MCP_API_VALIDATION_PATH: '/check' })
+  const other = await build(t, {
+    MCP_SKIP_VALIDATION: 'false',
+    MCP_API_BASE_URL: undefined,
+    INSIGHT_DIGGER_API_URL: `${api.url}/api/`,
+    MCP_API_VALIDATION_PATH: '/check'
+  })
   t.strictSame(await init(app), ok)
   t.strictSame(await init(other), ok)
-  t.strictSame(seen, [['POST', '/settings/validate', 'application/json'], ['POST', '/api/check', 'application/json']])
+  t.strictSame(seen, [
+    ['POST', '/settings/validate', 'application/json'],
+    ['POST', '/api/check', 'application/json']
+  ])
 })
 
 t.test('credentials that cannot be right are refused before the API is asked', async t => {
   const { app, api, redis } = await buildWith(t, accepted)
-  for (const url of ['example.com', 'ftp://example.com', 'file:///etc/passwd', 'javascript:alert(1)', 'http://', '//example.com', ' ']) {
+  for (const url of [
+    'example.com',
+    'ftp://example.com',
+    'file:///etc/passwd',
+    'javascript:alert(1)',
+    'http://',
+    '//example.com',
+    ' '
+  ]) {
     t.strictSame(await init(app, { apiUrl: url }), refused('Invalid API URL format'), url)
   }
   for (const token of ['a.b', 'abc', 'a.b.c.d', 'a..c', '.b.c', 'a.b.', '..', 'a b.c.d']) {
@@ -81,7 +130,11 @@ t.test('credentials that cannot be right are refused before the API is asked', a
 t.test('what the API refuses is 401 with its own sentence, without the token', async t => {
   const verdicts: Array<[number, unknown, string]> = [
     [200, { status: 'error', error: 'The token has expired' }, 'The token has expired'],
-    [200, { status: 'error', error: `Token ${jwtToken} is unknown (${jwtToken})` }, 'Token [hidden] is unknown ([hidden])'],
+    [
+      200,
+      { status: 'error', error: `Token ${jwtToken} is unknown (${jwtToken})` },
+      'Token [hidden] is unknown ([hidden])'
+    ],
     [200, { status: 'error' }, 'The credentials were not accepted'],
     [200, { status: 'error', error: { code: 7 } }, 'The credentials were not accepted'],
     [401, { error: 'Not for you' }, 'Not for you'],
@@ -134,10 +187,23 @@ t.test('an API that breaks off, or is not there, is 502', async t => {
 })
 
 t.test('an API that is too slow is 504, also when its body is', async t => {
-  const late: [number, unknown] = [504, failure('VALIDATION_TIMEOUT', 'The credentials could not be checked: the validation API did not answer within 0.2 s', { retryable: true })]
+  const late: [number, unknown] = [
+    504,
+    failure(
+      'VALIDATION_TIMEOUT',
+      'The credentials could not be checked: the validation API did not answer within 0.2 s',
+      { retryable: true }
+    )
+  ]
   const silent = await buildWith(t, () => {}, { MCP_API_VALIDATION_TIMEOUT: '0.2' })
   await leavesAlone(t, silent.app, silent.redis, late)
-  const trickling = await buildWith(t, (_, response) => { response.writeHead(200).write('{"status":"succ') }, { MCP_API_VALIDATION_TIMEOUT: '0.2' })
+  const trickling = await buildWith(
+    t,
+    (_, response) => {
+      response.writeHead(200).write('{"status":"succ')
+    },
+    { MCP_API_VALIDATION_TIMEOUT: '0.2' }
+  )
   await leavesAlone(t, trickling.app, trickling.redis, late)
 })
 
@@ -151,9 +217,19 @@ t.test('without validation the form is still looked at, and nobody is asked', as
 })
 
 t.test('a session may only point to a host that is allowed; the API is not asked, and nothing is stored', async t => {
-  const { app, api, redis } = await buildWith(t, accepted, { MCP_ALLOWED_API_HOSTS: 'api.example.com, *.example.org' })
-  const elsewhere: [number, unknown] = [403, failure('API_HOST', 'apiUrl is not allowed: its host must be one that is allowed here')]
-  for (const url of ['https://canary.example', 'https://api.example.com@canary.example', 'https://canary.example\\@api.example.com', 'https://example.org']) {
+  const { app, api, redis } = await buildWith(t, accepted, {
+    MCP_ALLOWED_API_HOSTS: 'api.example.com, *.example.org'
+  })
+  const elsewhere: [number, unknown] = [
+    403,
+    failure('API_HOST', 'apiUrl is not allowed: its host must be one that is allowed here')
+  ]
+  for (const url of [
+    'https://canary.example',
+    'https://api.example.com@canary.example',
+    'https://canary.example\\@api.example.com',
+    'https://example.org'
+  ]) {
     await leavesAlone(t, app, redis, elsewhere, { apiUrl: url })
   }
   t.strictSame(api.requests, [])
@@ -165,9 +241,15 @@ t.test('a session may only point to a host that is allowed; the API is not asked
 t.test('in production a session may only point to https, whether credentials are checked or not', async t => {
   for (const skip of ['true', 'false']) {
     const { app } = await buildWith(t, accepted, { NODE_ENV: 'production', MCP_SKIP_VALIDATION: skip })
-    t.strictSame(await init(app, { apiUrl: 'http://api.example.com' }), [403, failure('API_HOST', 'apiUrl is not allowed: it must be https')])
+    t.strictSame(await init(app, { apiUrl: 'http://api.example.com' }), [
+      403,
+      failure('API_HOST', 'apiUrl is not allowed: it must be https')
+    ])
     t.strictSame(await init(app), ok)
   }
-  const { app } = await buildWith(t, accepted, { NODE_ENV: 'production', MCP_ALLOWED_API_HOSTS: '*.example.com, http://api.internal:8080' })
+  const { app } = await buildWith(t, accepted, {
+    NODE_ENV: 'production',
+    MCP_ALLOWED_API_HOSTS: '*.example.com, http://api.internal:8080'
+  })
   t.strictSame(await init(app, { apiUrl: 'http://api.internal:8080' }), ok)
 })

@@ -5,13 +5,22 @@ import { version } from '../../lib/version.ts'
 interface Operation {
   summary?: string
   tags?: string[]
-  requestBody?: { required?: boolean, content: Record<string, { schema: { properties: Record<string, unknown>, required: string[] } }> }
-  responses: Record<string, { description: string, content: Record<string, { schema: { properties?: Record<string, unknown>, required?: string[] } }> }>
+  requestBody?: {
+    required?: boolean
+    content: Record<string, { schema: { properties: Record<string, unknown>; required: string[] } }>
+  }
+  responses: Record<
+    string,
+    {
+      description: string
+      content: Record<string, { schema: { properties?: Record<string, unknown>; required?: string[] } }>
+    }
+  >
 }
 
 interface Description {
   openapi: string
-  info: { title: string, version: string }
+  info: { title: string; version: string }
   paths: Record<string, Record<string, Operation>>
 }
 
@@ -27,17 +36,28 @@ t.test('the description names the API and its version', async t => {
   t.match(await describe(t), { openapi: '3.1.0', info: { title: 'MCP client service', version } })
 })
 
-t.test('the description says where a caller\'s key goes', async t => {
+t.test("the description says where a caller's key goes", async t => {
   t.match(await describe(t), {
-    components: { securitySchemes: { apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' }, bearer: { type: 'http', scheme: 'bearer' } } },
+    components: {
+      securitySchemes: {
+        apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
+        bearer: { type: 'http', scheme: 'bearer' }
+      }
+    },
     security: [{ apiKey: [] }, { bearer: [] }, {}]
   })
 })
 
 t.test('every endpoint is described with the statuses it may answer', async t => {
   const { paths } = await describe(t)
-  const endpoints = Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, { responses }]) =>
-    [`${method.toUpperCase()} ${path}`, Object.keys(responses).map(Number).sort((a, b) => a - b)]))
+  const endpoints = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, { responses }]) => [
+      `${method.toUpperCase()} ${path}`,
+      Object.keys(responses)
+        .map(Number)
+        .sort((a, b) => a - b)
+    ])
+  )
   t.strictSame(Object.fromEntries(endpoints), {
     'POST /init': [200, 400, 401, 403, 429, 502, 503, 504],
     'POST /sessions': [201, 400, 401, 429, 502, 503, 504],
@@ -62,7 +82,11 @@ t.test('every endpoint is described with the statuses it may answer', async t =>
 t.test('every endpoint has a summary and a tag, and every answer a description', async t => {
   for (const [path, methods] of Object.entries((await describe(t)).paths)) {
     for (const { summary, tags, responses } of Object.values(methods)) {
-      t.match({ summary, tags }, { summary: /^[A-Z]/, tags: [/^(sessions|tools|resources|prompts|operations)$/] }, path)
+      t.match(
+        { summary, tags },
+        { summary: /^[A-Z]/, tags: [/^(sessions|tools|resources|prompts|operations)$/] },
+        path
+      )
       for (const { description } of Object.values(responses)) t.match(description, /\S+ .*\.$/, path)
     }
   }
@@ -73,7 +97,14 @@ t.test('every failure has the one shape', async t => {
     for (const { responses } of Object.values(methods)) {
       for (const [status, { content }] of Object.entries(responses).filter(([status]) => Number(status) >= 400)) {
         const { properties = {}, required } = content['application/json']?.schema ?? {}
-        t.strictSame([Object.keys(properties), required], [['status', 'error', 'code', 'retryable'], ['status', 'error', 'code', 'retryable']], `${path} ${status}`)
+        t.strictSame(
+          [Object.keys(properties), required],
+          [
+            ['status', 'error', 'code', 'retryable'],
+            ['status', 'error', 'code', 'retryable']
+          ],
+          `${path} ${status}`
+        )
       }
     }
   }
@@ -86,16 +117,31 @@ t.test('every body is described with its required fields', async t => {
     return schema === undefined ? [] : [[path, [schema.required, Object.keys(schema.properties)]]]
   })
   t.strictSame(Object.fromEntries(bodies), {
-    '/init': [['session_id', 'apiUrl', 'jwtToken'], ['session_id', 'apiUrl', 'jwtToken']],
-    '/sessions': [['apiUrl', 'jwtToken'], ['apiUrl', 'jwtToken']],
+    '/init': [
+      ['session_id', 'apiUrl', 'jwtToken'],
+      ['session_id', 'apiUrl', 'jwtToken']
+    ],
+    '/sessions': [
+      ['apiUrl', 'jwtToken'],
+      ['apiUrl', 'jwtToken']
+    ],
     '/tools': [['session_id'], ['session_id']],
     '/call-tool': [['session_id'], ['session_id', 'tool', 'params', 'timeout', 'continue', 'responses']],
     '/resources': [['session_id'], ['session_id']],
     '/resource-templates': [['session_id'], ['session_id']],
-    '/read-resource': [['session_id', 'uri'], ['session_id', 'uri', 'server']],
+    '/read-resource': [
+      ['session_id', 'uri'],
+      ['session_id', 'uri', 'server']
+    ],
     '/prompts': [['session_id'], ['session_id']],
-    '/get-prompt': [['session_id', 'name'], ['session_id', 'name', 'arguments']],
-    '/complete': [['session_id', 'ref', 'argument'], ['session_id', 'ref', 'argument', 'context']],
+    '/get-prompt': [
+      ['session_id', 'name'],
+      ['session_id', 'name', 'arguments']
+    ],
+    '/complete': [
+      ['session_id', 'ref', 'argument'],
+      ['session_id', 'ref', 'argument', 'context']
+    ],
     '/shutdown': [['session_id'], ['session_id']]
   })
 })

@@ -11,20 +11,38 @@ const byId = (id: string) => ({ 'x-session-id': id })
 t.test('a session is shown without what is in it', async t => {
   const app = await build(t, { ...tools, MCP_SESSION_IDLE_TTL: '100', MCP_SESSION_MAX_LIFETIME: '1000' })
   const redis = await redisClient(t)
-  const id = await initSession(app, { name: 'a value that is nobody\'s business', rows: [1, 2, 3] })
+  const id = await initSession(app, { name: "a value that is nobody's business", rows: [1, 2, 3] })
   await call(app, id, 'recall')
   await redis.expire(`${app.config.session.keyPrefix}:${id}`, 50)
 
   const response = await app.inject({ url: '/session', headers: byId(id) })
 
   t.equal(response.statusCode, 200)
-  const { created_at: createdAt, idle_seconds_left: idle, lifetime_seconds_left: lifetime, last_call: lastCall, values, ...rest } = response.json()
-  t.strictSame(rest, { status: 'ok', session_id: id, calls: 1, cached_bytes: values.reduce((sum: number, { name, bytes }: { name: string, bytes: number }) => sum + name.length + 2 + bytes, 0) })
+  const {
+    created_at: createdAt,
+    idle_seconds_left: idle,
+    lifetime_seconds_left: lifetime,
+    last_call: lastCall,
+    values,
+    ...rest
+  } = response.json()
+  t.strictSame(rest, {
+    status: 'ok',
+    session_id: id,
+    calls: 1,
+    cached_bytes: values.reduce(
+      (sum: number, { name, bytes }: { name: string; bytes: number }) => sum + name.length + 2 + bytes,
+      0
+    )
+  })
   t.ok(Math.abs(Date.parse(createdAt) - Date.now()) < 60_000)
   t.ok(idle > 98 && idle <= 100, 'looking is using')
   t.ok(lifetime > 940 && lifetime <= 1000)
   t.match(lastCall, { tool: 'recall', outcome: 'ok', duration_ms: Number, at: String })
-  t.match(values.find(({ name }: { name: string }) => name === 'rows'), { name: 'rows', bytes: 7 })
+  t.match(
+    values.find(({ name }: { name: string }) => name === 'rows'),
+    { name: 'rows', bytes: 7 }
+  )
   for (const secret of [jwtToken, apiUrl, 'nobody']) t.notOk(response.body.includes(secret))
 })
 
@@ -43,7 +61,10 @@ t.test('the id is in the header', async t => {
       t.strictSame(response.json(), failure('MISSING_FIELD', 'Missing X-Session-Id'))
     }
     const wrong = await app.inject({ method, url: '/session', headers: byId('x'.repeat(257)) })
-    t.strictSame(wrong.json(), failure('INVALID_FIELD', 'x-session-id must be a string of 1 to 256 characters without control characters'))
+    t.strictSame(
+      wrong.json(),
+      failure('INVALID_FIELD', 'x-session-id must be a string of 1 to 256 characters without control characters')
+    )
   }
   t.equal((await app.inject({ url: '/session', headers: byId('nobody') })).statusCode, 409)
   const other = await app.inject({ method: 'PUT', url: '/session' })

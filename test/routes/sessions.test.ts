@@ -26,7 +26,8 @@ t.test('a session is opened under an id that is made here', async t => {
 t.test('with tokens it gives one', async t => {
   const app = await build(t, { ...tools, MCP_SESSION_TOKENS: 'required' })
   const { session_id: id, session_token: token } = (await app.inject(opening({ apiUrl, jwtToken }))).json()
-  const list = (headers: Record<string, string>) => app.inject({ method: 'POST', url: '/tools', payload: { session_id: id }, headers })
+  const list = (headers: Record<string, string>) =>
+    app.inject({ method: 'POST', url: '/tools', payload: { session_id: id }, headers })
   t.equal((await list({ authorization: `Bearer ${String(token)}` })).statusCode, 200)
   t.equal((await list({})).statusCode, 409)
 })
@@ -49,11 +50,19 @@ t.test('what is wrong is said as /init says it', async t => {
 t.test('what does not fit is named', async t => {
   const app = await build(t, { ...tools, MCP_SESSION_MAX_BYTES: '100' })
   for (const url of ['/sessions', '/init']) {
-    const response = await app.inject({ method: 'POST', url, payload: { ...(url === '/init' && { session_id: 'one' }), apiUrl, jwtToken, rows: 'x'.repeat(200), name: 'Ann' } })
+    const response = await app.inject({
+      method: 'POST',
+      url,
+      payload: { ...(url === '/init' && { session_id: 'one' }), apiUrl, jwtToken, rows: 'x'.repeat(200), name: 'Ann' }
+    })
     t.equal(response.headers['x-mcp-not-cached'], 'rows')
   }
   t.strictSame((await call(app, 'one', 'recall')).json().received, { name: 'Ann' })
-  const again = await app.inject({ method: 'POST', url: '/init', payload: { session_id: 'one', apiUrl, jwtToken, name: 'x'.repeat(200) } })
+  const again = await app.inject({
+    method: 'POST',
+    url: '/init',
+    payload: { session_id: 'one', apiUrl, jwtToken, name: 'x'.repeat(200) }
+  })
   t.equal(again.headers['x-mcp-not-cached'], 'name')
   t.strictSame((await call(app, 'one', 'recall')).json().received, {})
 })

@@ -24,7 +24,7 @@ t.test('the tools are listed without a session, as /tools lists them', async t =
   t.notMatch(response.body, /jwtToken|apiUrl/)
 })
 
-t.test('a session\'s id in the header changes nothing, whether there is one or not', async t => {
+t.test("a session's id in the header changes nothing, whether there is one or not", async t => {
   const app = await build(t)
   const plain = await app.inject(request)
   const response = await app.inject({ ...request, headers: { 'x-session-id': 'nobody' } })
@@ -33,7 +33,10 @@ t.test('a session\'s id in the header changes nothing, whether there is one or n
 })
 
 t.test('system_info comes from the guidance file', async t => {
-  const folder = t.testdir({ 'guidance.json': '{"system_info":{"name":"Analysis","steps":[1]},"workflow_guidance":{}}', 'half.json': '{}' })
+  const folder = t.testdir({
+    'guidance.json': '{"system_info":{"name":"Analysis","steps":[1]},"workflow_guidance":{}}',
+    'half.json': '{}'
+  })
   const full = await build(t, { MCP_GUIDANCE_FILE: `${folder}/guidance.json` })
   const half = await build(t, { MCP_GUIDANCE_FILE: `${folder}/half.json` })
   t.strictSame((await full.inject(request)).json().system_info, { name: 'Analysis', steps: [1] })
@@ -53,21 +56,36 @@ t.test('a server that dies at its start is 502, with what it said last', async t
   const app = await build(t, inMode(t, '--dies'))
   const response = await app.inject(request)
   t.equal(response.statusCode, 502)
-  t.strictSame(response.json(), failure('MCP_START',
-    'MCP server analysis ended before it was ready (exit code 3); it said: reading the settings\ncannot read settings.ini', { retryable: true }))
+  t.strictSame(
+    response.json(),
+    failure(
+      'MCP_START',
+      'MCP server analysis ended before it was ready (exit code 3); it said: reading the settings\ncannot read settings.ini',
+      { retryable: true }
+    )
+  )
 })
 
 t.test('a server that never shakes hands is 504', async t => {
   const app = await build(t, { ...inMode(t, '--hangs'), MCP_SESSION_START_TIMEOUT: '2' })
   const response = await app.inject(request)
   t.equal(response.statusCode, 504)
-  t.strictSame(response.json(), failure('MCP_START_TIMEOUT',
-    'MCP server analysis was not ready within 2 s; it said: reading the settings\ncannot read settings.ini', { retryable: true }))
+  t.strictSame(
+    response.json(),
+    failure(
+      'MCP_START_TIMEOUT',
+      'MCP server analysis was not ready within 2 s; it said: reading the settings\ncannot read settings.ini',
+      { retryable: true }
+    )
+  )
 })
 
 t.test('a server that never lists its tools is 504', async t => {
   const app = await build(t, { ...inMode(t, '--mute'), MCP_API_DEFAULT_TIMEOUT: '0.3' })
   const response = await app.inject(request)
   t.equal(response.statusCode, 504)
-  t.strictSame(response.json(), failure('MCP_TIMEOUT', 'MCP server analysis did not answer the list of tools in time (0.3 s)'))
+  t.strictSame(
+    response.json(),
+    failure('MCP_TIMEOUT', 'MCP server analysis did not answer the list of tools in time (0.3 s)')
+  )
 })

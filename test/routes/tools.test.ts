@@ -7,7 +7,11 @@ import { build } from '../support/service.ts'
 
 const toolServer = fixture('tool-server.mjs')
 
-async function tools (app: FastifyInstance, payload: unknown, headers: Record<string, string> = {}): Promise<[number, unknown]> {
+async function tools (
+  app: FastifyInstance,
+  payload: unknown,
+  headers: Record<string, string> = {}
+): Promise<[number, unknown]> {
   const response = await app.inject({ method: 'POST', url: '/tools', payload: payload as object, headers })
   return [response.statusCode, response.json()]
 }
@@ -38,14 +42,17 @@ t.test('what /tools lists', async t => {
   const [status, body] = await tools(app, { session_id: session })
   const { tools: listed, ...more } = body as { tools: Array<Record<string, unknown>> }
 
-  t.test('the servers\' instructions stand beside the tools', async t => {
+  t.test("the servers' instructions stand beside the tools", async t => {
     t.equal(status, 200)
     t.strictSame(more, { workflow_guidance: { instructions: { 'tool-server': 'Report first, then ask.' } } })
   })
 
-  t.test('every page of the server\'s list is there, in its order', async t => {
+  t.test("every page of the server's list is there, in its order", async t => {
     t.equal(listed.length, 39)
-    t.strictSame(listed.slice(0, 3).map(({ name }) => name), ['report', 'recall', 'recall_prototypes'])
+    t.strictSame(
+      listed.slice(0, 3).map(({ name }) => name),
+      ['report', 'recall', 'recall_prototypes']
+    )
     t.equal(listed.at(-1)?.name, 'prototypes')
   })
 
@@ -55,7 +62,10 @@ t.test('what /tools lists', async t => {
 
   t.test('fields that the server did not give are left out', async t => {
     t.strictSame(listed.at(-1), { name: 'prototypes', inputSchema: { type: 'object' } })
-    t.strictSame(listed.find(({ name }) => name === 'die'), { name: 'die', inputSchema: { type: 'object', properties: {} } })
+    t.strictSame(
+      listed.find(({ name }) => name === 'die'),
+      { name: 'die', inputSchema: { type: 'object', properties: {} } }
+    )
     t.notMatch(JSON.stringify(listed), 'null}')
   })
 
@@ -100,42 +110,71 @@ t.test('the guidance file speaks instead of the servers', async t => {
     return (body as { workflow_guidance: unknown }).workflow_guidance
   }
   t.strictSame(await guidanceOf(full), guidance.workflow_guidance)
-  t.strictSame(await guidanceOf(half), { instructions: { 'tool-server': 'Report first, then ask.' } }, 'a file without it leaves it to the servers')
+  t.strictSame(
+    await guidanceOf(half),
+    { instructions: { 'tool-server': 'Report first, then ask.' } },
+    'a file without it leaves it to the servers'
+  )
   t.strictSame(await guidanceOf(mute), { instructions: {} }, 'a server need not say anything')
 })
 
 t.test('refused requests', async t => {
   const app = await build(t)
   const missing = [400, failure('MISSING_FIELD', 'Missing session_id')]
-  for (const body of [{}, { session_id: null }, { session_id: '' }, undefined]) t.strictSame(await tools(app, body), missing)
+  for (const body of [{}, { session_id: null }, { session_id: '' }, undefined]) { t.strictSame(await tools(app, body), missing) }
   t.strictSame(await tools(app, {}, { 'x-session-id': '' }), missing)
-  t.strictSame(await tools(app, { session_id: 'x'.repeat(257) }),
-    [400, failure('INVALID_FIELD', 'session_id must be a string of 1 to 256 characters without control characters, or an integer')])
+  t.strictSame(await tools(app, { session_id: 'x'.repeat(257) }), [
+    400,
+    failure(
+      'INVALID_FIELD',
+      'session_id must be a string of 1 to 256 characters without control characters, or an integer'
+    )
+  ])
 
   const nobody = [409, failure('SESSION_NOT_FOUND', 'Session 12 not found or expired. Please run /init first.')]
   for (const id of ['12', 12]) t.strictSame(await tools(app, { session_id: id }), nobody)
   t.strictSame(await tools(app, {}, { 'x-session-id': '12' }), nobody)
   const redis = await redisClient(t)
-  t.strictSame(await redis.keys(`${app.config.session.keyPrefix}*`), [], 'a session that was asked for is not there for it')
+  t.strictSame(
+    await redis.keys(`${app.config.session.keyPrefix}*`),
+    [],
+    'a session that was asked for is not there for it'
+  )
 
-  t.strictSame(await tools(app, {}, { 'x-session-id': Buffer.from('会话').toString('latin1') }),
-    [409, failure('SESSION_NOT_FOUND', 'Session 会话 not found or expired. Please run /init first.')])
+  t.strictSame(await tools(app, {}, { 'x-session-id': Buffer.from('会话').toString('latin1') }), [
+    409,
+    failure('SESSION_NOT_FOUND', 'Session 会话 not found or expired. Please run /init first.')
+  ])
 })
 
 t.test('a server that dies at its start is 502, with what it said last', async t => {
   const app = await build(t, inMode(t, '--dies'))
-  t.strictSame(await tools(app, { session_id: await initSession(app) }), [502, failure('MCP_START',
-    'MCP server analysis ended before it was ready (exit code 3); it said: reading the settings\ncannot read settings.ini', { retryable: true })])
+  t.strictSame(await tools(app, { session_id: await initSession(app) }), [
+    502,
+    failure(
+      'MCP_START',
+      'MCP server analysis ended before it was ready (exit code 3); it said: reading the settings\ncannot read settings.ini',
+      { retryable: true }
+    )
+  ])
 })
 
 t.test('a server that never shakes hands is 504 when its start has taken too long', async t => {
   const app = await build(t, { ...inMode(t, '--hangs'), MCP_SESSION_START_TIMEOUT: '2' })
-  t.strictSame(await tools(app, { session_id: await initSession(app) }), [504, failure('MCP_START_TIMEOUT',
-    'MCP server analysis was not ready within 2 s; it said: reading the settings\ncannot read settings.ini', { retryable: true })])
+  t.strictSame(await tools(app, { session_id: await initSession(app) }), [
+    504,
+    failure(
+      'MCP_START_TIMEOUT',
+      'MCP server analysis was not ready within 2 s; it said: reading the settings\ncannot read settings.ini',
+      { retryable: true }
+    )
+  ])
 })
 
 t.test('a server that never lists its tools is 504', async t => {
   const app = await build(t, { ...inMode(t, '--mute'), MCP_API_DEFAULT_TIMEOUT: '0.3' })
-  t.strictSame(await tools(app, { session_id: await initSession(app) }), [504, failure('MCP_TIMEOUT',
-    'MCP server analysis did not answer the list of tools in time (0.3 s)')])
+  t.strictSame(await tools(app, { session_id: await initSession(app) }), [
+    504,
+    failure('MCP_TIMEOUT', 'MCP server analysis did not answer the list of tools in time (0.3 s)')
+  ])
 })

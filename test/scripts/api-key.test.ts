@@ -3,7 +3,10 @@ import { join } from 'node:path'
 import t from 'tap'
 import { nameOfKey, parseApiKeys } from '../../lib/http/api-keys.ts'
 
-const run = (...args: string[]) => spawnSync(process.execPath, [join(import.meta.dirname, '..', '..', 'scripts', 'api-key.mjs'), ...args], { encoding: 'utf8' })
+const run = (...args: string[]) =>
+  spawnSync(process.execPath, [join(import.meta.dirname, '..', '..', 'scripts', 'api-key.mjs'), ...args], {
+    encoding: 'utf8'
+  })
 
 t.test('the command prints a key and the entry by which the service knows it', async t => {
   const { status, stdout } = run('billing-2')

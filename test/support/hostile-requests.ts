@@ -17,21 +17,105 @@ export interface Surroundings {
   secrets: readonly string[]
 }
 
-interface Schema { type?: string | string[], properties?: Record<string, Schema>, required?: string[] }
-export interface Description { paths: Record<string, Record<string, { requestBody?: { content: { 'application/json': { schema: Schema } } } }>> }
+interface Schema {
+  type?: string | string[]
+  properties?: Record<string, Schema>
+  required?: string[]
+}
+export interface Description {
+  paths: Record<string, Record<string, { requestBody?: { content: { 'application/json': { schema: Schema } } } }>>
+}
 
 const hostileTexts = [
-  '', ' ', '\0', 'a\0b', 'a\r\nX-Injected: 1', '\u2028', '\uD800', 'a\uDFFF', '\uFEFF', '\u202Eevil', 'Ω≈ç√', '💥'.repeat(64), '../../etc/passwd', '%00', '%2e%2e%2f',
-  '__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty', '${session.jwtToken}', '${env.PATH}', '{{7*7}}', "'; FLUSHALL; --", '*', '?', '[a-z]', // eslint-disable-line no-template-curly-in-string
-  'mcp_session:*', 'a:b:c', 'null', 'true', 'NaN', '1e999', 'x'.repeat(257), 'x'.repeat(5_000), '-1', '0x10', 'javascript:alert(1)', 'file:///etc/passwd'
+  '',
+  ' ',
+  '\0',
+  'a\0b',
+  'a\r\nX-Injected: 1',
+  '\u2028',
+  '\uD800',
+  'a\uDFFF',
+  '\uFEFF',
+  '\u202Eevil',
+  'Ω≈ç√',
+  '💥'.repeat(64),
+  '../../etc/passwd',
+  '%00',
+  '%2e%2e%2f',
+  '__proto__',
+  'constructor',
+  'prototype',
+  'toString',
+  'hasOwnProperty',
+  // eslint-disable-next-line no-template-curly-in-string -- hostile texts look like placeholders
+  '${session.jwtToken}',
+  // eslint-disable-next-line no-template-curly-in-string -- as above
+  '${env.PATH}',
+  '{{7*7}}',
+  "'; FLUSHALL; --",
+  '*',
+  '?',
+  '[a-z]',
+  'mcp_session:*',
+  'a:b:c',
+  'null',
+  'true',
+  'NaN',
+  '1e999',
+  'x'.repeat(257),
+  'x'.repeat(5_000),
+  '-1',
+  '0x10',
+  'javascript:alert(1)',
+  'file:///etc/passwd'
 ]
-const hostileNumbers = ['0', '-0', '1e308', '-1e308', '1e999', '9007199254740993', '123456789012345678901234567890', '0.1e-400', '-1', '4294967296', '1E400']
+const hostileNumbers = [
+  '0',
+  '-0',
+  '1e308',
+  '-1e308',
+  '1e999',
+  '9007199254740993',
+  '123456789012345678901234567890',
+  '0.1e-400',
+  '-1',
+  '4294967296',
+  '1E400'
+]
 const deep = (levels: number, [open, close]: [string, string]) => open.repeat(levels) + close.repeat(levels)
 const hostileJson = [
-  'null', 'true', '[]', '{}', '[[[]]]', '{"a":{"b":[null]}}', deep(60, ['[', ']']), deep(101, ['[', ']']), deep(20_000, ['[', ']']), deep(5_000, ['{"a":', '}']).replace('{"a":}', '{"a":1}'),
-  '{"__proto__":{"polluted":true}}', '{"constructor":{"prototype":{"polluted":true}}}', '{"toString":1,"valueOf":2,"hasOwnProperty":3}'
+  'null',
+  'true',
+  '[]',
+  '{}',
+  '[[[]]]',
+  '{"a":{"b":[null]}}',
+  deep(60, ['[', ']']),
+  deep(101, ['[', ']']),
+  deep(20_000, ['[', ']']),
+  deep(5_000, ['{"a":', '}']).replace('{"a":}', '{"a":1}'),
+  '{"__proto__":{"polluted":true}}',
+  '{"constructor":{"prototype":{"polluted":true}}}',
+  '{"toString":1,"valueOf":2,"hasOwnProperty":3}'
 ]
-const notJson = ['', '{', '{"a":1,}', '[1,2', 'NaN', '{a:1}', "{'a':1}", '{"a":1}{"b":2}', '\0', '\uFEFF{}', '<xml/>', 'a=b&c=d', '"\\ud800"', '{"a":"\\x"}', '01', '{"a":.5}']
+const notJson = [
+  '',
+  '{',
+  '{"a":1,}',
+  '[1,2',
+  'NaN',
+  '{a:1}',
+  "{'a':1}",
+  '{"a":1}{"b":2}',
+  '\0',
+  '\uFEFF{}',
+  '<xml/>',
+  'a=b&c=d',
+  '"\\ud800"',
+  '{"a":"\\x"}',
+  '01',
+  '{"a":.5}'
+]
 
 const jsonText = (text: string) => JSON.stringify(text)
 
@@ -61,7 +145,10 @@ function likelyValue (name: string, { sessions, tools, secrets }: Surroundings):
     responses: [{}],
     uri: ['file:///a', 'test://x'],
     name: ['greet'],
-    ref: [{ type: 'ref/prompt', name: 'greet' }, { type: 'ref/resource', uri: 'file:///{a}' }],
+    ref: [
+      { type: 'ref/prompt', name: 'greet' },
+      { type: 'ref/resource', uri: 'file:///{a}' }
+    ],
     argument: [{ name: 'a', value: 'b' }],
     arguments: [{ a: 'b' }]
   }
@@ -71,20 +158,75 @@ function likelyValue (name: string, { sessions, tools, secrets }: Surroundings):
 /** Bodies that are nearly right: each field is likely, hostile, missing, or there twice. */
 function bodyOf (schema: Schema, surroundings: Surroundings): Arbitrary<string> {
   const names = Object.keys(schema.properties ?? {})
-  const fields = names.map(name => fc.record({
-    value: fc.oneof({ weight: 3, arbitrary: likelyValue(name, surroundings) }, { weight: 2, arbitrary: hostileValue(surroundings) }),
-    times: fc.oneof({ weight: 8, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.constant(2) })
-  }).map(({ value, times }) => Array.from({ length: times }, () => `${jsonText(name)}:${value}`)))
-  const further = fc.array(fc.tuple(fc.constantFrom(...hostileTexts, ...names).map(jsonText), hostileValue(surroundings)).map(([name, value]) => `${name}:${value}`), { maxLength: 2 })
-  const object = fc.tuple(fc.tuple(...fields), further).map(([own, others]) => `{${[...own.flat(), ...others].join(',')}}`)
-  return fc.oneof({ weight: 8, arbitrary: object }, { weight: 1, arbitrary: fc.constantFrom(...notJson) }, { weight: 1, arbitrary: fc.constantFrom(...hostileJson, ...hostileNumbers) })
+  const fields = names.map(name =>
+    fc
+      .record({
+        value: fc.oneof(
+          { weight: 3, arbitrary: likelyValue(name, surroundings) },
+          { weight: 2, arbitrary: hostileValue(surroundings) }
+        ),
+        times: fc.oneof(
+          { weight: 8, arbitrary: fc.constant(1) },
+          { weight: 1, arbitrary: fc.constant(0) },
+          { weight: 1, arbitrary: fc.constant(2) }
+        )
+      })
+      .map(({ value, times }) => Array.from({ length: times }, () => `${jsonText(name)}:${value}`))
+  )
+  const further = fc.array(
+    fc
+      .tuple(fc.constantFrom(...hostileTexts, ...names).map(jsonText), hostileValue(surroundings))
+      .map(([name, value]) => `${name}:${value}`),
+    { maxLength: 2 }
+  )
+  const object = fc
+    .tuple(fc.tuple(...fields), further)
+    .map(([own, others]) => `{${[...own.flat(), ...others].join(',')}}`)
+  return fc.oneof(
+    { weight: 8, arbitrary: object },
+    { weight: 1, arbitrary: fc.constantFrom(...notJson) },
+    { weight: 1, arbitrary: fc.constantFrom(...hostileJson, ...hostileNumbers) }
+  )
 }
 
 /** Values that Node's client lets through; the others are sent over bare sockets. */
-const headerText = fc.constantFrom('', 'x', 'x'.repeat(300), '__proto__', '\xFF\xFE', 'a,b', 'Bearer ', 'Bearer x', 'Basic eDp5', '../..', '0', '-1', '*/*', 'text/event-stream', 'null', 'application/x-www-form-urlencoded')
+const headerText = fc.constantFrom(
+  '',
+  'x',
+  'x'.repeat(300),
+  '__proto__',
+  '\xFF\xFE',
+  'a,b',
+  'Bearer ',
+  'Bearer x',
+  'Basic eDp5',
+  '../..',
+  '0',
+  '-1',
+  '*/*',
+  'text/event-stream',
+  'null',
+  'application/x-www-form-urlencoded'
+)
 
 function headersOf ({ sessions }: Surroundings): Arbitrary<Record<string, string>> {
-  const names = ['accept', 'authorization', 'content-type', 'x-session-id', 'x-api-key', 'x-forwarded-for', 'x-http-method-override', 'origin', 'cookie', 'if-none-match', 'range', 'te', 'x-request-id', 'last-event-id', 'traceparent']
+  const names = [
+    'accept',
+    'authorization',
+    'content-type',
+    'x-session-id',
+    'x-api-key',
+    'x-forwarded-for',
+    'x-http-method-override',
+    'origin',
+    'cookie',
+    'if-none-match',
+    'range',
+    'te',
+    'x-request-id',
+    'last-event-id',
+    'traceparent'
+  ]
   // Headers are bytes, and Latin-1 to Node.
   const ids = sessions.map(id => Buffer.from(id).toString('latin1'))
   return fc.dictionary(fc.constantFrom(...names), fc.oneof(headerText, fc.constantFrom(...ids)), { maxKeys: 3 })
@@ -92,30 +234,57 @@ function headersOf ({ sessions }: Surroundings): Arbitrary<Record<string, string
 
 /** Requests to every endpoint that is described, and to some that are not. */
 export function hostileRequest ({ paths }: Description, surroundings: Surroundings): Arbitrary<HostileRequest> {
-  const described = Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, { requestBody }]) => {
-    const schema = requestBody?.content['application/json'].schema
-    return fc.record({
-      method: fc.constant(method.toUpperCase()),
-      path: fc.constantFrom(path, path, path, path, `${path}?a=%00`, `${path}/`, path.toUpperCase()),
-      headers: headersOf(surroundings),
-      ...(schema !== undefined && { body: bodyOf(schema, surroundings) })
+  const described = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, { requestBody }]) => {
+      const schema = requestBody?.content['application/json'].schema
+      return fc.record({
+        method: fc.constant(method.toUpperCase()),
+        path: fc.constantFrom(path, path, path, path, `${path}?a=%00`, `${path}/`, path.toUpperCase()),
+        headers: headersOf(surroundings),
+        ...(schema !== undefined && { body: bodyOf(schema, surroundings) })
+      })
     })
-  }))
-  const undescribed = fc.record({
-    method: fc.constantFrom('GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'HEAD'),
-    path: fc.oneof(fc.constantFrom('/', '//', '/%', '/%zz', '/..%2f..%2fetc', '/init/..', '/__proto__', '/docs/static/..%2f..%2fpackage.json', `/${'x'.repeat(3_000)}`, '/init%00', '/session;a=b'), fc.webPath().map(path => path || '/')),
-    headers: headersOf(surroundings),
-    body: fc.option(fc.constantFrom(...notJson, ...hostileJson), { nil: undefined })
-  }).map(({ method, body, ...request }) => ({ method, ...request, ...(body !== undefined && !['GET', 'HEAD'].includes(method) && { body }) }))
-  return fc.oneof(...described.map(arbitrary => ({ weight: 2, arbitrary: arbitrary as Arbitrary<HostileRequest> })), { weight: 3, arbitrary: undescribed })
+  )
+  const undescribed = fc
+    .record({
+      method: fc.constantFrom('GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'HEAD'),
+      path: fc.oneof(
+        fc.constantFrom(
+          '/',
+          '//',
+          '/%',
+          '/%zz',
+          '/..%2f..%2fetc',
+          '/init/..',
+          '/__proto__',
+          '/docs/static/..%2f..%2fpackage.json',
+          `/${'x'.repeat(3_000)}`,
+          '/init%00',
+          '/session;a=b'
+        ),
+        fc.webPath().map(path => path || '/')
+      ),
+      headers: headersOf(surroundings),
+      body: fc.option(fc.constantFrom(...notJson, ...hostileJson), { nil: undefined })
+    })
+    .map(({ method, body, ...request }) => ({
+      method,
+      ...request,
+      ...(body !== undefined && !['GET', 'HEAD'].includes(method) && { body })
+    }))
+  return fc.oneof(...described.map(arbitrary => ({ weight: 2, arbitrary: arbitrary as Arbitrary<HostileRequest> })), {
+    weight: 3,
+    arbitrary: undescribed
+  })
 }
 
 /** A request by itself, as text. Each header ends with CRLF. */
-export const plainRequest = (path: string, headers: string, body: string) => `POST ${path} HTTP/1.1\r\n${headers}Content-Length: ${body.length}\r\n\r\n${body}`
+export const plainRequest = (path: string, headers: string, body: string) =>
+  `POST ${path} HTTP/1.1\r\n${headers}Content-Length: ${body.length}\r\n\r\n${body}`
 
 /**
- * What no client library sends: each a whole request, after which the connection may say what it wants, but not do `inner`, which is hidden in
- * it. `own` are the headers by which the service takes a request at all.
+ * What no client library sends: each a whole request, after which the connection may say what it wants, but not do
+ * `inner`, which is hidden in it. `own` are the headers by which the service takes a request at all.
  */
 export function smugglingRequests (inner: string, own: string): string[] {
   const post = (headers: string, body: string) => `POST /tools HTTP/1.1\r\n${own}${headers}\r\n\r\n${body}`

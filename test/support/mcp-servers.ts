@@ -51,9 +51,20 @@ export interface Upstream {
   stop: () => Promise<void>
 }
 
-/** An upstream server of test/fixtures by its name without `-server.mjs`, in a process of its own, which the test's end ends. */
-export async function startUpstream (t: Test, name: string, args: string[] = [], env: Environment = {}): Promise<Upstream> {
-  const child = spawn(process.execPath, [fixture(`${name}-server.mjs`), ...args], { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...env } })
+/**
+ * An upstream server of test/fixtures by its name without `-server.mjs`, in a process of its own, which the test's end
+ * ends.
+ */
+export async function startUpstream (
+  t: Test,
+  name: string,
+  args: string[] = [],
+  env: Environment = {}
+): Promise<Upstream> {
+  const child = spawn(process.execPath, [fixture(`${name}-server.mjs`), ...args], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, ...env }
+  })
   const stop = stopper(child)
   t.teardown(stop)
   const url = await new Promise<string>((resolve, reject) => {
@@ -61,30 +72,45 @@ export async function startUpstream (t: Test, name: string, args: string[] = [],
     createInterface({ input: child.stdout }).once('line', line => resolve((JSON.parse(line) as { url: string }).url))
   })
   const ask = async (path: string, orders?: unknown): Promise<unknown> => {
-    const response = await fetch(new URL(path, url), orders === undefined ? {} : { method: 'POST', body: JSON.stringify(orders) })
+    const response = await fetch(
+      new URL(path, url),
+      orders === undefined ? {} : { method: 'POST', body: JSON.stringify(orders) }
+    )
     if (!response.ok) throw new Error(`${name} answered ${path} with ${response.status}: ${await response.text()}`)
     return await response.json()
   }
   return {
     url,
     pid: child.pid ?? 0,
-    stats: async () => await ask('/stats') as Stats,
-    requests: async () => await ask('/requests') as SeenRequest[],
-    control: async orders => { await ask('/control', orders) },
+    stats: async () => (await ask('/stats')) as Stats,
+    requests: async () => (await ask('/requests')) as SeenRequest[],
+    control: async orders => {
+      await ask('/control', orders)
+    },
     stop
   }
 }
 
 const everything = createRequire(import.meta.url).resolve('@modelcontextprotocol/server-everything/dist/index.js')
 
-/** The official server that has a bit of everything, over a transport of its choice, in a process that the test's end ends. */
-export async function startEverything (t: Test, transport: 'streamableHttp' | 'sse', attempts = 3): Promise<{ url: string, pid: number, stop: () => Promise<void> }> {
+/**
+ * The official server that has a bit of everything, over a transport of its choice, in a process that the test's end
+ * ends.
+ */
+export async function startEverything (
+  t: Test,
+  transport: 'streamableHttp' | 'sse',
+  attempts = 3
+): Promise<{ url: string; pid: number; stop: () => Promise<void> }> {
   const port = await freePort()
-  const child = spawn(process.execPath, [everything, transport], { stdio: ['pipe', 'ignore', 'ignore'], env: { ...process.env, PORT: String(port) } })
+  const child = spawn(process.execPath, [everything, transport], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    env: { ...process.env, PORT: String(port) }
+  })
   const stop = stopper(child)
   t.teardown(stop)
   // It cannot be asked for any free port, so somebody else may have taken this one.
-  await until(async () => child.exitCode !== null || await listens(port), 'server-everything listens')
+  await until(async () => child.exitCode !== null || (await listens(port)), 'server-everything listens')
   if (child.exitCode !== null) {
     if (attempts === 1) throw new Error(`server-everything ended with ${child.exitCode} before it listened`)
     return await startEverything(t, transport, attempts - 1)

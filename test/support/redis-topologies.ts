@@ -27,8 +27,18 @@ const host = '127.0.0.1'
 export const tlsFile = (name: string) => fixture(join('tls', name))
 
 const tlsArgs = [
-  '--tls-cert-file', tlsFile('server.pem'), '--tls-key-file', tlsFile('server-key.pem'), '--tls-ca-cert-file', tlsFile('ca.pem'),
-  '--tls-auth-clients', 'no', '--tls-replication', 'yes', '--tls-cluster', 'yes'
+  '--tls-cert-file',
+  tlsFile('server.pem'),
+  '--tls-key-file',
+  tlsFile('server-key.pem'),
+  '--tls-ca-cert-file',
+  tlsFile('ca.pem'),
+  '--tls-auth-clients',
+  'no',
+  '--tls-replication',
+  'yes',
+  '--tls-cluster',
+  'yes'
 ]
 
 /** `args` gives the settings for a port. Another one is taken when somebody else took it first. */
@@ -37,14 +47,28 @@ export async function startNode (t: Test, args: (port: number) => string[] = () 
   for (let attempt = 1; ; attempt++) {
     const port = await freePort()
     const child = spawn([
-      ...(tls ? ['--port', '0', '--tls-port', String(port), ...tlsArgs] : ['--port', String(port)]), '--bind', host, '--dir', folder, '--daemonize', 'no', '--save', '', '--enable-debug-command', 'yes',
+      ...(tls ? ['--port', '0', '--tls-port', String(port), ...tlsArgs] : ['--port', String(port)]),
+      '--bind',
+      host,
+      '--dir',
+      folder,
+      '--daemonize',
+      'no',
+      '--save',
+      '',
+      '--enable-debug-command',
+      'yes',
       // What a replica asks for is sent at once, and from memory.
-      '--repl-diskless-sync-delay', '0', '--repl-diskless-load', 'on-empty-db', ...args(port)
+      '--repl-diskless-sync-delay',
+      '0',
+      '--repl-diskless-load',
+      'on-empty-db',
+      ...args(port)
     ])
     const node = await open(t, child, port, tls)
     if (node === null && attempt < 5) continue
     if (node === null) throw new Error(`no Redis could be started on port ${port}`)
-    await until(async () => await node.client.ping().catch(() => '') === 'PONG', `Redis on port ${port} answers`)
+    await until(async () => (await node.client.ping().catch(() => '')) === 'PONG', `Redis on port ${port} answers`)
     return node
   }
 }
@@ -59,7 +83,10 @@ function spawn (args: string[]): ChildProcess {
 async function open (t: Test, child: ChildProcess, port: number, tls = false): Promise<RedisNode | null> {
   const exited = once(child, 'exit')
   const isUp = new Promise<boolean>(resolve => {
-    child.stdout?.on('data', (chunk: Buffer) => /Ready to accept connections|Sentinel ID is/.test(chunk.toString()) && resolve(true))
+    child.stdout?.on(
+      'data',
+      (chunk: Buffer) => /Ready to accept connections|Sentinel ID is/.test(chunk.toString()) && resolve(true)
+    )
     child.stderr?.resume()
     exited.then(() => resolve(false))
   })
@@ -68,8 +95,14 @@ async function open (t: Test, child: ChildProcess, port: number, tls = false): P
     await exited
   }
   t.teardown(kill)
-  if (!await isUp) return null
-  const client = new Redis({ host, port, retryStrategy: () => 50, maxRetriesPerRequest: null, ...(tls && { tls: { ca: readFileSync(tlsFile('ca.pem')) } }) })
+  if (!(await isUp)) return null
+  const client = new Redis({
+    host,
+    port,
+    retryStrategy: () => 50,
+    maxRetriesPerRequest: null,
+    ...(tls && { tls: { ca: readFileSync(tlsFile('ca.pem')) } })
+  })
   client.on('error', () => {}) // it will be killed
   t.teardown(() => client.disconnect())
   return { port, pid: child.pid ?? 0, client, kill, exited }
@@ -86,12 +119,17 @@ export interface SentinelGroup {
 export async function startSentinelGroup (t: Test): Promise<SentinelGroup> {
   const name = 'main'
   const primary = await startNode(t)
-  const replicas = await Promise.all([1, 2].map(() => startNode(t, () => ['--replicaof', host, String(primary.port)])))
+  const replicas = await Promise.all(
+    [1, 2].map(() => startNode(t, () => ['--replicaof', host, String(primary.port)]))
+  )
   await Promise.all(replicas.map(isSynced))
   const sentinels = await Promise.all([1, 2, 3].map(() => startSentinel(t, name, primary.port)))
   for (const { client } of sentinels) {
     await until(async () => {
-      const [others, known] = await Promise.all([client.call('SENTINEL', 'SENTINELS', name), client.call('SENTINEL', 'REPLICAS', name)]) as [unknown[], unknown[]]
+      const [others, known] = (await Promise.all([
+        client.call('SENTINEL', 'SENTINELS', name),
+        client.call('SENTINEL', 'REPLICAS', name)
+      ])) as [unknown[], unknown[]]
       return others.length === 2 && known.length === 2
     }, 'a sentinel knows the others and the replicas')
   }
@@ -102,51 +140,105 @@ export async function startSentinel (t: Test, name: string, primaryPort: number,
   const folder = await makeFolder(t)
   const port = await freePort()
   const file = join(folder, 'sentinel.conf')
-  await writeFile(file, [
-    ...(tls ? ['port 0', `tls-port ${port}`, ...pairs(tlsArgs)] : [`port ${port}`]), `bind ${host}`, `dir ${folder}`,
-    `sentinel monitor ${name} ${host} ${primaryPort} ${quorum}`,
-    `sentinel down-after-milliseconds ${name} 2000`,
-    `sentinel failover-timeout ${name} 3000`
-  ].join('\n'))
+  await writeFile(
+    file,
+    [
+      ...(tls ? ['port 0', `tls-port ${port}`, ...pairs(tlsArgs)] : [`port ${port}`]),
+      `bind ${host}`,
+      `dir ${folder}`,
+      `sentinel monitor ${name} ${host} ${primaryPort} ${quorum}`,
+      `sentinel down-after-milliseconds ${name} 2000`,
+      `sentinel failover-timeout ${name} 3000`
+    ].join('\n')
+  )
   const node = await open(t, spawn([file, '--sentinel']), port, tls)
   if (node === null) throw new Error(`no sentinel could be started on port ${port}`)
   return node
 }
 
 /** Arguments as lines of a file of settings. */
-const pairs = (args: string[]) => args.flatMap((arg, index) => index % 2 === 0 ? [`${arg.slice(2)} ${args[index + 1]}`] : [])
+const pairs = (args: string[]) =>
+  args.flatMap((arg, index) => (index % 2 === 0 ? [`${arg.slice(2)} ${args[index + 1]}`] : []))
 
-export interface ClusterPair { primary: RedisNode, replica: RedisNode }
+export interface ClusterPair {
+  primary: RedisNode
+  replica: RedisNode
+}
 
 /** Three primaries and their replicas. */
 export async function startCluster (t: Test): Promise<ClusterPair[]> {
-  const nodes = await Promise.all(Array.from({ length: 6 }, async () => {
-    const busPort = await freePort()
-    return { busPort, ...await startNode(t, () => clusterArgs(busPort)) }
-  }))
+  const nodes = await Promise.all(
+    Array.from({ length: 6 }, async () => {
+      const busPort = await freePort()
+      return { busPort, ...(await startNode(t, () => clusterArgs(busPort))) }
+    })
+  )
   const pairs = [0, 1, 2].map(index => ({ primary: nodes[index], replica: nodes[index + 3] }) as ClusterPair)
   const bounds = [0, 5_461, 10_923, 16_384]
-  await Promise.all(pairs.map(({ primary }, index) => primary.client.call('CLUSTER', 'ADDSLOTSRANGE', bounds[index] ?? 0, (bounds[index + 1] ?? 0) - 1)))
+  await Promise.all(
+    pairs.map(({ primary }, index) =>
+      primary.client.call('CLUSTER', 'ADDSLOTSRANGE', bounds[index] ?? 0, (bounds[index + 1] ?? 0) - 1)
+    )
+  )
   await Promise.all(nodes.map(({ client }, index) => client.call('CLUSTER', 'SET-CONFIG-EPOCH', index + 1)))
   // Each is told of each: gossip would get there, in ten seconds.
-  await Promise.all(nodes.flatMap(({ client }) => nodes.map(({ port, busPort }) => client.call('CLUSTER', 'MEET', host, port, busPort))))
-  await Promise.all(nodes.map(({ client }) => until(async () => /cluster_known_nodes:6/.test(await info(client)), 'the nodes know each other')))
-  await Promise.all(pairs.map(async ({ primary, replica }) => {
-    const id = String(await primary.client.call('CLUSTER', 'MYID'))
-    await until(async () => await replica.client.call('CLUSTER', 'REPLICATE', id).then(() => true, () => false), 'a node is a replica')
-    await isSynced(replica)
-  }))
-  await Promise.all(nodes.map(({ client }) => until(async () => {
-    const slots = await client.call('CLUSTER', 'SLOTS') as unknown[][]
-    return /cluster_state:ok/.test(await info(client)) && slots.length === 3 && slots.every(range => range.length === 4)
-  }, 'the cluster is whole')))
+  await Promise.all(
+    nodes.flatMap(({ client }) =>
+      nodes.map(({ port, busPort }) => client.call('CLUSTER', 'MEET', host, port, busPort))
+    )
+  )
+  await Promise.all(
+    nodes.map(({ client }) =>
+      until(async () => /cluster_known_nodes:6/.test(await info(client)), 'the nodes know each other')
+    )
+  )
+  await Promise.all(
+    pairs.map(async ({ primary, replica }) => {
+      const id = String(await primary.client.call('CLUSTER', 'MYID'))
+      await until(
+        async () =>
+          await replica.client.call('CLUSTER', 'REPLICATE', id).then(
+            () => true,
+            () => false
+          ),
+        'a node is a replica'
+      )
+      await isSynced(replica)
+    })
+  )
+  await Promise.all(
+    nodes.map(({ client }) =>
+      until(async () => {
+        const slots = (await client.call('CLUSTER', 'SLOTS')) as unknown[][]
+        return (
+          /cluster_state:ok/.test(await info(client)) &&
+          slots.length === 3 &&
+          slots.every(range => range.length === 4)
+        )
+      }, 'the cluster is whole')
+    )
+  )
   return pairs
 }
 
-export const clusterArgs = (busPort: number) => ['--cluster-enabled', 'yes', '--cluster-port', String(busPort), '--cluster-node-timeout', '2000', '--cluster-config-file', 'nodes.conf', '--cluster-announce-ip', host]
+export const clusterArgs = (busPort: number) => [
+  '--cluster-enabled',
+  'yes',
+  '--cluster-port',
+  String(busPort),
+  '--cluster-node-timeout',
+  '2000',
+  '--cluster-config-file',
+  'nodes.conf',
+  '--cluster-announce-ip',
+  host
+]
 
 const info = async (client: Redis) => String(await client.call('CLUSTER', 'INFO'))
 
 export async function isSynced ({ client }: RedisNode): Promise<void> {
-  await until(async () => /master_link_status:up/.test(await client.info('replication')), 'a replica has what its primary has')
+  await until(
+    async () => /master_link_status:up/.test(await client.info('replication')),
+    'a replica has what its primary has'
+  )
 }

@@ -15,8 +15,8 @@ export async function startRedis (t: Test, args: string[] = []): Promise<RedisSe
 let ofThisFile: Promise<RedisServer> | undefined
 
 /**
- * The Redis of the whole run, which scripts/test.mjs starts. Each test has a key prefix of its own, and nobody empties it.
- * A file that is run by itself starts one.
+ * The Redis of the whole run, which scripts/test.mjs starts. Each test has a key prefix of its own, and nobody empties
+ * it. A file that is run by itself starts one.
  */
 export async function sharedRedisUrl (t: Test): Promise<string> {
   if (process.env.TEST_REDIS_URL !== undefined) return process.env.TEST_REDIS_URL
@@ -32,7 +32,7 @@ function rootOf (t: Test): Test {
 
 /** A client beside the service, to look at what it wrote. */
 export async function redisClient (t: Test, url?: string): Promise<Redis> {
-  const client = new Redis((url ?? await sharedRedisUrl(t)).replace('unix://', ''))
+  const client = new Redis((url ?? (await sharedRedisUrl(t))).replace('unix://', ''))
   t.teardown(() => client.disconnect())
   return client
 }

@@ -6,30 +6,49 @@ import { apiUrl, jwtToken } from './credentials.ts'
 /** Opens a session and gives its id. */
 export async function initSession (service: FastifyInstance, fields: Record<string, unknown> = {}): Promise<string> {
   const id = randomUUID()
-  const response = await service.inject({ method: 'POST', url: '/init', payload: { session_id: id, apiUrl, jwtToken, ...fields } })
+  const response = await service.inject({
+    method: 'POST',
+    url: '/init',
+    payload: { session_id: id, apiUrl, jwtToken, ...fields }
+  })
   if (response.statusCode !== 200) throw new Error(`/init answered ${response.statusCode}: ${response.body}`)
   return id
 }
 
 export function call (service: FastifyInstance, session: string, tool: string, params: unknown = {}) {
-  return service.inject({ method: 'POST', url: '/call-tool', payload: { session_id: session, tool, params } as object })
+  return service.inject({
+    method: 'POST',
+    url: '/call-tool',
+    payload: { session_id: session, tool, params } as object
+  })
 }
 
-export const postTo = (service: FastifyInstance, url: string, payload: object) => service.inject({ method: 'POST', url, payload })
+export const postTo = (service: FastifyInstance, url: string, payload: object) =>
+  service.inject({ method: 'POST', url, payload })
 
 /** Every answer of these is 200; the bodies, in their order. */
-export async function bodiesOf<Body> (responses: Array<Promise<{ statusCode: number, body: string, json: () => Body }>>): Promise<Body[]> {
+export async function bodiesOf<Body> (
+  responses: Array<Promise<{ statusCode: number; body: string; json: () => Body }>>
+): Promise<Body[]> {
   return (await Promise.all(responses)).map(response => {
     if (response.statusCode !== 200) throw new Error(`answered ${response.statusCode}: ${response.body}`)
     return response.json()
   })
 }
 
-export interface Answer { status: number, body: unknown, headers: Headers }
+export interface Answer {
+  status: number
+  body: unknown
+  headers: Headers
+}
 
 /** POSTs JSON over a real socket. */
 export async function post (url: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
-  const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) })
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body)
+  })
   return { status: response.status, body: await response.json(), headers: response.headers }
 }
 
@@ -42,7 +61,12 @@ export async function openSession ({ url }: { url: string }): Promise<string> {
 }
 
 /** Calls a tool at a service that listens. */
-export function callAt ({ url }: { url: string }, session: string, tool: string, params: unknown = {}): Promise<Answer> {
+export function callAt (
+  { url }: { url: string },
+  session: string,
+  tool: string,
+  params: unknown = {}
+): Promise<Answer> {
   return post(`${url}/call-tool`, { session_id: session, tool, params })
 }
 
@@ -54,4 +78,9 @@ export function textOf (answer: ToolAnswer): string {
 }
 
 /** The body of every failure. */
-export const failure = (code: string, error: string, { retryable = false } = {}) => ({ status: 'error', error, code: `MCPC_ERR_${code}`, retryable })
+export const failure = (code: string, error: string, { retryable = false } = {}) => ({
+  status: 'error',
+  error,
+  code: `MCPC_ERR_${code}`,
+  retryable
+})

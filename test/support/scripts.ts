@@ -3,10 +3,19 @@ import { join } from 'node:path'
 import { root } from './paths.ts'
 
 /** Runs a script of scripts/ to its end, and gives its exit code and what it wrote. */
-export function runScript (name: string, args: string[] = [], env: Record<string, string> = {}): Promise<{ code: number | string, output: string }> {
+export function runScript (
+  name: string,
+  args: string[] = [],
+  env: Record<string, string> = {}
+): Promise<{ code: number | string; output: string }> {
   return new Promise(resolve => {
-    execFile(process.execPath, [join(root, 'scripts', name), ...args], { env: { ...process.env, ...env } }, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : error.code ?? 'killed', output: stdout + stderr })
-    })
+    execFile(
+      process.execPath,
+      [join(root, 'scripts', name), ...args],
+      { env: { ...process.env, ...env } },
+      (error, stdout, stderr) => {
+        resolve({ code: error === null ? 0 : (error.code ?? 'killed'), output: stdout + stderr })
+      }
+    )
   })
 }

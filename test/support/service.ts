@@ -36,7 +36,11 @@ export async function environment (t: Test, env: Environment = {}): Promise<Envi
 /** The app as production builds it, in this process. */
 export const build = async (t: Test, env: Environment = {}): Promise<FastifyInstance> => await load(t, env, false)
 
-async function load (t: Test, env: Environment, logger: NonNullable<FastifyServerOptions['logger']>): Promise<FastifyInstance> {
+async function load (
+  t: Test,
+  env: Environment,
+  logger: NonNullable<FastifyServerOptions['logger']>
+): Promise<FastifyInstance> {
   const service = Fastify({ ...options, logger })
   // Last registered, first run: the service closes before its Redis goes.
   t.teardown(() => close(service))
@@ -66,20 +70,39 @@ export interface ListeningService {
  */
 export async function listen (t: Test, env: Environment = {}): Promise<ServiceInProcess> {
   let written = ''
-  const stream = { write: (line: string) => { written += line } }
+  const stream = {
+    write: (line: string) => {
+      written += line
+    }
+  }
   const app = await load(t, env, { ...(typeof options.logger === 'object' && options.logger), level: 'info', stream })
-  return { url: await app.listen({ host: '127.0.0.1', port: 0 }), pid: process.pid, output: () => written, close: () => close(app) }
+  return {
+    url: await app.listen({ host: '127.0.0.1', port: 0 }),
+    pid: process.pid,
+    output: () => written,
+    close: () => close(app)
+  }
 }
 
 export interface ServiceInProcess extends ListeningService {
   close: () => Promise<void>
 }
 
-export const serviceOn = async (t: Test, mcpServers: Entries, env: Environment = {}) => await build(t, { MCP_SERVERS_FILE: await serversFile(t, mcpServers), ...env })
+export const serviceOn = async (t: Test, mcpServers: Entries, env: Environment = {}) =>
+  await build(t, { MCP_SERVERS_FILE: await serversFile(t, mcpServers), ...env })
 
 /** Workers that share their sessions. */
-export async function workersOn (t: Test, count: number, mcpServers: Entries, env: Environment = {}): Promise<[FastifyInstance, ...FastifyInstance[]]> {
-  const shared = { MCP_SERVERS_FILE: await serversFile(t, mcpServers), MCP_SESSION_KEY_PREFIX: `test-${crypto.randomUUID()}`, ...env }
+export async function workersOn (
+  t: Test,
+  count: number,
+  mcpServers: Entries,
+  env: Environment = {}
+): Promise<[FastifyInstance, ...FastifyInstance[]]> {
+  const shared = {
+    MCP_SERVERS_FILE: await serversFile(t, mcpServers),
+    MCP_SESSION_KEY_PREFIX: `test-${crypto.randomUUID()}`,
+    ...env
+  }
   const first = await build(t, shared)
   const others: FastifyInstance[] = []
   while (others.length < count - 1) others.push(await build(t, shared))
@@ -88,7 +111,7 @@ export async function workersOn (t: Test, count: number, mcpServers: Entries, en
 
 export interface Service extends ListeningService {
   kill: (signal: NodeJS.Signals) => void
-  exited: Promise<{ code: number | null, signal: NodeJS.Signals | null }>
+  exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
 }
 
 export interface SpawnOptions {
@@ -100,7 +123,11 @@ export interface SpawnOptions {
 
 /** The service as `npm start` starts it, in a process of its own, on a port of its own. */
 export async function startService (t: Test, env: Environment = {}, options: SpawnOptions = {}): Promise<Service> {
-  const { child, output, exited } = await spawnService(t, { MCP_CLIENT_HOST: '127.0.0.1', MCP_CLIENT_PORT: '0', ...await environment(t, env) }, options)
+  const { child, output, exited } = await spawnService(
+    t,
+    { MCP_CLIENT_HOST: '127.0.0.1', MCP_CLIENT_PORT: '0', ...(await environment(t, env)) },
+    options
+  )
   const listening = /"msg":"Server listening at (http:[^"]+)"/
   await until(() => {
     if (child.exitCode !== null) throw new Error(`the service did not start: ${output()}`)
@@ -110,13 +137,19 @@ export async function startService (t: Test, env: Environment = {}, options: Spa
     url: listening.exec(output())?.[1] ?? '',
     pid: child.pid ?? 0,
     output,
-    kill: signal => { child.kill(signal) },
+    kill: signal => {
+      child.kill(signal)
+    },
     exited
   }
 }
 
 /** A start that may fail: the process, and what it writes. */
-export async function spawnService (t: Test, env: Environment, { command = [join(root, 'scripts', 'start.mjs')], files = {} }: SpawnOptions = {}) {
+export async function spawnService (
+  t: Test,
+  env: Environment,
+  { command = [join(root, 'scripts', 'start.mjs')], files = {} }: SpawnOptions = {}
+) {
   // A folder of its own: a .env of whoever runs the tests is none of the tests' business.
   const cwd = await makeFolder(t)
   for (const [name, text] of Object.entries(files)) await writeFile(join(cwd, name), text)
@@ -126,8 +159,12 @@ export async function spawnService (t: Test, env: Environment, { command = [join
     stdio: ['ignore', 'pipe', 'pipe']
   })
   let written = ''
-  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => { written += chunk.toString() })
-  const exited = new Promise<{ code: number | null, signal: NodeJS.Signals | null }>(resolve => {
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (chunk: Buffer) => {
+      written += chunk.toString()
+    })
+  }
+  const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>(resolve => {
     child.once('exit', (code, signal) => resolve({ code, signal }))
   })
   t.teardown(async () => {
@@ -139,6 +176,8 @@ export async function spawnService (t: Test, env: Environment, { command = [join
 
 /** The environment of this process without the settings of tap and of a service. */
 function cleanEnvironment (env: Environment): NodeJS.ProcessEnv {
-  const inherited = Object.entries(process.env).filter(([name]) => !/^(TAP|TEST_REDIS|MCP_|REDIS_|FASTIFY_)/.test(name))
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^(TAP|TEST_REDIS|MCP_|REDIS_|FASTIFY_)/.test(name)
+  )
   return Object.fromEntries([...inherited, ...Object.entries(env).filter(([, value]) => value !== undefined)])
 }

@@ -7,7 +7,10 @@ export interface EraStoreOptions {
   commandTimeoutMs: number
 }
 
-/** A server that was upgraded speaks its old era, too, and would be asked in it for ever: after a day, it is asked again (s). */
+/**
+ * A server that was upgraded speaks its old era, too, and would be asked in it for ever: after a day, it is asked
+ * again (s).
+ */
 const ttlSeconds = 86_400
 
 /** What the workers know of the servers' eras, at `mcp_era:<prefix>:<server>`: not under the sessions' own prefix. */

@@ -27,7 +27,10 @@ export interface EraMemoryOptions {
 /** How long this worker goes by what it knows before it looks at what the others know (ms). */
 const ownMs = 600_000
 
-/** An era found by one worker is known to all; that of a server whose credentials differ by session is still one and the same. */
+/**
+ * An era found by one worker is known to all; that of a server whose credentials differ by session is still one and
+ * the same.
+ */
 export function createEraMemory ({ store, server, onTrouble }: EraMemoryOptions): EraMemory {
   let own: { era: Era, until: number } | null = null
 

@@ -1,31 +1,32 @@
-import { setTimeout as delay } from 'node:timers/promises'
-import { type Client, ProtocolError, SdkError, SdkErrorCode } from '@modelcontextprotocol/client'
-import { CallerLeftError, McpCallError, McpStartError, McpStartTimeoutError } from '../../errors.ts'
-import { abortable } from '../../cancellation.ts'
+import type { Mask } from '../../mask.ts'
+import type { Release } from '../../semaphore.ts'
+import { maskOf } from '../client/errors.ts'
+import type { EraMemory } from '../client/protocol-era.ts'
 import { createClient } from '../client/sdk-client.ts'
-import type { Era, EraMemory } from '../client/protocol-era.ts'
-import { causeOf, isTimeout, maskOf, maxQuoteLength, sentenceOf, translate } from '../client/errors.ts'
-import { type Asked, createServerClient, type ServerConnection, type ServerClient, type RequestLimits } from '../client/server-client.ts'
+import { createServerClient, type ServerClient, type ServerConnection } from '../client/server-client.ts'
 import type { Reaper } from '../transports/reaper.ts'
-import { createStdioTransport, type Exit, type StdioCommand, type StdioTransport } from '../transports/stdio.ts'
+import { createStdioTransport, type StdioCommand } from '../transports/stdio.ts'
+import { awaitExit, callError, type FailedProcess, startError } from './process-errors.ts'
+import { createProcessHandshake, type ProcessConnection } from './process-handshake.ts'
 
 export interface ProcessOptions {
   /** How long the server may take from its start to its handshake (ms). */
   startTimeoutMs: number
+  /** How long the server may take to end after its input closed, and again after SIGTERM (ms). */
   stopStepMs: number
   /** Longest message that the server may send (bytes). */
   maxMessageBytes: number
-  /** The server answers several requests at once: what it writes may be about any of them, and is told to none. */
+  /** The server serves several requests at once: its stderr may be about any of them, and is quoted to none. */
   isShared?: boolean
-  /** InputRequests of the server may be answered later; see ServerClient.callTool. */
+  /** The server's input requests may be answered later; see ServerClient.callTool. */
   declaresElicitation?: boolean
   reaper?: Reaper
-  /** Left out, each process is asked anew. */
+  /** Remembers the server's era; left out, each process is probed. */
   era?: EraMemory
   onListChanged?: () => void
 }
 
-/** Whom a server works for. */
+/** The request that a process works for. */
 export interface Owner {
   /** Values that no sentence and no log line may hold. */
   secrets: readonly unknown[]
@@ -33,17 +34,17 @@ export interface Owner {
   onStderrLine?: (line: string) => void
 }
 
-/** One MCP server as a process of its own: opened on demand, closed when whoever it works for is done with it. */
+/** One MCP server as a process of its own. */
 export interface ProcessClient extends ServerClient {
-  readonly link: ServerConnection
+  readonly connection: ServerConnection
   readonly pid: number | null
-  /** False once the process has ended. */
+  /** Whether the server runs and reads, as far as is known by now. */
   readonly isRunning: boolean
-  /** How many messages the server was given, to their last byte. */
+  /** How many messages were written to the server, to their last byte. */
   readonly messagesWritten: number
   /** Resolves when the process has ended; never before it was started. */
   readonly ended: Promise<void>
-  /** Says whom the server works for from now on. */
+  /** Sets the request that the process works for from now on. */
   assign: (owner: Owner) => void
   /** Starts the server and shakes hands. May be called again; it starts once. Rejects after `close`. */
   open: (signal: AbortSignal) => Promise<void>
@@ -51,136 +52,71 @@ export interface ProcessClient extends ServerClient {
   close: () => Promise<void>
 }
 
-/** How long the end of a server that broke its pipe may take to be known (ms). */
-const lastWordsMs = 250
-/** A server that is silent for this part of its start is taken for one that does not know the question for its era. */
-const probeShare = 3
+/** An open server, and the slot that it holds among the processes that may be alive. */
+export interface RunningProcess { client: ProcessClient, release: Release }
 
-/**
- * The era is asked in the handshake itself, which costs a process nothing: a modern server answers the question in place of
- * the handshake. Only servers that end when they are asked what they do not know are remembered and asked otherwise.
- */
+/** The share of its start that a server may be silent at the probe, before it is taken for one of the older eras. */
+const probeShare = 1 / 3
+
 export function createProcessClient (command: StdioCommand, options: ProcessOptions): ProcessClient {
-  const { startTimeoutMs, era: memory, isShared = false } = options
+  const { startTimeoutMs, stopStepMs, maxMessageBytes, reaper, onListChanged, isShared = false } = options
   let owner: Owner = { secrets: [] }
   let mask = maskOf(command.secrets)
-  let transport = createTransport()
-  let client = newClient()
   let opening: Promise<void> | null = null
-  let isClosed = false
+  const handshake = createProcessHandshake({ startTimeoutMs, era: options.era, create })
 
-  function createTransport (): StdioTransport {
-    return createStdioTransport(command, {
-      maxMessageBytes: options.maxMessageBytes,
-      stopStepMs: options.stopStepMs,
-      onStderrLine: line => owner.onStderrLine?.(mask(line)),
-      ...(options.reaper && { reaper: options.reaper })
-    })
-  }
-
-  function newClient (): Client {
-    return createClient({
-      probeTimeoutMs: startTimeoutMs / probeShare,
-      declaresElicitation: options.declaresElicitation ?? false,
-      ...(options.onListChanged && { onListChanged: options.onListChanged })
-    })
-  }
-
-  async function connect (signal: AbortSignal): Promise<void> {
-    const deadline = performance.now() + startTimeoutMs
-    const known = await memory?.recall() ?? null
-    try {
-      await shakeHands(known, deadline, signal)
-    } catch (error) {
-      await lastWords(error)
-      const again = otherEra(known, error)
-      if (again === undefined || isClosed || signal.aborted) throw startError(error, signal)
-      if (known !== null) await memory?.forget()
-      await startAgain(again, deadline, signal)
+  function create (): ProcessConnection {
+    return {
+      transport: createStdioTransport(command, {
+        maxMessageBytes,
+        stopStepMs,
+        onStderrLine: line => owner.onStderrLine?.(mask(line)),
+        ...(reaper && { reaper })
+      }),
+      client: createClient({
+        probeTimeoutMs: startTimeoutMs * probeShare,
+        declaresElicitation: options.declaresElicitation ?? false,
+        ...(onListChanged && { onListChanged })
+      })
     }
   }
 
-  /** What a second process is to be told of its era, when the first one ended over it: nothing was asked of it yet. */
-  function otherEra (known: Era | null, error: unknown): Era | null | undefined {
-    const endedOverTheQuestion = known === null && transport.exit !== null && error instanceof SdkError && error.code === SdkErrorCode.EraNegotiationFailed
-    if (endedOverTheQuestion) return { kind: 'legacy' }
-    const refusedTheOldHandshake = known !== null && error instanceof ProtocolError
-    return refusedTheOldHandshake ? null : undefined
-  }
+  const failed = (mask: Mask): FailedProcess =>
+    ({ serverName: command.name, transport: handshake.current.transport, mask, isShared })
 
-  async function startAgain (era: Era | null, deadline: number, signal: AbortSignal): Promise<void> {
-    await transport.close()
-    if (isClosed) throw startError(new Error('it was closed'), signal)
-    transport = createTransport()
-    client = newClient()
-    try {
-      await shakeHands(era, deadline, signal)
-    } catch (error) {
-      await lastWords(error)
-      throw startError(error, signal)
-    }
-  }
-
-  async function shakeHands (era: Era | null, deadline: number, signal: AbortSignal): Promise<void> {
-    const timeout = Math.max(1, deadline - performance.now())
-    // Of a modern server only that it is one is known: it is asked all the same, and is ready when it has answered.
-    await abortable(client.connect(transport, { timeout, signal, ...(era?.kind === 'legacy' && { prior: era }) }), signal)
-    if (client.getProtocolEra() === 'legacy') await memory?.remember({ kind: 'legacy' })
-  }
-
-  /** A pipe breaks before the process that broke it has ended, and how it ended, and what it said, is what people need to know. */
-  async function lastWords (error: unknown): Promise<void> {
-    if (error instanceof ProtocolError || isTimeout(error) || transport.pid === null) return
-    await Promise.race([transport.ended, delay(lastWordsMs, undefined, { ref: false })])
-  }
-
-  function startError (error: unknown, signal: AbortSignal): Error {
-    if (signal.aborted) return new CallerLeftError()
-    if (isTimeout(error)) return new McpStartTimeoutError(command.name, startTimeoutMs / 1000, quoteStderr())
-    if (transport.exit) return new McpStartError(command.name, `ended before it was ready (${describeExit(transport.exit)})${quoteStderr()}`)
-    const reason = transport.failure ?? error
-    return new McpStartError(command.name, `could not be started: ${sentenceOf(reason, mask)}${quoteStderr()}`, { cause: causeOf(error, mask) })
-  }
-
-  function callError (error: unknown, asked: Asked, limits: RequestLimits): Error {
-    const mask = maskOf(command.secrets, owner.secrets, limits.secrets)
-    const known = translate(error, { serverName: command.name, asked, limits, mask })
-    if (known !== null) return known
-    const { what } = asked
-    const cause = causeOf(error, mask)
-    if (transport.failure) return new McpCallError(command.name, `broke off ${what}: ${sentenceOf(transport.failure, mask)}`, { cause })
-    if (transport.exit) return new McpCallError(command.name, `ended during ${what} (${describeExit(transport.exit)})${isShared ? '' : quoteStderr()}`)
-    return new McpCallError(command.name, `did not answer ${what} as the protocol says: ${sentenceOf(error, mask)}`, { cause })
-  }
-
-  function quoteStderr (): string {
-    // Line by line: a line that was cut off may end within a secret, which is only recognised at the end.
-    const quote = transport.stderrLines().map(mask).join('\n').slice(-maxQuoteLength)
-    return quote === '' ? '' : `; it said: ${quote}`
-  }
-
-  const link: ServerConnection = {
+  const connection: ServerConnection = {
     serverName: command.name,
     isOwn: !isShared,
-    onListChanged: () => options.onListChanged?.(),
-    instructions: async () => client.getInstructions(),
-    async ask (asked, limits, request) {
+    onListChanged: () => onListChanged?.(),
+    instructions: async () => handshake.current.client.getInstructions(),
+    async request (description, limits, send) {
+      const { client, transport } = handshake.current
+      const { timeoutMs, signal } = limits
       try {
-        return await request(client, { timeout: limits.timeoutMs, maxTotalTimeout: limits.timeoutMs, signal: limits.signal })
+        return await send(client, { timeout: timeoutMs, maxTotalTimeout: timeoutMs, signal })
       } catch (error) {
-        await lastWords(error)
-        throw callError(error, asked, limits)
+        await awaitExit(transport, error)
+        const mask = maskOf(command.secrets, owner.secrets, limits.secrets)
+        throw callError(error, failed(mask), description, limits)
       }
     }
   }
 
+  async function open (signal: AbortSignal): Promise<void> {
+    try {
+      await handshake.open(signal)
+    } catch (error) {
+      throw startError(error, failed(mask), startTimeoutMs, signal)
+    }
+  }
+
   return {
-    ...createServerClient(link),
-    link,
-    get messagesWritten () { return transport.messagesWritten },
-    get pid () { return transport.pid },
-    get isRunning () { return transport.pid !== null && transport.exit === null && transport.failure === null },
-    get ended () { return transport.ended },
+    ...createServerClient(connection),
+    connection,
+    get pid () { return handshake.current.transport.pid },
+    get isRunning () { return handshake.current.transport.isRunning },
+    get messagesWritten () { return handshake.current.transport.messagesWritten },
+    get ended () { return handshake.current.transport.ended },
 
     assign (newOwner) {
       owner = newOwner
@@ -188,18 +124,10 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
     },
 
     open (signal) {
-      opening ??= connect(signal)
+      opening ??= open(signal)
       return opening
     },
 
-    async close () {
-      isClosed = true
-      // The transport, not the client: a client whose server ended by itself has let go of its transport.
-      await transport.close()
-    }
+    close: handshake.close
   }
-}
-
-function describeExit ({ code, signal }: Exit): string {
-  return signal === null ? `exit code ${code}` : signal
 }

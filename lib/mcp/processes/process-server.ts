@@ -1,120 +1,145 @@
-import type { Semaphore, Release } from '../../semaphore.ts'
+import type { Release, Semaphore } from '../../semaphore.ts'
 import type { ServerClient } from '../client/server-client.ts'
-import { createProcessClient, type Owner, type ProcessClient, type ProcessOptions } from './process-client.ts'
+import type { Lease, Server } from '../server.ts'
 import { credentialNames, fillCommand, type StdioSpec } from '../servers-file/server-spec.ts'
 import type { StdioCommand } from '../transports/stdio.ts'
-import type { Lease, Server } from '../server.ts'
-import { replaceableSpare } from './replaceable-spare.ts'
-import { createSharedServer, type SharedServer } from './shared-process.ts'
-import { createWarmSpares } from './warm-spares.ts'
+import {
+  createProcessClient, type Owner, type ProcessClient, type ProcessOptions, type RunningProcess
+} from './process-client.ts'
+import { createSharedProcess, type SharedProcess } from './shared-process.ts'
+import { createWarmSpares, retryOnDeadSpare, type WarmSpares } from './warm-spares.ts'
 
 export interface ProcessServerOptions extends ProcessOptions {
-  /** Processes that may be alive in this worker, and those among them that may be starting. */
+  /** Processes of this worker that may be alive, and those among them that may be starting. */
   alive: Semaphore
   starting: Semaphore
-  /** For a spec that does not say. */
+  /** How many spares a server has whose spec does not say. */
   warmSpares: number
   spareMaxAgeMs: number
   sharedIdleMs: number
-  /** Something went wrong that no request hears of. */
+  /** Gets failures that no request sees. */
   onTrouble: (error: unknown, message: string) => void
 }
 
 /** A request that runs long must not keep its spare from being replaced until it ends (ms). */
 const refillDelayMs = 250
 
-/** The processes of one MCP server in this worker: fresh ones for each request, spares that make that fast, or a shared one. */
+/** An MCP server as processes of this worker: a fresh one for each request, or one for all. */
 export function createProcessServer (spec: StdioSpec, options: ProcessServerOptions): Server {
-  const { alive, starting, onTrouble } = options
-  const isPersonal = credentialNames(spec).length > 0
-  // What everybody is given; a server that wants a session's credentials is started for that session only.
-  const common = isPersonal ? null : fillCommand(spec, {})
-  const spares = createWarmSpares(common, {
+  // A server that needs a session's credentials can only be started for a request of that session.
+  const command = credentialNames(spec).length > 0 ? null : fillCommand(spec, {})
+  return spec.lifecycle === 'shared' && command !== null
+    ? createSharedServer(spec, command, options)
+    : createFreshServer(spec, command, options)
+}
+
+function createSharedServer (spec: StdioSpec, command: StdioCommand, options: ProcessServerOptions): Server {
+  const process = createSharedProcess(command, {
     ...options,
-    most: spec.lifecycle === 'shared' ? 0 : spec.warmSpares ?? options.warmSpares,
-    maxAgeMs: options.spareMaxAgeMs,
-    onFailed: (error, retryMs) => onTrouble(error, `a warm spare failed, the next is started in ${retryMs} ms`)
+    idleMs: options.sharedIdleMs,
+    onEnded: retryMs => options.onTrouble(
+      undefined, `a shared server ended by itself, it may start again in ${retryMs} ms`
+    )
   })
-  const shared = spec.lifecycle === 'shared' && common !== null
-    ? createSharedServer(common, { ...options, idleMs: options.sharedIdleMs, onEnded: retryMs => onTrouble(undefined, `a shared server ended by itself, it may start again in ${retryMs} ms`) })
-    : null
-
-  function leaseFresh (command: StdioCommand, owner: Owner, signal: AbortSignal): Lease {
-    let manager: ProcessClient | null = null
-    let release: Release = () => {}
-    let opening: Promise<ServerClient> | null = null
-
-    async function open (): Promise<ServerClient> {
-      const spare = spares.take()
-      if (spare === null) return await openCold()
-      manager = spare.manager
-      release = spare.release
-      manager.assign(owner)
-      setTimeout(spares.refill, refillDelayMs).unref()
-      return replaceableSpare(manager, () => {
-        onTrouble(undefined, 'a warm spare ended as it was taken, its request gets a fresh server')
-        const another = spare.manager.close().then(spare.release).then(openCold)
-        opening = another // what `release` then waits for, should the request end meanwhile
-        return another
-      })
-    }
-
-    async function openCold (): Promise<ProcessClient> {
-      release = await alive.acquire(signal)
-      const started = await starting.acquire(signal)
-      try {
-        manager = createProcessClient(command, options)
-        manager.assign(owner)
-        await manager.open(signal)
-      } finally {
-        started()
-      }
-      return manager
-    }
-
-    return {
-      open () {
-        opening ??= open()
-        return opening
-      },
-      async release () {
-        await opening?.catch(() => {}) // whoever opened it has been told
-        await manager?.close()
-        release()
-        spares.refill()
-      }
-    }
-  }
-
   return {
     spec,
-    get sparesReady () { return spares.ready },
-    lease ({ credentials, onStderrLine }, signal) {
-      if (shared !== null) return leaseShared(shared, signal)
-      const owner = { secrets: Object.values(credentials), ...(onStderrLine && { onStderrLine }) }
-      return leaseFresh(common ?? fillCommand(spec, credentials), owner, signal)
-    },
-    keepsSessions: false,
-    async endSession () {},
-    refill: spares.refill,
-    async close () {
-      await Promise.all([spares.close(), shared?.close()])
-    }
+    lease: (_, signal) => leaseShared(process, signal),
+    close: process.close
   }
 }
 
-function leaseShared (shared: SharedServer, signal: AbortSignal): Lease {
+function leaseShared (process: SharedProcess, signal: AbortSignal): Lease {
   let opening: Promise<ServerClient> | null = null
 
   return {
     open () {
-      opening ??= shared.use(signal)
+      opening ??= process.use(signal)
       return opening
     },
     async release () {
       if (opening === null) return
-      await opening.catch(() => {}) // whoever opened it has been told
-      shared.leave()
+      await opening.catch(() => {}) // the caller of `open` has this error
+      process.leave()
+    }
+  }
+}
+
+/** `common` is the command of every session; `null` when each session has its own, and no spare can be started. */
+function createFreshServer (spec: StdioSpec, common: StdioCommand | null, options: ProcessServerOptions): Server {
+  const maxReady = spec.warmSpares ?? options.warmSpares
+  const spares = common === null || maxReady === 0
+    ? null
+    : createWarmSpares(common, {
+      ...options,
+      maxReady,
+      maxAgeMs: options.spareMaxAgeMs,
+      onFailed: (error, retryMs) => options.onTrouble(
+        error, `a warm spare failed, the next is started in ${retryMs} ms`
+      )
+    })
+  return {
+    spec,
+    ...(spares !== null && { spares }),
+    lease ({ credentials, onStderrLine }, signal) {
+      const command = common ?? fillCommand(spec, credentials)
+      const owner = { secrets: Object.values(credentials), ...(onStderrLine && { onStderrLine }) }
+      return leaseFresh(command, owner, signal, spares, options)
+    },
+    async close () {
+      await spares?.close()
+    }
+  }
+}
+
+function leaseFresh (
+  command: StdioCommand, owner: Owner, signal: AbortSignal, spares: WarmSpares | null, options: ProcessServerOptions
+): Lease {
+  const { alive, starting, onTrouble } = options
+  let client: ProcessClient | null = null
+  let release: Release = () => {}
+  let opening: Promise<ServerClient> | null = null
+
+  async function open (): Promise<ServerClient> {
+    const spare = spares?.take() ?? null
+    return spare === null ? await openCold() : useSpare(spare)
+  }
+
+  function useSpare (spare: RunningProcess): ServerClient {
+    client = spare.client
+    release = spare.release
+    client.assign(owner)
+    setTimeout(() => spares?.refill(), refillDelayMs).unref()
+    return retryOnDeadSpare(client, () => {
+      onTrouble(undefined, 'a warm spare ended as it was taken, its request gets a fresh server')
+      const another = spare.client.close().then(spare.release).then(openCold)
+      opening = another // `release` waits for it, should the request end meanwhile
+      return another
+    })
+  }
+
+  async function openCold (): Promise<ProcessClient> {
+    release = await alive.acquire(signal)
+    const started = await starting.acquire(signal)
+    try {
+      client = createProcessClient(command, options)
+      client.assign(owner)
+      await client.open(signal)
+    } finally {
+      started()
+    }
+    return client
+  }
+
+  return {
+    open () {
+      opening ??= open()
+      return opening
+    },
+    async release () {
+      await opening?.catch(() => {}) // the caller of `open` has this error
+      await client?.close()
+      release()
+      spares?.refill()
     }
   }
 }

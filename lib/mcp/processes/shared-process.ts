@@ -1,62 +1,71 @@
-import { backoffMs } from '../../backoff.ts'
 import { setTimeout as delay } from 'node:timers/promises'
-import { CallerLeftError, McpStartError } from '../../errors.ts'
+import { backoffMs } from '../../backoff.ts'
 import { abortable } from '../../cancellation.ts'
+import { CallerLeftError, McpStartError } from '../../errors.ts'
 import type { Semaphore } from '../../semaphore.ts'
 import type { ServerClient } from '../client/server-client.ts'
-import { createProcessClient, type ProcessOptions } from './process-client.ts'
 import type { StdioCommand } from '../transports/stdio.ts'
-import type { ReadyServer } from './warm-spares.ts'
+import { createProcessClient, type ProcessOptions, type RunningProcess } from './process-client.ts'
 
-export interface SharedServerOptions extends ProcessOptions {
-  /** A server that nobody used for so long is ended (ms); the next request starts it again. */
+export interface SharedProcessOptions extends ProcessOptions {
+  /** A process that no request used for so long is ended (ms); the next request starts another. */
   idleMs: number
   alive: Semaphore
   starting: Semaphore
-  /** The server ended by itself; it is not started again before `retryMs` have passed. */
+  /** The process ended by itself. Another one is started `retryMs` later at the earliest. */
   onEnded: (retryMs: number) => void
 }
 
-export interface SharedServer {
-  /** The running server, started when it is not. Rejects with CallerLeftError when `signal` aborts, which ends no server. */
+export interface SharedProcess {
+  /**
+   * The client of the running process, which is started when there is none. Rejects with CallerLeftError when `signal`
+   * aborts; the process stays.
+   */
   use: (signal: AbortSignal) => Promise<ServerClient>
-  /** Says that one user is done, also one whose `use` was rejected. */
+  /** Ends one use. Each call of `use` needs one, also a rejected one. */
   leave: () => void
   close: () => Promise<void>
 }
 
 const startBackoff = { firstMs: 100, maxMs: 30_000 }
-/** A server that lived so long was no failure to start: it is started again at once. */
+/** A process that lived for so long was no failed start: another one is started at once (ms). */
 const healthyMs = 10_000
-/** Pauses up to this long are waited out, longer ones are answered with an error (ms). */
+/** Longest pause that a request waits for (ms); a longer one is answered with an error. */
 const waitMs = 1_000
 
 /** One process for all requests of this worker, for a server that its operator declared safe to share. */
-export function createSharedServer (command: StdioCommand, options: SharedServerOptions): SharedServer {
+export function createSharedProcess (command: StdioCommand, options: SharedProcessOptions): SharedProcess {
   const { idleMs, alive, starting, onEnded } = options
-  let current: Promise<ReadyServer> | null = null
+  let current: Promise<RunningProcess> | null = null
   let users = 0
   let idleTimer: NodeJS.Timeout | null = null
   let failures = 0
   let pauseEndsAt = 0
   let closing: Promise<void> | null = null
 
-  async function start (): Promise<ReadyServer> {
-    // The start is for all who will use it: no single caller ends it by leaving.
+  async function start (): Promise<RunningProcess> {
+    // The start is for everybody: no single caller ends it by leaving.
     const { signal } = new AbortController()
     const release = await alive.acquire(signal)
-    const manager = createProcessClient(command, { ...options, isShared: true })
+    const client = createProcessClient(command, { ...options, isShared: true })
     try {
       const started = await starting.acquire(signal)
-      await manager.open(signal).finally(started)
+      await client.open(signal).finally(started)
     } catch (error) {
       pause()
-      await manager.close()
+      await client.close()
       release()
       throw error
     }
-    manager.ended.then(() => manager.close()).then(release, () => {}) // neither rejects
-    return { manager, release }
+    const process = { client, release }
+    client.ended.then(() => dispose(process), () => {}) // `ended` never rejects
+    return process
+  }
+
+  /** Ends a process with its group, and releases its slot. May be called twice. */
+  async function dispose ({ client, release }: RunningProcess): Promise<void> {
+    await client.close()
+    release()
   }
 
   /** Each failure after the first doubles the pause before the next start. */
@@ -69,23 +78,31 @@ export function createSharedServer (command: StdioCommand, options: SharedServer
 
   async function waitOutPause (signal: AbortSignal): Promise<void> {
     const leftMs = pauseEndsAt - performance.now()
-    if (leftMs > waitMs) throw new McpStartError(command.name, `has ended ${failures} times in a row and is started again in ${Math.ceil(leftMs / 1000)} s`)
+    if (leftMs > waitMs) {
+      const seconds = Math.ceil(leftMs / 1000)
+      const sentence = `has ended ${failures} times in a row and is started again in ${seconds} s`
+      throw new McpStartError(command.name, sentence)
+    }
     if (leftMs > 0) await delay(leftMs, undefined, { signal }).catch(() => { throw new CallerLeftError() })
   }
 
-  async function running (): Promise<ReadyServer> {
-    if (closing !== null) throw new McpStartError(command.name, 'is not started any more: the service is closing')
+  async function running (): Promise<RunningProcess> {
+    if (closing !== null) {
+      throw new McpStartError(command.name, 'is not started any more: the service is closing')
+    }
     if (current === null) {
       const attempt = current = start()
-      attempt.then(server => watch(attempt, server), () => { if (current === attempt) current = null })
+      attempt.then(process => watch(attempt, process), () => { if (current === attempt) current = null })
     }
     return await current
   }
 
-  /** Notices the end of the server that is in use. One that `end` has let go of, and that takes its time, is none. */
-  async function watch (attempt: Promise<ReadyServer>, { manager }: ReadyServer): Promise<void> {
+  /**
+   * Notices the end of the process that is in use. A process that `end` let go may take its time, and is another one.
+   */
+  async function watch (attempt: Promise<RunningProcess>, { client }: RunningProcess): Promise<void> {
     const startedAt = performance.now()
-    await manager.ended
+    await client.ended
     if (current !== attempt || closing !== null) return
     current = null
     if (performance.now() - startedAt > healthyMs) failures = 0
@@ -95,7 +112,7 @@ export function createSharedServer (command: StdioCommand, options: SharedServer
   function end (): void {
     const ending = current
     current = null
-    ending?.then(({ manager }) => manager.close()).catch(() => {}) // it did not start: nothing to end
+    ending?.then(dispose).catch(() => {}) // it did not start, so there is nothing to end
   }
 
   return {
@@ -103,8 +120,8 @@ export function createSharedServer (command: StdioCommand, options: SharedServer
       users++
       if (idleTimer !== null) clearTimeout(idleTimer)
       if (current === null) await waitOutPause(signal)
-      const { manager } = await abortable(running(), signal)
-      return manager
+      const { client } = await abortable(running(), signal)
+      return client
     },
 
     leave () {
@@ -117,8 +134,8 @@ export function createSharedServer (command: StdioCommand, options: SharedServer
     close () {
       closing ??= (async () => {
         if (idleTimer !== null) clearTimeout(idleTimer)
-        const last = await current?.catch(() => null) // it did not start: nothing to end
-        await last?.manager.close()
+        const last = await current?.catch(() => null) // it did not start, so there is nothing to end
+        if (last) await dispose(last)
       })()
       return closing
     }

@@ -1,28 +1,26 @@
 import { backoffMs } from '../../backoff.ts'
-import type { Semaphore, Release } from '../../semaphore.ts'
-import { createProcessClient, type ProcessClient, type ProcessOptions } from './process-client.ts'
+import type { Release, Semaphore } from '../../semaphore.ts'
+import { createServerClient, type ServerClient, type ServerConnection } from '../client/server-client.ts'
 import type { StdioCommand } from '../transports/stdio.ts'
+import { createProcessClient, type ProcessClient, type ProcessOptions, type RunningProcess } from './process-client.ts'
 
 export interface WarmSparesOptions extends ProcessOptions {
-  /** How many spares to hold ready; 0 for none. */
-  most: number
-  /** A spare that nobody took for so long is replaced (ms): what it read at its start may have changed. */
+  /** How many spares to hold ready. */
+  maxReady: number
+  /** A spare that was ready for so long is replaced (ms): files that it read at its start may have changed. */
   maxAgeMs: number
-  /** Processes that may be alive, and may be starting: a spare takes a place of each as any server does, but never waits for one. */
+  /** Processes that may be alive, and that may be starting. A spare takes a slot of each, but never waits for one. */
   alive: Semaphore
   starting: Semaphore
-  /** A spare could not be started, or ended before it was taken; the next try is `retryMs` later. */
+  /** A spare could not be started, or ended before it was taken. The next one is started `retryMs` later. */
   onFailed: (error: unknown, retryMs: number) => void
 }
-
-/** A server that is ready, and the place that it takes among those alive. */
-export interface ReadyServer { manager: ProcessClient, release: Release }
 
 export interface WarmSpares {
   readonly ready: number
   /** A spare, for one request and then to be closed; `null` when none is ready. */
-  take: () => ReadyServer | null
-  /** Starts spares where some are missing and nobody else wants to start a server. Does not wait for them. */
+  take: () => RunningProcess | null
+  /** Starts the missing spares while no other server wants to start. Does not wait for them. */
   refill: () => void
   /** Ends all spares, and those that are starting. */
   close: () => Promise<void>
@@ -31,12 +29,11 @@ export interface WarmSpares {
 const retryBackoff = { firstMs: 1_000, maxMs: 60_000 }
 
 /**
- * Servers that were started ahead of demand and have never served anyone: a request takes one, uses it once, and it is
- * closed like any other. So what one session leaves in a server's memory is as unreachable for the next as with a cold start.
- * A command of `null` is a server that cannot be started before its request is known.
+ * Servers that were started ahead of demand, and have served no request. A request takes one, uses it once, and it is
+ * closed like any other. So no session reaches what another one left in a server's memory.
  */
-export function createWarmSpares (command: StdioCommand | null, options: WarmSparesOptions): WarmSpares {
-  const { most, maxAgeMs, alive, starting, onFailed } = options
+export function createWarmSpares (command: StdioCommand, options: WarmSparesOptions): WarmSpares {
+  const { maxReady, maxAgeMs, alive, starting, onFailed } = options
   const ready = new Map<ProcessClient, { release: Release, timer: NodeJS.Timeout }>()
   const working = new Set<Promise<void>>()
   let startingCount = 0
@@ -45,55 +42,55 @@ export function createWarmSpares (command: StdioCommand | null, options: WarmSpa
   let isClosed = false
 
   function refill (): void {
-    if (command === null || isClosed || retryTimer !== null || ready.size + startingCount >= most) return
-    // A spare must not make a request wait: it starts only while no other server does, so one after the other, too.
+    if (isClosed || retryTimer !== null || ready.size + startingCount >= maxReady) return
+    // A spare must not make a request wait. It starts only while no other server does, and so one after the other.
     if (starting.held > 0) return
     const release = alive.tryAcquire()
     const started = release && starting.tryAcquire()
     if (release === null || started === null) return release?.()
-    track(start(command, release).finally(() => {
+    track(start(release).finally(() => {
       started()
       refill()
     }))
   }
 
-  async function start (command: StdioCommand, release: Release): Promise<void> {
-    const manager = createProcessClient(command, options)
+  async function start (release: Release): Promise<void> {
+    const client = createProcessClient(command, options)
     startingCount++
     try {
-      await manager.open(new AbortController().signal) // nobody's; one that is kept would gather listeners
+      await client.open(new AbortController().signal) // one of its own: a signal that all used would gather listeners
     } catch (error) {
-      await dispose(manager, release)
+      await dispose(client, release)
       if (!isClosed) retryLater(error)
       return
     } finally {
       startingCount--
     }
-    // A request that queued while this one started gets its place: it could not know that a spare would come.
-    if (isClosed || alive.queued > 0) return await dispose(manager, release)
-    const timer = setTimeout(() => replace(manager), maxAgeMs)
+    // A request that queued meanwhile gets the slot: it could not know that a spare would come.
+    if (isClosed || alive.queued > 0) return await dispose(client, release)
+    const timer = setTimeout(() => replace(client), maxAgeMs)
     timer.unref()
-    ready.set(manager, { release, timer })
-    manager.ended.then(() => {
-      if (ready.has(manager)) replace(manager, new Error(`a spare of MCP server ${manager.serverName} ended by itself`))
+    ready.set(client, { release, timer })
+    client.ended.then(() => {
+      if (ready.has(client)) replace(client, new Error(`a spare of MCP server ${client.serverName} ended by itself`))
     }, () => {}) // `ended` never rejects
   }
 
-  /** A spare that is too old, or with an error one that ended by itself. */
-  function replace (manager: ProcessClient, error?: Error): void {
-    const spare = remove(manager)
+  /** Replaces a spare: at once when it is too old, after a pause when it ended by itself with an error. */
+  function replace (client: ProcessClient, error?: Error): void {
+    const spare = remove(client)
     if (spare === null) return
-    track(dispose(manager, spare.release))
+    track(dispose(client, spare.release))
     if (error === undefined) refill()
     else retryLater(error)
   }
 
-  function remove (manager: ProcessClient): { release: Release } | null {
-    const spare = ready.get(manager)
+  function remove (client: ProcessClient): RunningProcess | null {
+    const spare = ready.get(client)
     if (spare === undefined) return null
     clearTimeout(spare.timer)
-    ready.delete(manager)
-    return spare
+    ready.delete(client)
+    return { client, release: spare.release }
   }
 
   /** Each failure doubles the pause, so that a broken server is not started in a loop. */
@@ -107,8 +104,8 @@ export function createWarmSpares (command: StdioCommand | null, options: WarmSpa
     retryTimer.unref()
   }
 
-  async function dispose (manager: ProcessClient, release: Release): Promise<void> {
-    await manager.close()
+  async function dispose (client: ProcessClient, release: Release): Promise<void> {
+    await client.close()
     release()
   }
 
@@ -121,13 +118,11 @@ export function createWarmSpares (command: StdioCommand | null, options: WarmSpa
     get ready () { return ready.size },
 
     take () {
-      for (const manager of ready.keys()) {
-        if (!manager.isRunning) continue // its end is on its way to us
-        const spare = remove(manager)
-        failures = 0
-        if (spare !== null) return { manager, release: spare.release }
-      }
-      return null
+      // The others have ended, and are replaced as soon as that is announced.
+      const client = [...ready.keys()].find(({ isRunning }) => isRunning)
+      if (client === undefined) return null
+      failures = 0
+      return remove(client)
     },
 
     refill,
@@ -135,8 +130,30 @@ export function createWarmSpares (command: StdioCommand | null, options: WarmSpa
     async close () {
       isClosed = true
       if (retryTimer !== null) clearTimeout(retryTimer)
-      for (const manager of [...ready.keys()]) replace(manager)
+      for (const client of [...ready.keys()]) replace(client)
       while (working.size > 0) await Promise.all(working)
     }
   }
+}
+
+/**
+ * A spare as the client of its request. The spare may have ended just before: then a request of which not one message
+ * was written to its last byte goes to another server, which is opened for that, once. Nothing can be done twice.
+ */
+export function retryOnDeadSpare (spare: ProcessClient, openAnother: () => Promise<ProcessClient>): ServerClient {
+  let another: Promise<ProcessClient> | null = null
+
+  const request: ServerConnection['request'] = async (description, limits, send) => {
+    if (another !== null) return await (await another).connection.request(description, limits, send)
+    const { messagesWritten } = spare
+    try {
+      return await spare.connection.request(description, limits, send)
+    } catch (error) {
+      if (spare.isRunning || spare.messagesWritten > messagesWritten || limits.signal.aborted) throw error
+      another ??= openAnother()
+      return await (await another).connection.request(description, limits, send)
+    }
+  }
+
+  return createServerClient({ ...spare.connection, request })
 }

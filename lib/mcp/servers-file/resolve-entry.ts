@@ -17,7 +17,7 @@ export interface EntryContext {
   folder: string
 }
 
-/** What an entry means on this machine: its command found, its placeholders read. Throws ConfigError. */
+/** The spec of an entry on this machine: its command found, its placeholders read. Throws ConfigError. */
 export function resolveEntry (name: string, entry: ServerEntry, context: EntryContext): ServerSpec {
   if (name.trim() === '') throw entryError(name, 'entry', 'must have a name')
   return entry.kind === 'stdio' ? resolveStdioEntry(name, entry, context) : resolveHttpEntry(name, entry, context)
@@ -86,8 +86,10 @@ function checkSharing (name: string, spec: Omit<StdioSpec, 'identity'>): void {
     throw entryError(name, 'lifecycle', rule)
   }
   if (spec.warmSpares) {
-    const rule = `must be 0: a spare belongs to nobody, and the server needs the credential ${credential} of a session`
-    throw entryError(name, 'warmSpares', rule)
+    const reason = 'a spare starts before its session is known'
+    throw entryError(
+      name, 'warmSpares', `must be 0: ${reason}, and the server needs the credential ${credential} of one`
+    )
   }
 }
 

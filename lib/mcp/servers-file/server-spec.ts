@@ -8,10 +8,7 @@ import type { ToolFilter } from './tool-filter.ts'
 
 export interface CommonSpec extends ToolFilter {
   readonly name: string
-  /**
-   * A SHA-256 of the whole spec, templates included. Specs that say the same have the same, in every process. Not
-   * secret.
-   */
+  /** A SHA-256 of the spec, templates included: the same in every process, and no secret can be read from it. */
   readonly identity: string
   /** Stands before `__` in the names of its tools when there are several servers; '' leaves its names as they are. */
   readonly prefix: string

@@ -3,7 +3,7 @@ import { createSseTransport } from './sse.ts'
 import { createStreamableHttpTransport } from './streamable-http.ts'
 
 /** One way to reach a server that has a URL. */
-export interface TransportKindOptions {
+export interface UrlTransport {
   /** Spellings of `type` in the servers file. */
   types: readonly string[]
   /** Whether another transport can go on with a session that a server began. */
@@ -13,7 +13,7 @@ export interface TransportKindOptions {
   create: (endpoint: HttpEndpoint, options: HttpTransportOptions) => HttpTransport
 }
 
-const listOf = <Kind extends string>(kinds: Record<Kind, TransportKindOptions>) => kinds
+const listOf = <Kind extends string>(kinds: Record<Kind, UrlTransport>) => kinds
 
 /**
  * The transports of servers that have a URL. A new one is a file of its own and an entry here: the servers file takes

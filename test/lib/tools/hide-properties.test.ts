@@ -6,9 +6,15 @@ import { hideSensitiveParams } from '../../../lib/tools/hide-properties.ts'
 
 const sensitive = ['apiUrl', 'jwtToken']
 const string = { type: 'string' }
-const freeze = (value: unknown): unknown => typeof value === 'object' && value !== null ? Object.freeze(Object.values(value).map(freeze)) && Object.freeze(value) : value
+const freeze = (value: unknown): unknown =>
+  typeof value === 'object' && value !== null
+    ? Object.freeze(Object.values(value).map(freeze)) && Object.freeze(value)
+    : value
 
-/** The input schema as callers see it, of one that was sent as JSON. It must not be modified, which a frozen object would say. */
+/**
+ * The input schema as callers see it, of one that was sent as JSON. It must not be modified, which a frozen object
+ * would say.
+ */
 function filtered (schema: object, names = sensitive): JsonObject {
   const inputSchema = freeze(JSON.parse(JSON.stringify(schema)))
   return hideSensitiveParams({ name: 'act', inputSchema }, names).inputSchema as JsonObject
@@ -24,30 +30,54 @@ t.test('hidden names are neither among the properties nor required, and everythi
     'x-order': ['jwtToken'],
     minProperties: 1
   }
-  t.strictSame(filtered(schema), { ...schema, properties: { question: schema.properties.question }, required: ['question'] })
+  t.strictSame(filtered(schema), {
+    ...schema,
+    properties: { question: schema.properties.question },
+    required: ['question']
+  })
   t.strictSame(declaredNames(schema), ['apiUrl', 'question', 'jwtToken'])
 })
 
 t.test('a schema without hidden names is passed on as it is', async t => {
-  const schema = { type: 'object', properties: { a: { $ref: '#/$defs/A' }, b: { $ref: '#' } }, allOf: [{ $ref: '#/$defs/A' }], $defs: { A: { properties: { c: string } } } }
+  const schema = {
+    type: 'object',
+    properties: { a: { $ref: '#/$defs/A' }, b: { $ref: '#' } },
+    allOf: [{ $ref: '#/$defs/A' }],
+    $defs: { A: { properties: { c: string } } }
+  }
   t.strictSame(filtered(schema), schema)
 })
 
 t.test('a property of such a name within a property is left alone', async t => {
   const nested = { type: 'object', properties: { jwtToken: string }, required: ['jwtToken'] }
-  const schema = { properties: { target: nested, list: { items: nested }, jwtToken: string }, patternProperties: { x: nested }, additionalProperties: nested }
+  const schema = {
+    properties: { target: nested, list: { items: nested }, jwtToken: string },
+    patternProperties: { x: nested },
+    additionalProperties: nested
+  }
   t.strictSame(filtered(schema), { ...schema, properties: { target: nested, list: { items: nested } } })
   t.strictSame(declaredNames(schema), ['target', 'list', 'jwtToken'])
 })
 
 t.test('data that looks like a schema is left alone', async t => {
   const data = { properties: { jwtToken: string }, $ref: '#/properties/jwtToken', required: ['jwtToken'] }
-  const schema = { properties: { a: { default: data, const: data, enum: [data], examples: [data] }, jwtToken: string } }
+  const schema = {
+    properties: { a: { default: data, const: data, enum: [data], examples: [data] }, jwtToken: string }
+  }
   t.strictSame(filtered(schema), { properties: { a: schema.properties.a } })
 })
 
 t.test('properties that are called like keywords are properties', async t => {
-  const schema = { properties: { $ref: string, required: { type: 'array', items: string }, properties: { properties: { jwtToken: string } }, allOf: string, jwtToken: string }, required: ['required', 'jwtToken'] }
+  const schema = {
+    properties: {
+      $ref: string,
+      required: { type: 'array', items: string },
+      properties: { properties: { jwtToken: string } },
+      allOf: string,
+      jwtToken: string
+    },
+    required: ['required', 'jwtToken']
+  }
   const { jwtToken, ...properties } = schema.properties
   t.strictSame(filtered(schema), { properties, required: ['required'] })
 })
@@ -55,7 +85,11 @@ t.test('properties that are called like keywords are properties', async t => {
 t.test('the top level may be given through a reference', async t => {
   const Args = { type: 'object', properties: { apiUrl: string, a: string }, required: ['apiUrl'] }
   const shown = { type: 'object', properties: { a: string }, required: [] }
-  for (const [place, reference] of [['$defs', '#/$defs/Args'], ['definitions', '#/definitions/Args'], ['$defs', '#/%24defs/A%72gs']] as const) {
+  for (const [place, reference] of [
+    ['$defs', '#/$defs/Args'],
+    ['definitions', '#/definitions/Args'],
+    ['$defs', '#/%24defs/A%72gs']
+  ] as const) {
     t.strictSame(filtered({ $ref: reference, [place]: { Args } }), { $ref: reference, [place]: { Args: shown } })
     t.strictSame(declaredNames({ $ref: reference, [place]: { Args } }), ['apiUrl', 'a'])
   }
@@ -71,8 +105,19 @@ t.test('the top level may be combined from several schemas', async t => {
   const one = { properties: { jwtToken: string, a: string }, required: ['a', 'jwtToken'] }
   const shown = { properties: { a: string }, required: ['a'] }
   for (const keyword of ['allOf', 'anyOf', 'oneOf']) {
-    t.strictSame(filtered({ [keyword]: [one, { allOf: [{ $ref: '#/$defs/A' }] }, true], $defs: { A: one } }), { [keyword]: [shown, { allOf: [{ $ref: '#/$defs/A' }] }, true], $defs: { A: shown } }, keyword)
-    t.strictSame(declaredNames({ [keyword]: [one, { allOf: [{ $ref: '#/$defs/A' }] }], $defs: { A: { properties: { b: string } } } }).sort(), ['a', 'b', 'jwtToken'], keyword)
+    t.strictSame(
+      filtered({ [keyword]: [one, { allOf: [{ $ref: '#/$defs/A' }] }, true], $defs: { A: one } }),
+      { [keyword]: [shown, { allOf: [{ $ref: '#/$defs/A' }] }, true], $defs: { A: shown } },
+      keyword
+    )
+    t.strictSame(
+      declaredNames({
+        [keyword]: [one, { allOf: [{ $ref: '#/$defs/A' }] }],
+        $defs: { A: { properties: { b: string } } }
+      }).sort(),
+      ['a', 'b', 'jwtToken'],
+      keyword
+    )
   }
   for (const keyword of ['if', 'then', 'else']) {
     t.strictSame(filtered({ [keyword]: one }), { [keyword]: shown }, keyword)
@@ -97,39 +142,66 @@ t.test('what depends on a hidden name, and what a name makes depend on it, is no
 })
 
 t.test('a definition that is also used within the input is hidden at the top and kept below', async t => {
-  const Target = { type: 'object', properties: { jwtToken: string, inner: { $ref: '#/$defs/Target' } }, required: ['jwtToken'] }
-  const schema = { allOf: [{ $ref: '#/$defs/Target' }], properties: { other: { $ref: '#/$defs/Target' } }, $defs: { Target } }
+  const Target = {
+    type: 'object',
+    properties: { jwtToken: string, inner: { $ref: '#/$defs/Target' } },
+    required: ['jwtToken']
+  }
+  const schema = {
+    allOf: [{ $ref: '#/$defs/Target' }],
+    properties: { other: { $ref: '#/$defs/Target' } },
+    $defs: { Target }
+  }
   t.strictSame(filtered(schema), {
     allOf: [{ $ref: '#/$defs/Target' }],
     properties: { other: { $ref: '#/$defs/copy_1' } },
     $defs: {
       Target: { type: 'object', properties: { inner: { $ref: '#/$defs/copy_1' } }, required: [] },
-      copy_1: { type: 'object', properties: { jwtToken: string, inner: { $ref: '#/$defs/copy_1' } }, required: ['jwtToken'] }
+      copy_1: {
+        type: 'object',
+        properties: { jwtToken: string, inner: { $ref: '#/$defs/copy_1' } },
+        required: ['jwtToken']
+      }
     }
   })
 })
 
 t.test('an input that contains itself is kept where it is contained', async t => {
-  const schema = { $id: 'https://example.com/tree', properties: { jwtToken: string, children: { type: 'array', items: { $ref: '#' } } }, $defs: { copy_1: true } }
+  const schema = {
+    $id: 'https://example.com/tree',
+    properties: { jwtToken: string, children: { type: 'array', items: { $ref: '#' } } },
+    $defs: { copy_1: true }
+  }
   t.strictSame(filtered(schema), {
     $id: 'https://example.com/tree',
     properties: { children: { type: 'array', items: { $ref: '#/$defs/copy_2' } } },
-    $defs: { copy_1: true, copy_2: { properties: { jwtToken: string, children: { type: 'array', items: { $ref: '#/$defs/copy_2' } } } } }
+    $defs: {
+      copy_1: true,
+      copy_2: { properties: { jwtToken: string, children: { type: 'array', items: { $ref: '#/$defs/copy_2' } } } }
+    }
   })
 })
 
 t.test('a reference to what is hidden still leads to it', async t => {
-  const schema = { properties: { apiUrl: { type: 'string', format: 'uri' }, callback: { $ref: '#/properties/apiUrl' }, own: { $ref: '#/properties/callback' } } }
+  const schema = {
+    properties: {
+      apiUrl: { type: 'string', format: 'uri' },
+      callback: { $ref: '#/properties/apiUrl' },
+      own: { $ref: '#/properties/callback' }
+    }
+  }
   t.strictSame(filtered(schema), {
     properties: { callback: { $ref: '#/$defs/copy_1' }, own: { $ref: '#/properties/callback' } },
     $defs: { copy_1: { type: 'string', format: 'uri' } }
   })
 })
 
-t.test('a property\'s own schema that is also part of the top level is hidden only there', async t => {
+t.test("a property's own schema that is also part of the top level is hidden only there", async t => {
   const target = { properties: { jwtToken: string } }
   t.strictSame(filtered({ properties: { target }, allOf: [{ $ref: '#/properties/target' }] }), {
-    properties: { target }, allOf: [{ $ref: '#/$defs/copy_1' }], $defs: { copy_1: { properties: {} } }
+    properties: { target },
+    allOf: [{ $ref: '#/$defs/copy_1' }],
+    $defs: { copy_1: { properties: {} } }
   })
 })
 
@@ -137,7 +209,10 @@ t.test('references in a circle end', async t => {
   for (const schema of [
     { $ref: '#', properties: { jwtToken: string } },
     { allOf: [{ $ref: '#' }, { anyOf: [{ $ref: '#/allOf/1' }] }], properties: { jwtToken: string } },
-    { $ref: '#/$defs/A', $defs: { A: { $ref: '#/$defs/B' }, B: { $ref: '#/$defs/A', properties: { jwtToken: string } } } }
+    {
+      $ref: '#/$defs/A',
+      $defs: { A: { $ref: '#/$defs/B' }, B: { $ref: '#/$defs/A', properties: { jwtToken: string } } }
+    }
   ]) {
     t.notMatch(JSON.stringify(filtered(schema)), /jwtToken/)
     t.strictSame(declaredNames(schema), ['jwtToken'])
@@ -145,17 +220,49 @@ t.test('references in a circle end', async t => {
 })
 
 t.test('a reference that leads nowhere, or elsewhere, is left as it is', async t => {
-  for (const reference of ['#/$defs/Nothing', '#/$defs/%ZZ', '#anchor', 'https://example.com/schema.json', '', 'other', '#/properties/constructor', '#/__proto__', '#/required/length', '#/required/0', 7, null]) {
+  for (const reference of [
+    '#/$defs/Nothing',
+    '#/$defs/%ZZ',
+    '#anchor',
+    'https://example.com/schema.json',
+    '',
+    'other',
+    '#/properties/constructor',
+    '#/__proto__',
+    '#/required/length',
+    '#/required/0',
+    7,
+    null
+  ]) {
     const schema = { $ref: reference, properties: { jwtToken: string, a: { $ref: reference } }, required: ['a'] }
-    t.strictSame(filtered(schema), { $ref: reference, properties: { a: { $ref: reference } }, required: ['a'] }, String(reference))
+    t.strictSame(
+      filtered(schema),
+      { $ref: reference, properties: { a: { $ref: reference } }, required: ['a'] },
+      String(reference)
+    )
     t.strictSame(declaredNames(schema), ['jwtToken', 'a'])
   }
 })
 
 t.test('what is no schema is passed over', async t => {
   for (const value of [null, true, 5, 'text', [], [[]], ['jwtToken'], [null], { a: null }]) {
-    for (const keyword of ['$ref', 'properties', 'required', 'allOf', 'if', '$defs', 'definitions', 'dependentSchemas', 'dependentRequired', 'items']) {
-      const schema = { allOf: [{ properties: { jwtToken: string } }, { [keyword]: value }], properties: { a: { $ref: '#/allOf/0' } }, [keyword]: value }
+    for (const keyword of [
+      '$ref',
+      'properties',
+      'required',
+      'allOf',
+      'if',
+      '$defs',
+      'definitions',
+      'dependentSchemas',
+      'dependentRequired',
+      'items'
+    ]) {
+      const schema = {
+        allOf: [{ properties: { jwtToken: string } }, { [keyword]: value }],
+        properties: { a: { $ref: '#/allOf/0' } },
+        [keyword]: value
+      }
       t.doesNotThrow(() => [filtered(schema), declaredNames(schema)])
     }
   }
@@ -163,19 +270,40 @@ t.test('what is no schema is passed over', async t => {
 })
 
 t.test('names that every object has are names', async t => {
-  const schema = JSON.parse('{"properties":{"__proto__":{"type":"string"},"constructor":{"type":"string"},"jwtToken":{}},"required":["__proto__","toString"],"$defs":{"__proto__":{"a":1}}}')
-  t.equal(JSON.stringify(filtered(schema)), '{"properties":{"__proto__":{"type":"string"},"constructor":{"type":"string"}},"required":["__proto__","toString"],"$defs":{"__proto__":{"a":1}}}')
-  t.equal(JSON.stringify(filtered(schema, ['__proto__', 'toString'])), '{"properties":{"constructor":{"type":"string"},"jwtToken":{}},"required":[],"$defs":{"__proto__":{"a":1}}}')
+  const schema = JSON.parse(
+    '{"properties":{"__proto__":{"type":"string"},"constructor":{"type":"string"},"jwtToken":{}},"required":["__proto__","toString"],"$defs":{"__proto__":{"a":1}}}'
+  )
+  t.equal(
+    JSON.stringify(filtered(schema)),
+    '{"properties":{"__proto__":{"type":"string"},"constructor":{"type":"string"}},"required":["__proto__","toString"],"$defs":{"__proto__":{"a":1}}}'
+  )
+  t.equal(
+    JSON.stringify(filtered(schema, ['__proto__', 'toString'])),
+    '{"properties":{"constructor":{"type":"string"},"jwtToken":{}},"required":[],"$defs":{"__proto__":{"a":1}}}'
+  )
   t.strictSame(declaredNames(schema), ['__proto__', 'constructor', 'jwtToken'])
   t.strictSame(filtered({ properties: { a: string } }, ['constructor']), { properties: { a: string } })
 })
 
 t.test('fields of a tool that are null, absent, or nested too deep for anybody to read are left out', async t => {
   const nested = (levels: number) => JSON.parse(`${'{"properties":{"a":'.repeat(levels)}{}${'}}'.repeat(levels)}`)
-  const tool = { name: 'act', title: null, annotations: undefined, outputSchema: nested(100_000), inputSchema: nested(100_000), _meta: nested(200) }
-  t.equal(JSON.stringify(hideSensitiveParams(tool, sensitive)), JSON.stringify({ name: 'act', inputSchema: { type: 'object' }, _meta: nested(200) }))
+  const tool = {
+    name: 'act',
+    title: null,
+    annotations: undefined,
+    outputSchema: nested(100_000),
+    inputSchema: nested(100_000),
+    _meta: nested(200)
+  }
+  t.equal(
+    JSON.stringify(hideSensitiveParams(tool, sensitive)),
+    JSON.stringify({ name: 'act', inputSchema: { type: 'object' }, _meta: nested(200) })
+  )
   t.strictSame(declaredNames(tool.inputSchema), ['a'])
-  t.strictSame(declaredNames(JSON.parse(`${'{"allOf":['.repeat(100_000)}{"properties":{"a":{}}}${']}'.repeat(100_000)}`)), ['a'])
+  t.strictSame(
+    declaredNames(JSON.parse(`${'{"allOf":['.repeat(100_000)}{"properties":{"a":{}}}${']}'.repeat(100_000)}`)),
+    ['a']
+  )
 })
 
 t.test('as deep as may be is filtered', async t => {
@@ -186,13 +314,34 @@ t.test('as deep as may be is filtered', async t => {
 })
 
 t.test('large schemas, and those that are made to explode, are filtered in no time', async t => {
-  const many = (count: number, entry: (index: number) => [string, unknown]) => Object.fromEntries(Array.from({ length: count }, (_, index) => entry(index)))
-  const chain = (levels: number): object => levels === 0 ? { properties: { jwtToken: string }, enum: ['x'.repeat(100_000)] } : { allOf: [chain(levels - 1)] }
+  const many = (count: number, entry: (index: number) => [string, unknown]) =>
+    Object.fromEntries(Array.from({ length: count }, (_, index) => entry(index)))
+  const chain = (levels: number): object =>
+    levels === 0 ? { properties: { jwtToken: string }, enum: ['x'.repeat(100_000)] } : { allOf: [chain(levels - 1)] }
   const schemas = {
-    'a thousand properties': { properties: { ...many(1_000, index => [`p${index}`, { $ref: '#/$defs/P' }]), jwtToken: string }, $defs: { P: { properties: { jwtToken: string } } } },
-    'doubling definitions': { $ref: '#/$defs/d0', properties: { a: { $ref: '#/$defs/d0' } }, $defs: many(200, index => [`d${index}`, { allOf: [{ $ref: `#/$defs/d${index + 1}` }, { $ref: `#/$defs/d${index + 1}` }], properties: { jwtToken: string, x: { $ref: `#/$defs/d${(index * 7) % 200}` } } }]) },
-    'references into each level of a deep schema': { ...chain(200), properties: many(200, index => [`p${index}`, { $ref: `#${'/allOf/0'.repeat(index)}` }]) },
-    'a schema that everybody uses': { allOf: Array.from({ length: 10_000 }, () => ({ $ref: '#/$defs/A' })), $defs: { A: { properties: { jwtToken: string } } } }
+    'a thousand properties': {
+      properties: { ...many(1_000, index => [`p${index}`, { $ref: '#/$defs/P' }]), jwtToken: string },
+      $defs: { P: { properties: { jwtToken: string } } }
+    },
+    'doubling definitions': {
+      $ref: '#/$defs/d0',
+      properties: { a: { $ref: '#/$defs/d0' } },
+      $defs: many(200, index => [
+        `d${index}`,
+        {
+          allOf: [{ $ref: `#/$defs/d${index + 1}` }, { $ref: `#/$defs/d${index + 1}` }],
+          properties: { jwtToken: string, x: { $ref: `#/$defs/d${(index * 7) % 200}` } }
+        }
+      ])
+    },
+    'references into each level of a deep schema': {
+      ...chain(200),
+      properties: many(200, index => [`p${index}`, { $ref: `#${'/allOf/0'.repeat(index)}` }])
+    },
+    'a schema that everybody uses': {
+      allOf: Array.from({ length: 10_000 }, () => ({ $ref: '#/$defs/A' })),
+      $defs: { A: { properties: { jwtToken: string } } }
+    }
   }
   for (const [title, schema] of Object.entries(schemas)) {
     const start = performance.now()
@@ -210,7 +359,11 @@ function createRandom (seed: number) {
     state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fffffff
     return (state >> 8) % below
   }
-  return { next, pick: <Value>(values: readonly Value[]): Value => values[next(values.length)] as Value, chance: (percent: number) => next(100) < percent }
+  return {
+    next,
+    pick: <Value>(values: readonly Value[]): Value => values[next(values.length)] as Value,
+    chance: (percent: number) => next(100) < percent
+  }
 }
 
 t.test('a filtered schema takes exactly what the original takes with the credential added', async t => {
@@ -219,18 +372,38 @@ t.test('a filtered schema takes exactly what the original takes with the credent
     const { next, pick, chance } = createRandom(seed)
     const definitions = 4
 
-    const propertySchema = (depth: number): JsonObject => pick<() => JsonObject>([
-      () => ({ type: 'string' }), () => ({ type: 'number' }),
-      () => ({ $ref: `#/$defs/d${next(definitions)}` }), () => ({ $ref: '#' }), () => ({ $ref: pick(['#/properties/a', '#/properties/jwtToken', '#/$defs/d0/properties/jwtToken', '#/$defs/d1/allOf/0']) }),
-      () => objectSchema(depth + 1, definitions)
-    ])()
+    const propertySchema = (depth: number): JsonObject =>
+      pick<() => JsonObject>([
+        () => ({ type: 'string' }),
+        () => ({ type: 'number' }),
+        () => ({ $ref: `#/$defs/d${next(definitions)}` }),
+        () => ({ $ref: '#' }),
+        () => ({
+          $ref: pick([
+            '#/properties/a',
+            '#/properties/jwtToken',
+            '#/$defs/d0/properties/jwtToken',
+            '#/$defs/d1/allOf/0'
+          ])
+        }),
+        () => objectSchema(depth + 1, definitions)
+      ])()
     /** References of the same value only lead to later definitions: a circle of those has no meaning. */
     function objectSchema (depth: number, level: number): JsonObject {
-      const part = () => level < definitions && chance(60) ? { $ref: `#/$defs/d${level + next(definitions - level)}` } : depth > 2 ? {} : objectSchema(depth + 1, level)
+      const part = () =>
+        level < definitions && chance(60)
+          ? { $ref: `#/$defs/d${level + next(definitions - level)}` }
+          : depth > 2
+            ? {}
+            : objectSchema(depth + 1, level)
       const hasToken = chance(60)
       return {
         ...(chance(20) && { type: 'object' }),
-        properties: { ...(chance(60) && { a: depth > 2 ? string : propertySchema(depth) }), ...(chance(40) && { b: depth > 2 ? string : propertySchema(depth) }), ...(hasToken && { jwtToken: string }) },
+        properties: {
+          ...(chance(60) && { a: depth > 2 ? string : propertySchema(depth) }),
+          ...(chance(40) && { b: depth > 2 ? string : propertySchema(depth) }),
+          ...(hasToken && { jwtToken: string })
+        },
         ...(chance(40) && { required: ['a', 'jwtToken', 'b'].filter(() => chance(40)) }),
         ...(chance(25) && { allOf: [part(), part()] }),
         ...(chance(15) && { anyOf: [part(), part()] }),
@@ -243,21 +416,37 @@ t.test('a filtered schema takes exactly what the original takes with the credent
     }
     const root: JsonObject = {
       ...objectSchema(0, 0),
-      $defs: Object.fromEntries(Array.from({ length: definitions }, (_, level) => [`d${level}`, { ...objectSchema(1, level + 1), ...(level === 1 && { allOf: [{ properties: { jwtToken: string, a: string } }] }) }]))
+      $defs: Object.fromEntries(
+        Array.from({ length: definitions }, (_, level) => [
+          `d${level}`,
+          {
+            ...objectSchema(1, level + 1),
+            ...(level === 1 && { allOf: [{ properties: { jwtToken: string, a: string } }] })
+          }
+        ])
+      )
     }
     const properties = root.properties as JsonObject
     // What the references above lead to. `a` must not lead to itself.
     const token = { jwtToken: string }
-    root.properties = { ...properties, ...token, a: JSON.stringify(properties.a ?? {}).includes('#/properties/a') ? string : properties.a ?? string, b: properties.b ?? string }
+    root.properties = {
+      ...properties,
+      ...token,
+      a: JSON.stringify(properties.a ?? {}).includes('#/properties/a') ? string : (properties.a ?? string),
+      b: properties.b ?? string
+    }
     const first = (root.$defs as Record<string, JsonObject>).d0 ?? {}
-    first.properties = { ...first.properties as JsonObject, ...token }
+    first.properties = { ...(first.properties as JsonObject), ...token }
 
     const ajv = () => new Ajv2020({ strict: false })
     const original = ajv().compile(root)
     const shown = filtered(root, ['jwtToken'])
     const seen = ajv().compile(shown)
 
-    const value = (depth: number): unknown => depth > 3 || chance(30) ? pick<unknown>(['text', 1]) : Object.fromEntries(['a', 'b', 'jwtToken'].filter(() => chance(55)).map(name => [name, value(depth + 1)]))
+    const value = (depth: number): unknown =>
+      depth > 3 || chance(30)
+        ? pick<unknown>(['text', 1])
+        : Object.fromEntries(['a', 'b', 'jwtToken'].filter(() => chance(55)).map(name => [name, value(depth + 1)]))
     for (let index = 0; index < 40; index++) {
       const given = value(0)
       if (!isJsonObject(given)) continue
@@ -265,7 +454,7 @@ t.test('a filtered schema takes exactly what the original takes with the credent
       const expected = original({ ...input, jwtToken: 'token' })
       if (expected) takes++
       else refuses++
-      if (seen(input) !== expected) t.fail(`${seed}: ${JSON.stringify(input)} of ${JSON.stringify(root)} shown as ${JSON.stringify(shown)}`)
+      if (seen(input) !== expected) { t.fail(`${seed}: ${JSON.stringify(input)} of ${JSON.stringify(root)} shown as ${JSON.stringify(shown)}`) }
     }
   }
   t.ok(takes > 100 && refuses > 100, `${takes} were taken, ${refuses} refused`)

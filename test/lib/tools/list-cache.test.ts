@@ -6,8 +6,13 @@ function clockOf (t: Test) {
   let passed = 0
   const { now } = performance
   t.intercept(performance, 'now', { value: () => now.call(performance) + passed })
-  return (milliseconds: number) => { passed += milliseconds }
+  return (milliseconds: number) => {
+    passed += milliseconds
+  }
 }
+
+/** A caller who stays, and waits for as long as it takes. */
+const patient = { signal: new AbortController().signal, timeoutMs: 60_000, late: () => new Error('late') }
 
 function counting (ttlMs?: number) {
   let count = 0
@@ -18,8 +23,18 @@ t.test('a list is asked for again when it is too old, or too old for its server'
   const pass = clockOf(t)
   const cache = createListCache<number>({ ttlMs: 60_000 })
   const [plain, short, long] = [counting(), counting(1_000), counting(3_600_000)]
-  const all = async () => [await cache.get('plain', plain), await cache.get('short', short), await cache.get('long', long)]
-  t.strictSame([await all(), await all()], [[1, 1, 1], [1, 1, 1]])
+  const all = async () => [
+    await cache.get('plain', patient, plain),
+    await cache.get('short', patient, short),
+    await cache.get('long', patient, long)
+  ]
+  t.strictSame(
+    [await all(), await all()],
+    [
+      [1, 1, 1],
+      [1, 1, 1]
+    ]
+  )
   pass(2_000)
   t.strictSame(await all(), [1, 2, 1])
   pass(61_000)
@@ -32,7 +47,7 @@ t.test('a list that may not be kept still tells for a while what a call may go b
   const pass = clockOf(t)
   const cache = createListCache<number>({ ttlMs: 60_000 })
   const fetch = counting(0)
-  t.strictSame([await cache.get('', fetch), await cache.get('', fetch), cache.peek('')], [1, 2, 2])
+  t.strictSame([await cache.get('', patient, fetch), await cache.get('', patient, fetch), cache.peek('')], [1, 2, 2])
   pass(61_000)
   t.equal(cache.peek(''), null)
 })
@@ -41,36 +56,52 @@ t.test('no server has its list kept for longer than a day, nor for less than not
   const pass = clockOf(t)
   const cache = createListCache<number>({ ttlMs: 60_000 })
   const [long, negative] = [counting(Number.MAX_SAFE_INTEGER), counting(-5)]
-  await cache.get('long', long)
-  t.strictSame([await cache.get('negative', negative), await cache.get('negative', negative)], [1, 2])
+  await cache.get('long', patient, long)
+  t.strictSame(
+    [await cache.get('negative', patient, negative), await cache.get('negative', patient, negative)],
+    [1, 2]
+  )
   pass(86_400_001)
-  t.equal(await cache.get('long', long), 2)
+  t.equal(await cache.get('long', patient, long), 2)
 })
 
 t.test('0 keeps nothing, whatever the server says', async t => {
   const cache = createListCache<number>({ ttlMs: 0 })
   const fetch = counting(60_000)
-  t.strictSame([await cache.get('', fetch), await cache.get('', fetch), cache.peek('')], [1, 2, null])
+  t.strictSame(
+    [await cache.get('', patient, fetch), await cache.get('', patient, fetch), cache.peek('')],
+    [1, 2, null]
+  )
 })
 
 t.test('lists of different audiences are kept apart, and bounded in number', async t => {
   const cache = createListCache<string>({ ttlMs: 60_000 })
-  for (let index = 0; index < 600; index++) await cache.get(`audience ${index}`, async () => ({ list: `list ${index}` }))
+  for (let index = 0; index < 600; index++) { await cache.get(`audience ${index}`, patient, async () => ({ list: `list ${index}` })) }
   t.equal(cache.peek('audience 599'), 'list 599')
   t.equal(cache.peek('audience 50'), null)
-  t.equal(Array.from({ length: 600 }, (_, index) => cache.peek(`audience ${index}`)).filter(list => list !== null).length, 500)
+  t.equal(
+    Array.from({ length: 600 }, (_, index) => cache.peek(`audience ${index}`)).filter(list => list !== null).length,
+    500
+  )
   t.equal(cache.peek(), 'list 599', 'for no audience in particular, the last one')
 })
 
 t.test('a list that changed while it was asked for is not kept', async t => {
   const cache = createListCache<string>({ ttlMs: 60_000 })
   let answer = (_: { list: string }) => {}
-  const listing = cache.get('', () => new Promise(resolve => { answer = resolve }))
+  const listing = cache.get(
+    '',
+    patient,
+    () =>
+      new Promise(resolve => {
+        answer = resolve
+      })
+  )
   cache.forget()
   answer({ list: 'old' })
   t.equal(await listing, 'old')
   t.equal(cache.peek(''), null)
-  await cache.get('', async () => ({ list: 'new' }))
+  await cache.get('', patient, async () => ({ list: 'new' }))
   t.equal(cache.peek(''), 'new')
   cache.forget()
   t.equal(cache.peek(), null)
@@ -78,7 +109,40 @@ t.test('a list that changed while it was asked for is not kept', async t => {
 
 t.test('a list that could not be had leaves what is known', async t => {
   const cache = createListCache<string>({ ttlMs: 60_000 })
-  await cache.get('', async () => ({ list: 'known' }))
-  await t.rejects(cache.refresh('', async () => { throw new Error('away') }), { message: 'away' })
+  await cache.get('', patient, async () => ({ list: 'known' }))
+  await t.rejects(
+    cache.refresh('', patient, async () => {
+      throw new Error('away')
+    }),
+    { message: 'away' }
+  )
   t.equal(cache.peek(''), 'known')
+})
+
+t.test('callers of one audience share a fetch, callers of different audiences never do', async t => {
+  for (const ttlMs of [60_000, 0]) {
+    const cache = createListCache<string>({ ttlMs })
+    let fetched = 0
+    const list = (audience: string) => cache.get(audience, patient, async () => ({ list: `${audience}${++fetched}` }))
+    t.strictSame(await Promise.all(['a', 'a', 'b', 'a'].map(list)), ['a1', 'a1', 'b2', 'a1'])
+    t.equal(await list('a'), ttlMs === 0 ? 'a3' : 'a1', `${ttlMs} ms: what was fetched is remembered, or not`)
+  }
+})
+
+t.test('a fetch that is under way when the list changes is not shared any more', async t => {
+  const cache = createListCache<string>({ ttlMs: 60_000 })
+  let answer = (_: { list: string }) => {}
+  const before = cache.get(
+    '',
+    patient,
+    () =>
+      new Promise(resolve => {
+        answer = resolve
+      })
+  )
+  cache.forget()
+  t.equal(await cache.get('', patient, async () => ({ list: 'new' })), 'new')
+  answer({ list: 'old' })
+  t.equal(await before, 'old')
+  t.equal(cache.peek(''), 'new')
 })

@@ -19,7 +19,8 @@ function createStore () {
     async remove (server) { texts.delete(server) }
   }
   const troubles: unknown[] = []
-  const create = (own = store) => createEraMemory({ store: own, server: 'up', onTrouble: error => troubles.push(error) })
+  const onTrouble = (error: unknown) => troubles.push(error)
+  const create = (own = store) => createEraMemory({ store: own, server: 'up', onTrouble })
   return { texts, asked, troubles, create }
 }
 

@@ -1,7 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
-import { createProcessClient, type Owner, type ProcessClient, type ProcessOptions } from '../../../../lib/mcp/processes/process-client.ts'
+import {
+  createProcessClient, type Owner, type ProcessClient, type ProcessOptions
+} from '../../../../lib/mcp/processes/process-client.ts'
 import { fixture } from '../../../support/paths.ts'
 import { isAlive } from '../../../support/processes.ts'
 import { textOf } from '../../../support/requests.ts'
@@ -11,32 +12,37 @@ const secret = 'not-a-real.canary-token.signature'
 
 type Options = Partial<ProcessOptions> & Pick<Owner, 'onStderrLine'>
 
-function manage (t: Test, args: string[], { onStderrLine, ...options }: Options = {}) {
-  const manager = createProcessClient({
-    name: 'zoo', command: process.execPath, args: [fixture('zoo-server.mjs'), ...args], env: { PATH: process.env.PATH ?? '' }, cwd: process.cwd()
+function createZooClient (t: Test, args: string[], { onStderrLine, ...options }: Options = {}) {
+  const client = createProcessClient({
+    name: 'zoo',
+    command: process.execPath,
+    args: [fixture('zoo-server.mjs'), ...args],
+    env: { PATH: process.env.PATH ?? '' },
+    cwd: process.cwd()
   }, { startTimeoutMs: 15_000, stopStepMs: 200, maxMessageBytes: 33_554_432, ...options })
-  manager.assign({ secrets: [secret], ...(onStderrLine && { onStderrLine }) })
-  t.teardown(() => manager.close())
-  return manager
+  client.assign({ secrets: [secret], ...(onStderrLine && { onStderrLine }) })
+  t.teardown(() => client.close())
+  return client
 }
 
 const never = new AbortController().signal
 const limits = { timeoutMs: 20_000, signal: never }
-const act = async (manager: ProcessClient) => textOf(await manager.callTool({ name: 'act', args: {} }, limits))
+const act = async (client: ProcessClient) => textOf(await client.callTool({ name: 'act', args: {} }, limits))
 
 async function opened (t: Test, args: string[], options: Options = {}) {
-  const manager = manage(t, args, options)
-  await manager.open(never)
-  return manager
+  const client = createZooClient(t, args, options)
+  await client.open(never)
+  return client
 }
 
 t.test('a server that ends at its start is quoted, without the secrets it printed', async t => {
-  const manager = manage(t, ['dies-at-start', secret])
+  const client = createZooClient(t, ['dies-at-start', secret])
 
-  await t.rejects(manager.open(never), {
+  await t.rejects(client.open(never), {
     code: 'MCPC_ERR_MCP_START',
     statusCode: 502,
-    message: 'MCP server zoo ended before it was ready (exit code 1); it said: Traceback (most recent call last):\n  [hidden]\nModuleNotFoundError: No module named \'nothing\''
+    message: 'MCP server zoo ended before it was ready (exit code 1); it said: ' +
+      'Traceback (most recent call last):\n  [hidden]\nModuleNotFoundError: No module named \'nothing\''
   })
 })
 
@@ -46,38 +52,46 @@ for (const [what, misbehaviour, message] of [
   ['refuses the handshake', 'refuses-initialize', 'could not be started: not today']
 ] as const) {
   t.test(`a server that ${what} is a start that failed`, async t => {
-    const manager = manage(t, [misbehaviour])
-    await t.rejects(manager.open(never), { code: 'MCPC_ERR_MCP_START', statusCode: 502, message: new RegExp(message.replace(/[()]/g, '\\$&')) })
+    const client = createZooClient(t, [misbehaviour])
+    await t.rejects(client.open(never), {
+      code: 'MCPC_ERR_MCP_START', statusCode: 502, message: new RegExp(message.replace(/[()]/g, '\\$&'))
+    })
   })
 }
 
 t.test('a server that never answers initialize is given up in time, and ended', async t => {
-  const manager = manage(t, ['never-answers-initialize'], { startTimeoutMs: 1_000 })
+  const client = createZooClient(t, ['never-answers-initialize'], { startTimeoutMs: 1_000 })
 
-  await t.rejects(manager.open(never), { code: 'MCPC_ERR_MCP_START_TIMEOUT', statusCode: 504, message: 'MCP server zoo was not ready within 1 s' })
+  await t.rejects(client.open(never), {
+    code: 'MCPC_ERR_MCP_START_TIMEOUT', statusCode: 504, message: 'MCP server zoo was not ready within 1 s'
+  })
 
-  const { pid } = manager
-  await manager.close()
+  const { pid } = client
+  await client.close()
   t.notOk(isAlive(pid ?? 0))
 })
 
 t.test('a server that starts slowly is waited for', async t => {
-  const manager = await opened(t, ['slow-start', '600'])
-  t.match(await manager.listTools(limits), { items: [{ name: 'act' }] })
+  const client = await opened(t, ['slow-start', '600'])
+  t.match(await client.listTools(limits), { items: [{ name: 'act' }] })
 })
 
 t.test('a command that is not there, or not executable, is a start that failed', async t => {
   for (const [command, code] of [['/nowhere/server', 'ENOENT'], [fixture('zoo-server.mjs'), 'EACCES']] as const) {
-    const manager = createProcessClient({ name: 'gone', command, args: [], env: {}, cwd: process.cwd() }, { startTimeoutMs: 1_000, stopStepMs: 100, maxMessageBytes: 1_024 })
-    await t.rejects(manager.open(never), { code: 'MCPC_ERR_MCP_START', message: `MCP server gone could not be started: ${code}` })
-    await manager.close()
+    const client = createProcessClient({ name: 'gone', command, args: [], env: {}, cwd: process.cwd() }, {
+      startTimeoutMs: 1_000, stopStepMs: 100, maxMessageBytes: 1_024
+    })
+    await t.rejects(client.open(never), {
+      code: 'MCPC_ERR_MCP_START', message: `MCP server gone could not be started: ${code}`
+    })
+    await client.close()
   }
 })
 
 t.test('a server that dies during a call is quoted, without the token it printed', async t => {
-  const manager = await opened(t, ['dies-on-call'])
+  const client = await opened(t, ['dies-on-call'])
 
-  await t.rejects(manager.callTool({ name: 'act', args: { jwtToken: secret } }, limits), {
+  await t.rejects(client.callTool({ name: 'act', args: { jwtToken: secret } }, limits), {
     code: 'MCPC_ERR_MCP_CALL',
     statusCode: 502,
     message: 'MCP server zoo ended during tool act (exit code 3); it said: the token is [hidden]\nFatal: it broke'
@@ -85,40 +99,47 @@ t.test('a server that dies during a call is quoted, without the token it printed
 })
 
 t.test('an error that repeats the token has it neither in its sentence nor in its cause', async t => {
-  const manager = await opened(t, ['answers-with-an-error'])
-  const error = await manager.callTool({ name: 'act', args: { jwtToken: secret } }, limits).catch((error: Error) => error) as Error
-  t.match(error, { code: 'MCPC_ERR_MCP_CALL', message: 'MCP server zoo answered tool act with an error: cannot use [hidden]', cause: { message: 'cannot use [hidden]' } })
+  const client = await opened(t, ['answers-with-an-error'])
+  const call = client.callTool({ name: 'act', args: { jwtToken: secret } }, limits)
+  const error = await call.catch((error: Error) => error) as Error
+  t.match(error, {
+    code: 'MCPC_ERR_MCP_CALL',
+    message: 'MCP server zoo answered tool act with an error: cannot use [hidden]',
+    cause: { message: 'cannot use [hidden]' }
+  })
   t.notMatch(inspect(error, { depth: 5, showHidden: true }), secret)
 })
 
 t.test('a call that is never answered ends at its deadline', async t => {
-  const manager = await opened(t, ['never-answers-call'])
-  await t.rejects(manager.callTool({ name: 'act', args: {} }, { timeoutMs: 300, signal: never }), { code: 'MCPC_ERR_MCP_TIMEOUT', statusCode: 504, message: 'MCP server zoo did not answer tool act in time (0.3 s)' })
+  const client = await opened(t, ['never-answers-call'])
+  await t.rejects(client.callTool({ name: 'act', args: {} }, { timeoutMs: 300, signal: never }), {
+    code: 'MCPC_ERR_MCP_TIMEOUT', statusCode: 504, message: 'MCP server zoo did not answer tool act in time (0.3 s)'
+  })
 })
 
 t.test('a caller who leaves ends the wait at once', async t => {
-  const manager = await opened(t, ['never-answers-call'])
+  const client = await opened(t, ['never-answers-call'])
   const controller = new AbortController()
-  const call = manager.callTool({ name: 'act', args: {} }, { timeoutMs: 20_000, signal: controller.signal })
+  const call = client.callTool({ name: 'act', args: {} }, { timeoutMs: 20_000, signal: controller.signal })
   controller.abort()
   await t.rejects(call, { code: 'MCPC_ERR_CALLER_LEFT' })
 })
 
 t.test('a flood on stderr blocks nothing and is kept to its last lines', async t => {
   let lines = 0
-  const manager = await opened(t, ['floods-stderr', '64'], { onStderrLine: () => { lines++ } })
-  t.equal(await act(manager), 'flooded')
+  const client = await opened(t, ['floods-stderr', '64'], { onStderrLine: () => { lines++ } })
+  t.equal(await act(client), 'flooded')
   await until(() => lines === 64 * 1_024, 'all lines were seen')
 })
 
 t.test('noise on stdout is passed over', async t => {
-  const manager = await opened(t, ['noise-on-stdout'])
-  t.equal(await act(manager), 'heard through the noise')
+  const client = await opened(t, ['noise-on-stdout'])
+  t.equal(await act(client), 'heard through the noise')
 })
 
 t.test('characters that are split between chunks come out whole', async t => {
-  const manager = await opened(t, ['split-utf8'])
-  t.equal(await act(manager), 'Zürich 東京 🙂')
+  const client = await opened(t, ['split-utf8'])
+  t.equal(await act(client), 'Zürich 東京 🙂')
 })
 
 t.test('a line within the limit is read, a longer one ends the server', async t => {
@@ -126,22 +147,25 @@ t.test('a line within the limit is read, a longer one ends the server', async t 
   t.equal((await act(within)).length, 9_000_000)
 
   const beyond = await opened(t, ['long-line', '40000000'])
-  await t.rejects(beyond.callTool({ name: 'act', args: {} }, limits), { code: 'MCPC_ERR_MCP_CALL', message: 'MCP server zoo broke off tool act: a line is longer than 33554432 bytes' })
+  await t.rejects(beyond.callTool({ name: 'act', args: {} }, limits), {
+    code: 'MCPC_ERR_MCP_CALL', message: 'MCP server zoo broke off tool act: a line is longer than 33554432 bytes'
+  })
 })
 
 t.test('hundreds of tools, and tools in pages, are listed whole', async t => {
   for (const misbehaviour of ['hundreds-of-tools', 'paginated']) {
-    const manager = await opened(t, [misbehaviour])
-    const { items } = await manager.listTools(limits)
+    const client = await opened(t, [misbehaviour])
+    const { items } = await client.listTools(limits)
     t.equal(items.length, 300, misbehaviour)
     t.equal(items.at(-1)?.name, 'tool299')
   }
 })
 
 t.test('questions from a server are declined as the protocol says, and the call goes on', async t => {
-  const manager = await opened(t, ['asks-back'])
-  const { refusals } = JSON.parse(await act(manager))
-  t.strictSame(refusals, ['sampling/createMessage', 'elicitation/create', 'roots/list'].map(method => ({ method, code: -32601, result: null })))
+  const client = await opened(t, ['asks-back'])
+  const { refusals } = JSON.parse(await act(client))
+  const methods = ['sampling/createMessage', 'elicitation/create', 'roots/list']
+  t.strictSame(refusals, methods.map(method => ({ method, code: -32601, result: null })))
 })
 
 for (const [what, misbehaviour] of [
@@ -149,39 +173,40 @@ for (const [what, misbehaviour] of [
   ['ignores SIGTERM', 'ignores-sigterm'], ['has a grandchild on its pipes', 'leaves-a-grandchild']
 ] as const) {
   t.test(`a server that ${what} is gone after close, with all its processes`, async t => {
-    const manager = await opened(t, [misbehaviour])
-    const { pid, grandchild = pid } = JSON.parse(await act(manager))
+    const client = await opened(t, [misbehaviour])
+    const { pid, grandchild = pid } = JSON.parse(await act(client))
     t.ok(isAlive(pid) && isAlive(grandchild))
 
-    await Promise.all([manager.close(), manager.close()])
+    await Promise.all([client.close(), client.close()])
 
     t.notOk(isAlive(pid))
     await until(() => !isAlive(grandchild), 'the grandchild is gone')
   })
 }
 
-t.test('a manager that is closed while it opens leaves nothing, and opens no more', async t => {
-  const manager = manage(t, ['slow-start', '5000'])
-  const opening = manager.open(never)
+t.test('a client that is closed while it opens leaves nothing, and opens no more', async t => {
+  const client = createZooClient(t, ['slow-start', '5000'])
+  const opening = client.open(never)
   opening.catch(() => {}) // it is awaited below
-  await until(() => manager.pid !== null, 'it has begun')
-  const { pid } = manager
+  await until(() => client.pid !== null, 'it has begun')
+  const { pid } = client
 
-  await manager.close()
+  await client.close()
 
   await t.rejects(opening)
   t.notOk(isAlive(pid ?? 0))
-  const late = manage(t, [])
+  const late = createZooClient(t, [])
   await late.close()
   await t.rejects(late.open(never))
   t.equal(late.pid, null)
 })
 
 t.test('a caller who leaves during the start ends it', async t => {
-  const manager = manage(t, ['slow-start', '5000'])
+  const client = createZooClient(t, ['slow-start', '5000'])
   const controller = new AbortController()
-  const opening = manager.open(controller.signal)
-  await delay(50)
+  const opening = client.open(controller.signal)
+  opening.catch(() => {}) // it is awaited below
+  await until(() => client.pid !== null, 'it has begun')
   controller.abort()
   await t.rejects(opening, { code: 'MCPC_ERR_CALLER_LEFT' })
 })
@@ -189,7 +214,7 @@ t.test('a caller who leaves during the start ends it', async t => {
 t.test('a server gets its own environment and nothing of ours', async t => {
   process.env.REDIS_PASSWORD = 'not-a-real-password'
   t.teardown(() => { delete process.env.REDIS_PASSWORD })
-  const manager = await opened(t, ['says-its-environment'])
-  const seen = JSON.parse(await act(manager))
+  const client = await opened(t, ['says-its-environment'])
+  const seen = JSON.parse(await act(client))
   t.strictSame(Object.keys(seen).filter(name => name !== '__CF_USER_TEXT_ENCODING'), ['PATH'])
 })

@@ -37,7 +37,7 @@ t.test('an entry that says the same has the same identity', async t => {
 })
 
 t.test('also in another process', async t => {
-  const built = join(import.meta.dirname, '..', '..', '..', '..', 'dist', 'lib', 'mcp', 'servers-file', 'servers-file.js')
+  const built = join(import.meta.dirname, '../../../../dist/lib/mcp/servers-file/servers-file.js')
   for (const entry of [stdio, http]) {
     const script = `
       import { readServersFile } from ${JSON.stringify(built)}

@@ -13,15 +13,20 @@ t.test('tools are offered that are included and not excluded', async t => {
 
 t.test('a pattern\'s star stands for any characters, and nothing else does', async t => {
   const taken: Array<[pattern: string, tool: string]> = [
-    ['*', ''], ['*', 'a'], ['a*', 'a'], ['*a', 'a'], ['a*b', 'ab'], ['a*b', 'a-b-b'], ['a*b*c', 'abc'], ['a**c', 'ac'], ['*b*', 'abc'], ['a.c', 'a.c'], ['*a*a*', 'aa']
+    ['*', ''], ['*', 'a'], ['a*', 'a'], ['*a', 'a'], ['a*b', 'ab'], ['a*b', 'a-b-b'], ['a*b*c', 'abc'],
+    ['a**c', 'ac'], ['*b*', 'abc'], ['a.c', 'a.c'], ['*a*a*', 'aa']
   ]
-  const passed: Array<[pattern: string, tool: string]> = [['a', 'ab'], ['a', 'A'], ['a*b', 'a'], ['a*a', 'a'], ['ab*ba', 'aba'], ['a*b*b', 'ab'], ['a.c', 'abc'], ['a?', 'ab'], ['*a*a*', 'a']]
+  const passed: Array<[pattern: string, tool: string]> = [
+    ['a', 'ab'], ['a', 'A'], ['a*b', 'a'], ['a*a', 'a'], ['ab*ba', 'aba'], ['a*b*b', 'ab'], ['a.c', 'abc'],
+    ['a?', 'ab'], ['*a*a*', 'a']
+  ]
   for (const [pattern, tool] of taken) t.ok(offersTool({ includeTools: [pattern] }, tool), `${pattern} takes ${tool}`)
-  for (const [pattern, tool] of passed) t.notOk(offersTool({ includeTools: [pattern] }, tool), `${pattern} passes over ${tool}`)
+  for (const [pattern, tool] of passed) {
+    t.notOk(offersTool({ includeTools: [pattern] }, tool), `${pattern} passes over ${tool}`)
+  }
 })
 
 t.test('a long name does not make a pattern slow', async t => {
-  const start = performance.now()
+  // With a regular expression this would outlast the test's timeout.
   t.notOk(offersTool({ includeTools: [`${'*a'.repeat(30)}*b*`] }, 'a'.repeat(100_000)))
-  t.ok(performance.now() - start < 1_000)
 })

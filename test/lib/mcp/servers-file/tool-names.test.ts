@@ -5,7 +5,9 @@ import { checkPrefixes, createToolNames, defaultPrefix } from '../../../../lib/m
 
 /** Servers by name; each has its name for a prefix unless another is said. */
 const servers = (...names: Array<string | [name: string, prefix: string]>) =>
-  names.map(name => typeof name === 'string' ? { name, prefix: defaultPrefix(name) } : { name: name[0], prefix: name[1] })
+  names.map(
+    name => typeof name === 'string' ? { name, prefix: defaultPrefix(name) } : { name: name[0], prefix: name[1] }
+  )
 
 const allowed = /^[A-Za-z0-9_-]{1,64}$/
 
@@ -27,7 +29,12 @@ t.test('several servers\' tools have the server before their names', async t => 
 
 t.test('a name that no server can have is nobody\'s', async t => {
   const names = createToolNames(servers('weather', 'charts'))
-  for (const name of ['', 'forecast', 'weather', 'weather_forecast', 'Weather__forecast', 'weather2__forecast', '__forecast', '__proto__', 'constructor']) t.equal(names.serverOf(name), null, name)
+  for (const name of [
+    '', 'forecast', 'weather', 'weather_forecast', 'Weather__forecast', 'weather2__forecast', '__forecast',
+    '__proto__', 'constructor'
+  ]) {
+    t.equal(names.serverOf(name), null, name)
+  }
   t.equal(createToolNames([]).serverOf('forecast'), null)
 })
 
@@ -62,8 +69,8 @@ t.test('a long name is cut to 64 characters, its prefix is not', async t => {
 })
 
 t.test('names of nothing but underscores, and empty ones, are names', async t => {
-  for (const specs of [servers('weather', 'charts'), servers(['weather', '_'], 'charts'), servers(['weather', ''], 'charts'), servers(['weather', '__'], 'charts')]) {
-    const { exposedName, serverOf } = createToolNames(specs)
+  for (const prefix of ['weather', '_', '', '__']) {
+    const { exposedName, serverOf } = createToolNames(servers(['weather', prefix], 'charts'))
     const names = ['', '_', '__', '___', '.', '..', ' '].map(tool => exposedName('weather', tool))
     for (const name of names) {
       t.match(name, allowed, JSON.stringify(name))
@@ -82,8 +89,13 @@ t.test('one server may keep its names, and has what is nobody else\'s', async t 
 })
 
 t.test('a tool without a prefix cannot take the place of another server\'s', async t => {
-  const { exposedName, serverOf } = createToolNames(servers(['weather', ''], ['charts', 'c'], ['data', 'c' + 'x'.repeat(31)]))
-  const tools = ['c__draw', 'c___draw', 'c__', 'c__.', 'c__' + 'y'.repeat(70), 'c' + 'x'.repeat(31) + '__' + 'y'.repeat(40), 'c._draw', 'c' + 'x'.repeat(31) + '_.']
+  const { exposedName, serverOf } = createToolNames(
+    servers(['weather', ''], ['charts', 'c'], ['data', 'c' + 'x'.repeat(31)])
+  )
+  const tools = [
+    'c__draw', 'c___draw', 'c__', 'c__.', 'c__' + 'y'.repeat(70), 'c' + 'x'.repeat(31) + '__' + 'y'.repeat(40),
+    'c._draw', 'c' + 'x'.repeat(31) + '_.'
+  ]
   const names = tools.map(tool => exposedName('weather', tool))
   for (const name of names) {
     t.match(name, allowed)
@@ -94,6 +106,7 @@ t.test('a tool without a prefix cannot take the place of another server\'s', asy
 
 t.test('every name leads back to its server, whatever the prefixes', async t => {
   const pieces = ['', '_', '__', 'a', 'a_', '_a', 'b', '-', 'a_b', 'ab', 'a__b']
+  const tools = new Set(pieces.flatMap(first => pieces.map(second => first + second)))
   let checked = 0
   for (const one of pieces) {
     for (const other of pieces) {
@@ -107,7 +120,7 @@ t.test('every name leads back to its server, whatever the prefixes', async t => 
       const { exposedName, serverOf } = createToolNames(specs)
       const seen = new Map<string, string>()
       for (const { name: server } of specs) {
-        for (const tool of pieces.flatMap(first => pieces.map(second => first + second)).filter((tool, index, all) => all.indexOf(tool) === index)) {
+        for (const tool of tools) {
           const name = exposedName(server, tool)
           if (serverOf(name) !== server || seen.has(name)) t.fail(`${server} ${tool}: ${name}`)
           seen.set(name, server)
@@ -119,16 +132,29 @@ t.test('every name leads back to its server, whatever the prefixes', async t => 
 })
 
 t.test('prefixes that cannot tell tools apart are refused with both servers named', async t => {
-  const refused: Array<[string, string]> = [['a', 'a'], ['', ''], ['a', 'a__b'], ['a__b', 'a'], ['a', 'a_'], ['_', '__'], ['a', 'a__']]
-  for (const [one, other] of refused) t.throws(() => checkPrefixes(servers(['one', one], ['three', 'c'], ['other', other])), { code: 'MCPC_ERR_CONFIG' }, `${one} ${other}`)
+  const refused: Array<[string, string]> = [
+    ['a', 'a'], ['', ''], ['a', 'a__b'], ['a__b', 'a'], ['a', 'a_'], ['_', '__'], ['a', 'a__']
+  ]
+  for (const [one, other] of refused) {
+    t.throws(
+      () => checkPrefixes(servers(['one', one], ['three', 'c'], ['other', other])),
+      { code: 'MCPC_ERR_CONFIG' },
+      `${one} ${other}`
+    )
+  }
   t.throws(() => checkPrefixes(servers('my server', ['charts', 'c'], 'my.server')), {
-    message: 'MCP_SERVERS_FILE: servers "my server" and "my.server": prefix must tell their tools apart, but "my_server" and "my_server" do not'
+    message: 'MCP_SERVERS_FILE: servers "my server" and "my.server": ' +
+      'prefix must tell their tools apart, but "my_server" and "my_server" do not'
   })
 })
 
 t.test('others are taken', async t => {
-  const taken: Array<[string, string]> = [['a', 'b'], ['a', 'ab'], ['a', 'a_b'], ['a', 'A'], ['', 'a'], ['', '_'], ['a', '_a'], ['a-', 'a']]
-  for (const [one, other] of taken) t.doesNotThrow(() => checkPrefixes(servers(['one', one], ['other', other])), `${one} ${other}`)
+  const taken: Array<[string, string]> = [
+    ['a', 'b'], ['a', 'ab'], ['a', 'a_b'], ['a', 'A'], ['', 'a'], ['', '_'], ['a', '_a'], ['a-', 'a']
+  ]
+  for (const [one, other] of taken) {
+    t.doesNotThrow(() => checkPrefixes(servers(['one', one], ['other', other])), `${one} ${other}`)
+  }
   t.doesNotThrow(() => checkPrefixes(servers('alone')))
   t.doesNotThrow(() => checkPrefixes([]))
 })

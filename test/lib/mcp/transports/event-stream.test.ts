@@ -20,12 +20,19 @@ t.test('events are read however they are cut into pieces, characters included', 
 })
 
 t.test('an event that is too long breaks the stream off; many short ones and heart-beats do not', async t => {
-  await t.rejects(read([`data: ${'x'.repeat(60)}`, 'x'.repeat(60), '\n\n']), { name: 'RangeError', message: 'a message is longer than 100 bytes' })
+  await t.rejects(read([`data: ${'x'.repeat(60)}`, 'x'.repeat(60), '\n\n']), {
+    name: 'RangeError', message: 'a message is longer than 100 bytes'
+  })
   await t.rejects(read(['data: x\n'.repeat(30)]), RangeError, 'a long one of short lines')
   t.equal((await read(Array.from({ length: 50 }, () => `data: ${'x'.repeat(40)}\n\n`))).events.length, 50)
   t.strictSame((await read([...Array.from({ length: 50 }, () => ': heart-beat\n\n'), 'data: x\n\n'])).events, ['x'])
 })
 
 t.test('what goes wrong with an event breaks the stream off', async t => {
-  await t.rejects(readEvents(Readable.from([Buffer.from('data: x\n\n')]) as unknown as Body, { maxEventBytes: 100, onEvent () { throw new Error('not this one') } }), { message: 'not this one' })
+  await t.rejects(
+    readEvents(Readable.from([Buffer.from('data: x\n\n')]) as unknown as Body, {
+      maxEventBytes: 100, onEvent () { throw new Error('not this one') }
+    }),
+    { message: 'not this one' }
+  )
 })

@@ -13,7 +13,9 @@ t.test('progress that comes in one piece with the answer is all heard of', async
     async send (request) {
       if (!('id' in request) || !('method' in request)) return
       const hand = createOrderedDelivery(message => transport.onmessage?.(message))
-      for (let progress = 1; progress <= steps; progress++) hand(message({ method: 'notifications/progress', params: { progressToken: request.id, progress } }))
+      for (let progress = 1; progress <= steps; progress++) {
+        hand(message({ method: 'notifications/progress', params: { progressToken: request.id, progress } }))
+      }
       hand(message({ id: request.id, result: { content: [] } }))
     }
   }

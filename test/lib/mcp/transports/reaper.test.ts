@@ -7,7 +7,9 @@ import { isAlive, processes } from '../../../support/processes.ts'
 import { until } from '../../../support/wait.ts'
 
 function startGroup (): number {
-  const child = spawn('/bin/sh', ['-c', 'trap "" TERM HUP INT; sleep 60 & wait; sleep 60'], { detached: true, stdio: 'ignore' })
+  const child = spawn('/bin/sh', ['-c', 'trap "" TERM HUP INT; sleep 60 & wait; sleep 60'], {
+    detached: true, stdio: 'ignore'
+  })
   child.unref()
   return child.pid ?? 0
 }
@@ -24,7 +26,7 @@ t.test('groups that were not removed are killed when the reaper ends, others are
   await reaper.close()
   await reaper.close()
 
-  await until(() => !groupIsAlive(first) && !groupIsAlive(last), 'both groups are gone', 2_000)
+  await until(() => !groupIsAlive(first) && !groupIsAlive(last), 'both groups are gone')
   t.ok(groupIsAlive(removed))
 })
 
@@ -39,13 +41,14 @@ t.test('a reaper that is killed is started again, and knows what it knew', async
 
   await reaper.close()
 
-  await until(() => !groupIsAlive(group), 'the group is gone', 2_000)
+  await until(() => !groupIsAlive(group), 'the group is gone')
 })
 
 t.test('a process that is killed takes its groups with it', async t => {
+  const built = join(import.meta.dirname, '../../../../dist/lib/mcp/transports/reaper.js')
   const parent = spawn(process.execPath, ['--input-type=module', '-e', `
     import { spawn } from 'node:child_process'
-    import { createReaper } from ${JSON.stringify(join(import.meta.dirname, '..', '..', '..', '..', 'dist', 'lib', 'mcp', 'transports', 'reaper.js'))}
+    import { createReaper } from ${JSON.stringify(built)}
     const reaper = createReaper()
     for (let number = 0; number < 10; number++) {
       const child = spawn('/bin/sh', ['-c', 'trap "" TERM; sleep 60 & wait'], { detached: true, stdio: 'ignore' })
@@ -63,10 +66,12 @@ t.test('a process that is killed takes its groups with it', async t => {
   parent.kill('SIGKILL')
   await once(parent, 'exit')
 
-  await until(() => !groups.some(groupIsAlive), 'all groups are gone', 1_000)
+  await until(() => !groups.some(groupIsAlive), 'all groups are gone')
   t.notOk(isAlive(groups[0] ?? 0))
 })
 
 function childShells (): number[] {
-  return processes().filter(({ parent, command }) => parent === process.pid && command.startsWith('/bin/sh')).map(({ pid }) => pid)
+  return processes()
+    .filter(({ parent, command }) => parent === process.pid && command.startsWith('/bin/sh'))
+    .map(({ pid }) => pid)
 }

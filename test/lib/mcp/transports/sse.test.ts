@@ -38,7 +38,9 @@ async function connect (t: Test, events: unknown[]) {
 }
 
 t.test('what is no message is passed over, and the answer behind it comes', async t => {
-  const transport = await connect(t, [null, 7, 'null', [], {}, { id: 1, result: {} }, { jsonrpc: '1.0', id: 1 }, answer])
+  const transport = await connect(t, [
+    null, 7, 'null', [], {}, { id: 1, result: {} }, { jsonrpc: '1.0', id: 1 }, answer
+  ])
   const received: JSONRPCMessage[] = []
   const answered = new Promise<void>(resolve => {
     transport.onmessage = message => {

@@ -1,0 +1,75 @@
+import { ProtocolError } from '@modelcontextprotocol/client'
+import { withDeadline } from '../../cancellation.ts'
+import { CallerLeftError, McpCallError, McpStartError, McpStartTimeoutError } from '../../errors.ts'
+import type { Mask } from '../../mask.ts'
+import { causeOf, isTimeout, maxQuoteLength, sentenceOf, translate } from '../client/errors.ts'
+import type { RequestDescription, RequestLimits } from '../client/server-client.ts'
+import type { Exit, StdioTransport } from '../transports/stdio.ts'
+
+/** A process at which a request or a start failed. */
+export interface FailedProcess {
+  serverName: string
+  transport: StdioTransport
+  mask: Mask
+  /** Several requests use it, so that its stderr may be about another one and is not quoted. */
+  isShared: boolean
+}
+
+/** How long the end of a server that broke its pipe may take to be known (ms). */
+const exitMs = 250
+
+/**
+ * Waits for the end of a server whose pipe broke. The pipe breaks before the process has ended, and people need to know
+ * how it ended, and the last lines that it wrote.
+ */
+export async function awaitExit (transport: StdioTransport, error: unknown): Promise<void> {
+  if (error instanceof ProtocolError || isTimeout(error) || transport.pid === null) return
+  await withDeadline(transport.ended, exitMs, () => new Error('it runs on')).catch(() => {}) // then the error must do
+}
+
+/** The error of lib/errors.ts for a server that could not be started. */
+export function startError (
+  error: unknown, { serverName, transport, mask }: FailedProcess, startTimeoutMs: number, signal: AbortSignal
+): Error {
+  if (signal.aborted) return new CallerLeftError()
+  const quote = quoteStderr(transport, mask)
+  if (isTimeout(error)) return new McpStartTimeoutError(serverName, startTimeoutMs / 1000, quote)
+  if (transport.exit) {
+    return new McpStartError(serverName, `ended before it was ready (${describeExit(transport.exit)})${quote}`)
+  }
+  const reason = sentenceOf(transport.failure ?? error, mask)
+  const cause = causeOf(error, mask)
+  return new McpStartError(serverName, `could not be started: ${reason}${quote}`, { cause })
+}
+
+/** The error of lib/errors.ts for a request that failed. */
+export function callError (
+  error: unknown,
+  { serverName, transport, mask, isShared }: FailedProcess,
+  description: RequestDescription,
+  limits: RequestLimits
+): Error {
+  const known = translate(error, { serverName, description, limits, mask })
+  if (known !== null) return known
+  const { what } = description
+  const cause = causeOf(error, mask)
+  if (transport.failure) {
+    return new McpCallError(serverName, `broke off ${what}: ${sentenceOf(transport.failure, mask)}`, { cause })
+  }
+  if (transport.exit) {
+    const quote = isShared ? '' : quoteStderr(transport, mask)
+    return new McpCallError(serverName, `ended during ${what} (${describeExit(transport.exit)})${quote}`)
+  }
+  const reason = sentenceOf(error, mask)
+  return new McpCallError(serverName, `did not answer ${what} as the protocol says: ${reason}`, { cause })
+}
+
+function quoteStderr (transport: StdioTransport, mask: Mask): string {
+  // Each line is masked on its own: a long line was cut, and a mask knows a cut secret only at the end of a text.
+  const quote = transport.stderrLines().map(mask).join('\n').slice(-maxQuoteLength)
+  return quote === '' ? '' : `; it said: ${quote}`
+}
+
+function describeExit ({ code, signal }: Exit): string {
+  return signal === null ? `exit code ${code}` : signal
+}

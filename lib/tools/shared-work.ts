@@ -1,0 +1,82 @@
+import { abortable, withDeadline } from '../cancellation.ts'
+import { CallerLeftError } from '../errors.ts'
+
+/** One caller who waits for work that others may wait for, too. */
+export interface Waiter {
+  /** Aborts when the caller leaves. */
+  signal: AbortSignal
+  /** How long the caller waits (ms) once the request is sent to the server, or once it joins where that is later. */
+  timeoutMs: number
+  /** Creates the error for a caller whose time has passed. */
+  late: () => Error
+}
+
+/** The work's side of what its waiters do. */
+export interface WorkControl {
+  /** Aborts when no waiter is left. */
+  signal: AbortSignal
+  /** Tells that the request is sent: the waiters' time runs from now on. */
+  onSent: () => void
+}
+
+/** Work that is done once for all callers who wait for the same thing at the same time. Remembers no outcome. */
+export interface SharedWork<Value> {
+  /**
+   * Joins the work that is under way for a key, or starts it. The caller leaves the work by its own signal, with
+   * CallerLeftError, or by its own deadline; the others go on waiting.
+   */
+  join: (key: string, waiter: Waiter, start: (control: WorkControl) => Promise<Value>) => Promise<Value>
+  /** Lets later callers start anew. Callers who wait already keep what they wait for. */
+  detach: () => void
+}
+
+interface Work<Value> {
+  outcome: Promise<Value>
+  sent: Promise<void>
+  waiting: number
+  /** Whether it can still be aborted. */
+  isRunning: boolean
+  abort: () => void
+}
+
+export function createSharedWork<Value> (): SharedWork<Value> {
+  const current = new Map<string, Work<Value>>()
+
+  function begin (key: string, start: (control: WorkControl) => Promise<Value>): Work<Value> {
+    const controller = new AbortController()
+    let onSent = () => {}
+    const sent = new Promise<void>(resolve => { onSent = resolve })
+    const outcome = start({ signal: controller.signal, onSent }).finally(() => end(key, work))
+    outcome.catch(() => {}) // where all callers have left, nobody awaits it
+    const work: Work<Value> = { outcome, sent, waiting: 0, isRunning: true, abort: () => controller.abort() }
+    current.set(key, work)
+    return work
+  }
+
+  function end (key: string, work: Work<Value>): void {
+    work.isRunning = false
+    if (current.get(key) === work) current.delete(key)
+  }
+
+  return {
+    async join (key, { signal, timeoutMs, late }, start) {
+      if (signal.aborted) throw new CallerLeftError()
+      const work = current.get(key) ?? begin(key, start)
+      work.waiting++
+      try {
+        const outcome = abortable(work.outcome, signal)
+        // Until the request is sent, the start of a server has deadlines of its own.
+        await Promise.race([work.sent, outcome])
+        return await withDeadline(outcome, timeoutMs, late)
+      } finally {
+        work.waiting--
+        if (work.waiting === 0 && work.isRunning) {
+          end(key, work)
+          work.abort()
+        }
+      }
+    },
+
+    detach: () => current.clear()
+  }
+}

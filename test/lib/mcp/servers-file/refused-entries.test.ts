@@ -1,0 +1,144 @@
+/* eslint-disable no-template-curly-in-string -- placeholders of the servers file look like those of JavaScript */
+import t from 'tap'
+import { readServersFile } from '../../../../lib/mcp/servers-file/servers-file.ts'
+
+const node = process.execPath
+const host = { PATH: process.env.PATH, API_KEY: 'key-of-the-operator' }
+const sensitiveParams = ['apiUrl', 'jwtToken', 'tenant']
+
+const stdio = (fields: object) => ({ command: node, ...fields })
+const http = (fields: object) => ({ url: 'https://mcp.example.com', ...fields })
+
+/** An entry, the field that its refusal names, and the rule. `canary` is a secret that the refusal must not repeat. */
+type Refusal = [entry: unknown, field: string, rule: RegExp | string]
+
+const belongsTo = (kind: string, other: string) =>
+  `belongs to a server of type "${kind}", and this one is of type "${other}"`
+const oneForAll = 'must be "request": one process for all cannot have the credential tenant of each session'
+const headerNames = 'must have names of letters, digits and !#$%&\'*+-.^_`|~'
+const variableNames = 'must have names without =, spaces and control characters'
+const command = 'must be a non-empty string, or the server must have a url instead'
+const queryOnly = 'may hold ${session.tenant} only as a value of its query, behind ? and ='
+const timeouts = /^must be an object of start, list and call, each a number of seconds/
+const userInUrl = 'must not hold a user or a password: put them into headers'
+const fragment = 'must not have a fragment (#), which no server is sent'
+const noRequestState = new RegExp('^cannot be true with "lifecycle": "request".*: ' +
+  'declare it "lifecycle": "shared" if all callers may share it, ' +
+  'or run it as an HTTP server, whose MCP session is kept per session$')
+
+const ofTheEntry: Refusal[] = [
+  ['canary', 'entry', 'must be an object'],
+  [{ command: 1 }, 'command', command],
+  [{}, 'command', command],
+  [{ command: 'canary' }, 'command', 'must be an executable, but "canary" was not found on PATH'],
+  [{ command: './canary' }, 'command', 'must be an executable, but "./canary" was not found'],
+  [http({ type: 'canary' }), 'type', 'must be "stdio", "http" or "sse"'],
+  [{ type: 'http' }, 'url', 'must be a non-empty string'],
+  [{ disabled: 'canary' }, 'disabled', 'must be true or false'],
+
+  [stdio({ url: 'https://canary.example.com' }), 'command', belongsTo('stdio', 'http')],
+  [stdio({ type: 'stdio', url: 'https://canary.example.com' }), 'url', belongsTo('http', 'stdio')],
+  [stdio({ headers: { canary: 'canary' } }), 'headers', belongsTo('http', 'stdio')],
+  [stdio({ session: 'kept' }), 'session', belongsTo('http', 'stdio')],
+  [http({ type: 'sse', session: 'kept' }), 'session', belongsTo('http', 'sse')],
+  ...['args', 'env', 'cwd', 'lifecycle', 'warmSpares']
+    .map((field): Refusal => [http({ [field]: 'canary' }), field, belongsTo('stdio', 'http')]),
+
+  ...[0, -1, 86_401, '1', null].map((start): Refusal => [stdio({ timeouts: { start } }), 'timeouts', timeouts]),
+  [stdio({ timeouts: { calls: 1 } }), 'timeouts', timeouts],
+  [stdio({ timeouts: 5 }), 'timeouts', timeouts],
+  [stdio({ includeTools: 'canary' }), 'includeTools', 'must be an array of non-empty strings'],
+  [stdio({ includeTools: ['canary', ''] }), 'includeTools', 'must be an array of non-empty strings'],
+  [stdio({ excludeTools: [1] }), 'excludeTools', 'must be an array of non-empty strings'],
+  ...['a b', 'x'.repeat(33), 'ü', 1, 'a\n']
+    .map((prefix): Refusal =>
+      [stdio({ prefix }), 'prefix', 'must be at most 32 of the characters A-Z, a-z, 0-9, _ and -'])
+]
+
+const ofProcesses: Refusal[] = [
+  [stdio({ args: 'canary' }), 'args', 'must be an array of strings'],
+  [stdio({ args: ['canary', 1] }), 'args', 'must be an array of strings'],
+  [stdio({ args: ['a', 'canary${x}'] }), 'args[1]', /^holds a \$\{ that is neither/],
+  [stdio({ env: ['canary'] }), 'env', 'must be an object of strings'],
+  [stdio({ env: { KEY: 1 } }), 'env', 'must be an object of strings'],
+  [stdio({ env: { 'canary\n': 1 } }), 'env', 'must be an object of strings'],
+  [stdio({ env: { 'KEY=canary': 'x' } }), 'env', variableNames],
+  [stdio({ env: { 'canary\n': 'x' } }), 'env', variableNames],
+  [stdio({ env: { KEY: '${env.NOWHERE}' } }), 'env.KEY', 'needs the variable NOWHERE, which is not set'],
+  [
+    stdio({ env: { KEY: '${session.nobody}' } }), 'env.KEY',
+    'needs the credential nobody, which is not among MCP_SENSITIVE_PARAMS'
+  ],
+  [stdio({ env: { KEY: 'canary\0' } }), 'env.KEY', 'must not hold a NUL character'],
+  [
+    { command: 'node', env: { PATH: '/${session.tenant}/bin' } }, 'env.PATH',
+    'must be the same for every session: it says which command is meant'
+  ],
+  [stdio({ cwd: 1 }), 'cwd', 'must be a string'],
+  [stdio({ cwd: 'nowhere' }), 'cwd', /^must be a folder, but there is none at \/.+\/nowhere$/],
+  [stdio({ lifecycle: 'canary' }), 'lifecycle', 'must be "request" or "shared"'],
+  [stdio({ lifecycle: 'shared', args: ['${session.tenant}'] }), 'lifecycle', oneForAll],
+  [stdio({ lifecycle: 'shared', env: { KEY: '${session.tenant}' } }), 'lifecycle', oneForAll],
+  ...[-1, 1_001, 1.5, '1', null]
+    .map((warmSpares): Refusal => [stdio({ warmSpares }), 'warmSpares', 'must be a whole number from 0 to 1000']),
+  [
+    stdio({ warmSpares: 1, lifecycle: 'shared' }), 'warmSpares',
+    'is for a server with "lifecycle": "request": a shared one needs none'
+  ],
+  [
+    stdio({ warmSpares: 1, env: { KEY: '${session.tenant}' } }), 'warmSpares',
+    'must be 0: a spare starts before its session is known, and the server needs the credential tenant of one'
+  ],
+  [stdio({ stateful: 'canary' }), 'stateful', 'must be true or false'],
+  [stdio({ stateful: true }), 'stateful', noRequestState]
+]
+
+const ofHttp: Refusal[] = [
+  [http({ stateful: true, session: 'request' }), 'stateful', /^cannot be true with "session": "request"/],
+  [http({ stateful: true, type: 'sse' }), 'stateful', /^cannot be true with "type": "sse"/],
+  ...[
+    'canary', 'ftp://canary.example.com', '//canary', 'https://', 'https://mcp.example.com/ canary',
+    'https://mcp.example.com/\n', 'file:///canary'
+  ].map((url): Refusal => [{ url }, 'url', 'must be an http(s) URL']),
+  [{ url: 'https://canary:canary@mcp.example.com' }, 'url', userInUrl],
+  [{ url: 'https://canary@mcp.example.com' }, 'url', userInUrl],
+  [{ url: 'https://mcp.example.com/#canary' }, 'url', fragment],
+  [{ url: 'https://mcp.example.com/#' }, 'url', fragment],
+  [{ url: 'https://mcp.example.com/?canary=1#b=${session.tenant}' }, 'url', queryOnly],
+  [{ url: 'https://${session.tenant}.example.com/?canary=1' }, 'url', queryOnly],
+  [http({ headers: { Authorization: ['canary'] } }), 'headers', 'must be an object of strings'],
+  [http({ headers: { 'Authorization: canary': '' } }), 'headers', headerNames],
+  [http({ headers: { '': 'canary' } }), 'headers', headerNames],
+  [http({ headers: { 'canary\n': 'canary' } }), 'headers', headerNames],
+  [
+    http({ headers: { Authorization: 'canary\n' } }), 'headers.Authorization',
+    'must not hold characters that cannot be sent in a header'
+  ],
+  [
+    http({ headers: { 'X-Key': 'canary', 'x-key': 'canary' } }), 'headers.x-key',
+    'is there twice, in different spellings'
+  ],
+  ...[
+    'Host', 'content-type', 'Content-Length', 'accept', 'Connection', 'Transfer-Encoding', 'Mcp-Session-Id',
+    'mcp-protocol-version', 'Mcp-Method', 'mcp-name', 'Mcp-Param-Region', 'Last-Event-ID'
+  ].map((header): Refusal =>
+    [http({ headers: { [header]: 'canary' } }), `headers.${header}`, 'cannot be set: it belongs to the protocol'])
+]
+
+for (const [entry, field, rule] of [...ofTheEntry, ...ofProcesses, ...ofHttp]) {
+  t.test(`refused: ${encodeURI(JSON.stringify(entry).slice(0, 120))}`, async t => {
+    const folder = t.testdir({ 'servers.json': JSON.stringify({ mcpServers: { weather: entry } }) })
+    let message = 'it was taken'
+    try {
+      readServersFile(`${folder}/servers.json`, { host, sensitiveParams })
+    } catch (error) {
+      t.match(error, { code: 'MCPC_ERR_CONFIG' })
+      message = (error as Error).message
+    }
+    const start = `MCP_SERVERS_FILE: server "weather": ${field} `
+    t.equal(message.slice(0, start.length), start)
+    if (typeof rule === 'string') t.equal(message.slice(start.length), rule)
+    else t.match(message.slice(start.length), rule)
+    if (field !== 'command') t.notMatch(message, /canary|\n/)
+  })
+}

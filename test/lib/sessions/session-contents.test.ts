@@ -1,0 +1,93 @@
+import t from 'tap'
+import { splitFields } from '../../../lib/sessions/fields.ts'
+import { fields, load, openRepository, ref, sensitiveParams, texts } from '../../support/session-repository.ts'
+import { until } from '../../support/wait.ts'
+
+t.test('values are read by name, and only those that exist', async t => {
+  const { repository, create } = await openRepository(t)
+  await create('one')
+  const session = await load(repository, 'one')
+  const written = JSON.parse('{"a":{"deep":[1,null]},"b":null,"__proto__":"name","":"empty"}')
+  await repository.write(session, { values: texts(written) })
+
+  const values = await repository.readValues(session, ['a', 'b', 'c', '__proto__', '', 'toString'])
+
+  t.strictSame([...values ?? []], [['a', { deep: [1, null] }], ['b', null], ['__proto__', 'name'], ['', 'empty']])
+})
+
+t.test('a write keeps its values beside the others, counts the call, and restarts the TTL', async t => {
+  const { client, repository, create, key } = await openRepository(t)
+  await create('one')
+  const session = await load(repository, 'one')
+  await client.expire(key('one'), 5)
+  const call = { tool: 'plan', outcome: 'ok' as const, duration_ms: 3, at: '2026-01-01T00:00:00.000Z' }
+
+  t.strictSame(await repository.write(session, { values: texts({ a: 1 }), call }), [])
+  t.strictSame(await repository.write(session, { values: texts({ b: 2 }), call }), [])
+
+  const stored = await client.hgetall(key('one'))
+  t.match(stored, { 'p:a': '1', 'p:b': '2', 'p:question': '"why?"', calls: '2' })
+  t.strictSame(JSON.parse(stored.last_call ?? ''), call)
+  t.equal(await client.ttl(key('one')), 100)
+})
+
+t.test('a write does not bring back a session that was ended', async t => {
+  const { client, repository, create, key } = await openRepository(t)
+  await create('one')
+  const session = await load(repository, 'one')
+  t.not(await repository.remove(ref('one')), null)
+
+  t.equal(await repository.write(session, { values: texts({ a: 1 }) }), null)
+
+  t.equal(await client.exists(key('one')), 0)
+  t.equal(await repository.remove(ref('one')), null)
+})
+
+t.test('a write does not bring back a session that expired', async t => {
+  const { client, repository, create, key } = await openRepository(t, { idleTtlSeconds: 1 })
+  await create('one')
+  const session = await load(repository, 'one')
+  await until(async () => await client.exists(key('one')) === 0, 'the session expired')
+
+  t.equal(await repository.write(session, { values: texts({ a: 1 }) }), null)
+  t.equal(await repository.readValues(session, ['question']), null)
+  t.equal(await client.exists(key('one')), 0)
+})
+
+t.test('neither writes nor reads of a session reach another one under the same id', async t => {
+  const { client, repository, create, key } = await openRepository(t)
+  await create('one')
+  const session = await load(repository, 'one')
+  await repository.remove(ref('one'))
+  await create('one')
+
+  t.equal(await repository.write(session, { values: texts({ stolen: 1 }) }), null)
+  t.equal(await repository.readValues(session, ['question']), null)
+  t.equal(await client.hexists(key('one'), 'p:stolen'), 0)
+})
+
+t.test('values that do not fit are not kept, nor is what they were before; smaller ones behind them are', async t => {
+  const { client, repository, create, key } = await openRepository(t, { maxBytes: 100 })
+  await create('one') // 'p:question' and '"why?"': 16 bytes
+  const session = await load(repository, 'one')
+  t.equal(await client.hget(key('one'), 'bytes'), '16')
+
+  t.strictSame(await repository.write(session, { values: texts({ a: 'x'.repeat(50) }) }), []) // 3 + 52
+  t.strictSame(await repository.write(session, { values: texts({ b: 'x'.repeat(50), c: 'x' }) }), ['b']) // c: 3 + 3
+  t.equal(await client.hget(key('one'), 'bytes'), String(16 + 55 + 6))
+  t.strictSame(await repository.write(session, { values: texts({ a: 'x'.repeat(90) }) }), ['a'])
+  t.equal(await client.hexists(key('one'), 'p:a'), 0, 'the older value is no longer so')
+  t.equal(await client.hget(key('one'), 'bytes'), String(16 + 6))
+  t.strictSame(await repository.write(session, { values: texts({ a: 'x'.repeat(60), question: 'ä' }) }), [])
+  t.equal(await client.hget(key('one'), 'bytes'), String((10 + 4) + 6 + (3 + 62)), 'bytes and not characters')
+  const described = await repository.describe(session)
+  t.match(described, { cachedBytes: 85, values: new Map([['question', 4], ['c', 3], ['a', 62]]) })
+})
+
+t.test('what /init brings and does not fit is named', async t => {
+  const { repository } = await openRepository(t, { maxBytes: 30 })
+  const session = splitFields({ ...fields, big: 'x'.repeat(100), small: 1 }, sensitiveParams)
+  t.strictSame(await repository.create(ref('one'), session, { seen: '' }), ['big'])
+  const described = await repository.describe(await load(repository, 'one'))
+  t.match(described, { values: new Map([['question', 6], ['small', 1]]) })
+})
