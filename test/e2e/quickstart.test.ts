@@ -54,37 +54,35 @@ t.test('one command runs everything, its curls work when pasted, and Ctrl-C leav
     return first.output().includes('Ctrl-C stops all of it')
   }, 'everything runs')
 
-    const curls = first
-      .output()
-      .split('\n')
-      .filter(line => line.startsWith('curl '))
-    t.ok(curls.length >= 3, 'at least three commands are printed')
-    const answers: Array<Record<string, unknown>> = []
-    for (const command of curls.slice(0, -1)) { answers.push(JSON.parse((await shell(`${command} --noproxy '*' --max-time 30`)).stdout)) }
-    t.match(answers[0], { status: 'ok' })
-    t.match(answers[1], { tools: Array, workflow_guidance: Object })
-    for (const answer of answers.slice(2)) t.equal(answer.status, 'success')
-
-    const processes = descendants(first.child.pid ?? 0)
-    t.ok(processes.length >= 2, 'Redis and the service run below it')
-    first.child.kill('SIGINT')
-    t.strictSame(await first.exited, [0, null])
-    await until(() => !processes.some(isAlive), 'all processes are gone')
-
-    const second = await quickstart(t, env)
-    await until(() => second.output().includes('Ctrl-C stops all of it'), 'everything runs again')
-    const again = await post(`http://127.0.0.1:${port}/call-tool`, {
-      session_id: 'demo',
-      tool: 'generate_strategy',
-      params: {}
-    })
-    t.match(
-      again,
-      { status: 200, body: { status: 'success', strategy: { question: 'Which weather brings the most wind?' } } },
-      'the session of the first start goes on'
-    )
+  const curls = first.output().split('\n').filter(line => line.startsWith('curl '))
+  t.ok(curls.length >= 3, 'at least three commands are printed')
+  const answers: Array<Record<string, unknown>> = []
+  for (const command of curls.slice(0, -1)) {
+    answers.push(JSON.parse((await shell(`${command} --noproxy '*' --max-time 30`)).stdout))
   }
-)
+  t.match(answers[0], { status: 'ok' })
+  t.match(answers[1], { tools: Array, workflow_guidance: Object })
+  for (const answer of answers.slice(2)) t.equal(answer.status, 'success')
+
+  const processes = descendants(first.child.pid ?? 0)
+  t.ok(processes.length >= 2, 'Redis and the service run below it')
+  first.child.kill('SIGINT')
+  t.strictSame(await first.exited, [0, null])
+  await until(() => !processes.some(isAlive), 'all processes are gone')
+
+  const second = await quickstart(t, env)
+  await until(() => second.output().includes('Ctrl-C stops all of it'), 'everything runs again')
+  const again = await post(`http://127.0.0.1:${port}/call-tool`, {
+    session_id: 'demo',
+    tool: 'generate_strategy',
+    params: {}
+  })
+  t.match(
+    again,
+    { status: 200, body: { status: 'success', strategy: { question: 'Which weather brings the most wind?' } } },
+    'the session of the first start goes on'
+  )
+})
 
 t.test('a port that is taken, and a Redis that does not answer, are one line each', async t => {
   const server = createServer().listen(0, '127.0.0.1')

@@ -21,82 +21,82 @@ t.test('SIGHUP takes the servers file of now, running calls finish, and a file w
   const shared = { command: process.execPath, args: [fixture('tiny-server.mjs')], lifecycle: 'shared', env: { SECRET: secret } }
   await write({ shared, http: { url: upstream.url, headers: { authorization: secret } } })
 
-    const service = await startService(t, { MCP_SERVERS_FILE: file, MCP_LOG_LEVEL: 'trace' })
-    const session = { session_id: 'ours', apiUrl, jwtToken }
-    await post(`${service.url}/init`, session)
-    const call = async (tool: string, params: object = {}) =>
-      await post(`${service.url}/call-tool`, { ...session, tool, params })
-    const reload = async (line: string) => {
-      const count = () => service.output().split(line).length
-      const before = count()
-      service.kill('SIGHUP')
-      await until(() => count() > before, `the log says ${line}`)
-    }
-    t.equal((await call('shared__echo')).status, 200)
-    t.match((await call('http__count')).body, { n: 1 })
-    const [sharedPid = 0, ...others] = serversOf(service.pid)
-    t.ok(sharedPid > 0 && others.length === 0)
-
-    t.comment('a changed file')
-    const running = call('shared__wait', { ms: 1_500, note: 'old' })
-    const slow = call('http__slow', { delay: 1_500 })
-    await until(async () => (await upstream.stats()).calls.slow === 1, 'the call runs')
-    await write({
-      http: { url: upstream.url, headers: { authorization: secret } },
-      fresh: { command: process.execPath, args: [fixture('tiny-server.mjs')] }
-    })
-    await reload('servers file read again')
-    t.match((await call('fresh__echo', { text: 'new' })).body, { text: 'new' })
-    t.equal((await call('shared__echo')).status, 404, 'what is gone is gone for new calls')
-    t.match((await call('http__count')).body, { n: 2 }, 'what stayed goes on with its sessions')
-    t.match((await running).body, { waited: 1_500 }, 'a running call finishes on the old one')
-    t.match((await slow).body, { delay: 1_500 })
-    t.equal((await upstream.stats()).initialize, 1)
-    await until(() => !isAlive(sharedPid), 'the process of a server that is gone ends')
-
-    for (const [what, text] of [
-      ['no JSON', `{"mcpServers": {"bad": {"command": "${secret}"`],
-      [
-        'an unknown command',
-        JSON.stringify({ mcpServers: { bad: { command: 'there-is-no-such-command', env: { SECRET: secret } } } })
-      ],
-      [
-        'a placeholder that is none',
-        JSON.stringify({
-          mcpServers: { bad: { url: upstream.url, headers: { authorization: `${secret} \${nothing}` } } }
-        })
-      ],
-      [
-        'prefixes that clash',
-        JSON.stringify({
-          mcpServers: {
-            one: { url: upstream.url, prefix: 'a' },
-            two: { url: upstream.url, prefix: 'a', headers: { authorization: secret } }
-          }
-        })
-      ]
-    ] as const) {
-      await writeFile(file, text)
-      const before = service.output().length
-      await reload('servers file cannot be used, the servers stay as they are')
-      const lines = service
-        .output()
-        .slice(before)
-        .split('\n')
-        .filter(line => line.includes('servers file'))
-      t.equal(lines.length, 1, `${what}: one line`)
-      t.match(JSON.parse(lines[0] ?? '{}'), { level: 50, err: { message: /^MCP_SERVERS_FILE/ } })
-      t.match((await call('fresh__echo', { text: what })).body, { text: what }, 'the servers are those of before')
-    }
-    t.notOk(service.output().includes(secret))
-
-    t.comment('the end')
-    await write({ http: { url: upstream.url } })
-    await reload('servers file read again')
-    const last = call('slow', { delay: 500 })
-    await until(async () => (await upstream.stats()).calls.slow === 2, 'the call runs')
-    service.kill('SIGTERM')
-    t.match((await last).body, { delay: 500 }, 'a call that runs at the end is finished')
-    t.strictSame(await service.exited, { code: 0, signal: null })
+  const service = await startService(t, { MCP_SERVERS_FILE: file, MCP_LOG_LEVEL: 'trace' })
+  const session = { session_id: 'ours', apiUrl, jwtToken }
+  await post(`${service.url}/init`, session)
+  const call = async (tool: string, params: object = {}) =>
+    await post(`${service.url}/call-tool`, { ...session, tool, params })
+  const reload = async (line: string) => {
+    const count = () => service.output().split(line).length
+    const before = count()
+    service.kill('SIGHUP')
+    await until(() => count() > before, `the log says ${line}`)
   }
+  t.equal((await call('shared__echo')).status, 200)
+  t.match((await call('http__count')).body, { n: 1 })
+  const [sharedPid = 0, ...others] = serversOf(service.pid)
+  t.ok(sharedPid > 0 && others.length === 0)
+
+  t.comment('a changed file')
+  const running = call('shared__wait', { ms: 1_500, note: 'old' })
+  const slow = call('http__slow', { delay: 1_500 })
+  await until(async () => (await upstream.stats()).calls.slow === 1, 'the call runs')
+  await write({
+    http: { url: upstream.url, headers: { authorization: secret } },
+    fresh: { command: process.execPath, args: [fixture('tiny-server.mjs')] }
+  })
+  await reload('servers file read again')
+  t.match((await call('fresh__echo', { text: 'new' })).body, { text: 'new' })
+  t.equal((await call('shared__echo')).status, 404, 'what is gone is gone for new calls')
+  t.match((await call('http__count')).body, { n: 2 }, 'what stayed goes on with its sessions')
+  t.match((await running).body, { waited: 1_500 }, 'a running call finishes on the old one')
+  t.match((await slow).body, { delay: 1_500 })
+  t.equal((await upstream.stats()).initialize, 1)
+  await until(() => !isAlive(sharedPid), 'the process of a server that is gone ends')
+
+  for (const [what, text] of [
+    ['no JSON', `{"mcpServers": {"bad": {"command": "${secret}"`],
+    [
+      'an unknown command',
+      JSON.stringify({ mcpServers: { bad: { command: 'there-is-no-such-command', env: { SECRET: secret } } } })
+    ],
+    [
+      'a placeholder that is none',
+      JSON.stringify({
+        mcpServers: { bad: { url: upstream.url, headers: { authorization: `${secret} \${nothing}` } } }
+      })
+    ],
+    [
+      'prefixes that clash',
+      JSON.stringify({
+        mcpServers: {
+          one: { url: upstream.url, prefix: 'a' },
+          two: { url: upstream.url, prefix: 'a', headers: { authorization: secret } }
+        }
+      })
+    ]
+  ] as const) {
+    await writeFile(file, text)
+    const before = service.output().length
+    await reload('servers file cannot be used, the servers stay as they are')
+    const lines = service
+      .output()
+      .slice(before)
+      .split('\n')
+      .filter(line => line.includes('servers file'))
+    t.equal(lines.length, 1, `${what}: one line`)
+    t.match(JSON.parse(lines[0] ?? '{}'), { level: 50, err: { message: /^MCP_SERVERS_FILE/ } })
+    t.match((await call('fresh__echo', { text: what })).body, { text: what }, 'the servers are those of before')
+  }
+  t.notOk(service.output().includes(secret))
+
+  t.comment('the end')
+  await write({ http: { url: upstream.url } })
+  await reload('servers file read again')
+  const last = call('slow', { delay: 500 })
+  await until(async () => (await upstream.stats()).calls.slow === 2, 'the call runs')
+  service.kill('SIGTERM')
+  t.match((await last).body, { delay: 500 }, 'a call that runs at the end is finished')
+  t.strictSame(await service.exited, { code: 0, signal: null })
+}
 )

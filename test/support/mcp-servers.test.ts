@@ -511,9 +511,20 @@ t.test('probe-shy: a request before initialize ends it, or is not answered', asy
 })
 
 /** A client of a server on stdio, and how often something came to the server's processes. */
-async function startOnStdio (t: Test, name: string, args: readonly string[], env: Record<string, string>, probeMs = 10_000) {
+async function startOnStdio (
+  t: Test,
+  name: string,
+  args: readonly string[],
+  env: Record<string, string>,
+  probeMs = 10_000
+) {
   const note = join(await makeFolder(t), 'note')
-  const transport = new StdioClientTransport({ command: process.execPath, args: [fixture(`${name}-server.mjs`), `--note=${note}`, ...args], env, stderr: 'ignore' })
+  const transport = new StdioClientTransport({
+    command: process.execPath,
+    args: [fixture(`${name}-server.mjs`), `--note=${note}`, ...args],
+    env,
+    stderr: 'ignore'
+  })
   const client = await connectV2(t, transport, { versionNegotiation: { mode: 'auto', probe: { timeoutMs: probeMs } } })
   const came = (what: string) => readFileSync(note, 'utf8').split('\n').filter(line => line.endsWith(` ${what}`)).length
   return { client, came }

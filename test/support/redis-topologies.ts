@@ -42,7 +42,11 @@ const tlsArgs = [
 ]
 
 /** `args` gives the settings for a port. Another one is taken when somebody else took it first. */
-export async function startNode (t: Test, args: (port: number) => string[] = () => [], { tls = false } = {}): Promise<RedisNode> {
+export async function startNode (
+  t: Test,
+  args: (port: number) => string[] = () => [],
+  { tls = false } = {}
+): Promise<RedisNode> {
   const folder = await makeFolder(t)
   for (let attempt = 1; ; attempt++) {
     const port = await freePort()
@@ -136,7 +140,12 @@ export async function startSentinelGroup (t: Test): Promise<SentinelGroup> {
   return { name, primary, replicas, sentinels }
 }
 
-export async function startSentinel (t: Test, name: string, primaryPort: number, { tls = false, quorum = 2 } = {}): Promise<RedisNode> {
+export async function startSentinel (
+  t: Test,
+  name: string,
+  primaryPort: number,
+  { tls = false, quorum = 2 } = {}
+): Promise<RedisNode> {
   const folder = await makeFolder(t)
   const port = await freePort()
   const file = join(folder, 'sentinel.conf')
