@@ -9,7 +9,7 @@ import { build } from '../support/service.ts'
 const hash = (text: string) => createHash('sha256').update(text).digest('hex')
 const keys = { billing: 'mcpk_billing', billingNext: 'mcpk_billing-next', chat: 'mcpk_chat' }
 const env = {
-  MCP_SERVER_SCRIPT: fixture('tool-server.mjs'),
+  MCP_SERVERS_FILE: fixture('shared-tool-server.json'),
   MCP_CLIENT_API_KEYS: `billing:${hash(keys.billing)},billing:${hash(keys.billingNext)},chat:${hash(keys.chat)}`
 }
 

@@ -210,7 +210,9 @@ t.test(`two users never meet: ${totalCalls} interleaved calls on two workers, ov
     t.ok([...own.keys()].every(key => keys.includes(key)))
   })
 
-  for (const { session } of users) { tell("a session's end", (await post(`${workers[0].url}/shutdown`, { session_id: session })).body) }
+  for (const { session } of users) {
+    tell("a session's end", (await post(`${workers[0].url}/shutdown`, { session_id: session })).body)
+  }
   for (const { kill, exited } of workers) {
     kill('SIGTERM')
     t.match(await exited, { code: 0 })

@@ -66,7 +66,9 @@ t.test(
       .filter(line => line.startsWith('curl '))
     t.ok(curls.length >= 3, 'at least three commands are printed')
     const answers: Array<Record<string, unknown>> = []
-    for (const command of curls.slice(0, -1)) { answers.push(JSON.parse((await shell(`${command} --noproxy '*' --max-time 30`)).stdout)) }
+    for (const command of curls.slice(0, -1)) {
+      answers.push(JSON.parse((await shell(`${command} --noproxy '*' --max-time 30`)).stdout))
+    }
     t.match(answers[0], { status: 'ok' })
     t.match(answers[1], { tools: Array, workflow_guidance: Object })
     for (const answer of answers.slice(2)) t.equal(answer.status, 'success')

@@ -54,7 +54,9 @@ t.test('server-filesystem answers through the service', async t => {
 
   const listed = await app.inject({ method: 'POST', url: '/tools', payload: { session_id: session } })
   const names = listed.json<{ tools: Array<{ name: string }> }>().tools.map(({ name }) => name)
-  for (const name of ['read_text_file', 'write_file', 'list_directory', 'search_files']) { t.ok(names.includes(name), name) }
+  for (const name of ['read_text_file', 'write_file', 'list_directory', 'search_files']) {
+    t.ok(names.includes(name), name)
+  }
 
   t.match((await call(app, session, 'read_text_file', { path: join(path, 'note.txt') })).body, /written by the test/)
   t.equal((await call(app, session, 'write_file', { path: join(path, 'new.txt'), content: 'kept' })).statusCode, 200)

@@ -9,7 +9,7 @@ import { until } from '../support/wait.ts'
 
 const key = (id: string) => `${id}:${randomBytes(32).toString('base64')}`
 const [k1, k2] = [key('k1'), key('k2')]
-const tools = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
+const tools = { MCP_SERVERS_FILE: fixture('shared-tool-server.json') }
 
 t.test('a session is used with the old key, and sealed with the new one after the reply', async t => {
   const env = await environment(t, tools)

@@ -91,7 +91,9 @@ t.test('a server that ends when it is asked for its era is asked once, and then 
   const note = await noteFile(t)
   const service = await serviceOn(t, { up: stdio('probe-shy', `--note=${note}`) })
   const id = await initSession(service)
-  for (let times = 0; times < 3; times++) { t.match((await call(service, id, 'echo', { text: times })).json(), { text: times }) }
+  for (let times = 0; times < 3; times++) {
+    t.match((await call(service, id, 'echo', { text: times })).json(), { text: times })
+  }
   await service.deferredSettled()
   const seen = await notes(note)
   // The first request starts it twice; listing and calling are one process.
@@ -121,7 +123,9 @@ for (const args of [[], ['--modern-only']]) {
     const id = await initSession(service)
     const { tools } = (await postTo(service, '/tools', { session_id: id })).json()
     t.ok(tools.some(({ name }: { name: string }) => name === 'echo'))
-    for (let times = 0; times < 2; times++) { t.match((await call(service, id, 'echo', { text: times })).json(), { status: 'success', text: times }) }
+    for (let times = 0; times < 2; times++) {
+      t.match((await call(service, id, 'echo', { text: times })).json(), { status: 'success', text: times })
+    }
     t.match((await call(service, id, 'fail', { reason: 'no luck' })).json(), { status: 'error', error: 'no luck' })
     t.equal((await call(service, id, 'refuse', { reason: 'not so' })).statusCode, 400)
     t.equal((await call(service, id, 'none')).statusCode, 404)

@@ -49,7 +49,7 @@ const expected = [
 ]
 
 const start = (t: Test, env: Record<string, string | undefined> = {}) =>
-  listen(t, { MCP_SERVER_SCRIPT: fixture('tool-server.mjs'), ...env })
+  listen(t, { MCP_SERVERS_FILE: fixture('shared-tool-server.json'), ...env })
 
 t.test('who opens, calls, ends and is refused is a line each, and nothing secret is in it', async t => {
   const service = await start(t)
@@ -66,7 +66,7 @@ t.test('who opens, calls, ends and is refused is a line each, and nothing secret
 
 t.test('the lines go to a file of their own at any log level, and all workers name a session alike', async t => {
   const file = join(t.testdir({}), 'logs', 'audit.log')
-  const shared = await environment(t, { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') })
+  const shared = await environment(t, { MCP_SERVERS_FILE: fixture('shared-tool-server.json') })
   const env = { ...shared, MCP_AUDIT_LOG: file, MCP_LOG_LEVEL: 'info' }
   const [one, other] = [await start(t, env), await start(t, env)]
   const read = () => linesIn(readFileSync(file, 'utf8'))

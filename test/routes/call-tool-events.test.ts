@@ -110,24 +110,24 @@ t.test('a tool that fails is a result, as without events', async t => {
 })
 
 t.test('progress starts the inactivity deadline anew, and never the total one', async t => {
-  const { service, id } = await upstreamOf(t, { MCP_API_DEFAULT_TIMEOUT: '0.4', MCP_API_LONG_TIMEOUT: '1.2' })
-  const call = async (params: object) =>
-    said(parseEvents((await follow(service, { session_id: id, tool: 'progress', params })).body)).at(-1)
+  // Far enough apart for a machine that is slow, or busy for a second.
+  const { service, id } = await upstreamOf(t, { MCP_API_DEFAULT_TIMEOUT: '1.5', MCP_API_LONG_TIMEOUT: '6' })
+  const lastOf = async (tool: string, params: object) =>
+    said(parseEvents((await follow(service, { session_id: id, tool, params })).body)).at(-1)
 
-  t.equal((await call({ steps: 5, delay: 150 }))?.event, 'result', 'longer than the one, within the other')
-  t.match(await call({ steps: 50, delay: 100 }), {
-    event: 'error',
-    data: { code: 'MCPC_ERR_MCP_TIMEOUT', error: /\(1\.2 s\)/ }
-  })
-  const silent = said(
-    parseEvents((await follow(service, { session_id: id, tool: 'slow', params: { delay: 5_000 } })).body)
-  ).at(-1)
-  t.match(silent, { event: 'error', data: { code: 'MCPC_ERR_MCP_TIMEOUT', error: /\(0\.4 s\)/ } })
+  const [progressing, endless, silent] = await Promise.all([
+    lastOf('progress', { steps: 10, delay: 200 }),
+    lastOf('progress', { steps: 1_000, delay: 100 }),
+    lastOf('slow', { delay: 60_000 })
+  ])
+  t.equal(progressing?.event, 'result', 'longer than the one, within the other')
+  t.match(endless, { event: 'error', data: { code: 'MCPC_ERR_MCP_TIMEOUT', error: /\(6 s\)/ } })
+  t.match(silent, { event: 'error', data: { code: 'MCPC_ERR_MCP_TIMEOUT', error: /\(1\.5 s\)/ } })
 })
 
 t.test('`timeout` lowers the total deadline, with and without events, and cannot raise it', async t => {
   const { service, id } = await upstreamOf(t, { MCP_API_LONG_TIMEOUT: '1' })
-  const late = { session_id: id, tool: 'slow', params: { delay: 5_000 } }
+  const late = { session_id: id, tool: 'slow', params: { delay: 60_000 } }
   const plain = (timeout: unknown) =>
     service.inject({ method: 'POST', url: '/call-tool', payload: { ...late, timeout } })
 
@@ -145,7 +145,7 @@ t.test('`timeout` lowers the total deadline, with and without events, and cannot
 
 t.test('the stream begins at once, and beats while the tool is silent', async t => {
   const { service, id } = await upstreamOf(t, { MCP_HEARTBEAT_INTERVAL: '0.1' })
-  const events = parseEvents((await follow(service, { session_id: id, tool: 'slow', params: { delay: 450 } })).body)
+  const events = parseEvents((await follow(service, { session_id: id, tool: 'slow', params: { delay: 1_500 } })).body)
   t.strictSame(events[0], { event: ':', data: 'open' })
   t.ok(events.filter(({ data }) => data === 'alive').length >= 2)
 })
@@ -159,7 +159,7 @@ t.test('a caller who leaves the stream cancels the call', async t => {
     path: '/call-tool',
     headers: { accept: 'text/event-stream' }
   })
-  call.end(JSON.stringify({ session_id: id, tool: 'slow', params: { delay: 20_000 } }))
+  call.end(JSON.stringify({ session_id: id, tool: 'slow', params: { delay: 600_000 } }))
   const [response] = (await once(call, 'response')) as [IncomingMessage]
   await once(response, 'data')
   await until(async () => (await upstream.stats()).calls.slow === 1, 'the tool runs')

@@ -1,9 +1,10 @@
 import t from 'tap'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { createGatedServer } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
 import { redisClient } from '../support/redis.ts'
 import { call, failure, initSession } from '../support/requests.ts'
-import { build } from '../support/service.ts'
+import { build, serviceOn } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
 // Shared: what is kept and filled in is the same, and a start for each of these calls would be most of their time.
@@ -57,8 +58,7 @@ t.test('which results fill later calls', async t => {
 t.test('values of a session', async t => {
   const app = await build(t, {
     ...toolServer,
-    MCP_SENSITIVE_PARAMS: 'apiUrl, jwtToken,tenant',
-    MCP_API_LONG_TIMEOUT: '1.5'
+    MCP_SENSITIVE_PARAMS: 'apiUrl, jwtToken,tenant'
   })
   const received = async (session: string, tool: string, params?: unknown) =>
     (await call(app, session, tool, params)).json().received
@@ -138,7 +138,8 @@ t.test('values of a session', async t => {
     await Promise.all(
       Object.entries(failures).map(async ([tool, [status, body]]) => {
         const session = await initSession(app)
-        const response = await call(app, session, tool, { question: 'why' })
+        const payload = { session_id: session, tool, params: { question: 'why' }, ...(tool === 'hang' && { timeout: 1.5 }) }
+        const response = await app.inject({ method: 'POST', url: '/call-tool', payload })
         t.equal(response.statusCode, status)
         t.strictSame(response.json(), body)
         t.strictSame(await received(session, 'recall'), { question: 'why' }, tool)
@@ -216,14 +217,17 @@ t.test('values of a session', async t => {
 })
 
 t.test('a call restarts the idle TTL when it begins, and when it ends', async t => {
-  const app = await build(t)
+  const server = await createGatedServer(t)
+  const app = await serviceOn(t, { gated: server.entry })
   const redis = await redisClient(t)
   const session = await initSession(app)
   const key = `${app.config.session.keyPrefix}:${session}`
-  await redis.expire(key, 5)
-  const response = call(app, session, 'wait', { ms: 700 })
-  await until(async () => (await redis.ttl(key)) > 5, 'the call has begun')
-  await redis.expire(key, 5)
+  await redis.expire(key, 1_000)
+  const response = call(app, session, 'act', { name: 'done' })
+  await until(async () => await server.calls() !== '', 'the call has begun')
+  t.ok(await redis.ttl(key) > 1_000)
+  await redis.expire(key, 1_000)
+  await server.open()
   t.equal((await response).statusCode, 200)
   t.equal(await redis.ttl(key), 86_400)
 })
@@ -231,22 +235,23 @@ t.test('a call restarts the idle TTL when it begins, and when it ends', async t 
 t.test(
   'a caller learns which values were not kept, whatever they are called, in a header of bounded length',
   async t => {
-    const app = await build(t)
     const redis = await redisClient(t)
 
     const notKept = async (params: object) => {
+      const server = await createGatedServer(t)
+      const app = await serviceOn(t, { gated: server.entry })
       const session = await initSession(app)
       const key = `${app.config.session.keyPrefix}:${session}`
-      await redis.expire(key, 5)
-      const response = call(app, session, 'wait', params)
-      await until(async () => (await redis.ttl(key)) > 5, 'the call has begun')
+      const response = call(app, session, 'act', { name: 'done', ...params })
+      await until(async () => await server.calls() !== '', 'the call has begun')
       await app.inject({ method: 'POST', url: '/shutdown', payload: { session_id: session } })
+      await server.open()
       const { statusCode, headers } = await response
       t.equal(statusCode, 200)
       t.equal(await redis.exists(key), 0, 'the session stays ended')
       return headers['x-mcp-not-cached']
     }
-    t.equal(await notKept({ ms: 700, 'a, b': 1, 会: 2, '\uD800': 3 }), 'ms, a%2C%20b, %E4%BC%9A, %EF%BF%BD, waited')
-    t.equal(await notKept({ ms: 700, ['x'.repeat(5_000)]: 1 }), `ms, ${'x'.repeat(2_044)}...`)
+    t.equal(await notKept({ 'a, b': 1, 会: 2, '\uD800': 3 }), 'name, a%2C%20b, %E4%BC%9A, %EF%BF%BD, done')
+    t.equal(await notKept({ ['x'.repeat(5_000)]: 1 }), `name, ${'x'.repeat(2_042)}...`)
   }
 )

@@ -1,11 +1,12 @@
 import t from 'tap'
+import { createGatedServer } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
-import { redisClient } from '../support/redis.ts'
 import { call, failure, initSession } from '../support/requests.ts'
-import { build } from '../support/service.ts'
+import { build, serviceOn } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
-const toolServer = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
+const toolServer = { MCP_SERVERS_FILE: fixture('shared-tool-server.json') }
+const serverOfEachCall = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
 const image = { type: 'image', data: 'aGVsbG8=', mimeType: 'image/png' }
 
 t.test('a value that one call returned fills the next call', async t => {
@@ -21,7 +22,7 @@ t.test('a value that one call returned fills the next call', async t => {
 
 t.test('every shape of result has its reply', async t => {
   // Shared: the shapes are the same, and a start for each of them would be most of the time.
-  const app = await build(t, { MCP_SERVERS_FILE: fixture('shared-tool-server.json') })
+  const app = await build(t, toolServer)
   const replies: Record<string, unknown> = {
     object: { rows: [1, 2], nested: { deep: null } },
     array: [1, 'two', null],
@@ -72,7 +73,7 @@ t.test('every shape of result has its reply', async t => {
 })
 
 t.test('failures of a call', async t => {
-  const app = await build(t, { ...toolServer, MCP_API_LONG_TIMEOUT: '1' })
+  const app = await build(t, toolServer)
   const session = await initSession(app)
   const answers = async (payload: unknown, headers: Record<string, string> = {}) => {
     const response = await app.inject({ method: 'POST', url: '/call-tool', payload: payload as object, headers })
@@ -147,26 +148,24 @@ t.test('failures of a call', async t => {
   })
 
   t.test('a server that dies during the call is quoted, without the token', async t => {
-    t.strictSame(await answers({ session_id: session, tool: 'die' }), [
-      502,
-      failure(
-        'MCP_CALL',
-        'MCP server tool-server ended during tool die (exit code 7); it said: out of memory with [hidden]'
-      )
-    ])
+    const app = await build(t, serverOfEachCall)
+    const response = await call(app, await initSession(app), 'die')
+    const sentence = 'MCP server tool-server ended during tool die (exit code 7); it said: out of memory with [hidden]'
+    t.strictSame([response.statusCode, response.json()], [502, failure('MCP_CALL', sentence)])
   })
 
   t.test('nor with the most of a token, where a long line was cut off in it', async t => {
-    const [status, body] = await answers({ session_id: session, tool: 'die_wordy' })
-    t.equal(status, 502)
-    t.match(body.error, /\.using \[hidden\]\nout of memory$/)
+    const app = await build(t, serverOfEachCall)
+    const response = await call(app, await initSession(app), 'die_wordy')
+    t.equal(response.statusCode, 502)
+    t.match(response.json().error, /\.using \[hidden\]\nout of memory$/)
   })
 
   t.test('a tool that does not answer in time', async t => {
-    t.strictSame(await answers({ session_id: session, tool: 'hang' }), [
-      504,
-      failure('MCP_TIMEOUT', 'MCP server tool-server did not answer tool hang in time (1 s)')
-    ])
+    const app = await build(t, { ...toolServer, MCP_API_LONG_TIMEOUT: '1' })
+    const response = await call(app, await initSession(app), 'hang')
+    const sentence = 'MCP server tool-server did not answer tool hang in time (1 s)'
+    t.strictSame([response.statusCode, response.json()], [504, failure('MCP_TIMEOUT', sentence)])
   })
 })
 
@@ -198,23 +197,25 @@ t.test('the id may come in the header alone', async t => {
 })
 
 t.test('a session that has as many calls running as it may is told to come again', async t => {
-  const app = await build(t, { MCP_SESSION_MAX_CONCURRENCY: '1' })
-  const redis = await redisClient(t)
+  const server = await createGatedServer(t)
+  const app = await serviceOn(t, { gated: server.entry }, { MCP_SESSION_MAX_CONCURRENCY: '1' })
   const session = await initSession(app)
-  const key = `${app.config.session.keyPrefix}:${session}`
-  await redis.expire(key, 5)
-  const first = call(app, session, 'wait', { ms: 1_000 })
-  await until(async () => (await redis.ttl(key)) > 5, 'the call has begun')
+  const act = (id: string) => call(app, id, 'act', { name: 'done' })
+  const first = act(session)
+  await until(async () => await server.calls() !== '', 'the call has begun')
 
-  const second = await call(app, session, 'echo')
+  const second = await act(session)
   t.equal(second.statusCode, 429)
   t.strictSame(
     second.json(),
     failure('TOO_MANY_CALLS', `Session ${session} has 1 calls running, the most it may have`, { retryable: true })
   )
   t.equal(second.headers['retry-after'], '1')
-  t.equal((await call(app, await initSession(app), 'echo')).statusCode, 200, 'another session is not held up')
+  const another = act(await initSession(app))
+  await until(async () => await server.calls() === 'done\ndone\n', 'the call of another session has begun, too')
 
-  t.strictSame((await first).json(), { status: 'success', waited: 1_000 })
-  t.equal((await call(app, session, 'echo')).statusCode, 200, 'nor is this one any more')
+  await server.open()
+  t.strictSame((await first).json(), { status: 'success', done: 'done' })
+  t.equal((await another).statusCode, 200, 'another session is not held up')
+  t.equal((await act(session)).statusCode, 200, 'nor is this one any more')
 })

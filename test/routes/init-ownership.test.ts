@@ -8,7 +8,7 @@ import { call, failure } from '../support/requests.ts'
 import { build } from '../support/service.ts'
 import { answer, type Api, startApi } from '../support/validation-api.ts'
 
-const tools = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
+const tools = { MCP_SERVERS_FILE: fixture('shared-tool-server.json') }
 
 async function init (
   app: FastifyInstance,

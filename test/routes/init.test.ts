@@ -7,7 +7,7 @@ import { redisClient } from '../support/redis.ts'
 import { call, failure } from '../support/requests.ts'
 import { build } from '../support/service.ts'
 
-const toolServer = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
+const toolServer = { MCP_SERVERS_FILE: fixture('shared-tool-server.json') }
 
 async function init (
   app: FastifyInstance,

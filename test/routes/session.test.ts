@@ -5,7 +5,7 @@ import { redisClient } from '../support/redis.ts'
 import { call, failure, initSession } from '../support/requests.ts'
 import { build } from '../support/service.ts'
 
-const tools = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
+const tools = { MCP_SERVERS_FILE: fixture('shared-tool-server.json') }
 const byId = (id: string) => ({ 'x-session-id': id })
 
 t.test('a session is shown without what is in it', async t => {

@@ -5,7 +5,7 @@ import { call, failure } from '../support/requests.ts'
 import { build } from '../support/service.ts'
 import { answer, startApi } from '../support/validation-api.ts'
 
-const tools = { MCP_SERVER_SCRIPT: fixture('tool-server.mjs') }
+const tools = { MCP_SERVERS_FILE: fixture('shared-tool-server.json') }
 const opening = (payload: object, headers = {}) => ({ method: 'POST' as const, url: '/sessions', payload, headers })
 
 t.test('a session is opened under an id that is made here', async t => {

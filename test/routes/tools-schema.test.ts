@@ -67,14 +67,14 @@ t.test('a server that dies at its start is 502, with what it said last', async t
 })
 
 t.test('a server that never shakes hands is 504', async t => {
-  const app = await build(t, { ...inMode(t, '--hangs'), MCP_SESSION_START_TIMEOUT: '2' })
+  const app = await build(t, { ...inMode(t, '--hangs'), MCP_SESSION_START_TIMEOUT: '4' })
   const response = await app.inject(request)
   t.equal(response.statusCode, 504)
   t.strictSame(
     response.json(),
     failure(
       'MCP_START_TIMEOUT',
-      'MCP server analysis was not ready within 2 s; it said: reading the settings\ncannot read settings.ini',
+      'MCP server analysis was not ready within 4 s; it said: reading the settings\ncannot read settings.ini',
       { retryable: true }
     )
   )

@@ -160,12 +160,12 @@ t.test('a server that dies at its start is 502, with what it said last', async t
 })
 
 t.test('a server that never shakes hands is 504 when its start has taken too long', async t => {
-  const app = await build(t, { ...inMode(t, '--hangs'), MCP_SESSION_START_TIMEOUT: '2' })
+  const app = await build(t, { ...inMode(t, '--hangs'), MCP_SESSION_START_TIMEOUT: '4' })
   t.strictSame(await tools(app, { session_id: await initSession(app) }), [
     504,
     failure(
       'MCP_START_TIMEOUT',
-      'MCP server analysis was not ready within 2 s; it said: reading the settings\ncannot read settings.ini',
+      'MCP server analysis was not ready within 4 s; it said: reading the settings\ncannot read settings.ini',
       { retryable: true }
     )
   ])

@@ -29,7 +29,9 @@ const modern: ClientOptions = { versionNegotiation: { mode: 'auto' } }
 
 async function connectV2 (t: Test, transport: Transport, options: ClientOptions = {}): Promise<ClientV2> {
   const client = new ClientV2(info, { ...elicits, ...options })
-  if (options.capabilities === undefined) { client.setRequestHandler('elicitation/create', () => ({ action: 'accept', content: { ok: true } })) }
+  if (options.capabilities === undefined) {
+    client.setRequestHandler('elicitation/create', () => ({ action: 'accept', content: { ok: true } }))
+  }
   t.teardown(async () => {
     await client.close()
     await transport.close()

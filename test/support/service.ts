@@ -18,7 +18,9 @@ export type Environment = Record<string, string | undefined>
 export async function environment (t: Test, env: Environment = {}): Promise<Environment> {
   return {
     // The Redis of all tests is never in trouble, only slow on a busy machine. The test of a trouble has its own.
-    ...(env.REDIS_URL === undefined && { REDIS_URL: await sharedRedisUrl(t), REDIS_COMMAND_TIMEOUT_MS: '10000' }),
+    ...(env.REDIS_URL === undefined
+      ? { REDIS_URL: await sharedRedisUrl(t), REDIS_COMMAND_TIMEOUT_MS: '10000' }
+      : { REDIS_COMMAND_TIMEOUT_MS: '1500' }),
     MCP_SESSION_KEY_PREFIX: `test-${randomUUID()}`,
     MCP_SKIP_VALIDATION: 'true',
     MCP_SERVER_SCRIPT: env.MCP_SERVERS_FILE === undefined ? fixture('tiny-server.mjs') : undefined,
