@@ -8,13 +8,13 @@ for (const [what, name, args] of [
   ['2025 with a session for each request', 'http-2025', []],
   ['2026', 'http-2026', ['--modern-only']]
 ] as const) {
-  t.test(`200 calls use a handful of connections to a server of ${what}`, async t => {
+  t.test(`60 calls use a handful of connections to a server of ${what}`, async t => {
     const upstream = await startUpstream(t, name, [...args])
     const service = await serviceOn(t, {
       up: { url: upstream.url, ...(what.includes('each') && { session: 'request' }) }
     })
     const id = await initSession(service)
-    for (let times = 0; times < 200; times++) {
+    for (let times = 0; times < 60; times++) {
       const response = await call(service, id, 'echo')
       if (response.statusCode !== 200) throw new Error(response.body)
     }

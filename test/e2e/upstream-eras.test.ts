@@ -6,10 +6,12 @@ import { credential } from '../support/servers-file.ts'
 import { serviceOn, workersOn } from '../support/service.ts'
 
 const discoveries = async (upstream: Upstream) => (await upstream.stats()).methods['server/discover'] ?? 0
+/** A server for the tests that change nothing in it. */
+const modern = await startUpstream(t, 'http-2026', ['--modern-only'])
 const authorization = { headers: { authorization: `Bearer ${credential('jwtToken')}` } }
 
 t.test('the era of a server is asked once by all workers, and a call of 2026 is then one request', async t => {
-  const upstream = await startUpstream(t, 'http-2026', ['--modern-only'])
+  const upstream = modern
   const prefix = `test-${crypto.randomUUID()}`
   const [one, other] = (await workersOn(t, 2, { up: { url: upstream.url } }, { MCP_SESSION_KEY_PREFIX: prefix })) as [
     Worker,
@@ -37,7 +39,8 @@ for (const [what, value] of [
   ['an era of nonsense', '{"kind":"modern","discover":{"supportedVersions":7}}']
 ] as const) {
   t.test(`a server is asked again when what Redis has of its era is ${what}`, async t => {
-    const upstream = await startUpstream(t, 'http-2026', ['--modern-only'])
+    const upstream = modern
+    const before = await discoveries(upstream)
     const prefix = `test-${crypto.randomUUID()}`
     const [one, other] = (await workersOn(
       t,
@@ -51,13 +54,13 @@ for (const [what, value] of [
     const [key = ''] = await redis.keys(`mcp_era:${prefix}:*`)
     await (value === null ? redis.del(key) : redis.set(key, value))
     for (const text of ['a', 'b']) t.equal((await call(other, id, 'echo', { text })).json().text, text)
-    t.equal(await discoveries(upstream), 2)
+    t.equal((await discoveries(upstream)) - before, 2)
     t.match(await redis.get(key), /^\{"kind":"modern","discover"/, 'and the others are told')
   })
 }
 
 t.test('credentials in the headers of two sessions never mix, whatever is remembered of the server', async t => {
-  const upstream = await startUpstream(t, 'http-2026', ['--modern-only'])
+  const upstream = modern
   const workers = await workersOn(
     t,
     2,

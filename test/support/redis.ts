@@ -36,3 +36,9 @@ export async function redisClient (t: Test, url?: string): Promise<Redis> {
   t.teardown(() => client.disconnect())
   return client
 }
+
+/** Whether a key was given so many seconds just now: a busy machine may read the TTL some seconds later. */
+export async function isGiven (client: Redis, key: string, seconds: number): Promise<boolean> {
+  const ttl = await client.ttl(key)
+  return ttl <= seconds && ttl > seconds - 45
+}

