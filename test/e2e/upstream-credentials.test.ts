@@ -26,12 +26,13 @@ for (const [what, name, args, type] of [
   ['2026', 'http-2026', ['--modern-only'], 'http'],
   ['the first HTTP transport', 'sse', [], 'sse']
 ] as const) {
+  const upstream = await startUpstream(t, name, [...args])
   for (const status of [401, 403]) {
     t.test(
       `a server of ${what} that refuses the credentials with ${status}: the API decides whose fault it is`,
       async t => {
         const api = await startFickleApi(t)
-        const upstream = await startUpstream(t, name, [...args])
+        await upstream.control({ refuse: null })
         const service = await serviceOn(
           t,
           { up: { type, url: upstream.url, ...authorization } },

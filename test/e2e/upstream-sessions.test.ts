@@ -3,7 +3,7 @@ import { apiUrl, tokenOf } from '../support/credentials.ts'
 import { startUpstream } from '../support/mcp-servers.ts'
 import { bodiesOf, call, initSession, post, postTo } from '../support/requests.ts'
 import { credential, serversFile } from '../support/servers-file.ts'
-import { serviceOn, startService, workersOn } from '../support/service.ts'
+import { listen, serviceOn, workersOn } from '../support/service.ts'
 
 const numbers = (bodies: Array<{ n: number }>) => bodies.map(({ n }) => n)
 
@@ -52,7 +52,7 @@ t.test('with "session": "request", each request begins a session at the server a
 
 t.test('the id of a session at the server is in no answer and in no log line', async t => {
   const upstream = await startUpstream(t, 'http-2025')
-  const service = await startService(t, {
+  const service = await listen(t, {
     MCP_SERVERS_FILE: await serversFile(t, { up: { url: upstream.url } }),
     MCP_LOG_LEVEL: 'trace'
   })
@@ -72,8 +72,7 @@ t.test('the id of a session at the server is in no answer and in no log line', a
   await upstream.control({ refuse: null, forgetSessions: true })
   answers.push(await post(`${service.url}/call-tool`, { ...session, tool: 'count' }))
   answers.push(await post(`${service.url}/shutdown`, session))
-  service.kill('SIGTERM')
-  await service.exited
+  await service.close()
   const ids = new Set((await upstream.requests()).flatMap(({ headers }) => headers['mcp-session-id'] ?? []))
   t.equal(ids.size, 2)
   for (const id of ids) {

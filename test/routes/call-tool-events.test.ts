@@ -36,19 +36,21 @@ const said = (events: Event[]) => events.filter(({ event }) => event !== ':')
 const follow = (service: FastifyInstance, payload: object) =>
   service.inject({ method: 'POST', url: '/call-tool', headers: { accept: 'text/event-stream' }, payload })
 
-const upstreamOf = async (t: Test, env: Record<string, string> = {}, entry: Record<string, unknown> = {}) => {
-  const upstream = await startUpstream(t, 'http-2025')
+/** The server of most tests. */
+const upstream = await startUpstream(t, 'http-2025')
+
+const serviceOf = async (t: Test, env: Record<string, string> = {}, entry: Record<string, unknown> = {}) => {
   const service = await build(t, {
     MCP_SERVERS_FILE: await serversFile(t, { up: { url: upstream.url, ...entry } }),
     ...env
   })
-  return { upstream, service, id: await initSession(service) }
+  return { service, id: await initSession(service) }
 }
 
 t.test(
   'a caller who asks for events follows the progress and the log of the tool, and gets its result at the end',
   async t => {
-    const { service, id } = await upstreamOf(t)
+    const { service, id } = await serviceOf(t)
     const response = await follow(service, { session_id: id, tool: 'progress', params: { steps: 3, delay: 5 } })
 
     t.equal(response.statusCode, 200)
@@ -90,7 +92,7 @@ for (const [what, start] of [
 t.test(
   'what is wrong with the request is said by the status, what goes wrong after that by the event error',
   async t => {
-    const { service, id } = await upstreamOf(t)
+    const { service, id } = await serviceOf(t)
     t.equal((await follow(service, { session_id: id })).statusCode, 400)
     t.equal((await follow(service, { session_id: 'none', tool: 'echo' })).statusCode, 409)
     const { statusCode, body } = await follow(service, { session_id: id, tool: 'none' })
@@ -102,7 +104,7 @@ t.test(
 )
 
 t.test('a tool that fails is a result, as without events', async t => {
-  const { service, id } = await upstreamOf(t)
+  const { service, id } = await serviceOf(t)
   t.match(
     said(parseEvents((await follow(service, { session_id: id, tool: 'fail', params: { reason: 'no luck' } })).body)),
     [{ event: 'result', data: { status: 'error', error: /no luck/ } }]
@@ -111,7 +113,7 @@ t.test('a tool that fails is a result, as without events', async t => {
 
 t.test('progress starts the inactivity deadline anew, and never the total one', async t => {
   // Far enough apart for a machine that is slow, or busy for a second.
-  const { service, id } = await upstreamOf(t, { MCP_API_DEFAULT_TIMEOUT: '1.5', MCP_API_LONG_TIMEOUT: '6' })
+  const { service, id } = await serviceOf(t, { MCP_API_DEFAULT_TIMEOUT: '1.5', MCP_API_LONG_TIMEOUT: '6' })
   const lastOf = async (tool: string, params: object) =>
     said(parseEvents((await follow(service, { session_id: id, tool, params })).body)).at(-1)
 
@@ -126,7 +128,7 @@ t.test('progress starts the inactivity deadline anew, and never the total one', 
 })
 
 t.test('`timeout` lowers the total deadline, with and without events, and cannot raise it', async t => {
-  const { service, id } = await upstreamOf(t, { MCP_API_LONG_TIMEOUT: '1' })
+  const { service, id } = await serviceOf(t, { MCP_API_LONG_TIMEOUT: '1' })
   const late = { session_id: id, tool: 'slow', params: { delay: 60_000 } }
   const plain = (timeout: unknown) =>
     service.inject({ method: 'POST', url: '/call-tool', payload: { ...late, timeout } })
@@ -144,14 +146,15 @@ t.test('`timeout` lowers the total deadline, with and without events, and cannot
 })
 
 t.test('the stream begins at once, and beats while the tool is silent', async t => {
-  const { service, id } = await upstreamOf(t, { MCP_HEARTBEAT_INTERVAL: '0.1' })
+  const { service, id } = await serviceOf(t, { MCP_HEARTBEAT_INTERVAL: '0.1' })
   const events = parseEvents((await follow(service, { session_id: id, tool: 'slow', params: { delay: 1_500 } })).body)
   t.strictSame(events[0], { event: ':', data: 'open' })
   t.ok(events.filter(({ data }) => data === 'alive').length >= 2)
 })
 
 t.test('a caller who leaves the stream cancels the call', async t => {
-  const { service, id, upstream } = await upstreamOf(t)
+  const { service, id } = await serviceOf(t)
+  const before = await upstream.stats()
   await service.listen({ port: 0, host: '127.0.0.1' })
   const call = request({
     port: (service.server.address() as AddressInfo).port,
@@ -162,8 +165,8 @@ t.test('a caller who leaves the stream cancels the call', async t => {
   call.end(JSON.stringify({ session_id: id, tool: 'slow', params: { delay: 600_000 } }))
   const [response] = (await once(call, 'response')) as [IncomingMessage]
   await once(response, 'data')
-  await until(async () => (await upstream.stats()).calls.slow === 1, 'the tool runs')
+  await until(async () => (await upstream.stats()).calls.slow === (before.calls.slow ?? 0) + 1, 'the tool runs')
   call.destroy()
   response.once('error', () => {}) // it was cut off, by us
-  await until(async () => (await upstream.stats()).cancelled === 1, 'the server was told')
+  await until(async () => (await upstream.stats()).cancelled === before.cancelled + 1, 'the server was told')
 })
