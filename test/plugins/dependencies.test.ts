@@ -51,6 +51,12 @@ function ownerOf (property: ts.Symbol | undefined): string | null {
   return null
 }
 
+/** What the plugins and the packages of Fastify declare. Only these names need their types, which are slow to find. */
+const names = new Set(program.getSourceFiles()
+  .filter(({ fileName }) => dirname(fileName) === folder || fileName.includes('/node_modules/@fastify/'))
+  .flatMap(source => [...nodesOf(source)].filter(ts.isTypeElement).filter(isOfFastify))
+  .flatMap(({ name }) => name !== undefined && ts.isIdentifier(name) ? [name.text] : []))
+
 interface Use { decorator: string, owner: string }
 
 /** The decorators that a file uses, as `request.session` or as `const { session } = request`. */
@@ -63,12 +69,15 @@ function usesIn (source: ts.SourceFile): Use[] {
 }
 
 function propertyOf (node: ts.Node): ts.Symbol | undefined {
-  if (ts.isPropertyAccessExpression(node)) return checker.getSymbolAtLocation(node.name)
+  if (ts.isPropertyAccessExpression(node)) {
+    return names.has(node.name.text) ? checker.getSymbolAtLocation(node.name) : undefined
+  }
   if (!ts.isBindingElement(node) || !ts.isObjectBindingPattern(node.parent)) return undefined
   const name = node.propertyName ?? node.name
+  if (!ts.isIdentifier(name) || !names.has(name.text)) return undefined
   const { parent } = node.parent
   const from = ts.isVariableDeclaration(parent) ? parent.initializer ?? parent : parent
-  return ts.isIdentifier(name) ? checker.getTypeAtLocation(from).getProperty(name.text) : undefined
+  return checker.getTypeAtLocation(from).getProperty(name.text)
 }
 
 /** The dependencies that a plugin declares, and those whose comment says why they set the order. */
