@@ -27,6 +27,8 @@ export function startService ({ cwd, nodeOptions = [], environment }) {
       MCP_CLIENT_PORT: '0',
       MCP_SKIP_VALIDATION: 'true',
       MCP_LOG_LEVEL: 'info',
+      // The Redis of a run is never in trouble, only slow on a busy machine.
+      REDIS_COMMAND_TIMEOUT_MS: '10000',
       ...environment
     }
   })

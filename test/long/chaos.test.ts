@@ -1,6 +1,8 @@
 import t from 'tap'
 import { runScript } from '../support/scripts.ts'
 
+t.setTimeout(900_000)
+
 const { CHAOS_SECONDS = '30', CHAOS_KILL_EVERY = '8' } = process.env
 
 t.test('workers that are killed under load lose no session, and fail no call but their own', async t => {

@@ -1,6 +1,8 @@
 import t from 'tap'
 import { runScript } from '../support/scripts.ts'
 
+t.setTimeout(900_000)
+
 /** `npm run soak` makes 10,000. */
 const calls = process.env.SOAK_CALLS ?? '500'
 
