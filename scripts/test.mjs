@@ -11,7 +11,6 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import processOnSpawn from 'process-on-spawn'
 import { root, stop } from './environment.mjs'
 import { findRedisServer, startRedisServer } from './redis-server.mjs'
 import { buildTests } from './test-build.mjs'
@@ -45,7 +44,8 @@ mkdirSync(join(folder, 'work'))
 const redis = await startRedisServer({ binary: findRedisServer(), folder: join(folder, 'redis') })
 
 Object.assign(process.env, { TAP_TIMEOUT: options.timeout, TAP_CWD: join(folder, 'work'), TEST_REDIS_URL: redis.url })
-const { default: t } = await import('tap')
+// Imported only here: a static import would be looked for before the dependencies are installed.
+const [{ default: t }, { default: processOnSpawn }] = await Promise.all([import('tap'), import('process-on-spawn')])
 processOnSpawn.addListener(spawned => {
   const { NODE_OPTIONS, ...env } = spawned.env
   spawned.env = Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('_TAPJS')))
