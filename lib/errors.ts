@@ -4,8 +4,13 @@ declare module '@fastify/error' {
   interface FastifyError {
     /** True when the same request, sent again unchanged, may succeed and cannot act twice. */
     retryable?: boolean
+    /** Whether the tool of a failed call can have acted. Absent where no tool was called. */
+    acted?: Acted
   }
 }
+
+/** Whether the tool of a failed call can have acted: `no` only where that is proven. */
+export type Acted = 'no' | 'unknown'
 
 /** Arguments of an error: the values for its message's placeholders, then optionally the error behind it. */
 type ErrorArguments = [...unknown[]]
@@ -22,7 +27,12 @@ function define<A extends ErrorArguments> (
 export interface Because { cause: unknown }
 
 /** An error of this file. Its sentence and code are written for callers. */
-export interface ServiceError extends Error { code: `MCPC_ERR_${string}`, statusCode?: number, retryable?: boolean }
+export interface ServiceError extends Error {
+  code: `MCPC_ERR_${string}`
+  statusCode?: number
+  retryable?: boolean
+  acted?: Acted
+}
 
 /** Whether an error is one of this file. The sentence of any other error may hold secrets. */
 export function isServiceError (error: unknown): error is ServiceError {
@@ -124,6 +134,9 @@ export const McpTimeoutError = define<[string, string, number]>(
 )
 export const UpstreamUnauthorizedError = define<[string, number]>(
   'MCPC_ERR_MCP_UNAUTHORIZED', 'MCP server %s refused the credentials (HTTP %d)', 502
+)
+export const McpCapabilityError = define<[string, string]>(
+  'MCPC_ERR_MCP_CAPABILITY', 'MCP server %s needs something that this service does not offer: %s', 502
 )
 export const ResultTooDeepError = define<[string]>(
   'MCPC_ERR_RESULT_TOO_DEEP', 'The result of tool %s is nested too deeply to be passed on', 502

@@ -1,4 +1,5 @@
-import { isJsonObject, type JsonObject } from '../json.ts'
+import { isJsonObject } from '../json.ts'
+import { applyEdits, type JsonDocument, objectText, removalsOf, textOf } from '../json-text.ts'
 import { topLevelSchemas } from './json-schema.ts'
 
 /** Names of the properties that a tool's input schema declares, also in schemas that it references or combines. */
@@ -12,40 +13,57 @@ export function declaredNames (inputSchema: unknown): string[] {
 }
 
 export interface Injection {
-  /** The arguments that the tool is called with. */
-  args: JsonObject
-  /** The caller's own arguments without credentials, which may fill later calls. */
-  given: JsonObject
+  /** The arguments that the tool is called with: the JSON text of an object. */
+  args: string
+  /** The caller's own arguments without credentials, which may fill later calls: JSON texts by name. */
+  given: ReadonlyMap<string, string>
 }
 
 export interface InjectionSources {
   declared: readonly string[]
   sensitiveParams: readonly string[]
-  credentials: JsonObject
-  /** Cached values by name. */
-  values: ReadonlyMap<string, unknown>
+  /** JSON texts by name. */
+  credentials: ReadonlyMap<string, string>
+  /** Cached values: JSON texts by name. */
+  values: ReadonlyMap<string, string>
 }
 
 /** Names that a cached value could fill: declared, not sent (an explicit null is sent), and no credential. */
 export function gapsIn (
-  params: JsonObject, { declared, sensitiveParams }: Pick<InjectionSources, 'declared' | 'sensitiveParams'>
+  { root }: JsonDocument, { declared, sensitiveParams }: Pick<InjectionSources, 'declared' | 'sensitiveParams'>
 ): string[] {
-  return declared.filter(name => !Object.hasOwn(params, name) && !sensitiveParams.includes(name))
+  const sent = new Set(root.members?.map(({ name }) => name))
+  return declared.filter(name => !sent.has(name) && !sensitiveParams.includes(name))
 }
 
 /**
- * Merges the caller's arguments with the session's values. Does not modify its input.
+ * Merges the arguments that the caller sent with what the session knows.
  *
- * A credential comes from the session and only from there, and goes only to a tool that declares it: an argument that
- * the caller sent under a sensitive name is dropped. A cached value fills a gap. Every other argument of the caller
- * stays, declared or not.
+ * A credential comes from the session and only from there, and goes only to a tool that declares it: an argument that the
+ * caller sent under a sensitive name is dropped. A cached value fills a gap. Everything else stays as the caller wrote it.
  */
-export function injectParameters (params: JsonObject, sources: InjectionSources): Injection {
+export function injectParameters (params: JsonDocument, sources: InjectionSources): Injection {
   const { declared, sensitiveParams, credentials, values } = sources
-  const given = Object.entries(params).filter(([name]) => !sensitiveParams.includes(name))
-  const isWanted = (name: string) => declared.includes(name) && sensitiveParams.includes(name)
-  const secrets = Object.entries(credentials).filter(([name]) => isWanted(name))
-  const filled = gapsIn(params, sources).flatMap(name => values.has(name) ? [[name, values.get(name)] as const] : [])
-  // fromEntries defines own properties, so that `__proto__` is a name like any other.
-  return { args: Object.fromEntries([...filled, ...given, ...secrets]), given: Object.fromEntries(given) }
+  const isSensitive = (name: string) => sensitiveParams.includes(name)
+  const kept = params.root.members?.filter(({ name }) => !isSensitive(name)) ?? []
+  const secrets = [...credentials].filter(([name]) => declared.includes(name) && isSensitive(name))
+  const filled = gapsIn(params, sources).flatMap(name => {
+    const text = values.get(name)
+    return text === undefined ? [] : [[name, text] as const]
+  })
+  return {
+    args: append(params, kept.length > 0, [...filled, ...secrets], isSensitive),
+    given: new Map(kept.map(({ name, value }) => [name, textOf(params, value)]))
+  }
+}
+
+/** The object's text, without some members and with others at its end. */
+function append (
+  { text, root }: JsonDocument, hasOthers: boolean, members: ReadonlyArray<readonly [string, string]>,
+  isRemoved: (name: string) => boolean
+): string {
+  const left = applyEdits(text, removalsOf(root, ({ name }) => isRemoved(name))).trim()
+  if (members.length === 0) return left
+  const added = objectText(members)
+  return hasOthers ? `${left.slice(0, -1)},${added.slice(1)}` : added
 }

@@ -1,6 +1,7 @@
-import type { CallToolResult } from '@modelcontextprotocol/client'
-import { ResultTooDeepError } from '../errors.ts'
-import { isJsonObject, isNestedDeeper, type JsonObject } from '../json.ts'
+import {
+  applyEdits, type JsonDocument, type JsonNode, memberOf, presentMember, readJson, removalsOf, stringMember, textOf
+} from '../json-text.ts'
+import type { RpcValue } from '../mcp/client/rpc-message.ts'
 
 export interface ToolResult {
   /** The reply's body, JSON text. */
@@ -19,68 +20,70 @@ export interface ToolResultOptions {
   sensitiveParams: readonly string[]
 }
 
-/** JSON deeper than this is passed on as the text it came as; walking it would overflow the stack. */
-const maxDepth = 1_000
-
 /**
- * Turns a tool's result into the caller's reply and the session's values.
+ * Turns what a tool gave into the caller's reply and the session's values.
  *
- * One text block that is JSON becomes that JSON, bare; else `structuredContent`; else one text block is `{"result":
- * text}`; anything else is `{"content": […]}` as MCP has it. A failed tool is `{"status":"error","error": text}`.
- * `intermediate` is for the next tool only and never in the reply.
+ * One text block that is JSON becomes that JSON, bare; else `structuredContent`; else one text block is `{"result": text}`;
+ * anything else is `{"content": […]}` as MCP has it. A failed tool is `{"status":"error","error": text}`. `intermediate` is
+ * for the next tool only and never in the reply; what stands around it stays as the tool wrote it.
  *
  * @see https://modelcontextprotocol.io/specification/2025-11-25/server/tools#tool-result
  */
-export function readToolResult (result: CallToolResult, options: ToolResultOptions): ToolResult {
-  if (result.isError === true) {
-    const error = textOf(result) || `Tool ${options.tool} failed`
+export function readToolResult ({ document, node }: RpcValue, options: ToolResultOptions): ToolResult {
+  const content = presentMember(node, 'content')
+  // Some servers give a block where a list of blocks is due.
+  const blocks = content?.items ?? (content?.members === undefined ? [] : [content])
+  const isError = memberOf(node, 'isError')
+  if (isError !== null && textOf(document, isError) === 'true') {
+    const texts = blocks.flatMap(block => stringMember(document, block, 'text') ?? [])
+    const error = texts.join('\n') || `Tool ${options.tool} failed`
     return { body: JSON.stringify({ status: 'error', error }), outcome: 'tool_error', outputs: new Map() }
   }
-  const [block, ...more] = result.content
-  const text = block?.type === 'text' && more.length === 0 ? block.text : undefined
-  const parsed = text === undefined ? undefined : parseJson(text)
-  try {
-    if (text !== undefined && parsed !== undefined) return present(parsed.value, text, options)
-    if (result.structuredContent !== undefined) return present(result.structuredContent, undefined, options)
-    const plain = text === undefined ? { content: result.content } : { result: text }
-    return present(plain, undefined, { ...options, cacheResults: 'off' })
-  } catch (error) {
-    if (error instanceof RangeError) throw new ResultTooDeepError(options.tool)
-    throw error
+  const text = onlyText(document, blocks)
+  if (text !== null) {
+    const json = readJson(JSON.parse(textOf(document, text)) as string, 2)
+    if (json !== null) return present(json, json.root, options)
   }
+  const structured = presentMember(node, 'structuredContent')
+  if (structured !== null) return present(...withMembers(document, structured), options)
+  const body = text === null
+    ? `{"content":${content === null ? '[]' : textOf(document, content)}}`
+    : `{"result":${textOf(document, text)}}`
+  return { body, outcome: 'ok', outputs: new Map() }
 }
 
-/** `source`, when given, is the value's own JSON text: a reply that leaves nothing out repeats it unchanged. */
-function present (value: unknown, source: string | undefined, options: ToolResultOptions): ToolResult {
-  if (!isJsonObject(value)) return { body: source ?? JSON.stringify(value), outcome: 'ok', outputs: new Map() }
-  const { intermediate, ...visible } = value
-  const body = source !== undefined && intermediate === undefined ? source : JSON.stringify(visible)
-  return { body, outcome: 'ok', outputs: collectOutputs(value, options) }
+/** The text of a result that is one text block and nothing else. */
+function onlyText (document: JsonDocument, blocks: readonly JsonNode[]): JsonNode | null {
+  const [block, ...others] = blocks
+  if (block === undefined || others.length > 0 || stringMember(document, block, 'type') !== 'text') return null
+  const text = memberOf(block, 'text')
+  return text?.type === 'string' ? text : null
 }
 
-function collectOutputs (value: JsonObject, { cacheResults, sensitiveParams }: ToolResultOptions): Map<string, string> {
+/** A value of the message as a document of its own, with the members of its members listed. */
+function withMembers (document: JsonDocument, node: JsonNode): [JsonDocument, JsonNode] {
+  const own = readJson(textOf(document, node), 2)
+  return own === null ? [document, node] : [own, own.root]
+}
+
+function present (document: JsonDocument, root: JsonNode, options: ToolResultOptions): ToolResult {
+  const body = applyEdits(document.text, removalsOf(root, ({ name }) => name === 'intermediate'))
+  return { body, outcome: 'ok', outputs: collectOutputs(document, root, options) }
+}
+
+function collectOutputs (
+  document: JsonDocument, root: JsonNode, { cacheResults, sensitiveParams }: ToolResultOptions
+): Map<string, string> {
   const outputs = new Map<string, string>()
-  const { intermediate, status, ...visible } = value
+  if (root.members === undefined) return outputs
+  const status = stringMember(document, root, 'status')
   const isKept = cacheResults === 'any' ? status !== 'error' : cacheResults === 'success' && status === 'success'
   if (!isKept) return outputs
-  const hidden = isJsonObject(intermediate) ? intermediate : { ...(intermediate !== undefined && { intermediate }) }
-  for (const source of [visible, hidden]) {
-    for (const [name, output] of Object.entries(source)) {
-      if (!sensitiveParams.includes(name)) outputs.set(name, JSON.stringify(output))
-    }
+  const intermediate = memberOf(root, 'intermediate')
+  const visible = root.members.filter(({ name }) => name !== 'status' && name !== 'intermediate')
+  const hidden = intermediate?.members ?? root.members.filter(({ value }) => value === intermediate)
+  for (const { name, value } of [...visible, ...hidden]) {
+    if (!sensitiveParams.includes(name)) outputs.set(name, textOf(document, value))
   }
   return outputs
-}
-
-function parseJson (text: string): { value: unknown } | undefined {
-  if (isNestedDeeper(text, maxDepth)) return undefined
-  try {
-    return { value: JSON.parse(text) }
-  } catch {
-    return undefined // plain text, then
-  }
-}
-
-function textOf (result: CallToolResult): string {
-  return result.content.flatMap(block => block.type === 'text' ? [block.text] : []).join('\n')
 }

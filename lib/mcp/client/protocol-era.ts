@@ -1,7 +1,7 @@
-import type { PriorDiscovery } from '@modelcontextprotocol/client'
+import { isJsonObject, type JsonObject, parseJsonObject } from '../../json.ts'
 
-/** The era of the protocol that a server speaks, as connecting takes it. */
-export type Era = PriorDiscovery
+/** The era of the protocol that a server speaks. `discover` is what a server of the era of 2026 says of itself. */
+export type Era = { kind: 'legacy' } | { kind: 'modern', discover: JsonObject }
 
 /** Remembers the era of one server, so that it is asked once. None of this rejects: what is not known is asked for. */
 export interface EraMemory {
@@ -27,10 +27,7 @@ export interface EraMemoryOptions {
 /** How long this worker goes by what it knows before it looks at what the others know (ms). */
 const ownMs = 600_000
 
-/**
- * An era found by one worker is known to all; that of a server whose credentials differ by session is still one and
- * the same.
- */
+/** An era found by one worker is known to all; that of a server whose credentials differ by session is still one and the same. */
 export function createEraMemory ({ store, server, onTrouble }: EraMemoryOptions): EraMemory {
   let own: { era: Era, until: number } | null = null
 
@@ -66,11 +63,9 @@ export function createEraMemory ({ store, server, onTrouble }: EraMemoryOptions)
   }
 }
 
+/** `null` for a text that this service did not write: the server is asked anew. */
 function parseEra (text: string): Era | null {
-  try {
-    const era = JSON.parse(text) as Partial<Era> | null
-    return era?.kind === 'legacy' || era?.kind === 'modern' ? era as Era : null
-  } catch {
-    return null // not ours: as good as not known
-  }
+  const era = parseJsonObject(text)
+  if (era?.kind === 'legacy') return { kind: 'legacy' }
+  return era?.kind === 'modern' && isJsonObject(era.discover) ? { kind: 'modern', discover: era.discover } : null
 }

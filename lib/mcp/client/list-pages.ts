@@ -1,0 +1,79 @@
+import { isJsonObject, type JsonObject } from '../../json.ts'
+import { type JsonNode, memberOf, presentMember, textOf, valueOf } from '../../json-text.ts'
+import type { RpcValue } from './rpc-message.ts'
+
+/** An item of a list, as its server wrote it. */
+export interface ListedItem {
+  /** JSON text. */
+  text: string
+  /** The same as a value: for looking at it. Digits beyond a double are lost in it. */
+  value: JsonObject
+}
+
+export interface Listed {
+  items: ListedItem[]
+  /** How long the server lets its list be remembered (ms), when it says so. */
+  ttlMs?: number
+  /** Items that are left out, and why, for the reply. */
+  warnings: string[]
+}
+
+/** The lists that servers have. `key` tells an item from the others; an item without it cannot be used. */
+export const listKinds = {
+  tools: { method: 'tools/list', capability: 'tools', what: 'tools', key: 'name' },
+  resources: { method: 'resources/list', capability: 'resources', what: 'resources', key: 'uri' },
+  resourceTemplates: {
+    method: 'resources/templates/list', capability: 'resources', what: 'resource templates', key: 'uriTemplate'
+  },
+  prompts: { method: 'prompts/list', capability: 'prompts', what: 'prompts', key: 'name' }
+} as const
+
+export type ListName = keyof typeof listKinds
+
+/** A server whose list has more pages than this has lost count. */
+const maxPages = 1_000
+
+/**
+ * Reads a list page by page. One odd item costs that item at most, and no item is listed twice.
+ *
+ * `fetchPage` gets the cursor as the server wrote it, as JSON text.
+ */
+export async function readPages (
+  list: ListName, fetchPage: (cursor: string | null) => Promise<RpcValue>
+): Promise<Listed> {
+  const { key } = listKinds[list]
+  const items = new Map<string, ListedItem>()
+  const warnings: string[] = []
+  const cursors = new Set<string>()
+  let ttlMs: number | null = null
+  let cursor: string | null = null
+
+  for (let page = 0; page < maxPages; page++) {
+    const { document, node } = await fetchPage(cursor)
+    if (page === 0) ttlMs = numberMember({ document, node }, 'ttlMs')
+    const listed = memberOf(node, list)?.items ?? []
+    listed.forEach((item, index) => {
+      const value = item.members === undefined ? null : valueOf(document, item)
+      const id = isJsonObject(value) ? value[key] : undefined
+      if (!isJsonObject(value) || typeof id !== 'string' || id === '') {
+        warnings.push(`${list}[${index}] ${item.members === undefined ? `is no object but ${article(item)}` : `has no ${key}`}`)
+      } else if (!items.has(id)) {
+        items.set(id, { text: textOf(document, item), value })
+      }
+    })
+    const next = presentMember(node, 'nextCursor')
+    cursor = next === null ? null : textOf(document, next)
+    // A server that names a cursor again makes no progress.
+    if (cursor === null || cursor === '""' || cursors.has(cursor)) break
+    cursors.add(cursor)
+  }
+  return { items: [...items.values()], warnings, ...(ttlMs !== null && { ttlMs }) }
+}
+
+const article = ({ type }: JsonNode) => type === 'null' ? 'null' : `${type === 'array' ? 'an' : 'a'} ${type}`
+
+export function numberMember ({ document, node }: RpcValue, name: string): number | null {
+  const member = memberOf(node, name)
+  return member?.type === 'number' ? valueOf(document, member) as number : null
+}
+

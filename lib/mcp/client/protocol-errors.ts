@@ -1,0 +1,44 @@
+import { NotSentError } from '../transports/text-transport.ts'
+import type { RpcFailure } from './rpc-message.ts'
+
+/** Whether a request's server can have acted on it: `no` only where that is proven. */
+export type Acted = 'no' | 'unknown'
+
+/** The server answered with a JSON-RPC error. */
+export class RpcError extends Error {
+  override name = 'RpcError'
+  readonly code: number
+  /** JSON text; absent where the server gives none. */
+  readonly data: string | undefined
+
+  constructor ({ code, message, data }: RpcFailure) {
+    super(message)
+    this.code = code
+    this.data = data
+  }
+}
+
+/** No answer came in time. */
+export class RequestTimeoutError extends Error {
+  override name = 'RequestTimeoutError'
+  /** The deadline that passed (ms). */
+  readonly timeoutMs: number
+
+  constructor (timeoutMs: number) {
+    super(`no answer within ${timeoutMs} ms`)
+    this.timeoutMs = timeoutMs
+  }
+}
+
+/** An answer came that nobody could use. */
+export class UnusableAnswerError extends Error {
+  override name = 'UnusableAnswerError'
+}
+
+/** The connection ended before the answer. */
+export class ConnectionClosedError extends Error {
+  override name = 'ConnectionClosedError'
+}
+
+/** The reason why a request was not answered: the cause of a failure to send it, else the failure itself. */
+export const reasonOf = (error: unknown): unknown => error instanceof NotSentError ? error.cause : error

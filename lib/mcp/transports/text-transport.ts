@@ -1,0 +1,72 @@
+import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client'
+
+/** A message that is text already: what passes through is neither parsed nor written again on its way. */
+export interface MessageText {
+  readonly text: string
+  /** The id of a request; absent in a notification and in a response. */
+  readonly id?: number
+  /** Absent in a response. */
+  readonly method?: string
+  /** Headers that repeat parts of the message, for transports that have headers. */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface SendOptions {
+  /** Aborts when nobody waits for the answer to this request any more. */
+  requestSignal?: AbortSignal
+}
+
+/**
+ * A transport that sends and receives text. It fits the SDK's `Transport`, too: without `ontext` it delivers parsed
+ * messages to `onmessage`.
+ */
+export interface TextTransport extends Omit<Transport, 'send'> {
+  /**
+   * Sends a message whole. Over HTTP it settles when the exchange is over, or when its answer has arrived.
+   *
+   * Rejects with NotSentError when the server cannot have read the message to its end.
+   */
+  send: (message: MessageText | JSONRPCMessage, options?: SendOptions) => Promise<void>
+  /** Gets each message before anything is parsed. `exchange` is the id of the request whose HTTP exchange brought it. */
+  ontext?: (text: string, exchange?: number) => Received
+}
+
+/** What a text was: noise, a message, or one that has the answer to the request of its HTTP exchange. */
+export type Received = 'noise' | 'message' | 'answer'
+
+/** The message was not sent, or not to its end, so the server cannot have acted on it. The reason is the cause. */
+export class NotSentError extends Error {
+  override name = 'NotSentError'
+
+  constructor (cause: unknown) {
+    super('the request was not sent', { cause })
+  }
+}
+
+export function asText (message: MessageText | JSONRPCMessage): MessageText {
+  if ('text' in message && typeof message.text === 'string') return message as MessageText
+  const { id, method } = message as { id?: number, method?: string }
+  return { text: JSON.stringify(message), ...(id !== undefined && { id }), ...(method !== undefined && { method }) }
+}
+
+/** Delivers what a server sent to the client of a transport. */
+export function deliver (transport: TextTransport, text: string, exchange?: number): Received {
+  if (transport.ontext !== undefined) return transport.ontext(text, exchange)
+  const messages = parseMessages(text)
+  for (const message of messages) transport.onmessage?.(message)
+  if (messages.length === 0) return 'noise'
+  return messages.some(message => !('method' in message) && message.id === exchange) ? 'answer' : 'message'
+}
+
+/** The messages in a text for a client of the SDK, which takes only valid ones. */
+function parseMessages (text: string): JSONRPCMessage[] {
+  try {
+    const value: unknown = JSON.parse(text)
+    return (Array.isArray(value) ? value : [value]).filter(isMessage)
+  } catch {
+    return []
+  }
+}
+
+const isMessage = (value: unknown): value is JSONRPCMessage =>
+  typeof value === 'object' && value !== null && 'jsonrpc' in value && value.jsonrpc === '2.0'
