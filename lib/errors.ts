@@ -15,11 +15,15 @@ export type Acted = 'no' | 'unknown'
 /** Arguments of an error: the values for its message's placeholders, then optionally the error behind it. */
 type ErrorArguments = [...unknown[]]
 
+type DefineOptions = Pick<ServiceError, 'retryable' | 'acted'>
+
 function define<A extends ErrorArguments> (
-  code: string, message: string, statusCode: number, { retryable = false } = {}
+  code: string, message: string, statusCode: number, { retryable = false, acted }: DefineOptions = {}
 ): FastifyErrorConstructor<{ code: string }, A> {
   const Constructor = createError<A>(code, message, statusCode)
-  Object.defineProperty(Constructor.prototype, 'retryable', { value: retryable })
+  // Writable: one error of a class may know more than its class.
+  Object.defineProperty(Constructor.prototype, 'retryable', { value: retryable, writable: true })
+  if (acted !== undefined) Object.defineProperty(Constructor.prototype, 'acted', { value: acted, writable: true })
   return Constructor
 }
 
@@ -118,10 +122,10 @@ export const CompletionRefusedError = define<[string, string]>(
   'MCPC_ERR_COMPLETION', 'There is no completion for %s: %s', 400
 )
 export const McpStartError = define<[string, string] | [string, string, Because]>(
-  'MCPC_ERR_MCP_START', 'MCP server %s %s', 502, { retryable: true }
+  'MCPC_ERR_MCP_START', 'MCP server %s %s', 502, { retryable: true, acted: 'no' }
 )
 export const McpStartTimeoutError = define<[string, number, string]>(
-  'MCPC_ERR_MCP_START_TIMEOUT', 'MCP server %s was not ready within %d s%s', 504, { retryable: true }
+  'MCPC_ERR_MCP_START_TIMEOUT', 'MCP server %s was not ready within %d s%s', 504, { retryable: true, acted: 'no' }
 )
 export const McpCallError = define<[string, string] | [string, string, Because]>(
   'MCPC_ERR_MCP_CALL', 'MCP server %s %s', 502
@@ -136,7 +140,8 @@ export const UpstreamUnauthorizedError = define<[string, number]>(
   'MCPC_ERR_MCP_UNAUTHORIZED', 'MCP server %s refused the credentials (HTTP %d)', 502
 )
 export const McpCapabilityError = define<[string, string]>(
-  'MCPC_ERR_MCP_CAPABILITY', 'MCP server %s needs something that this service does not offer: %s', 502
+  'MCPC_ERR_MCP_CAPABILITY', 'MCP server %s needs something that this service does not offer: %s', 502,
+  { acted: 'no' }
 )
 export const ResultTooDeepError = define<[string]>(
   'MCPC_ERR_RESULT_TOO_DEEP', 'The result of tool %s is nested too deeply to be passed on', 502

@@ -1,12 +1,13 @@
-import { CallerLeftError, McpCallError, McpCapabilityError, McpTimeoutError } from '../../errors.ts'
+import { type Acted, CallerLeftError, McpCallError, McpCapabilityError, McpTimeoutError } from '../../errors.ts'
 import { createMask, type Mask } from '../../mask.ts'
+import { NotSentError } from '../transports/text-transport.ts'
 import { errorCodes } from './protocol.ts'
-import { NotSentError, RequestTimeoutError, RpcError } from './protocol-errors.ts'
+import { RequestTimeoutError, RpcError, UnusableAnswerError } from './protocol-errors.ts'
 import type { RequestDescription, RequestLimits } from './server-client.ts'
 
 export const maxQuoteLength = 1_000
 
-/** A request that failed, whatever its server is reached through. */
+/** A request to a server that failed, whatever the server is reached through. */
 export interface Attempt {
   serverName: string
   description: RequestDescription
@@ -14,14 +15,21 @@ export interface Attempt {
   mask: Mask
 }
 
-/** The error of lib/errors.ts for a failure that explains itself; `null` for one that only the transport can explain. */
+/**
+ * The error of lib/errors.ts for a failure that explains itself; `null` for one that only the transport can explain.
+ */
 export function translate (error: unknown, { serverName, description, limits, mask }: Attempt): Error | null {
   const { what, refused } = description
   if (limits.signal.aborted) return new CallerLeftError()
   if (error instanceof RequestTimeoutError) return new McpTimeoutError(serverName, what, error.timeoutMs / 1000)
+  if (error instanceof UnusableAnswerError) {
+    const quote = sentenceOf(error, mask)
+    const sentence = `gave an answer to ${what} that cannot be used: ${quote}`
+    return new McpCallError(serverName, sentence, { cause: causeOf(error, mask) })
+  }
   if (!(error instanceof RpcError)) return null
   const sentence = sentenceOf(error, mask)
-  if (error.code === errorCodes.missingRequiredClientCapability) return new McpCapabilityError(serverName, sentence)
+  if (error.code === errorCodes.missingClientCapability) return new McpCapabilityError(serverName, sentence)
   if (refused !== undefined && refusals.has(error.code)) return refused(sentence)
   return new McpCallError(serverName, `answered ${what} with an error: ${sentence}`, { cause: causeOf(error, mask) })
 }
@@ -32,21 +40,22 @@ const refusals = new Set<number>([errorCodes.invalidParams, errorCodes.resourceN
 /** Codes by which a server says that it did not take the request. */
 const notTaken = new Set<number>([
   errorCodes.parseError, errorCodes.invalidRequest, errorCodes.methodNotFound, errorCodes.headerMismatch,
-  errorCodes.missingRequiredClientCapability, errorCodes.unsupportedProtocolVersion
+  errorCodes.missingClientCapability, errorCodes.unsupportedVersion
 ])
 
-/** Whether a failure proves that the server did not act on the request. */
-export function provesInaction (error: unknown): boolean {
-  return error instanceof NotSentError || (error instanceof RpcError && notTaken.has(error.code))
+/** Whether a server can have acted on a request that failed: `no` only where that is proven. */
+export function actedIn (error: unknown): Acted {
+  return error instanceof NotSentError || (error instanceof RpcError && notTaken.has(error.code)) ? 'no' : 'unknown'
 }
 
 export function sentenceOf (error: unknown, mask: Mask): string {
   const { code, message } = error as NodeJS.ErrnoException
-  // A system error's message may repeat a command line or an address; its code (ENOENT, ECONNREFUSED) says enough.
+  // A system error's message may repeat a command line or an address; its code (ENOENT, EACCES, ECONNREFUSED) says
+  // what went wrong.
   return typeof code === 'string' && /^E[A-Z]+$/.test(code) ? code : mask(message).slice(0, maxQuoteLength)
 }
 
-/** An error's origin, for the log. A server's error may repeat secrets in its stack and data, too. */
+/** An error's origin, for the log. A server's error may repeat its arguments, in its stack and data as well. */
 export function causeOf (error: unknown, mask: Mask): Error {
   const { name, message, stack } = error as Error
   return Object.assign(new Error(mask(message)), { name, ...(stack !== undefined && { stack: mask(stack) }) })

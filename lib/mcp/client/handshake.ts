@@ -1,30 +1,35 @@
 import { isJsonObject, type JsonObject, parseJsonObject } from '../../json.ts'
 import { valueOf } from '../../json-text.ts'
 import { clientInfo, errorCodes, legacyVersions, modernVersion } from './protocol.ts'
-import { RequestTimeoutError, RpcError, UnusableAnswerError } from './protocol-errors.ts'
+import {
+  ConnectionClosedError, ProbeEndedError, RequestTimeoutError, RpcError, UnusableAnswerError
+} from './protocol-errors.ts'
 import type { Era } from './protocol-era.ts'
 import type { RpcValue } from './rpc-message.ts'
 
-/** What is known of a server once it is connected. */
+/** A server, once it is connected. */
 export interface Peer {
   era: Era
   /** The version that both speak; `null` where the server named none. */
   version: string | null
-  /** Absent where the server said nothing of them, as in a session that goes on. */
-  capabilities?: unknown
-  /** What the server says of its own use. */
+  /** Absent where the server said nothing of them, as in a session that is resumed. */
+  capabilities?: JsonObject
+  /** The server's own instructions. */
   instructions?: string
 }
 
 export interface HandshakeOptions {
+  /** This client's capabilities, JSON text. */
   capabilities: string
-  /** How long the whole handshake may take (ms). */
+  /** How long the server may take to answer `initialize` (ms). */
   timeoutMs: number
-  /** How long the question for the era may stay without an answer (ms). */
+  /** How long the server may take to answer the probe for its era (ms). */
   probeTimeoutMs: number
-  /** The server is a process: one that does not answer the question for its era is of the eras before. */
+  /** The server is a process. One that does not answer the probe is of an older era. */
   isProcess: boolean
-  request: (method: string, members: Iterable<readonly [string, string]>, options: { timeoutMs: number, era: Era['kind'] }) => Promise<RpcValue>
+  request: (
+    method: string, members: Iterable<readonly [string, string]>, options: { timeoutMs: number, era: Era['kind'] }
+  ) => Promise<RpcValue>
   /** Sends `notifications/initialized`. The server's answer to it does not matter. */
   initialized: (version: string | null) => Promise<void>
 }
@@ -44,18 +49,17 @@ export async function shakeHands (known: Era | null, options: HandshakeOptions):
   return await initialize(options, legacyVersions[0], true)
 }
 
-function modernPeer (discover: JsonObject): Peer {
-  return { era: { kind: 'modern', discover }, version: modernVersion, ...described(discover) }
-}
+const modernPeer = (discover: JsonObject): Peer =>
+  ({ era: { kind: 'modern', discover }, version: modernVersion, ...describe(discover) })
 
-function described ({ instructions, capabilities }: JsonObject): Pick<Peer, 'instructions' | 'capabilities'> {
+function describe ({ instructions, capabilities }: JsonObject): Pick<Peer, 'instructions' | 'capabilities'> {
   return {
     ...(typeof instructions === 'string' && { instructions }),
     ...(isJsonObject(capabilities) && { capabilities })
   }
 }
 
-/** What a server of the era of 2026 says of itself; `null` for a server of the eras before. */
+/** A modern server's description of itself; `null` for a server of an older era. */
 async function probe (options: HandshakeOptions, isSecond = false): Promise<JsonObject | null> {
   try {
     const result = await options.request('server/discover', [], { timeoutMs: options.probeTimeoutMs, era: 'modern' })
@@ -64,9 +68,10 @@ async function probe (options: HandshakeOptions, isSecond = false): Promise<Json
   } catch (error) {
     if (error instanceof RequestTimeoutError && options.isProcess) return null
     if (error instanceof UnusableAnswerError) return null
+    if (error instanceof ConnectionClosedError) throw new ProbeEndedError(error.message)
     if (!(error instanceof RpcError)) throw error
-    const isAskedAgain = error.code === errorCodes.unsupportedProtocolVersion && includes(supportedIn(error), modernVersion)
-    return isAskedAgain && !isSecond ? await probe(options, true) : null
+    const mayBeModern = error.code === errorCodes.unsupportedVersion && includes(versionsIn(error), modernVersion)
+    return mayBeModern && !isSecond ? await probe(options, true) : null
   }
 }
 
@@ -86,17 +91,22 @@ async function initialize (options: HandshakeOptions, offered: string, mayOfferA
   const { protocolVersion } = answer
   const version = typeof protocolVersion === 'string' && protocolVersion !== '' ? protocolVersion : null
   await options.initialized(version)
-  return { era: { kind: 'legacy' }, version, ...described(answer) }
+  return { era: { kind: 'legacy' }, version, ...describe(answer) }
 }
 
-/** The version that a refusal names: the newest that we know, else the first one. */
+/**
+ * The version that a refusal names: the newest one that this client knows, else the first one. Servers name it in the
+ * error's data, or in its sentence.
+ */
 function anotherVersion (error: RpcError, offered: string): string | null {
-  const named = supportedIn(error)
-  const texts = (Array.isArray(named) ? named : [named]).filter(version => typeof version === 'string' && version !== offered)
-  return legacyVersions.find(version => texts.includes(version)) ?? texts[0] ?? null
+  const named = versionsIn(error)
+  const inSentence = error.message.match(/\b20\d\d-\d\d-\d\d\b/g) ?? []
+  const versions = [named, inSentence].flat()
+    .filter((version): version is string => typeof version === 'string' && version !== offered)
+  return legacyVersions.find(version => versions.includes(version)) ?? versions[0] ?? null
 }
 
-function supportedIn ({ data }: RpcError): unknown {
+function versionsIn ({ data }: RpcError): unknown {
   const { supported, supportedVersions } = parseJsonObject(data ?? '') ?? {}
   return supported ?? supportedVersions
 }

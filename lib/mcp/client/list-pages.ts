@@ -55,10 +55,11 @@ export async function readPages (
     listed.forEach((item, index) => {
       const value = item.members === undefined ? null : valueOf(document, item)
       const id = isJsonObject(value) ? value[key] : undefined
-      if (!isJsonObject(value) || typeof id !== 'string' || id === '') {
-        warnings.push(`${list}[${index}] ${item.members === undefined ? `is no object but ${article(item)}` : `has no ${key}`}`)
-      } else if (!items.has(id)) {
-        items.set(id, { text: textOf(document, item), value })
+      if (isJsonObject(value) && typeof id === 'string' && id !== '') {
+        if (!items.has(id)) items.set(id, { text: textOf(document, item), value })
+      } else {
+        const fault = item.members === undefined ? `is no object but ${nameOfType(item)}` : `has no ${key}`
+        warnings.push(`${list}[${index}] ${fault}`)
       }
     })
     const next = presentMember(node, 'nextCursor')
@@ -70,10 +71,9 @@ export async function readPages (
   return { items: [...items.values()], warnings, ...(ttlMs !== null && { ttlMs }) }
 }
 
-const article = ({ type }: JsonNode) => type === 'null' ? 'null' : `${type === 'array' ? 'an' : 'a'} ${type}`
+const nameOfType = ({ type }: JsonNode) => type === 'null' ? 'null' : `${type === 'array' ? 'an' : 'a'} ${type}`
 
 export function numberMember ({ document, node }: RpcValue, name: string): number | null {
   const member = memberOf(node, name)
   return member?.type === 'number' ? valueOf(document, member) as number : null
 }
-

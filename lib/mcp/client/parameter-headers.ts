@@ -1,6 +1,6 @@
 import { isJsonObject, type JsonObject } from '../../json.ts'
 import { memberOf, readJson, textOf, valueOf } from '../../json-text.ts'
-import { headerValue } from './protocol-client.ts'
+import { headerValue } from './standard-headers.ts'
 
 /*
  * In the era of 2026 a tool's schema may ask for arguments to be repeated in headers, for whatever routes the request.

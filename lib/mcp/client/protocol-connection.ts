@@ -1,35 +1,33 @@
-import { memberOf, valueOf } from '../../json-text.ts'
+import { presentMember, valueOf } from '../../json-text.ts'
 import type { MessageText, Received } from '../transports/text-transport.ts'
-import { type RpcMessage, type RpcValue, readMessages } from './rpc-message.ts'
 import { errorCodes } from './protocol.ts'
 import { ConnectionClosedError, RequestTimeoutError, RpcError, UnusableAnswerError } from './protocol-errors.ts'
-
-/** What a connection needs of its transport. */
-export interface MessageChannel {
-  /** Sends a message whole. For HTTP, settles a request when its exchange is over. */
-  send: (message: MessageText, signal?: AbortSignal) => Promise<void>
-}
+import { readMessages, type RpcMessage, type RpcValue } from './rpc-message.ts'
 
 export interface ProtocolConnectionOptions {
-  channel: MessageChannel
+  /** Sends a message whole. The signal aborts when a request is given up. */
+  send: (message: MessageText, signal?: AbortSignal) => Promise<void>
   /** The id of the first request. Others count up from it. */
   firstId: number
-  /** Whether the server may ask for input of a person; the answer is then always that nobody is there. */
+  /** Whether the server may request input of a person. The answer is then always that nobody is there. */
   declaresElicitation: boolean
   /**
-   * All that the server sends is for the one request that runs: the process or the exchange is that request's own. An
-   * answer without an id that can be told is then that request's.
+   * The process or the stream serves this client's caller only. A response that names no request then belongs to the
+   * only request that runs.
    */
   isExclusive: boolean
-  /** The request is given up: its server is sent `notifications/cancelled`. Not so where ending the exchange says it. */
+  /** Whether a server is told with `notifications/cancelled` that a request was given up. */
   sendsCancellation: () => boolean
   onNotification: (method: string, params: RpcValue | null) => void
 }
 
-export interface SendOptions {
+export interface ConnectionRequest {
+  method: string
+  /** Gives the params, JSON text. The id is the progress token, too. */
+  params: (id: number) => string
   /** How long the answer may take in all (ms). */
   timeoutMs: number
-  /** How long the server may be silent (ms); each progress notification starts it anew. */
+  /** How long the server may be silent (ms). Each progress notification starts it anew. */
   inactivityMs?: number
   signal?: AbortSignal
   onProgress?: (progress: RpcValue) => void
@@ -37,22 +35,19 @@ export interface SendOptions {
 }
 
 export interface ProtocolConnection {
-  /** How many requests wait for their answer. */
-  readonly pending: number
   /**
-   * Sends a request, and gives the result. `params` is JSON text, given the id, which is the progress token, too.
+   * Sends a request, and gives the result.
    *
-   * Rejects with RpcError for an error of the server, with RequestTimeoutError, with UnusableAnswerError, with
-   * ConnectionClosedError, with the signal's reason, or with the transport's own error.
+   * Rejects with RpcError, RequestTimeoutError, UnusableAnswerError, ConnectionClosedError, the signal's reason, or the
+   * transport's own error, NotSentError among them.
    */
-  request: (method: string, params: (id: number) => string, options: SendOptions) => Promise<RpcValue>
+  request: (request: ConnectionRequest) => Promise<RpcValue>
+  /** `params` is JSON text. */
   notify: (method: string, params?: string) => Promise<void>
-  /** Takes what the server sent. `exchange` is the id of the request in whose HTTP exchange it came. False for noise. */
-  receive: (text: string, exchange?: number) => boolean
-  /** Whether a request has its answer, or was given up. */
-  isSettled: (id: number) => boolean
-  /** Rejects all requests that wait. */
-  closed: (error?: Error) => void
+  /** Takes a text of the server. `exchange` is the id of the request whose HTTP exchange brought it. */
+  receive: (text: string, exchange?: number) => Received
+  /** Rejects all requests that wait, and those that follow. */
+  closed: () => void
 }
 
 interface Pending {
@@ -60,33 +55,36 @@ interface Pending {
   progress: (params: RpcValue) => void
 }
 
-/** What is quoted of an answer that cannot be used (characters). */
+/** Longest quote of an answer that cannot be used (characters). */
 const maxQuoteLength = 500
+/** The longest that a timer can wait (ms): a longer one would be due at once. */
+const maxTimerMs = 2_147_483_647
+/** Requests that are part of the handshake. The specification forbids to cancel one, and servers end at it. */
+const handshakeMethods = new Set(['initialize', 'server/discover'])
 
 /**
- * JSON-RPC with one MCP server over one transport: matches answers with requests, keeps deadlines, hands notifications on
- * in their order, and refuses what a server asks of us.
+ * JSON-RPC with one MCP server over one transport. It matches answers with requests, keeps deadlines, passes
+ * notifications on in their order, and refuses the requests of a server.
  *
  * @see https://modelcontextprotocol.io/specification/2025-11-25/basic
  */
 export function createProtocolConnection (options: ProtocolConnectionOptions): ProtocolConnection {
-  const { channel, declaresElicitation, onNotification } = options
+  const { firstId, isExclusive, declaresElicitation, onNotification } = options
   const pending = new Map<number, Pending>()
-  let nextId = options.firstId
+  let nextId = firstId
   let hasGivenUp = false
-  let closedBy: Error | null = null
+  let isClosed = false
 
-  function request (method: string, params: (id: number) => string, send: SendOptions): Promise<RpcValue> {
-    const { signal, timeoutMs, inactivityMs = timeoutMs, onProgress, headers } = send
-    if (closedBy !== null) return Promise.reject(closedBy)
+  function request (request: ConnectionRequest): Promise<RpcValue> {
+    const { method, params, signal, timeoutMs, inactivityMs = timeoutMs, onProgress, headers } = request
+    if (isClosed) return Promise.reject(connectionClosed())
     if (signal?.aborted) return Promise.reject(signal.reason)
     const id = nextId++
     return new Promise((resolve, reject) => {
       const exchange = new AbortController()
-      let idleTimer = startTimer(inactivityMs)
+      let idleTimer = startTimer(Math.min(inactivityMs, timeoutMs))
       const totalTimer = inactivityMs < timeoutMs ? startTimer(timeoutMs) : undefined
       signal?.addEventListener('abort', onAbort, { once: true })
-
       pending.set(id, {
         settle (outcome) {
           pending.delete(id)
@@ -98,106 +96,100 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
         },
         progress (value) {
           clearTimeout(idleTimer)
-          idleTimer = startTimer(inactivityMs)
+          idleTimer = startTimer(Math.min(inactivityMs, timeoutMs))
           onProgress?.(value)
         }
       })
-      channel.send({ id, method, text: requestText(id, method, params(id)), ...(headers && { headers }) }, exchange.signal)
+      const text = `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)},"params":${params(id)}}`
+      options.send({ id, method, text, ...(headers && { headers }) }, exchange.signal)
         .catch((error: Error) => pending.get(id)?.settle(error))
 
       function startTimer (milliseconds: number): NodeJS.Timeout {
-        const timer = setTimeout(() => {
-          // Timers run before arrived data is read: an answer that has arrived is not late.
+        return setTimeout(() => {
+          // Timers run before data is read that has arrived: an answer that is there is not late.
           setImmediate(() => setImmediate(() => giveUp(new RequestTimeoutError(milliseconds))))
-        }, Math.min(milliseconds, maxTimerMs))
-        timer.unref()
-        return timer
+        }, Math.min(milliseconds, maxTimerMs)).unref()
       }
       function onAbort (): void {
-        giveUp(signal?.reason as Error)
+        giveUp(signal?.reason as Error) // the reason of a signal of this service is an error
       }
       function giveUp (reason: Error): void {
         const waiting = pending.get(id)
         if (waiting === undefined) return
         hasGivenUp = true
         waiting.settle(reason)
-        // The specification forbids to cancel the handshake.
-        if (method !== 'initialize' && options.sendsCancellation()) {
-          notify('notifications/cancelled', JSON.stringify({ requestId: id, reason: reason.message }))
-            .catch(() => {}) // the server is gone, or ends anyhow
-            .finally(() => exchange.abort())
-        } else {
-          exchange.abort()
-        }
+        if (handshakeMethods.has(method) || !options.sendsCancellation()) return exchange.abort()
+        notify('notifications/cancelled', JSON.stringify({ requestId: id, reason: cancellationReason(reason) }))
+          .catch(() => {}) // the server is gone, or ends with this request
+          .finally(() => exchange.abort())
       }
     })
   }
 
   async function notify (method: string, params?: string): Promise<void> {
-    const fields = params === undefined ? '' : `,"params":${params}`
-    await channel.send({ method, text: `{"jsonrpc":"2.0","method":${JSON.stringify(method)}${fields}}` })
+    const member = params === undefined ? '' : `,"params":${params}`
+    await options.send({ method, text: `{"jsonrpc":"2.0","method":${JSON.stringify(method)}${member}}` })
   }
 
-  function receive (text: string, exchange?: number): boolean {
+  function receive (text: string, exchange?: number): Received {
     const messages = readMessages(text)
-    for (const message of messages ?? []) take(message, exchange)
-    return messages !== null
+    if (messages === null) return 'noise'
+    const isWaiting = exchange !== undefined && pending.has(exchange)
+    for (const message of messages) take(message, exchange)
+    return isWaiting && !pending.has(exchange) ? 'answer' : 'message'
   }
 
   function take (message: RpcMessage, exchange: number | undefined): void {
     switch (message.kind) {
       case 'request': return answer(message.method, message.idText)
       case 'notification':
-        if (message.method === 'notifications/progress' && message.params !== null) return takeProgress(message.params)
+        if (message.method === 'notifications/progress') return takeProgress(message.params)
         return onNotification(message.method, message.params)
       case 'result': return waitingFor(message.id, exchange)?.settle(message.result)
       case 'failure': return waitingFor(message.id, exchange)?.settle(new RpcError(message.failure))
-      case 'unusable': return waitingFor(message.id, exchange)?.settle(new UnusableAnswerError(quote(message.text)))
+      case 'unusable':
+        return waitingFor(message.id, exchange)?.settle(new UnusableAnswerError(message.text.slice(0, maxQuoteLength)))
     }
   }
 
-  /** The request that an answer is for; an answer to a request that was given up, or that nobody can tell, is dropped. */
+  /** The request that a response is for. Any other response is dropped: it is late, or it may be somebody else's. */
   function waitingFor (id: number | null, exchange: number | undefined): Pending | undefined {
-    const known = id === null ? undefined : pending.get(id)
-    if (known !== undefined || hasGivenUp) return known
+    const isOurs = id !== null && id >= firstId && id < nextId
+    if (isOurs && (isExclusive || exchange === undefined || exchange === id)) return pending.get(id)
+    if (isOurs) return undefined
     if (exchange !== undefined) return pending.get(exchange)
-    if (!options.isExclusive || pending.size !== 1) return undefined
+    if (!isExclusive || hasGivenUp || pending.size !== 1) return undefined
     return pending.values().next().value
   }
 
-  function takeProgress (params: RpcValue): void {
-    const token = memberOf(params.node, 'progressToken')
-    const value = token === null ? null : Number(valueOf(params.document, token))
-    if (value !== null) pending.get(value)?.progress(params)
+  function takeProgress (params: RpcValue | null): void {
+    const token = params && presentMember(params.node, 'progressToken')
+    if (params !== null && token) pending.get(Number(valueOf(params.document, token)))?.progress(params)
   }
 
-  /** What a server asks of a client, which no person is behind. */
+  /** Answers a server's request for a client behind which is no person. */
   function answer (method: string, idText: string): void {
-    const send = (body: string) => {
-      channel.send({ text: `{"jsonrpc":"2.0","id":${idText},${body}}` }).catch(() => {}) // the server is gone
+    const respond = (body: string) => {
+      options.send({ text: `{"jsonrpc":"2.0","id":${idText},${body}}` }).catch(() => {}) // the server is gone
     }
-    if (method === 'ping') return send('"result":{}')
-    if (method === 'elicitation/create' && declaresElicitation) return send('"result":{"action":"decline"}')
-    send(`"error":${JSON.stringify({ code: errorCodes.methodNotFound, message: `This client does not answer ${method}` })}`)
+    if (method === 'ping') return respond('"result":{}')
+    if (method === 'elicitation/create' && declaresElicitation) return respond('"result":{"action":"decline"}')
+    const error = { code: errorCodes.methodNotFound, message: `This client does not answer ${method}` }
+    respond(`"error":${JSON.stringify(error)}`)
   }
 
   return {
-    get pending () { return pending.size },
     request,
     notify,
     receive,
-    isSettled: id => !pending.has(id),
-    closed (error = new ConnectionClosedError('the connection ended')) {
-      closedBy ??= error
-      for (const { settle } of [...pending.values()]) settle(error)
+    closed () {
+      isClosed = true
+      for (const { settle } of [...pending.values()]) settle(connectionClosed())
     }
   }
 }
 
-/** The longest that a timer can wait (ms): a longer one would be due at once. */
-const maxTimerMs = 2_147_483_647
+const connectionClosed = () => new ConnectionClosedError('the connection ended')
 
-const requestText = (id: number, method: string, params: string) =>
-  `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)},"params":${params}}`
-
-const quote = (text: string) => text.slice(0, maxQuoteLength)
+/** A server needs no more than the kind of reason: the reason of a caller's signal may hold anything. */
+const cancellationReason = (reason: Error) => reason instanceof RequestTimeoutError ? reason.message : 'cancelled'

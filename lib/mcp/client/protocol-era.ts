@@ -1,6 +1,6 @@
 import { isJsonObject, type JsonObject, parseJsonObject } from '../../json.ts'
 
-/** The era of the protocol that a server speaks. `discover` is what a server of the era of 2026 says of itself. */
+/** The era of the protocol that a server speaks. `discover` is a modern server's description of itself. */
 export type Era = { kind: 'legacy' } | { kind: 'modern', discover: JsonObject }
 
 /** Remembers the era of one server, so that it is asked once. None of this rejects: what is not known is asked for. */
@@ -27,7 +27,10 @@ export interface EraMemoryOptions {
 /** How long this worker goes by what it knows before it looks at what the others know (ms). */
 const ownMs = 600_000
 
-/** An era found by one worker is known to all; that of a server whose credentials differ by session is still one and the same. */
+/**
+ * An era found by one worker is known to all; that of a server whose credentials differ by session is still one and
+ * the same.
+ */
 export function createEraMemory ({ store, server, onTrouble }: EraMemoryOptions): EraMemory {
   let own: { era: Era, until: number } | null = null
 
@@ -63,7 +66,7 @@ export function createEraMemory ({ store, server, onTrouble }: EraMemoryOptions)
   }
 }
 
-/** `null` for a text that this service did not write: the server is asked anew. */
+/** `null` for a text that this service did not write: the server is probed anew. */
 function parseEra (text: string): Era | null {
   const era = parseJsonObject(text)
   if (era?.kind === 'legacy') return { kind: 'legacy' }

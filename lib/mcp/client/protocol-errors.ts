@@ -1,9 +1,6 @@
 import { NotSentError } from '../transports/text-transport.ts'
 import type { RpcFailure } from './rpc-message.ts'
 
-/** Whether a request's server can have acted on it: `no` only where that is proven. */
-export type Acted = 'no' | 'unknown'
-
 /** The server answered with a JSON-RPC error. */
 export class RpcError extends Error {
   override name = 'RpcError'
@@ -30,7 +27,7 @@ export class RequestTimeoutError extends Error {
   }
 }
 
-/** An answer came that nobody could use. */
+/** An answer came that nobody could use. The message quotes it. */
 export class UnusableAnswerError extends Error {
   override name = 'UnusableAnswerError'
 }
@@ -40,5 +37,10 @@ export class ConnectionClosedError extends Error {
   override name = 'ConnectionClosedError'
 }
 
-/** The reason why a request was not answered: the cause of a failure to send it, else the failure itself. */
+/** The connection ended while the server was probed for its era. */
+export class ProbeEndedError extends ConnectionClosedError {
+  override name = 'ProbeEndedError'
+}
+
+/** The reason of a failure: what kept a request from being sent, else the failure itself. */
 export const reasonOf = (error: unknown): unknown => error instanceof NotSentError ? error.cause : error

@@ -1,42 +1,45 @@
+import type * as sdk from '@modelcontextprotocol/client'
 import { packageName, version } from '../../version.ts'
 
 /*
- * Constants of the protocol. A test holds them to those of the SDK: importing them from there would load its schemas into
- * every worker.
+ * Constants of the protocol. The types hold them to those of the SDK. Only types are imported: the SDK's values come
+ * with its schemas, which each worker would load.
  */
 
-/** The era of 2026: no handshake, no session; each request says its version and who asks. */
+/** The era of 2026: no handshake, no session; each request names its version and its client. */
 export const modernVersion = '2026-07-28'
 
 /** Versions of the eras before, newest first. The first one is offered in a handshake. */
-export const legacyVersions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'] as const
+export const legacyVersions = [
+  '2025-11-25' satisfies typeof sdk.LATEST_PROTOCOL_VERSION, '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'
+] as const
 
 /** Keys of `_meta` that a request of the era of 2026 carries. */
 export const metaKeys = {
-  protocolVersion: 'io.modelcontextprotocol/protocolVersion',
-  clientInfo: 'io.modelcontextprotocol/clientInfo',
-  clientCapabilities: 'io.modelcontextprotocol/clientCapabilities',
-  logLevel: 'io.modelcontextprotocol/logLevel',
-  traceparent: 'traceparent',
-  tracestate: 'tracestate',
-  baggage: 'baggage'
+  protocolVersion: 'io.modelcontextprotocol/protocolVersion' satisfies typeof sdk.PROTOCOL_VERSION_META_KEY,
+  clientInfo: 'io.modelcontextprotocol/clientInfo' satisfies typeof sdk.CLIENT_INFO_META_KEY,
+  clientCapabilities: 'io.modelcontextprotocol/clientCapabilities' satisfies typeof sdk.CLIENT_CAPABILITIES_META_KEY,
+  logLevel: 'io.modelcontextprotocol/logLevel' satisfies typeof sdk.LOG_LEVEL_META_KEY
 } as const
+
+/** An error code of the SDK, as a number. */
+type CodeOf<Code extends sdk.ProtocolErrorCode> = `${Code}` extends `${infer Value extends number}` ? Value : never
 
 /** @see https://www.jsonrpc.org/specification#error_object and the error codes of each MCP revision */
 export const errorCodes = {
-  parseError: -32_700,
-  invalidRequest: -32_600,
-  methodNotFound: -32_601,
-  invalidParams: -32_602,
-  internalError: -32_603,
-  resourceNotFound: -32_002,
-  headerMismatch: -32_020,
-  missingRequiredClientCapability: -32_021,
-  unsupportedProtocolVersion: -32_022,
-  urlElicitationRequired: -32_042
+  parseError: -32_700 satisfies CodeOf<sdk.ProtocolErrorCode.ParseError>,
+  invalidRequest: -32_600 satisfies CodeOf<sdk.ProtocolErrorCode.InvalidRequest>,
+  methodNotFound: -32_601 satisfies CodeOf<sdk.ProtocolErrorCode.MethodNotFound>,
+  invalidParams: -32_602 satisfies CodeOf<sdk.ProtocolErrorCode.InvalidParams>,
+  internalError: -32_603 satisfies CodeOf<sdk.ProtocolErrorCode.InternalError>,
+  resourceNotFound: -32_002 satisfies CodeOf<sdk.ProtocolErrorCode.ResourceNotFound>,
+  headerMismatch: -32_020, // the SDK keeps its own to itself
+  missingClientCapability: -32_021 satisfies CodeOf<sdk.ProtocolErrorCode.MissingRequiredClientCapability>,
+  unsupportedVersion: -32_022 satisfies CodeOf<sdk.ProtocolErrorCode.UnsupportedProtocolVersion>,
+  urlElicitationRequired: -32_042 satisfies CodeOf<sdk.ProtocolErrorCode.UrlElicitationRequired>
 } as const
 
-/** What a client says of itself. Both eras take the same form. */
+/** This service, as it names itself to a server. Both eras take the same form. */
 export const clientInfo = JSON.stringify({ name: packageName, version })
 
 export const clientCapabilities = (declaresElicitation: boolean) =>

@@ -1,4 +1,6 @@
-import { type JsonDocument, type JsonNode, memberOf, presentMember, readJson, stringMember, textOf, valueOf } from '../../json-text.ts'
+import {
+  type JsonDocument, type JsonNode, memberOf, presentMember, readJson, stringMember, textOf, valueOf
+} from '../../json-text.ts'
 
 /** A value that a server sent, within the text of its message. */
 export interface RpcValue { readonly document: JsonDocument, readonly node: JsonNode }
@@ -30,8 +32,8 @@ const listedDepth = 4
 /**
  * The messages in a text: one, or those of a batch. `null` for a text that is no JSON-RPC, which is noise.
  *
- * Takes what real servers write: a byte order mark, a prompt glued before the message, `null` for an absent field, ids and
- * codes as text, a missing `jsonrpc`. Fields that are not known stay in the text.
+ * Takes what real servers write: a byte order mark, a prompt glued before the message, `null` for an absent field, ids
+ * and codes as text, a missing `jsonrpc`. Fields that are not known stay in the text.
  *
  * @see https://www.jsonrpc.org/specification
  */
@@ -76,7 +78,8 @@ function readMessage (document: JsonDocument, node: JsonNode): RpcMessage | null
   return { kind: 'unusable', id: ownId, text: document.text }
 }
 
-const saysSomething = (error: JsonNode) => presentMember(error, 'code') !== null || presentMember(error, 'message') !== null
+const saysSomething = (error: JsonNode) =>
+  presentMember(error, 'code') !== null || presentMember(error, 'message') !== null
 
 /** The version may be missing or be written as a number. A log line in JSON has other fields. */
 const rpcFields = new Set(['jsonrpc', 'id', 'result', 'error', 'method', 'params'])
@@ -101,7 +104,7 @@ const unknownCode = -32_603
 function readFailure (document: JsonDocument, error: JsonNode): RpcFailure {
   const data = presentMember(error, 'data')
   const code = presentMember(error, 'code')
-  const message = error.type === 'string' ? valueOf(document, error) as string : stringMember(document, error, 'message')
+  const message = error.type === 'string' ? String(valueOf(document, error)) : stringMember(document, error, 'message')
   return {
     code: (code && asInteger(valueOf(document, code))) ?? unknownCode,
     message: message ?? textOf(document, error),

@@ -1,0 +1,25 @@
+import { modernVersion } from './protocol.ts'
+
+/** The parameter that Mcp-Name repeats, by method. */
+const namedBy = new Map([['tools/call', 'name'], ['prompts/get', 'name'], ['resources/read', 'uri']])
+
+/**
+ * The headers in which a request of the era of 2026 repeats parts of its body, for routers on its way.
+ * @see https://modelcontextprotocol.io/specification/2026-07-28/basic/transports#standard-headers
+ */
+export function standardHeaders (
+  method: string, members: ReadonlyArray<readonly [name: string, text: string]>
+): Record<string, string> {
+  const text = members.find(([name]) => name === namedBy.get(method))?.[1]
+  return {
+    'mcp-protocol-version': modernVersion,
+    'mcp-method': method,
+    ...(text !== undefined && { 'mcp-name': headerValue(JSON.parse(text) as string) }) // this client wrote the text
+  }
+}
+
+/** A text as a header's value. One that a header cannot carry, or would change, travels in Base64, marked as such. */
+export function headerValue (text: string): string {
+  const isSafe = /^[!-~]([ -~]*[!-~])?$/.test(text) && !text.startsWith('=?base64?')
+  return isSafe ? text : `=?base64?${Buffer.from(text).toString('base64')}?=`
+}
