@@ -21,14 +21,13 @@ export interface Peer {
 export interface HandshakeOptions {
   /** This client's capabilities, JSON text. */
   capabilities: string
-  /** How long the server may take to answer `initialize` (ms). */
-  timeoutMs: number
   /** How long the server may take to answer the probe for its era (ms). */
   probeTimeoutMs: number
   /** The server is a process. One that does not answer the probe is of an older era. */
   isProcess: boolean
+  /** Sends a request of the handshake, within the time that is left for all of it. */
   request: (
-    method: string, members: Iterable<readonly [string, string]>, options: { timeoutMs: number, era: Era['kind'] }
+    method: string, members: Iterable<readonly [string, string]>, options: { timeoutMs?: number, era: Era['kind'] }
   ) => Promise<RpcValue>
   /** Sends `notifications/initialized`. The server's answer to it does not matter. */
   initialized: (version: string | null) => Promise<void>
@@ -81,7 +80,7 @@ async function initialize (options: HandshakeOptions, offered: string, mayOfferA
   try {
     result = await options.request('initialize', [
       ['protocolVersion', JSON.stringify(offered)], ['capabilities', options.capabilities], ['clientInfo', clientInfo]
-    ], { timeoutMs: options.timeoutMs, era: 'legacy' })
+    ], { era: 'legacy' })
   } catch (error) {
     const other = error instanceof RpcError ? anotherVersion(error, offered) : null
     if (other === null || !mayOfferAnother) throw error

@@ -22,8 +22,9 @@ export interface ProtocolClientOptions {
 export interface ConnectOptions {
   /** The era that is remembered of the server; `null` to probe it. */
   era: Era | null
-  /** How long the server may take to answer the handshake, and the probe before it (ms). */
+  /** How long the start and the handshake may take (ms). */
   timeoutMs: number
+  /** How long the server may take of that to answer the probe (ms). */
   probeTimeoutMs: number
   signal: AbortSignal
   /** Resumes a session that was begun before: there is no handshake. */
@@ -109,6 +110,7 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
     get peer () { return peer },
 
     async connect ({ era, timeoutMs, probeTimeoutMs, signal, resumed }) {
+      const deadline = performance.now() + timeoutMs
       await transport.start()
       if (resumed !== undefined) {
         peer = { era: { kind: 'legacy' }, version: resumed.protocolVersion }
@@ -116,10 +118,12 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
       }
       peer = await shakeHands(era, {
         capabilities,
-        timeoutMs,
         probeTimeoutMs,
         isProcess,
-        request: (method, members, { timeoutMs, era }) => send(method, members, era, { timeoutMs, signal }),
+        request (method, members, { timeoutMs = Infinity, era }) {
+          const leftMs = Math.max(1, deadline - performance.now())
+          return send(method, members, era, { timeoutMs: Math.min(timeoutMs, leftMs), signal })
+        },
         async initialized (version) {
           if (version !== null) transport.setProtocolVersion?.(version)
           // The answer to it says nothing about the requests that follow.

@@ -1,4 +1,4 @@
-import { UriTemplate } from '@modelcontextprotocol/client'
+import { UriTemplate } from '@modelcontextprotocol/sdk/shared/uriTemplate.js'
 
 /**
  * Whether a URI can come of a template. Never throws: a template that is none matches nothing.

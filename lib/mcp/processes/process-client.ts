@@ -1,8 +1,8 @@
 import type { Mask } from '../../mask.ts'
 import type { Release } from '../../semaphore.ts'
 import { maskOf } from '../client/errors.ts'
+import { createProtocolClient } from '../client/protocol-client.ts'
 import type { EraMemory } from '../client/protocol-era.ts'
-import { createClient } from '../client/sdk-client.ts'
 import { createServerClient, type ServerClient, type ServerConnection } from '../client/server-client.ts'
 import type { Reaper } from '../transports/reaper.ts'
 import { createStdioTransport, type StdioCommand } from '../transports/stdio.ts'
@@ -40,8 +40,6 @@ export interface ProcessClient extends ServerClient {
   readonly pid: number | null
   /** Whether the server runs and reads, as far as is known by now. */
   readonly isRunning: boolean
-  /** How many messages were written to the server, to their last byte. */
-  readonly messagesWritten: number
   /** Resolves when the process has ended; never before it was started. */
   readonly ended: Promise<void>
   /** Sets the request that the process works for from now on. */
@@ -55,30 +53,25 @@ export interface ProcessClient extends ServerClient {
 /** An open server, and the slot that it holds among the processes that may be alive. */
 export interface RunningProcess { client: ProcessClient, release: Release }
 
-/** The share of its start that a server may be silent at the probe, before it is taken for one of the older eras. */
-const probeShare = 1 / 3
-
 export function createProcessClient (command: StdioCommand, options: ProcessOptions): ProcessClient {
   const { startTimeoutMs, stopStepMs, maxMessageBytes, reaper, onListChanged, isShared = false } = options
+  const { declaresElicitation = false } = options
   let owner: Owner = { secrets: [] }
   let mask = maskOf(command.secrets)
   let opening: Promise<void> | null = null
   const handshake = createProcessHandshake({ startTimeoutMs, era: options.era, create })
 
   function create (): ProcessConnection {
-    return {
-      transport: createStdioTransport(command, {
-        maxMessageBytes,
-        stopStepMs,
-        onStderrLine: line => owner.onStderrLine?.(mask(line)),
-        ...(reaper && { reaper })
-      }),
-      client: createClient({
-        probeTimeoutMs: startTimeoutMs * probeShare,
-        declaresElicitation: options.declaresElicitation ?? false,
-        ...(onListChanged && { onListChanged })
-      })
-    }
+    const transport = createStdioTransport(command, {
+      maxMessageBytes,
+      stopStepMs,
+      onStderrLine: line => owner.onStderrLine?.(mask(line)),
+      ...(reaper && { reaper })
+    })
+    const client = createProtocolClient({
+      transport, declaresElicitation, isExclusive: !isShared, isProcess: true, onListChanged
+    })
+    return { transport, client }
   }
 
   const failed = (mask: Mask): FailedProcess =>
@@ -88,12 +81,11 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
     serverName: command.name,
     isOwn: !isShared,
     onListChanged: () => onListChanged?.(),
-    instructions: async () => handshake.current.client.getInstructions(),
-    async request (description, limits, send) {
+    instructions: async () => handshake.current.client.peer?.instructions,
+    async request (description, limits, work) {
       const { client, transport } = handshake.current
-      const { timeoutMs, signal } = limits
       try {
-        return await send(client, { timeout: timeoutMs, maxTotalTimeout: timeoutMs, signal })
+        return await work(client)
       } catch (error) {
         await awaitExit(transport, error)
         const mask = maskOf(command.secrets, owner.secrets, limits.secrets)
@@ -115,7 +107,6 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
     connection,
     get pid () { return handshake.current.transport.pid },
     get isRunning () { return handshake.current.transport.isRunning },
-    get messagesWritten () { return handshake.current.transport.messagesWritten },
     get ended () { return handshake.current.transport.ended },
 
     assign (newOwner) {

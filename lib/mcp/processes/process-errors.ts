@@ -1,8 +1,8 @@
-import { ProtocolError } from '@modelcontextprotocol/client'
 import { withDeadline } from '../../cancellation.ts'
 import { CallerLeftError, McpCallError, McpStartError, McpStartTimeoutError } from '../../errors.ts'
 import type { Mask } from '../../mask.ts'
-import { causeOf, isTimeout, maxQuoteLength, sentenceOf, translate } from '../client/errors.ts'
+import { actedIn, causeOf, maxQuoteLength, sentenceOf, translate } from '../client/errors.ts'
+import { reasonOf, RequestTimeoutError, RpcError, UnusableAnswerError } from '../client/protocol-errors.ts'
 import type { RequestDescription, RequestLimits } from '../client/server-client.ts'
 import type { Exit, StdioTransport } from '../transports/stdio.ts'
 
@@ -23,9 +23,13 @@ const exitMs = 250
  * how it ended, and the last lines that it wrote.
  */
 export async function awaitExit (transport: StdioTransport, error: unknown): Promise<void> {
-  if (error instanceof ProtocolError || isTimeout(error) || transport.pid === null) return
+  if (isOfRunningServer(error) || transport.pid === null) return
   await withDeadline(transport.ended, exitMs, () => new Error('it runs on')).catch(() => {}) // then the error must do
 }
+
+/** Whether a failure came of a server that answered, or of a deadline. */
+const isOfRunningServer = (error: unknown) =>
+  error instanceof RpcError || error instanceof UnusableAnswerError || error instanceof RequestTimeoutError
 
 /** The error of lib/errors.ts for a server that could not be started. */
 export function startError (
@@ -33,25 +37,35 @@ export function startError (
 ): Error {
   if (signal.aborted) return new CallerLeftError()
   const quote = quoteStderr(transport, mask)
-  if (isTimeout(error)) return new McpStartTimeoutError(serverName, startTimeoutMs / 1000, quote)
+  const cause = causeOf(error, mask)
+  if (error instanceof RequestTimeoutError) return new McpStartTimeoutError(serverName, startTimeoutMs / 1000, quote)
+  if (error instanceof RpcError) {
+    return new McpStartError(serverName, `refused the handshake: ${sentenceOf(error, mask)}${quote}`, { cause })
+  }
+  if (error instanceof UnusableAnswerError) {
+    const sentence = `answered the handshake with what cannot be used: ${sentenceOf(error, mask)}${quote}`
+    return new McpStartError(serverName, sentence, { cause })
+  }
   if (transport.exit) {
     return new McpStartError(serverName, `ended before it was ready (${describeExit(transport.exit)})${quote}`)
   }
-  const reason = sentenceOf(transport.failure ?? error, mask)
-  const cause = causeOf(error, mask)
+  const reason = sentenceOf(transport.failure ?? reasonOf(error), mask)
   return new McpStartError(serverName, `could not be started: ${reason}${quote}`, { cause })
 }
 
 /** The error of lib/errors.ts for a request that failed. */
 export function callError (
-  error: unknown,
-  { serverName, transport, mask, isShared }: FailedProcess,
-  description: RequestDescription,
-  limits: RequestLimits
+  error: unknown, process: FailedProcess, description: RequestDescription, limits: RequestLimits
 ): Error {
-  const known = translate(error, { serverName, description, limits, mask })
-  if (known !== null) return known
-  const { what } = description
+  const { serverName, mask } = process
+  const translated = translate(error, { serverName, description, limits, mask }) ?? explain(error, process, description)
+  return Object.assign(translated, { acted: actedIn(error) })
+}
+
+/** The error for a failure that only the process can explain. */
+function explain (
+  error: unknown, { serverName, transport, mask, isShared }: FailedProcess, { what }: RequestDescription
+): Error {
   const cause = causeOf(error, mask)
   if (transport.failure) {
     return new McpCallError(serverName, `broke off ${what}: ${sentenceOf(transport.failure, mask)}`, { cause })
@@ -60,7 +74,7 @@ export function callError (
     const quote = isShared ? '' : quoteStderr(transport, mask)
     return new McpCallError(serverName, `ended during ${what} (${describeExit(transport.exit)})${quote}`)
   }
-  const reason = sentenceOf(error, mask)
+  const reason = sentenceOf(reasonOf(error), mask)
   return new McpCallError(serverName, `did not answer ${what} as the protocol says: ${reason}`, { cause })
 }
 

@@ -1,11 +1,12 @@
-import { type Client, ProtocolError, SdkError, SdkErrorCode } from '@modelcontextprotocol/client'
 import { abortable } from '../../cancellation.ts'
+import type { ProtocolClient } from '../client/protocol-client.ts'
 import type { Era, EraMemory } from '../client/protocol-era.ts'
+import { ProbeEndedError, RpcError } from '../client/protocol-errors.ts'
 import type { StdioTransport } from '../transports/stdio.ts'
 import { awaitExit } from './process-errors.ts'
 
 /** A process, and the client that speaks to it. */
-export interface ProcessConnection { transport: StdioTransport, client: Client }
+export interface ProcessConnection { transport: StdioTransport, client: ProtocolClient }
 
 export interface ProcessHandshakeOptions {
   /** How long the server may take from its start to its handshake (ms). */
@@ -25,6 +26,9 @@ export interface ProcessHandshake {
   close: () => Promise<void>
 }
 
+/** The share of its start that a server may be silent at the probe, before it is taken for one of the older eras. */
+const probeShare = 1 / 3
+
 /**
  * Probes a server's era in the handshake itself, which costs a process nothing: a modern server answers the probe in
  * place of the handshake. Some servers end at an unknown request. Those are started a second time, without the probe,
@@ -37,24 +41,28 @@ export function createProcessHandshake (options: ProcessHandshakeOptions): Proce
 
   async function shakeHands (era: Era | null, deadline: number, signal: AbortSignal): Promise<void> {
     const { client, transport } = current
-    const timeout = Math.max(1, deadline - performance.now())
-    // Only `legacy` skips the probe: a modern server is ready when it has answered it.
-    const prior = era?.kind === 'legacy' ? { prior: era } : {}
+    const timeoutMs = Math.max(1, deadline - performance.now())
     try {
-      await abortable(client.connect(transport, { timeout, signal, ...prior }), signal)
+      const connecting = client.connect({
+        // Only `legacy` skips the probe: a modern server is ready when it has answered it.
+        era: era?.kind === 'legacy' ? era : null,
+        timeoutMs,
+        probeTimeoutMs: Math.min(timeoutMs, startTimeoutMs * probeShare),
+        signal
+      })
+      const peer = await abortable(connecting, signal)
+      if (peer.era.kind === 'legacy') await memory?.remember(peer.era)
     } catch (error) {
       await awaitExit(transport, error)
       throw error
     }
-    if (client.getProtocolEra() === 'legacy') await memory?.remember({ kind: 'legacy' })
   }
 
   /** The era to try with a second process; `null` to probe it, `undefined` when a second process would fail, too. */
   function otherEra (known: Era | null, error: unknown): Era | null | undefined {
-    const isNegotiation = error instanceof SdkError && error.code === SdkErrorCode.EraNegotiationFailed
-    const endedAtProbe = known === null && current.transport.exit !== null && isNegotiation
-    if (endedAtProbe) return { kind: 'legacy' }
-    const refusedHandshake = known !== null && error instanceof ProtocolError
+    const endedAtProbe = error instanceof ProbeEndedError && current.transport.exit !== null
+    if (known === null && endedAtProbe) return { kind: 'legacy' }
+    const refusedHandshake = known !== null && error instanceof RpcError
     return refusedHandshake ? null : undefined
   }
 
@@ -70,7 +78,7 @@ export function createProcessHandshake (options: ProcessHandshakeOptions): Proce
         const era = otherEra(known, error)
         if (era === undefined || isClosed || signal.aborted) throw error
         if (known !== null) await memory?.forget()
-        await current.transport.close()
+        await current.client.close()
         if (isClosed) throw new Error('it was closed')
         current = create()
         await shakeHands(era, deadline, signal)
@@ -79,8 +87,7 @@ export function createProcessHandshake (options: ProcessHandshakeOptions): Proce
 
     async close () {
       isClosed = true
-      // The transport, not the client: a client whose server ended by itself no longer has its transport.
-      await current.transport.close()
+      await current.client.close()
     }
   }
 }

@@ -1,4 +1,5 @@
 import { backoffMs } from '../../backoff.ts'
+import { isServiceError } from '../../errors.ts'
 import type { Release, Semaphore } from '../../semaphore.ts'
 import { createServerClient, type ServerClient, type ServerConnection } from '../client/server-client.ts'
 import type { StdioCommand } from '../transports/stdio.ts'
@@ -137,21 +138,21 @@ export function createWarmSpares (command: StdioCommand, options: WarmSparesOpti
 }
 
 /**
- * A spare as the client of its request. The spare may have ended just before: then a request of which not one message
- * was written to its last byte goes to another server, which is opened for that, once. Nothing can be done twice.
+ * A spare as the client of its request. The spare may have ended just before. Then a request that it cannot have read
+ * goes to another server, which is opened for that, once. Nothing can be done twice.
  */
 export function retryOnDeadSpare (spare: ProcessClient, openAnother: () => Promise<ProcessClient>): ServerClient {
   let another: Promise<ProcessClient> | null = null
 
-  const request: ServerConnection['request'] = async (description, limits, send) => {
-    if (another !== null) return await (await another).connection.request(description, limits, send)
-    const { messagesWritten } = spare
+  const request: ServerConnection['request'] = async (description, limits, work) => {
+    if (another !== null) return await (await another).connection.request(description, limits, work)
     try {
-      return await spare.connection.request(description, limits, send)
+      return await spare.connection.request(description, limits, work)
     } catch (error) {
-      if (spare.isRunning || spare.messagesWritten > messagesWritten || limits.signal.aborted) throw error
+      const isUnread = isServiceError(error) && error.acted === 'no'
+      if (spare.isRunning || !isUnread || limits.signal.aborted) throw error
       another ??= openAnother()
-      return await (await another).connection.request(description, limits, send)
+      return await (await another).connection.request(description, limits, work)
     }
   }
 

@@ -1,14 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Transport } from '@modelcontextprotocol/client'
 import { corkWrites } from '../../corked-writes.ts'
-import { parseMessage } from './json-rpc.ts'
 import { createLineSplitter } from './line-splitter.ts'
-import { createOrderedDelivery } from './ordered-delivery.ts'
 import { killProcessGroup } from './process-group.ts'
 import type { Reaper } from './reaper.ts'
 import { createStderrTail } from './stderr-tail.ts'
+import { asText, deliver, NotSentError, type TextTransport } from './text-transport.ts'
 
 /** How a process is started. Holds secrets: never log it, log `name`. */
 export interface StdioCommand {
@@ -35,7 +33,7 @@ export interface StdioTransportOptions {
 /** How a server process ended. */
 export interface Exit { code: number | null, signal: NodeJS.Signals | null }
 
-export interface StdioTransport extends Transport {
+export interface StdioTransport extends TextTransport {
   readonly pid: number | null
   /** By this property the SDK knows a stdio transport, and probes the era of the protocol in place. */
   readonly stderr: Readable | null
@@ -45,8 +43,8 @@ export interface StdioTransport extends Transport {
   readonly exit: Exit | null
   /** Why the transport gave the server up, when it did. */
   readonly failure: Error | null
-  /** How many messages were written to their last byte. The server cannot have acted upon any other. */
-  readonly messagesWritten: number
+  /** How many lines on stdout were no messages. */
+  readonly noiseLines: number
   /** Resolves when the process has ended and its last output was read; never before it was started. */
   readonly ended: Promise<void>
   /** The last lines that the server wrote beside its messages. */
@@ -74,11 +72,10 @@ const drainMs = 100
  */
 export function createStdioTransport (command: StdioCommand, options: StdioTransportOptions): StdioTransport {
   const tail = createStderrTail(options.onStderrLine)
-  const deliver = createOrderedDelivery(message => transport.onmessage?.(message))
   let child: ChildProcess | null = null
   let exit: Exit | null = null
   let failure: Error | null = null
-  let messagesWritten = 0
+  let noiseLines = 0
   let exited: Promise<void> = Promise.resolve()
   let closing: Promise<void> | null = null
   let announce = (): void => {}
@@ -92,7 +89,7 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
     },
     get exit () { return exit },
     get failure () { return failure },
-    get messagesWritten () { return messagesWritten },
+    get noiseLines () { return noiseLines },
     ended,
     stderrLines: tail.lines,
 
@@ -108,13 +105,12 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
 
     async send (message) {
       const stdin = child?.stdin
-      if (!stdin?.writable) throw new Error('the server does not read any more')
+      if (!stdin?.writable) throw new NotSentError(new Error('the server does not read any more'))
       corkWrites(stdin) // calls of many requests, when the server is shared
       await new Promise<void>((resolve, reject) => {
         // The callback also runs, with an error, when the pipe breaks while the write waits: a send always settles.
-        stdin.write(`${JSON.stringify(message)}\n`, error => error ? reject(error) : resolve())
+        stdin.write(`${asLine(asText(message).text)}\n`, error => error ? reject(new NotSentError(error)) : resolve())
       })
-      messagesWritten++
     },
 
     close () {
@@ -124,22 +120,23 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
   }
 
   function attach (child: ChildProcess): void {
-    const split = createLineSplitter(options.maxMessageBytes, line => {
-      const message = parseMessage(line)
-      if (message !== null) deliver(message)
+    const lines = createLineSplitter(options.maxMessageBytes, line => {
+      if (deliver(transport, line) !== 'noise' || line.trim() === '') return
       // Some servers print banners to stdout, or why they end, although they must not. It is kept like stderr.
-      else tail.push(Buffer.from(`${line.slice(0, maxNoiseLength)}\n`))
+      noiseLines++
+      tail.push(Buffer.from(`${line.slice(0, maxNoiseLength)}\n`))
     })
     child.stdout?.on('data', (chunk: Buffer) => {
       if (failure !== null) return
       try {
-        split(chunk)
+        lines.push(chunk)
       } catch (error) {
         failure = error as Error
         transport.onerror?.(failure)
         transport.close().catch(() => {}) // never rejects
       }
     })
+    child.stdout?.once('end', () => { if (failure === null) lines.end() })
     child.stderr?.on('data', tail.push)
     for (const stream of [child.stdin, child.stdout, child.stderr]) {
       stream?.on('error', error => transport.onerror?.(error)) // EPIPE when the server ends first; its exit says more
@@ -189,3 +186,6 @@ function drainedOf (stream: Readable | null): Promise<void> {
     else stream.once('close', resolve)
   })
 }
+
+/** A message on one line. Line breaks in JSON are white space between its parts. */
+const asLine = (text: string) => /[\r\n]/.test(text) ? text.replace(/[\r\n]+/g, ' ') : text

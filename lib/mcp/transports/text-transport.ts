@@ -27,7 +27,7 @@ export interface TextTransport extends Omit<Transport, 'send'> {
    * Rejects with NotSentError when the server cannot have read the message to its end.
    */
   send: (message: MessageText | JSONRPCMessage, options?: SendOptions) => Promise<void>
-  /** Gets each message before anything is parsed. `exchange` is the id of the request whose HTTP exchange brought it. */
+  /** Gets each text before anything is parsed. `exchange` is the id of the request whose HTTP exchange brought it. */
   ontext?: (text: string, exchange?: number) => Received
 }
 
