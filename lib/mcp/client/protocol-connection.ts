@@ -1,5 +1,5 @@
 import { presentMember, valueOf } from '../../json-text.ts'
-import type { MessageText, Received } from '../transports/text-transport.ts'
+import { type MessageText, NotSentError, type Received } from '../transports/text-transport.ts'
 import { errorCodes } from './protocol.ts'
 import { ConnectionClosedError, RequestTimeoutError, RpcError, UnusableAnswerError } from './protocol-errors.ts'
 import { readMessages, type RpcMessage, type RpcValue } from './rpc-message.ts'
@@ -51,6 +51,7 @@ export interface ProtocolConnection {
 }
 
 interface Pending {
+  sending: Promise<void>
   settle: (outcome: RpcValue | Error) => void
   progress: (params: RpcValue) => void
 }
@@ -77,7 +78,7 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
 
   function request (request: ConnectionRequest): Promise<RpcValue> {
     const { method, params, signal, timeoutMs, inactivityMs = timeoutMs, onProgress, headers } = request
-    if (isClosed) return Promise.reject(connectionClosed())
+    if (isClosed) return Promise.reject(new NotSentError(connectionClosed()))
     if (signal?.aborted) return Promise.reject(signal.reason)
     const id = nextId++
     return new Promise((resolve, reject) => {
@@ -85,7 +86,10 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
       let idleTimer = startTimer(Math.min(inactivityMs, timeoutMs))
       const totalTimer = inactivityMs < timeoutMs ? startTimer(timeoutMs) : undefined
       signal?.addEventListener('abort', onAbort, { once: true })
+      const text = `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)},"params":${params(id)}}`
+      const sending = options.send({ id, method, text, ...(headers && { headers }) }, exchange.signal)
       pending.set(id, {
+        sending,
         settle (outcome) {
           pending.delete(id)
           clearTimeout(idleTimer)
@@ -100,9 +104,10 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
           onProgress?.(value)
         }
       })
-      const text = `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)},"params":${params(id)}}`
-      options.send({ id, method, text, ...(headers && { headers }) }, exchange.signal)
-        .catch((error: Error) => pending.get(id)?.settle(error))
+      sending.catch((error: Error) => {
+        const isUnread = error instanceof NotSentError
+        pending.get(id)?.settle(isClosed && !isUnread ? connectionClosed() : error)
+      })
 
       function startTimer (milliseconds: number): NodeJS.Timeout {
         return setTimeout(() => {
@@ -184,7 +189,8 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
     receive,
     closed () {
       isClosed = true
-      for (const { settle } of [...pending.values()]) settle(connectionClosed())
+      // A message that is still being written fails in its own way: its server cannot have read it.
+      for (const { sending, settle } of pending.values()) sending.then(() => settle(connectionClosed()), () => {})
     }
   }
 }

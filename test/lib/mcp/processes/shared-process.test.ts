@@ -21,7 +21,7 @@ t.test('a shared server that dies fails its running calls and is started again',
     const lease = server.lease(user, never())
     try {
       const client = await lease.open()
-      await client.callTool({ name: 'act', args: { jwtToken: 'not-a-real-secret' } }, limits())
+      await client.callTool({ name: 'act', args: '{"jwtToken":"not-a-real-secret"}' }, limits())
     } finally {
       await lease.release()
     }

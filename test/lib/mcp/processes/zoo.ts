@@ -52,7 +52,7 @@ export function createZoo (t: Test, args: string[], { limit = 10, spec, ...optio
 
 /** Calls the tool of a zoo server, which answers with its process id. */
 export async function pidOf (client: ServerClient): Promise<number> {
-  return JSON.parse(textOf(await client.callTool({ name: 'act', args: {} }, limits()))).pid
+  return JSON.parse(textOf(await client.callTool({ name: 'act', args: '{}' }, limits()))).pid
 }
 
 /** A request from its beginning to its end. Gives the process id of its server. */
