@@ -4,8 +4,15 @@ import type { Test } from 'tap'
 import { startUpstream } from './mcp-servers.ts'
 import { fixture } from './paths.ts'
 
-/** Bytes of an answer; a list is a list of writes. $ID stands for the request's id. */
-export type Scripted = string | string[] | { status?: number, headers?: Record<string, string>, body?: string, writes?: string[], exit?: number }
+/** The bytes of an answer. A list is a list of writes. $ID stands for the request's id. */
+export type Scripted = string | string[] | {
+  status?: number
+  headers?: Record<string, string>
+  body?: string
+  writes?: string[]
+  cuts?: number[]
+  exit?: number
+}
 /** Answers by method, or by `method#name`; see test/fixtures/scripted-server.mjs. */
 export type Script = Record<string, Scripted>
 
@@ -29,7 +36,7 @@ export async function startScripted (t: Test, transport: Transport, script: Scri
   return { entry: { url }, play }
 }
 
-/** The answer of a tool call, from the text of its result. */
+/** The message that answers a request with a result, from the result's text. */
 export const resultText = (result: string) => `{"jsonrpc":"2.0","id":$ID,"result":${result}}`
-/** The answer of a tool call with one text block. */
-export const textResult = (text: string) => resultText(`{"content":[{"type":"text","text":${JSON.stringify(text)}}]}`)
+/** The message that answers a tool call with one text block. */
+export const textResultOf = (text: string) => resultText(`{"content":[{"type":"text","text":${JSON.stringify(text)}}]}`)
