@@ -84,3 +84,19 @@ t.test('a server of 2026 needs no handshake', async t => {
   })
   t.equal(await client.instructions(limits), 'Be kind')
 })
+
+t.test('a result of 2026 without a type is complete, and one of an unknown type cannot be used', async t => {
+  const modern = resultText('{"supportedVersions":["2026-07-28"],"capabilities":{}}')
+  const content = '"content":[{"type":"text","text":"well"}]'
+  for (const type of ['', '"resultType":null,', '"resultType":"complete",']) {
+    await works(t, { 'server/discover': modern, 'tools/call': resultText(`{${type}${content}}`) })
+  }
+  for (const type of ['"task"', '7', '{}', '"COMPLETE"']) {
+    const client = await open(t, {
+      'server/discover': modern, 'tools/call': resultText(`{"resultType":${type},${content}}`)
+    })
+    await t.rejects(client.callTool({ name: 'echo', args: '{}' }, limits), {
+      code: 'MCPC_ERR_MCP_CALL', message: /gave an answer to tool echo that cannot be used: /, acted: 'unknown'
+    })
+  }
+})
