@@ -106,7 +106,9 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
       },
       headers: { ...(isModern && standardHeaders(method, own)), ...headers }
     })
-    if (isModern && !hasKnownType(result)) throw new UnusableAnswerError(textOf(result.document, result.node).slice(0, maxQuoteLength))
+    if (isModern && !hasKnownType(result)) {
+      throw new UnusableAnswerError(textOf(result.document, result.node).slice(0, maxQuoteLength))
+    }
     return result
   }
 
