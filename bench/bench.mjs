@@ -1,7 +1,10 @@
 /* Gives each benchmark a private service and Redis, and compares alternating runs by their medians. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { Agent, request } from 'undici'
 import { startListening, startService as startPrivateService } from '../scripts/private-service.mjs'
 import { provideRedisServer, startRedisServer, waysToGetRedis } from '../scripts/redis-server.mjs'
@@ -47,6 +50,19 @@ export function startService (environment) {
 export function startFloor (redis) {
   const script = join(root, 'bench', 'floor-service.mjs')
   return untilTheEnd(startListening([script, redis.socket, echoServer], { cwd: tmpdir() }))
+}
+
+/** Starts one of the test servers over HTTP on a free port, and gives its URL. */
+export async function startUpstream (name, ...flags) {
+  const script = join(root, 'test', 'fixtures', `${name}-server.mjs`)
+  const child = spawn(process.execPath, [script, ...flags], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const exited = once(child, 'exit')
+  cleanUps.push(async () => {
+    child.kill('SIGTERM')
+    await exited
+  })
+  const [line] = await once(createInterface({ input: child.stdout }), 'line')
+  return JSON.parse(line).url
 }
 
 async function untilTheEnd ({ child, exited, listening }) {

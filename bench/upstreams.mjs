@@ -6,17 +6,14 @@
  * The direct client is the SDK's first generation, which most programs use. The servers use the official SDKs. The
  * calls per second are also counted on a server without an SDK, which leaves more of the two cores to the service.
  */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { request } from 'undici'
 import {
-  alternate, atEnd, bench, machine, median, ms, openSession, post, ratio, root, startRedis, startService, table,
-  temporaryFolder, timed
+  alternate, atEnd, bench, machine, median, ms, openSession, post, ratio, startRedis, startService, startUpstream,
+  table, temporaryFolder, timed
 } from './bench.mjs'
 
 const rounds = Number(process.argv[2] ?? 400)
@@ -100,18 +97,6 @@ await bench(async () => {
   const rateRow = ({ what, runs }) => [what, Math.round(median(runs)).toLocaleString('en'), '≥ 1,500']
   table(['calls/s at 32 concurrent, /call-tool', 'median', 'wanted'], rates.map(rateRow))
 })
-
-async function startUpstream (name, ...flags) {
-  const script = join(root, 'test', 'fixtures', `${name}-server.mjs`)
-  const child = spawn(process.execPath, [script, ...flags], { stdio: ['pipe', 'pipe', 'inherit'] })
-  const exited = once(child, 'exit')
-  atEnd(async () => {
-    child.kill('SIGTERM')
-    await exited
-  })
-  const [line] = await once(createInterface({ input: child.stdout }), 'line')
-  return JSON.parse(line).url
-}
 
 async function keptOpen (url) {
   const client = new Client({ name: 'kept', version: '1.0.0' })

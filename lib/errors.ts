@@ -143,9 +143,6 @@ export const McpCapabilityError = define<[string, string]>(
   'MCPC_ERR_MCP_CAPABILITY', 'MCP server %s needs something that this service does not offer: %s', 502,
   { acted: 'no' }
 )
-export const ResultTooDeepError = define<[string]>(
-  'MCPC_ERR_RESULT_TOO_DEEP', 'The result of tool %s is nested too deeply to be passed on', 502
-)
 
 // The service
 export const CallerLeftError = define<[]>('MCPC_ERR_CALLER_LEFT', 'The caller left before the answer', 499)

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 
 /*
- * JSON as text. A value that only passes through the service is never parsed and written again: numbers beyond a double,
- * the order of keys, white space and escapes stay as their author wrote them. This file finds values in a text, checks
- * them, and edits the text around them.
+ * JSON as text. A value that only passes through the service is never parsed and written again: numbers beyond a
+ * double, the order of keys, white space and escapes stay as their author wrote them. This file finds values in a
+ * text, checks them, and edits the text around them.
  *
  * @see https://www.rfc-editor.org/rfc/rfc8259
  */
@@ -33,10 +33,13 @@ export interface JsonMember {
 
 /** A checked JSON text, and what is where in it. */
 export interface JsonDocument {
-  /** The text. Equal to the given one but for a byte order mark, and for `NaN` and `Infinity`, which are `null` here. */
+  /** The given text but for a byte order mark, and for `NaN` and `Infinity`, which are `null` here. */
   readonly text: string
   readonly root: JsonNode
 }
+
+/** A value and the document that it is in. */
+export interface JsonValue { readonly document: JsonDocument, readonly node: JsonNode }
 
 const quote = 0x22
 const backslash = 0x5c
@@ -63,8 +66,8 @@ interface Replacement { start: number, end: number }
 /**
  * Reads a JSON text: checks all of it, and lists the members and items of values up to `depth` levels below the root.
  *
- * `null` for a text that is no JSON. A byte order mark before it and Python's `NaN`, `Infinity` and `-Infinity` are taken;
- * the latter become `null` in the document's text. Nothing of the values is built, so digits cannot be lost.
+ * `null` for a text that is no JSON. A byte order mark before it and Python's `NaN`, `Infinity` and `-Infinity` are
+ * taken; the latter become `null` in the document's text. Nothing of the values is built, so digits cannot be lost.
  */
 export function readJson (given: string, depth = 1): JsonDocument | null {
   const text = given.charCodeAt(0) === 0xfeff ? given.slice(1) : given
@@ -279,7 +282,8 @@ function scan (text: string, depth: number, nonFinite: Replacement[]): JsonNode 
 
 /** Python's json module writes numbers that are none as words. */
 const words: ReadonlyArray<readonly [string, JsonType]> = [
-  ['null', 'null'], ['true', 'boolean'], ['false', 'boolean'], ['NaN', 'number'], ['Infinity', 'number'], ['-Infinity', 'number']
+  ['null', 'null'], ['true', 'boolean'], ['false', 'boolean'],
+  ['NaN', 'number'], ['Infinity', 'number'], ['-Infinity', 'number']
 ]
 
 const isDigit = (code: number) => code >= zero && code <= 0x39
@@ -306,7 +310,7 @@ export function memberOf (node: JsonNode | null, name: string): JsonNode | null 
   return node?.members?.findLast(member => member.name === name)?.value ?? null
 }
 
-/** The same, with `null` also for a member whose value is `null`: real servers write that for a field that is absent. */
+/** The same, with `null` also for a member whose value is `null`: real servers write that for an absent field. */
 export function presentMember (node: JsonNode | null, name: string): JsonNode | null {
   const value = memberOf(node, name)
   return value === null || value.type === 'null' ? null : value
@@ -321,7 +325,10 @@ export function stringMember (document: JsonDocument, node: JsonNode | null, nam
 /** The value that a node stands for. Digits beyond a double are lost: for looking at, never for passing on. */
 export const valueOf = (document: JsonDocument, node: JsonNode): unknown => JSON.parse(textOf(document, node))
 
-/** Members of an object by name, each as the text of its value, in the order of first appearance. The last of equal names wins. */
+/**
+ * Members of an object by name, each as the text of its value, in the order of first appearance. The last of equal
+ * names wins.
+ */
 export function memberTexts (document: JsonDocument, node: JsonNode = document.root): Map<string, string> {
   return new Map(node.members?.map(({ name, value }) => [name, textOf(document, value)]))
 }
@@ -346,8 +353,10 @@ export function applyEdits (text: string, edits: readonly JsonEdit[]): string {
   return pieces.join('')
 }
 
-/** Edits that take members out of an object, with the comma that joined each; everything around them stays as it is. */
-export function removalsOf ({ members = [], start, end }: JsonNode, isRemoved: (member: JsonMember) => boolean): JsonEdit[] {
+/** Edits that take members out of an object, each with the comma that joined it. Everything around them stays. */
+export function removalsOf (
+  { members = [], start, end }: JsonNode, isRemoved: (member: JsonMember) => boolean
+): JsonEdit[] {
   const kept = members.filter(member => !isRemoved(member))
   if (kept.length === members.length) return []
   if (kept.length === 0) return [{ start: start + 1, end: end - 1, text: '' }]
@@ -359,6 +368,20 @@ export function removalsOf ({ members = [], start, end }: JsonNode, isRemoved: (
     if (index < lastKept && next !== undefined) return [{ start: member.start, end: next.start, text: '' }]
     return [{ start: members[index - 1]?.value.end ?? start + 1, end: member.value.end, text: '' }]
   })
+}
+
+/** The text of one value of a document, with each range replaced. The ranges are within the value. */
+export function editedText ({ document, node: { start, end } }: JsonValue, edits: readonly JsonEdit[]): string {
+  const own = edits.map(edit => ({ ...edit, start: edit.start - start, end: edit.end - start }))
+  return applyEdits(document.text.slice(start, end), own)
+}
+
+/** The edit that gives a member of an object another value, or adds the member at its end. */
+export function settingOf (node: JsonNode, name: string, text: string): JsonEdit {
+  const value = memberOf(node, name)
+  if (value !== null) return { start: value.start, end: value.end, text }
+  const comma = node.members?.length ? ',' : ''
+  return { start: node.end - 1, end: node.end - 1, text: `${comma}${JSON.stringify(name)}:${text}` }
 }
 
 /**
@@ -378,7 +401,8 @@ export function transformJson (text: string, transform: (value: unknown) => unkn
   const after = transform(before)
   if (after === before) return text
   const written = JSON.stringify(after)
-  return numbers.length === 0 ? written : written.replace(new RegExp(`"${mark}(\\d+)"`, 'g'), (_, index) => numbers[Number(index)] ?? '')
+  if (numbers.length === 0) return written
+  return written.replace(new RegExp(`"${mark}(\\d+)"`, 'g'), (_, index) => numbers[Number(index)] ?? '')
 }
 
 const stringOrNumber = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g
@@ -389,6 +413,17 @@ function unusedMark (text: string): string {
   while (text.includes(mark)) mark = `number-${randomUUID()}-`
   return mark
 }
+
+/** The text of an object with members added at its end. Its text may have white space around it. */
+export function withAdded (object: string, members: ReadonlyArray<readonly [name: string, text: string]>): string {
+  if (members.length === 0) return object
+  const text = object.trimEnd()
+  const isEmpty = /^\s*\{\s*\}$/.test(text)
+  return `${isEmpty ? '{' : `${text.slice(0, -1)},`}${objectText(members).slice(1)}`
+}
+
+/** An array of items, each given as JSON text. */
+export const arrayText = (items: readonly string[]): string => `[${items.join(',')}]`
 
 /** An object of members, each given as the JSON text of its value. */
 export function objectText (members: Iterable<readonly [name: string, text: string]>): string {

@@ -19,6 +19,7 @@ declare module 'fastify' {
 }
 
 type Refusal = InstanceType<typeof InvalidCredentialsError>
+type Refused = InstanceType<typeof UpstreamUnauthorizedError> & { authorization?: JsonObject }
 
 /** MCP phase: tells credentials that are no longer good from a server's own fault. */
 export default fp(async (fastify) => {
@@ -29,7 +30,7 @@ export default fp(async (fastify) => {
     } catch (error) {
       if (!(error instanceof UpstreamUnauthorizedError) || !this.hasSession) throw error
       this[kVerdict] ??= verdict(this)
-      throw await this[kVerdict] ?? error
+      throw withFacts(await this[kVerdict], error) ?? error
     }
   })
 
@@ -45,6 +46,14 @@ export default fp(async (fastify) => {
     }
   }
 }, { name: 'credential-recheck', dependencies: ['credentials', 'session', 'caller-signal'] })
+
+/** The refusal, with what is known of the request that the server refused. */
+function withFacts (refusal: Refusal | null, { acted, authorization }: Refused): Refusal | null {
+  return refusal && Object.assign(refusal, {
+    ...(acted !== undefined && { acted }),
+    ...(authorization !== undefined && { authorization })
+  })
+}
 
 /** The checked fields may be missing from MCP_SENSITIVE_PARAMS; then the session does not keep them as credentials. */
 const areComplete = (credentials: JsonObject): credentials is JsonObject & Credentials =>

@@ -4,9 +4,10 @@ import sensible from '@fastify/sensible'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import {
-  BadRequestError, BodyNotJsonError, BodyTooLargeError, InternalError, isServiceError, MethodNotAllowedError,
-  RouteNotFoundError, StoreUnavailableError
+  type Acted, BadRequestError, BodyNotJsonError, BodyTooLargeError, InternalError, isServiceError,
+  MethodNotAllowedError, RouteNotFoundError, StoreUnavailableError
 } from '../lib/errors.ts'
+import type { JsonObject } from '../lib/json.ts'
 import { meansUnavailable, reasonOf } from '../lib/redis/failure.ts'
 import { SealError } from '../lib/sessions/field-encryption.ts'
 
@@ -27,7 +28,8 @@ const retryAfterSeconds = '1'
 const unsealed = 'the fields of a session cannot be decrypted'
 
 /**
- * Edge phase: answers every failure with one body shape, `{ status, error, code, retryable }`, and logs it.
+ * Edge phase: answers every failure with one body shape, `{ status, error, code, retryable }`, and logs it. A failed
+ * tool call says in `acted`, too, whether the tool can have acted.
  *
  * Errors of Fastify are translated. An unforeseen error goes to the log only: the caller gets a general sentence.
  */
@@ -48,19 +50,22 @@ export default fp(async (fastify) => {
     else if (error.cause instanceof SealError) request.log.warn({ ...line, reason: error.cause.message }, unsealed)
     // The sentence of a 4xx may repeat the caller's own values, so the log gets only the code.
     else request.log.info(line, 'request refused')
-    return { failure, statusCode }
+    // A failure that does not say so was there before the tool was called.
+    const acted = request.routeOptions.config.toolCall ? failure.acted ?? 'no' : undefined
+    return { failure, statusCode, acted }
   }
 
   fastify.decorate('describeFailure', (error: FastifyError, request: FastifyRequest) => {
-    return { body: bodyOf(report(error, request).failure) }
+    const { failure, acted } = report(error, request)
+    return { body: bodyOf(failure, acted) }
   })
 
   fastify.setErrorHandler((error: FastifyError, request, reply) => {
-    const { failure, statusCode } = report(error, request)
+    const { failure, statusCode, acted } = report(error, request)
     // Fastify would close the connection while the caller still sends, and the caller would see a reset and no answer.
     // On an open connection Node reads the rest of the body and drops it.
     if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') reply.removeHeader('connection')
-    return sendFailure(reply, failure, statusCode)
+    return sendFailure(reply, failure, statusCode, acted)
   })
 
   function answerNotFound (request: FastifyRequest, reply: FastifyReply) {
@@ -79,12 +84,23 @@ export default fp(async (fastify) => {
   })
 }, { name: 'errors', dependencies: ['config'] })
 
-interface Failure { code: string, message: string, statusCode?: number, retryable?: boolean }
+interface Failure {
+  code: string
+  message: string
+  statusCode?: number
+  retryable?: boolean
+  acted?: Acted
+  /** What an MCP server wants for its authorization, as it says. */
+  authorization?: JsonObject
+  /** When the request may be sent again (s), as an MCP server says. */
+  retryAfter?: number
+}
 
-function sendFailure (reply: FastifyReply, { code, message, retryable = false }: Failure, statusCode: number) {
+function sendFailure (reply: FastifyReply, failure: Failure, statusCode: number, acted?: Acted) {
   const mayComeAgain = statusCode === 503 || statusCode === 429
-  if (mayComeAgain && !reply.hasHeader('retry-after')) reply.header('retry-after', retryAfterSeconds)
-  return reply.code(statusCode).type('application/json; charset=utf-8').send(bodyOf({ code, message, retryable }))
+  if (failure.retryAfter !== undefined) reply.header('retry-after', String(Math.ceil(failure.retryAfter)))
+  else if (mayComeAgain && !reply.hasHeader('retry-after')) reply.header('retry-after', retryAfterSeconds)
+  return reply.code(statusCode).type('application/json; charset=utf-8').send(bodyOf(failure, acted))
 }
 
 /** Why Redis cannot serve; `null` for any other failure. */
@@ -94,8 +110,8 @@ function troubleOf (failure: Failure): string | null {
   return meansUnavailable(reason) ? reason : null
 }
 
-const bodyOf = ({ code, message, retryable = false }: Failure) =>
-  JSON.stringify({ status: 'error', error: message, code, retryable })
+const bodyOf = ({ code, message, retryable = false, authorization }: Failure, acted?: Acted) =>
+  JSON.stringify({ status: 'error', error: message, code, retryable, acted, authorization })
 
 function translate (error: FastifyError, maxBodyBytes: number): Failure {
   if (isServiceError(error)) return error

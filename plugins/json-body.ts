@@ -6,8 +6,23 @@ import {
   BodyNotJsonError, BodyNotObjectError, BodyTooDeepError, InvalidFieldError, InvalidParamsError, MissingFieldError
 } from '../lib/errors.ts'
 import { isJsonObject, isNestedDeeper, type JsonObject } from '../lib/json.ts'
+import { type JsonDocument, presentMember, readJson, textOf } from '../lib/json-text.ts'
+
+const kText = Symbol('bodyText')
+const kDocument = Symbol('bodyDocument')
 
 declare module 'fastify' {
+  interface FastifyRequest {
+    /**
+     * The body as it was sent, with the members of its members listed: what goes on to tools and sessions is taken from
+     * it, because digits beyond a double are lost in `body`. Read when it is first asked for.
+     */
+    readonly bodyDocument: JsonDocument
+    /** The text of a field of the body; `undefined` for one that is absent or `null`. */
+    fieldText: (name: string) => string | undefined
+    [kText]: string
+    [kDocument]: JsonDocument | null
+  }
   interface FastifyContextConfig {
     /** The sentence of the failure when a required field is missing. */
     missing?: string
@@ -29,6 +44,22 @@ export default fp(async (fastify) => {
   const { maxBodyBytes, maxJsonDepth } = fastify.config
   const parseJson = fastify.getDefaultJsonParser('error', 'error')
 
+  fastify.decorateRequest(kText, '{}')
+  fastify.decorateRequest(kDocument, null)
+  fastify.decorateRequest('bodyDocument', {
+    getter () {
+      this[kDocument] ??= readJson(this[kText], 2)
+      if (this[kDocument] === null) throw new BodyNotJsonError()
+      return this[kDocument]
+    }
+  })
+
+  fastify.decorateRequest('fieldText', function (name) {
+    const { bodyDocument: document } = this
+    const field = presentMember(document.root, name)
+    return field === null ? undefined : textOf(document, field)
+  })
+
   fastify.addHook('onRequest', (request, reply, done) => {
     request.headers['content-type'] = 'application/json'
     done()
@@ -41,6 +72,7 @@ export default fp(async (fastify) => {
     if (text === null) return done(new BodyNotJsonError())
     if (text.trim() === '') return done(null, {}) // the session's id may be in the header
     if (isNestedDeeper(text, maxJsonDepth)) return done(new BodyTooDeepError(maxJsonDepth))
+    request[kText] = text
     parseJson(request, text, done)
   })
 

@@ -1,7 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import Type, { type TSchema } from 'typebox'
-import { AnyObjectSchema, listErrors, ServerErrorsSchema, SessionIdSchema } from '../lib/http/schemas.ts'
+import {
+  AnyObjectSchema, asText, jsonType, listErrors, ServerErrorsSchema, ServerWarningsSchema, SessionIdSchema
+} from '../lib/http/schemas.ts'
+import { arrayText, objectText } from '../lib/json-text.ts'
 import type { ListKind } from '../lib/tools/server-lists.ts'
 import type { JointList } from './server-requests.ts'
 
@@ -39,17 +42,22 @@ export default fp(async (fastify) => {
         summary,
         body: Type.Object({ session_id: SessionIdSchema }),
         response: {
-          200: Type.Object({
+          200: asText(Type.Object({
             [kind]: Type.Array(AnyObjectSchema),
             ...(extra && { [extra.name]: extra.schema }),
-            errors: Type.Optional(ServerErrorsSchema)
-          }, { description }),
+            errors: Type.Optional(ServerErrorsSchema),
+            warnings: Type.Optional(ServerWarningsSchema)
+          }, { description })),
           ...listErrors
         }
       }
-    }, async (request) => {
+    }, async (request, reply) => {
       const list = await request.listAll(kind)
-      return { [kind]: list.items, ...(extra && { [extra.name]: extra.valueOf(list) }), ...list.errors }
+      return reply.type(jsonType).send(objectText([
+        [kind, arrayText(list.items)],
+        ...(extra === undefined ? [] : [[extra.name, JSON.stringify(extra.valueOf(list))] as const]),
+        ...list.notes
+      ]))
     })
   })
 }, { name: 'list-routes', dependencies: ['request-clients', 'server-requests'] })

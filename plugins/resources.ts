@@ -1,9 +1,12 @@
+import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { InvalidFieldError, UnknownResourceError } from '../lib/errors.ts'
-import type { JsonObject } from '../lib/json.ts'
+import { InvalidFieldError, UnknownContinuationError, UnknownResourceError } from '../lib/errors.ts'
+import { objectText } from '../lib/json-text.ts'
+import type { Continuation } from '../lib/mcp/client/server-client.ts'
 import { matchesTemplate } from '../lib/mcp/client/uri-template.ts'
 import { requestAll } from '../lib/tools/all-servers.ts'
 import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
+import { continuationOf, listText, suspend, type SuspendableReply } from '../lib/tools/suspended-request.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -13,11 +16,17 @@ declare module 'fastify' {
      * InvalidFieldError when several do.
      */
     serverOfResource: (uri: string, server?: string) => Promise<CatalogedServer>
+    /** Reads a resource of the server that has it. */
+    readResource: (uri: string, server?: string) => Promise<SuspendableReply>
+    /** Goes on with a reading whose server requested input. The responses are the body's `responses`. */
+    resumeReading: (token: string) => Promise<SuspendableReply>
   }
 }
 
-/** Operations phase: finds the server that a resource is read from. */
+/** Operations phase: finds the server of a resource, and reads the resource. */
 export default fp(async (fastify) => {
+  const { pendingCalls, config: { elicitation } } = fastify
+
   fastify.decorateRequest('serverOfResource', async function (uri, name) {
     const { all, byName } = this.servers
     if (name !== undefined) {
@@ -28,14 +37,14 @@ export default fp(async (fastify) => {
     const [only, ...others] = all
     if (only !== undefined && others.length === 0) return only
 
-    const namesOfServersWith = async (kind: 'resources' | 'resourceTemplates', isIt: (item: JsonObject) => boolean) => {
+    const namesOfServersWith = async (kind: 'resources' | 'resourceTemplates', isIt: (uri: string) => boolean) => {
       const { answers } = await requestAll(all, server => this.list(server, kind))
-      return answers.flatMap(({ server, answer }) => answer.items.some(isIt) ? [server] : [])
+      return answers.flatMap(({ server, answer }) => answer.uris.some(isIt) ? [server] : [])
     }
-    const owners = await namesOfServersWith('resources', item => item.uri === uri)
+    const owners = await namesOfServersWith('resources', listed => listed === uri)
     if (owners.length === 0) {
-      owners.push(...await namesOfServersWith('resourceTemplates', ({ uriTemplate }) =>
-        uriTemplate === uri || matchesTemplate(String(uriTemplate), uri)))
+      owners.push(...await namesOfServersWith('resourceTemplates', template =>
+        template === uri || matchesTemplate(template, uri)))
     }
     const [owner, ...rivals] = owners
     if (rivals.length > 0) {
@@ -45,4 +54,35 @@ export default fp(async (fastify) => {
     if (found === null) throw new UnknownResourceError(uri, 'no server lists it')
     return found
   })
-}, { name: 'resources', dependencies: ['request-clients', 'server-requests'] })
+
+  fastify.decorateRequest('readResource', async function (uri, name) {
+    return await read(this, { server: await this.serverOfResource(uri, name), uri })
+  })
+
+  fastify.decorateRequest('resumeReading', async function (token) {
+    const pending = await pendingCalls.take(this.session, 'resource', token)
+    const server = pending && this.servers.byName(pending.server)
+    if (pending === null || server === null) throw new UnknownContinuationError()
+    return await read(this, { server, uri: pending.uri }, continuationOf(pending, this.fieldText('responses')))
+  })
+
+  async function read (
+    request: FastifyRequest, { server, uri }: { server: CatalogedServer, uri: string }, continuation?: Continuation
+  ): Promise<SuspendableReply> {
+    const answer = await request.useServer(server, 'list', (client, limits) =>
+      client.readResource(uri, limits, continuation))
+    if ('result' in answer) return { body: objectText([['contents', listText(answer.result, 'contents')]]) }
+    const body = await suspend(answer.inputRequired, {
+      pendingCalls: elicitation ? pendingCalls : null,
+      session: request.session,
+      kind: 'resource',
+      request: { server: server.name, uri },
+      server: server.name,
+      what: `resource ${uri}`
+    })
+    return { body, isSuspended: true }
+  }
+}, {
+  name: 'resources',
+  dependencies: ['config', 'redis', 'json-body', 'session', 'request-clients', 'server-requests']
+})

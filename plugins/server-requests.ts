@@ -1,18 +1,22 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import type { JsonObject } from '../lib/json.ts'
 import type { RequestLimits, ServerClient } from '../lib/mcp/client/server-client.ts'
-import { type Answers, requestAll } from '../lib/tools/all-servers.ts'
+import { requestAll } from '../lib/tools/all-servers.ts'
 import type { CatalogedServer, ListReader } from '../lib/tools/cataloged-server.ts'
-import type { ListKind, ServerLists } from '../lib/tools/server-lists.ts'
+import { boundedWarnings, type ListKind, type ServerLists } from '../lib/tools/server-lists.ts'
 import type { CatalogTool } from '../lib/tools/tool-catalog.ts'
 
 /** A list of all servers together. */
-export interface JointList extends Pick<Answers<unknown>, 'errors'> {
-  /** As callers see them, server by server. */
-  items: JsonObject[]
+export interface JointList {
+  /** As callers see them, each as JSON text, server by server. */
+  items: string[]
   /** How the servers say that they are used, by server. Only with the tools. */
   instructions: Record<string, string>
+  /**
+   * Members of the reply that say what is missing in the list, as JSON texts: `errors`, with a sentence for each server
+   * that failed, and `warnings`, with a server's items that cannot be used. Each is there only where it has some.
+   */
+  notes: Array<readonly [name: 'errors' | 'warnings', text: string]>
 }
 
 declare module 'fastify' {
@@ -52,11 +56,16 @@ export default fp(async (fastify) => {
 
   fastify.decorateRequest('listAll', async function (kind) {
     const { answers, errors } = await requestAll(this.servers.all, server => this.list<ListKind>(server, kind))
+    const warnings = answers.flatMap(({ server, answer }) =>
+      answer.warnings.length === 0 ? [] : [[server, boundedWarnings(answer.warnings)] as const])
     return {
       items: answers.flatMap(({ answer }) => answer.items),
       instructions: Object.fromEntries(answers.flatMap(({ server, answer }) =>
         'instructions' in answer && answer.instructions !== undefined ? [[server, answer.instructions]] : [])),
-      errors
+      notes: [
+        ...(errors.errors === undefined ? [] : [['errors', JSON.stringify(errors.errors)] as const]),
+        ...(warnings.length === 0 ? [] : [['warnings', JSON.stringify(Object.fromEntries(warnings))] as const])
+      ]
     }
   })
 

@@ -1,14 +1,17 @@
 import fp from 'fastify-plugin'
 import type { Credentials } from '../lib/sessions/credential-validator.ts'
-import type { JsonObject } from '../lib/json.ts'
+import { memberTexts } from '../lib/json-text.ts'
 import { splitFields } from '../lib/sessions/fields.ts'
 import { openSession, type OpenedSession } from '../lib/sessions/open-session.ts'
 import { parseUpstream } from '../lib/sessions/upstream-sessions.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Opens the session of an id with the fields of /init, or finds it open; see lib/sessions/open-session.ts. */
-    openSession: (id: string, fields: Credentials & JsonObject) => Promise<OpenedSession>
+    /**
+     * Opens the session of an id, or finds it open; see lib/sessions/open-session.ts. The fields of the body but
+     * `session_id` are the session's, and the credentials among them are checked.
+     */
+    openSession: (id: string, credentials: Credentials) => Promise<OpenedSession>
     /** Ends the session of an id, if there is one. Its sessions at MCP servers are ended after the reply. */
     endSession: (id: string) => Promise<void>
   }
@@ -18,12 +21,14 @@ declare module 'fastify' {
 export default fp(async (fastify) => {
   const { sessions, config: { sensitiveParams } } = fastify
 
-  fastify.decorateRequest('openSession', async function (id, fields) {
+  fastify.decorateRequest('openSession', async function (id, credentials) {
+    const fields = memberTexts(this.bodyDocument)
+    fields.delete('session_id')
     const ref = this.sessionRef(id)
     this.audit({ session: ref })
     return await openSession(ref, splitFields(fields, sensitiveParams), {
       sessions,
-      validate: () => fastify.validateCredentials(fields, this.callerSignal)
+      validate: () => fastify.validateCredentials(credentials, this.callerSignal)
     })
   })
 
@@ -42,6 +47,7 @@ export default fp(async (fastify) => {
 }, {
   name: 'session-lifecycle',
   dependencies: [
-    'config', 'redis', 'session-reference', 'audit', 'caller-signal', 'after-response', 'credentials', 'request-clients'
+    'config', 'redis', 'json-body', 'session-reference', 'audit', 'caller-signal', 'after-response', 'credentials',
+    'request-clients'
   ]
 })

@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { UnknownContinuationError, UnknownToolError } from '../lib/errors.ts'
 import type { EventWriter } from '../lib/http/event-stream.ts'
-import type { JsonObject } from '../lib/json.ts'
+import { editedText, type JsonValue, presentMember, removalsOf } from '../lib/json-text.ts'
 import type { Watcher } from '../lib/mcp/client/server-client.ts'
 import { createToolCaller, type PreparedCall, type ToolReply } from '../lib/tools/call-tool.ts'
 import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
@@ -10,19 +10,20 @@ import type { CatalogTool } from '../lib/tools/tool-catalog.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Calls a tool for this request's session, or resumes a call that waits for input. */
+    /**
+     * Calls a tool for this request's session, or resumes a call that waits for input. The arguments are the body's
+     * `params`, and the responses to the server's input requests its `responses`.
+     */
     callTool: (call: ToolCallRequest) => Promise<ToolReply>
   }
 }
 
 export interface ToolCallRequest {
-  tool?: string
-  params?: JsonObject | null
+  tool?: string | undefined
   /** How long the tool may take (s), where that is less than the settings say. */
-  timeout?: number
-  /** Token of the call to resume, and the responses to its server's input requests. */
-  continue?: string
-  responses?: JsonObject
+  timeout?: number | undefined
+  /** Token of the call to resume. */
+  continue?: string | undefined
   /** Receives what happens while the tool runs. */
   events?: Pick<EventWriter, 'send'>
 }
@@ -46,23 +47,24 @@ export default fp(async (fastify) => {
   })
 
   async function begin (request: FastifyRequest, call: ToolCallRequest): Promise<ToolReply> {
-    const { tool: exposedName = '', params } = call
+    const { tool: exposedName = '' } = call
     const server = request.servers.byExposedName(exposedName)
     const tool = server && await findTool(request, server, exposedName)
     if (server === null || tool === null) throw new UnknownToolError(exposedName)
     const { session } = request
-    return await run(request, server, await caller.prepare({ session, exposedName, tool, params: params ?? {} }), call)
+    const prepared = await caller.prepare({ session, exposedName, tool, params: paramsOf(request) })
+    return await run(request, server, prepared, call)
   }
 
   async function resume (request: FastifyRequest, call: ToolCallRequest, token: string): Promise<ToolReply> {
     const { session } = request
-    const pending = await pendingCalls.take(session, token)
+    const pending = await pendingCalls.take(session, 'tool', token)
     if (pending === null) throw new UnknownContinuationError()
     const { tool: exposedName } = pending
     const server = request.servers.byExposedName(exposedName)
     const tool = server && await findTool(request, server, exposedName)
     if (server === null || tool === null) throw new UnknownContinuationError()
-    const prepared = caller.resume({ session, exposedName, tool }, pending, call.responses ?? {})
+    const prepared = caller.resume({ session, exposedName, tool }, pending, request.fieldText('responses'))
     return await run(request, server, prepared, call)
   }
 
@@ -91,13 +93,26 @@ export default fp(async (fastify) => {
 }, {
   name: 'tool-calls',
   dependencies: [
-    'config', 'redis', 'audit', 'after-response', 'session', 'request-clients', 'server-requests'
+    'config', 'redis', 'json-body', 'audit', 'after-response', 'session', 'request-clients', 'server-requests'
   ]
 })
 
 /** Passes on what a server says while a tool runs. */
 const createWatcher = (events: Pick<EventWriter, 'send'>, inactivityMs: number): Watcher => ({
-  onProgress: progress => events.send('progress', progress),
-  onLog: message => events.send('log', message),
+  onProgress: progress => events.send('progress', withoutToken(progress)),
+  onLog: message => events.send('log', withoutToken(message)),
   inactivityMs
 })
+
+/** The token is between the server and us. */
+const withoutToken = (params: JsonValue) =>
+  editedText(params, removalsOf(params.node, ({ name }) => name === 'progressToken'))
+
+/** The arguments that the caller sent, none where there are none. */
+function paramsOf ({ bodyDocument: document }: FastifyRequest): JsonValue {
+  const node = presentMember(document.root, 'params')
+  return node === null ? noParams : { document, node }
+}
+
+const noMembers = { type: 'object', start: 0, end: 2, members: [] } as const
+const noParams: JsonValue = { document: { text: '{}', root: noMembers }, node: noMembers }

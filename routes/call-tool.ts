@@ -1,8 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
-import { AnySchema, errorResponses, SessionIdSchema } from '../lib/http/schemas.ts'
-import { isJsonObject } from '../lib/json.ts'
+import {
+  AnySchema, callErrorResponses, ContinueSchema, inputRequired, jsonType, ResponsesSchema, SessionIdSchema
+} from '../lib/http/schemas.ts'
+import { presentMember, stringMember } from '../lib/json-text.ts'
 import { gapsIn } from '../lib/tools/parameter-injection.ts'
 
 const ParamsSchema = Type.Unsafe<Record<string, unknown> | null>({
@@ -25,17 +27,8 @@ const BodySchema = Type.Object({
     title: 'a number of seconds above 0',
     description: 'How long the tool may take (s), where that is less than the service allows.'
   })),
-  continue: Type.Optional(Type.String({
-    maxLength: 256,
-    title: 'a string of at most 256 characters',
-    description: 'Token of an answer 202: resumes that call.'
-  })),
-  responses: Type.Optional(Type.Unsafe<Record<string, object>>({
-    type: 'object',
-    additionalProperties: { type: 'object' },
-    title: 'an object of objects',
-    description: 'Responses to the input requests of that call, by their `id`.'
-  }))
+  continue: Type.Optional(ContinueSchema),
+  responses: Type.Optional(ResponsesSchema)
 })
 
 /**
@@ -45,14 +38,13 @@ export default (async (fastify) => {
   const { sensitiveParams } = fastify.config
 
   /** The fields that the call will read from its session. A guess where the server's tools differ by session. */
-  function predictReads ({ body, servers }: FastifyRequest): { valueNames: string[], upstreams: string[] } {
-    const { tool, params } = isJsonObject(body) ? body : {}
-    const exposedName = typeof tool === 'string' ? tool : ''
+  function predictReads ({ bodyDocument, servers }: FastifyRequest): { valueNames: string[], upstreams: string[] } {
+    const exposedName = stringMember(bodyDocument, bodyDocument.root, 'tool') ?? ''
     const server = servers.byExposedName(exposedName)
     const declared = server?.peekTool(exposedName)?.declared ?? []
     return {
       // A wrong guess costs a round trip and nothing else.
-      valueNames: gapsIn(isJsonObject(params) ? params : {}, { declared, sensitiveParams }),
+      valueNames: gapsIn(presentMember(bodyDocument.root, 'params'), { declared, sensitiveParams }),
       upstreams: server?.server.sessions ? [server.name] : []
     }
   }
@@ -79,12 +71,8 @@ export default (async (fastify) => {
           description: 'The tool\'s result without its intermediate data, or `{"status":"error","error":…}` when the ' +
             'tool failed.'
         },
-        202: {
-          ...AnySchema,
-          description: 'The tool requests input first: ' +
-            '`{"status":"input_required","requests":[…],"continue":"<token>"}`. Only with MCP_ELICITATION=on.'
-        },
-        ...errorResponses({
+        202: inputRequired('The tool'),
+        ...callErrorResponses({
           400: 'A field is missing or wrong, or the tool refused its arguments.',
           401: 'The tool\'s server refused the session\'s credentials, which are no longer good.',
           404: 'There is no such tool, or no call to resume under that token.',
@@ -97,15 +85,16 @@ export default (async (fastify) => {
       }
     }
   }, async (request, reply) => {
-    const call = request.body
+    const { tool, timeout, continue: token } = request.body
+    const call = { tool, timeout, continue: token }
     if (!request.wantsEvents) {
       const { body, outcome, notCached } = await request.callTool(call)
       reply.notCached(notCached).code(outcome === 'input_required' ? 202 : 200)
-      return reply.type('application/json; charset=utf-8').send(body)
+      return reply.type(jsonType).send(body)
     }
     return reply.sendEvents(async events => {
       const { body, outcome, notCached } = await request.callTool({ ...call, events })
-      if (notCached.length > 0) events.send('not_cached', notCached)
+      if (notCached.length > 0) events.send('not_cached', JSON.stringify(notCached))
       return { event: outcome === 'input_required' ? outcome : 'result', json: body }
     })
   })

@@ -2,8 +2,10 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import {
-  AnyObjectSchema, askErrors, PromptNameSchema, ServerNameSchema, SessionIdSchema, TextsSchema, UriSchema
+  AnyObjectSchema, askErrors, asText, jsonType, PromptNameSchema, ServerNameSchema, SessionIdSchema, TextsSchema,
+  UriSchema
 } from '../lib/http/schemas.ts'
+import { objectText, presentMember, textOf } from '../lib/json-text.ts'
 import type { Reference } from '../lib/mcp/client/server-client.ts'
 import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
 
@@ -41,19 +43,21 @@ export default (async (fastify) => {
       summary: 'Complete an argument of a prompt or of a resource template',
       body: BodySchema,
       response: {
-        200: Type.Object({ completion: AnyObjectSchema }, {
+        200: asText(Type.Object({ completion: AnyObjectSchema }, {
           description: 'At most a hundred `values`, with `total` and `hasMore` where the server gives them. ' +
             '`values` is empty where the server has no completions.'
-        }),
+        })),
         ...askErrors
       }
     }
-  }, async (request) => {
-    const { ref, argument, context } = request.body
-    const { server, reference } = await resolveReference(request, ref)
-    const { completion } = await request.useServer(server, 'list', (client, limits) =>
-      client.complete(reference, argument, context?.arguments ?? {}, limits))
-    return { completion }
+  }, async (request, reply) => {
+    const { server, reference } = await resolveReference(request, request.body.ref)
+    const argument = request.fieldText('argument') ?? '{}'
+    const { bodyDocument: document } = request
+    const known = presentMember(presentMember(document.root, 'context'), 'arguments')
+    const completion = await request.useServer(server, 'list', (client, limits) =>
+      client.complete(reference, argument, known === null ? '{}' : textOf(document, known), limits))
+    return reply.type(jsonType).send(objectText([['completion', completion]]))
   })
 }) satisfies FastifyPluginAsyncTypebox
 

@@ -1,6 +1,17 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { AnyObjectSchema, askErrors, PromptNameSchema, SessionIdSchema, TextsSchema } from '../lib/http/schemas.ts'
+import {
+  AnyObjectSchema, askErrors, asText, ContinueSchema, inputRequired, jsonType, PromptNameSchema, ResponsesSchema,
+  SessionIdSchema, TextsSchema
+} from '../lib/http/schemas.ts'
+
+const BodySchema = Type.Object({
+  session_id: SessionIdSchema,
+  name: Type.Optional({ ...PromptNameSchema, description: 'Required, unless the request has `continue`.' }),
+  arguments: Type.Optional(TextsSchema),
+  continue: Type.Optional(ContinueSchema),
+  responses: Type.Optional(ResponsesSchema)
+})
 
 /** Gives a prompt, filled with its arguments. */
 export default (async (fastify) => {
@@ -8,26 +19,26 @@ export default (async (fastify) => {
     config: {
       session: true,
       missing: 'Missing session_id or name',
+      requires: body => body.continue === undefined ? ['name'] : [],
       wants: request => ({ upstreams: request.servers.sessionKeepers })
     },
     schema: {
       tags: ['prompts'],
       summary: 'Get a prompt',
-      body: Type.Object({
-        session_id: SessionIdSchema, name: PromptNameSchema, arguments: Type.Optional(TextsSchema)
-      }),
+      body: BodySchema,
       response: {
-        200: Type.Object({ description: Type.Optional(Type.String()), messages: Type.Array(AnyObjectSchema) }, {
+        200: asText(Type.Object({ description: Type.Optional(Type.String()), messages: Type.Array(AnyObjectSchema) }, {
           description: 'The messages as the server gives them.'
-        }),
+        })),
+        202: inputRequired('The server'),
         ...askErrors
       }
     }
-  }, async (request) => {
-    const { name: exposedName, arguments: args = {} } = request.body
-    const { server, name } = await request.findPrompt(exposedName)
-    const { description, messages } = await request.useServer(server, 'list', (client, limits) =>
-      client.getPrompt(name, args, limits))
-    return { ...(description !== undefined && { description }), messages }
+  }, async (request, reply) => {
+    const { name = '', continue: token } = request.body
+    const { body, isSuspended } = token === undefined
+      ? await request.getPrompt(name)
+      : await request.resumePrompt(token)
+    return reply.code(isSuspended ? 202 : 200).type(jsonType).send(body)
   })
 }) satisfies FastifyPluginAsyncTypebox

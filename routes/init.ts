@@ -34,8 +34,7 @@ export default (async (fastify) => {
       }
     }
   }, async (request, reply) => {
-    const { session_id: id, ...fields } = request.body
-    const { token, notCached } = await request.openSession(String(id), fields)
+    const { token, notCached } = await request.openSession(String(request.body.session_id), request.body)
     reply.notCached(notCached)
     return { status: 'ok' as const, ...(token !== undefined && { session_token: token }) }
   })

@@ -1,6 +1,17 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { AnyObjectSchema, askErrors, ServerNameSchema, SessionIdSchema, UriSchema } from '../lib/http/schemas.ts'
+import {
+  AnyObjectSchema, askErrors, asText, ContinueSchema, inputRequired, jsonType, ResponsesSchema, ServerNameSchema,
+  SessionIdSchema, UriSchema
+} from '../lib/http/schemas.ts'
+
+const BodySchema = Type.Object({
+  session_id: SessionIdSchema,
+  uri: Type.Optional({ ...UriSchema, description: 'Required, unless the request has `continue`.' }),
+  server: Type.Optional(ServerNameSchema),
+  continue: Type.Optional(ContinueSchema),
+  responses: Type.Optional(ResponsesSchema)
+})
 
 /** Reads a resource. Binary contents are in Base64, as in MCP. */
 export default (async (fastify) => {
@@ -8,23 +19,26 @@ export default (async (fastify) => {
     config: {
       session: true,
       missing: 'Missing session_id or uri',
+      requires: body => body.continue === undefined ? ['uri'] : [],
       wants: request => ({ upstreams: request.servers.sessionKeepers })
     },
     schema: {
       tags: ['resources'],
       summary: 'Read a resource',
-      body: Type.Object({ session_id: SessionIdSchema, uri: UriSchema, server: Type.Optional(ServerNameSchema) }),
+      body: BodySchema,
       response: {
-        200: Type.Object({ contents: Type.Array(AnyObjectSchema) }, {
+        200: asText(Type.Object({ contents: Type.Array(AnyObjectSchema) }, {
           description: 'The contents, each with `uri`, `mimeType`, and `text` or `blob` (Base64).'
-        }),
+        })),
+        202: inputRequired('The server'),
         ...askErrors
       }
     }
-  }, async (request) => {
-    const { uri, server: name } = request.body
-    const server = await request.serverOfResource(uri, name)
-    const { contents } = await request.useServer(server, 'list', (client, limits) => client.readResource(uri, limits))
-    return { contents }
+  }, async (request, reply) => {
+    const { uri = '', server, continue: token } = request.body
+    const { body, isSuspended } = token === undefined
+      ? await request.readResource(uri, server)
+      : await request.resumeReading(token)
+    return reply.code(isSuspended ? 202 : 200).type(jsonType).send(body)
   })
 }) satisfies FastifyPluginAsyncTypebox

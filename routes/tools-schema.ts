@@ -1,6 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { AnyObjectSchema, AnySchema, errorResponses, ServerErrorsSchema } from '../lib/http/schemas.ts'
+import {
+  AnyObjectSchema, AnySchema, asText, errorResponses, jsonType, ServerErrorsSchema, ServerWarningsSchema
+} from '../lib/http/schemas.ts'
+import { arrayText, objectText } from '../lib/json-text.ts'
 
 /** Lists the tools without a session, for programs that describe them before a user has signed in. */
 export default (async (fastify) => {
@@ -9,12 +12,13 @@ export default (async (fastify) => {
       tags: ['tools'],
       summary: 'List the tools without a session',
       response: {
-        200: Type.Object({
+        200: asText(Type.Object({
           status: Type.Literal('success'),
           tools: Type.Array(AnyObjectSchema),
           system_info: AnySchema,
-          errors: Type.Optional(ServerErrorsSchema)
-        }, { description: 'The tools as their servers describe them, without credentials.' }),
+          errors: Type.Optional(ServerErrorsSchema),
+          warnings: Type.Optional(ServerWarningsSchema)
+        }, { description: 'The tools as their servers describe them, without credentials.' })),
         ...errorResponses({
           409: 'The only server needs a session\'s credentials.',
           502: 'The MCP server cannot be started or reached, or it broke off.',
@@ -23,8 +27,13 @@ export default (async (fastify) => {
         })
       }
     }
-  }, async (request) => {
-    const { items, errors } = await request.listAll('tools')
-    return { status: 'success' as const, tools: items, system_info: fastify.guidance?.systemInfo ?? null, ...errors }
+  }, async (request, reply) => {
+    const { items, notes } = await request.listAll('tools')
+    return reply.type(jsonType).send(objectText([
+      ['status', '"success"'],
+      ['tools', arrayText(items)],
+      ['system_info', JSON.stringify(fastify.guidance?.systemInfo ?? null)],
+      ...notes
+    ]))
   })
 }) satisfies FastifyPluginAsyncTypebox

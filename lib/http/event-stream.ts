@@ -3,8 +3,11 @@ import { Readable } from 'node:stream'
 export interface EventWriter {
   /** The events as they are sent. It ends at `end`, or when the reader leaves. */
   readonly stream: Readable
-  /** Sends an event that reports progress, or drops it while the reader is slow: the next event is more recent. */
-  send: (event: string, data: unknown) => void
+  /**
+   * Sends an event that reports progress, as JSON text, or drops it while the reader is slow: the next event is more
+   * recent.
+   */
+  send: (event: string, json: string) => void
   /** Sends the last event, as JSON text, and ends the stream. */
   end: (event: string, json: string) => void
 }
@@ -28,8 +31,8 @@ export function createEventWriter ({ heartbeatMs }: { heartbeatMs: number }): Ev
 
   return {
     stream,
-    send (event, data) {
-      if (isFlowing) push(asEvent(event, JSON.stringify(data)))
+    send (event, json) {
+      if (isFlowing) push(asEvent(event, json))
     },
     end (event, json) {
       if (isOver) return

@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import Type, { type TObject, type TSchema } from 'typebox'
 
 /** In lower case, as Node gives the names of headers. */
 export const sessionIdHeader = 'x-session-id'
@@ -50,19 +50,48 @@ export const ErrorSchema = Type.Object({
   code: Type.String({ description: 'A stable name for programs; see docs/errors.md.' }),
   retryable: Type.Boolean({
     description: 'Whether the same request may succeed when it is sent again, and cannot act twice.'
+  }),
+  authorization: Type.Optional(Type.Unsafe<Record<string, unknown>>({
+    type: 'object',
+    additionalProperties: true,
+    description: 'What an MCP server that refused the credentials says about its authorization. Absent otherwise.'
+  }))
+})
+
+const CallErrorSchema = Type.Object({
+  ...ErrorSchema.properties,
+  acted: Type.Union([Type.Literal('no'), Type.Literal('unknown')], {
+    description: 'Whether the tool can have acted: `no` only where it is certain that it has not.'
   })
 })
 
 /** Error answers for the response schema of a route: each status has the one body shape. */
-export function errorResponses<Status extends number> (descriptions: Record<Status, string>) {
+export function errorResponses<Status extends number> (
+  descriptions: Record<Status, string>, schema: TObject = ErrorSchema
+) {
   const responses = Object.entries<string>(descriptions)
-    .map(([status, description]) => [status, Type.Object(ErrorSchema.properties, { description })])
+    .map(([status, description]) => [status, Type.Object(schema.properties, { description })])
   return Object.fromEntries(responses) as Record<Status, typeof ErrorSchema>
 }
+
+/** The same for a route that calls a tool. */
+export const callErrorResponses = <Status extends number>(descriptions: Record<Status, string>) =>
+  errorResponses(descriptions, CallErrorSchema)
 
 export const ServerErrorsSchema = Type.Record(Type.String(), Type.String(), {
   description: 'The MCP servers that did not answer, each with a sentence that says why. Absent when all answered.'
 })
+
+export const ServerWarningsSchema = Type.Record(Type.String(), Type.Array(Type.String()), {
+  description: 'The MCP servers that listed something nobody can use, each with a sentence for each such item. ' +
+    'The other items are listed. Absent when there are none.'
+})
+
+/** The schema of a reply that is put together as JSON text: it serves the API's description alone. */
+export const asText = (schema: TSchema) => Type.Unsafe<string>(schema)
+
+/** Content type of such a reply. */
+export const jsonType = 'application/json; charset=utf-8'
 
 /** Any JSON. Left open on purpose: a tight response schema deletes fields that it does not name. */
 export const AnySchema = Type.Unsafe<unknown>({})
@@ -87,6 +116,26 @@ export const PromptNameSchema = Type.String({
 
 /** Arguments of prompts and templates, which are strings in MCP. */
 export const TextsSchema = Type.Record(Type.String(), Type.String(), { title: 'an object of strings' })
+
+export const ContinueSchema = Type.String({
+  maxLength: 256,
+  title: 'a string of at most 256 characters',
+  description: 'Token of an answer 202: resumes that request.'
+})
+
+export const ResponsesSchema = Type.Unsafe<Record<string, object>>({
+  type: 'object',
+  additionalProperties: { type: 'object' },
+  title: 'an object of objects',
+  description: 'Responses to the input requests of that request, by their `id`.'
+})
+
+/** An answer that says which input the server requests. `what` is its subject: `The tool`. */
+export const inputRequired = (what: string) => ({
+  ...AnySchema,
+  description: `${what} requests input first: ` +
+    '`{"status":"input_required","requests":[…],"continue":"<token>"}`. Only with MCP_ELICITATION=on.'
+})
 
 /** Answer of the routes that end a session. */
 export const EndedSchema = Type.Object(
@@ -117,4 +166,7 @@ const serverFailures = {
 export const listErrors = errorResponses(serverFailures)
 
 /** Failures of the routes that ask one server for one thing. */
-export const askErrors = errorResponses({ ...serverFailures, 404: 'There is no such prompt or resource.' })
+export const askErrors = errorResponses({
+  ...serverFailures,
+  404: 'There is no such prompt or resource, or no request to resume under that token.'
+})

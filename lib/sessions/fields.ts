@@ -1,4 +1,3 @@
-import type { JsonObject } from '../json.ts'
 import type { Identity } from './owner.ts'
 
 /** A new session, as /init opens it. */
@@ -19,12 +18,20 @@ export const upstreamField = (server: string) => `u:${server}`
 /** The field that holds a call that waits for answers. */
 export const pendingCallField = (token: string) => `q:${token}`
 
-/** Takes the fields of /init apart: the sensitive ones are the session's credentials, the others cached values. */
-export function splitFields (fields: JsonObject, sensitiveParams: readonly string[]): NewSession {
-  const entries = Object.entries(fields)
-  const isCredential = ([name]: [string, unknown]) => sensitiveParams.includes(name)
-  const credentials = Object.fromEntries(entries.filter(isCredential))
-  const others = entries.filter(entry => !isCredential(entry))
-  const values = new Map(others.map(([name, value]) => [name, JSON.stringify(value)]))
-  return { identity: { apiUrl: fields.apiUrl, jwtToken: fields.jwtToken, credentials }, values }
+/**
+ * Takes the fields of /init apart, JSON texts by name: the sensitive ones are the session's credentials, the others
+ * cached values.
+ */
+export function splitFields (fields: ReadonlyMap<string, string>, sensitiveParams: readonly string[]): NewSession {
+  const isCredential = ([name]: [string, string]) => sensitiveParams.includes(name)
+  const entries = [...fields]
+  const valueOf = (name: string): unknown => JSON.parse(fields.get(name) ?? 'null')
+  return {
+    identity: {
+      apiUrl: valueOf('apiUrl'),
+      jwtToken: valueOf('jwtToken'),
+      credentials: new Map(entries.filter(isCredential))
+    },
+    values: new Map(entries.filter(entry => !isCredential(entry)))
+  }
 }

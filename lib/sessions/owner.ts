@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { type JsonObject, parseJsonObject } from '../json.ts'
+import { parseJsonObject } from '../json.ts'
 
 /**
  * The user who opened a session, and the credentials, as hashes with a key of the session's own. The hashes disclose
@@ -16,18 +16,25 @@ export interface Owner {
 export interface Identity {
   apiUrl: unknown
   jwtToken: unknown
-  /** All credentials of the session, in any order. */
-  credentials: JsonObject
+  /** All credentials of the session, in any order: JSON texts by name. */
+  credentials: ReadonlyMap<string, string>
 }
 
 /** `key` is the session's `meta`, which is never the same twice. */
 export function ownerOf ({ apiUrl, jwtToken, credentials }: Identity, key: string): Owner {
   const hash = (...parts: unknown[]) => createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64url')
-  const sorted = Object.entries(credentials).sort(([a], [b]) => a < b ? -1 : 1)
+  const sorted = Array.from(credentials, ([name, text]) => [name, comparable(text)] as const)
+    .sort(([a], [b]) => a < b ? -1 : 1)
   return {
     credentials: hash('credentials', apiUrl, jwtToken, sorted),
     user: hash('user', canonicalUrl(apiUrl), ...userOf(jwtToken))
   }
+}
+
+/** What a credential's text says, or the text itself where a value cannot hold all of it. */
+function comparable (text: string): unknown {
+  const value: unknown = JSON.parse(text)
+  return typeof value === 'string' || JSON.stringify(value) === text ? value : text
 }
 
 /** In constant time. */

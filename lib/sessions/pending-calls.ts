@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { SessionUnreadableError } from '../errors.ts'
-import { isJsonObject, type JsonObject, parseJsonObject } from '../json.ts'
+import { memberTexts, objectText, readJson } from '../json-text.ts'
 import type { RedisClient } from '../redis/client.ts'
 import { openField } from './field-encryption.ts'
 import { pendingCallField } from './fields.ts'
@@ -13,26 +13,53 @@ export interface PendingCall {
   tool: string
   /** The tool's name, as its server knows it. */
   name: string
-  /** Arguments of the call, without credentials. */
-  args: JsonObject
+  /** Arguments of the call, without credentials: the JSON text of an object. */
+  args: string
   /** Names of the credentials among the arguments. */
   secretNames: string[]
-  /** The server's own state, to be returned to it unchanged. */
+  /** The server's own state, to be returned to it unchanged: JSON text. */
   state?: string
 }
 
+/** A resource whose server needs more input before it is read. */
+export interface PendingRead {
+  server: string
+  uri: string
+  state?: string
+}
+
+/** A prompt whose server needs more input before it gives it. */
+export interface PendingPrompt {
+  /** The prompt's name, as callers know it. */
+  prompt: string
+  /** The JSON text of an object. */
+  args: string
+  state?: string
+}
+
+/** Requests that may wait for answers, by their kind. */
+export interface PendingRequests {
+  tool: PendingCall
+  resource: PendingRead
+  prompt: PendingPrompt
+}
+
 /**
- * Calls that wait for answers. They live in their session and end with it. Both methods reject with
+ * Calls and other requests that wait for answers. They live in their session and end with it. Both methods reject with
  * StoreUnavailableError.
  */
 export interface PendingCalls {
-  /** Keeps a call, and gives the token by which it goes on, once. */
-  keep: (session: Session, call: PendingCall) => Promise<{ token: string } | { refused: 'session ended' | 'too large' }>
+  /** Keeps a request, and gives the token by which it goes on, once. */
+  keep: <Kind extends keyof PendingRequests>(
+    session: Session, kind: Kind, request: PendingRequests[Kind]
+  ) => Promise<{ token: string } | { refused: 'session ended' | 'too large' }>
   /**
-   * Gives a call, once; `null` when none waits under the token. Rejects with SessionUnreadableError for a foreign
-   * text.
+   * Gives a request, once; `null` when none of its kind waits under the token. Rejects with SessionUnreadableError for
+   * a foreign text.
    */
-  take: (session: Session, token: string) => Promise<PendingCall | null>
+  take: <Kind extends keyof PendingRequests>(
+    session: Session, kind: Kind, token: string
+  ) => Promise<PendingRequests[Kind] | null>
 }
 
 /** How many calls of one session may wait; the oldest makes room. */
@@ -50,22 +77,54 @@ export function createPendingCalls (client: RedisClient, options: PendingCallsOp
   const { scripts, inTime } = createSessionRedis(client, commandTimeoutMs)
 
   return {
-    async keep ({ id, key, meta, seal }, call) {
-      const token = randomBytes(24).toString('base64url')
-      const text = seal.seal(pendingCallField(token), JSON.stringify(call))
+    async keep ({ id, key, meta, seal }, kind, request) {
+      const token = `${tokenPrefixes[kind]}${randomBytes(24).toString('base64url')}`
+      const text = seal.seal(pendingCallField(token), encode(request))
       const args = { meta, token, call: text, mostCalls: mostPending, mostBytes: maxBytes }
       const isKept = await inTime(scripts.keepPendingCall(key, args), id)
       return isKept === 1 ? { token } : { refused: isKept === 0 ? 'session ended' : 'too large' }
     },
 
-    async take ({ id, key, meta, seal }, token) {
+    async take ({ id, key, meta, seal }, kind, token) {
+      if (kindOf(token) !== kind) return null // it stays there for the route that it belongs to
       const text = await inTime(scripts.takePendingCall(key, { meta, token }), id)
       if (text === null) return null
-      const call = parseJsonObject(openField(seal, pendingCallField(token), text, id))
-      if (!isJsonObject(call?.args) || !Array.isArray(call.secretNames) || typeof call.tool !== 'string') {
-        throw new SessionUnreadableError(id)
-      }
-      return call as unknown as PendingCall // this service wrote it
+      return decode(kind, openField(seal, pendingCallField(token), text, id)) ?? unreadable(id)
     }
   }
+}
+
+/** The kind of a request is in its token, which nobody can change: a field opens under its own name only. */
+const tokenPrefixes: Readonly<Record<keyof PendingRequests, string>> = {
+  tool: '', resource: 'resource.', prompt: 'prompt.'
+}
+
+function kindOf (token: string): keyof PendingRequests {
+  if (token.startsWith(tokenPrefixes.resource)) return 'resource'
+  return token.startsWith(tokenPrefixes.prompt) ? 'prompt' : 'tool'
+}
+
+/** Members that are JSON texts already. */
+const texts = new Set(['args', 'state'])
+
+const encode = (request: object): string => objectText(Object.entries(request)
+  .map(([name, value]) => [name, texts.has(name) ? String(value) : JSON.stringify(value)] as const))
+
+const requiredTypes: { readonly [Kind in keyof PendingRequests]: Readonly<Record<string, RegExp>> } = {
+  tool: { tool: /^"/, name: /^"/, args: /^\{/, secretNames: /^\[/ },
+  resource: { server: /^"/, uri: /^"/ },
+  prompt: { prompt: /^"/, args: /^\{/ }
+}
+
+function decode<Kind extends keyof PendingRequests> (kind: Kind, text: string): PendingRequests[Kind] | null {
+  const document = readJson(text)
+  const members = document === null ? new Map<string, string>() : memberTexts(document)
+  const isComplete = Object.entries(requiredTypes[kind]).every(([name, type]) => type.test(members.get(name) ?? ''))
+  if (!isComplete) return null
+  const entries = Array.from(members, ([name, text]) => [name, texts.has(name) ? text : JSON.parse(text) as unknown])
+  return Object.fromEntries(entries) as PendingRequests[Kind] // this service wrote it
+}
+
+function unreadable (id: string): never {
+  throw new SessionUnreadableError(id)
 }

@@ -1,5 +1,6 @@
 import { SessionUnreadableError } from '../errors.ts'
 import { parseJsonObject } from '../json.ts'
+import { readJson } from '../json-text.ts'
 import { openField, tryToOpen } from './field-encryption.ts'
 import { nameOfValue, upstreamField, valueField } from './fields.ts'
 import type { SessionRedis, StoredFields } from './scripts.ts'
@@ -11,10 +12,10 @@ import {
 /** The contents of a session that was loaded. Each method rejects as those of SessionRepository do. */
 export interface SessionContents {
   /**
-   * The cached values that exist, of those named; no round trip when all were read with the session. `null` when the
-   * session has ended since it was loaded.
+   * The cached values that exist, of those named: JSON texts by name. No round trip when all were read with the
+   * session. `null` when the session has ended since it was loaded.
    */
-  readValues: (session: Session, names: readonly string[]) => Promise<Map<string, unknown> | null>
+  readValues: (session: Session, names: readonly string[]) => Promise<Map<string, string> | null>
   /**
    * Writes changes in one round trip, and restarts the idle TTL. The record of a call releases the call's slot.
    *
@@ -83,13 +84,13 @@ export function createSessionContents (redis: SessionRedis, options: SessionCont
     async readValues (session, names) {
       const fields = await readFields(session, names.map(valueField))
       if (fields === null) return null
-      const values = new Map<string, unknown>()
+      const values = new Map<string, string>()
       for (const name of names) {
         const field = valueField(name)
         const stored = fields.get(field) ?? null
         if (stored === null) continue
         const text = openField(session.seal, field, stored, session.id)
-        values.set(name, parseValue(text, session.id))
+        values.set(name, checkedValue(text, session.id))
       }
       return values
     },
@@ -155,11 +156,9 @@ export function createSessionContents (redis: SessionRedis, options: SessionCont
   }
 }
 
-/** Throws SessionUnreadableError, which says nothing of the text. */
-function parseValue (text: string, id: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw new SessionUnreadableError(id)
-  }
+/** A JSON text. Throws SessionUnreadableError, which says nothing of the text. */
+function checkedValue (text: string, id: string): string {
+  const document = readJson(text, 0)
+  if (document === null) throw new SessionUnreadableError(id)
+  return document.text
 }

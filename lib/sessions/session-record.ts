@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { SessionUnreadableError } from '../errors.ts'
 import { type JsonObject, parseJsonObject } from '../json.ts'
+import { memberTexts, objectText, readJson } from '../json-text.ts'
 import { createSealing, type EncryptionKey, type FieldSeal, openField, tryToOpen } from './field-encryption.ts'
 import { type NewSession, valueField } from './fields.ts'
 import { type Identity, type Owner, ownerOf, parseOwner } from './owner.ts'
@@ -16,8 +17,10 @@ import { hashOfToken, sessionKey, type SessionRef } from './session-ref.ts'
 export interface SessionRecord {
   /** The text of its `meta`, which differs from that of any other session that is ever opened under its id. */
   readonly meta: string
-  /** Secret. The fields of /init that are credentials. */
+  /** Secret. The fields of /init that are credentials, as values: digits beyond a double are lost in them. */
   readonly credentials: JsonObject
+  /** Secret. The same as JSON texts by name, as they were sent. */
+  readonly credentialTexts: () => ReadonlyMap<string, string>
   /** Whether it was sealed with an older key, or before there was one. */
   readonly isStale: boolean
   /** End of its whole lifetime (ms since 1970); `null` for none. */
@@ -123,23 +126,33 @@ export function createSessionCodec ({ keyPrefix, encryptionKeys }: SessionCodecO
       const parsedMeta = parseJsonObject(meta)
       if (parsedMeta !== null && !isOpenedBy(ref, parsedMeta)) return null
       const seal = sealOf(ref, meta)
-      const credentials = parseJsonObject(openField(seal, 'credentials', sealed, ref.id))
+      const text = openField(seal, 'credentials', sealed, ref.id)
+      const credentials = parseJsonObject(text)
       if (credentials === null || parsedMeta === null) throw new SessionUnreadableError(ref.id)
       const ends = fields.get('ends') ?? null
-      return { meta, seal, credentials, isStale: !seal.isCurrent(sealed), endsAt: ends === null ? null : Number(ends) }
+      return {
+        meta,
+        seal,
+        credentials,
+        credentialTexts: () => textsIn(text),
+        isStale: !seal.isCurrent(sealed),
+        endsAt: ends === null ? null : Number(ends)
+      }
     },
 
     decodeOwner (ref, fields) {
       const [meta, sealed] = [fields.get('meta') ?? '', fields.get('credentials') ?? '']
       const seal = sealOf(ref, meta)
       const parsedMeta = parseJsonObject(meta)
-      const credentials = parseJsonObject(tryToOpen(seal, 'credentials', sealed) ?? '')
+      const text = tryToOpen(seal, 'credentials', sealed) ?? ''
+      const credentials = parseJsonObject(text)
       if (parsedMeta === null || credentials === null) return null
       // No credentials have these hashes: a caller with another API key is never the owner.
       if (!isOpenedBy(ref, parsedMeta)) return { credentials: '', user: '', key: meta }
       const stored = fields.get('owner') ?? null
+      // An older version kept no owner beside the credentials.
       const owner = stored === null
-        ? ownerByCredentials(credentials, meta)
+        ? ownerOf({ apiUrl: credentials.apiUrl, jwtToken: credentials.jwtToken, credentials: textsIn(text) }, meta)
         : parseOwner(tryToOpen(seal, 'owner', stored) ?? '')
       return owner && { ...owner, key: meta }
     }
@@ -155,7 +168,7 @@ export function encodeChanges (
     last_accessed: new Date().toISOString(),
     ...(call !== undefined && { last_call: JSON.stringify(call) }),
     ...(identity !== undefined && {
-      credentials: seal.seal('credentials', JSON.stringify(identity.credentials)),
+      credentials: seal.seal('credentials', objectText(identity.credentials)),
       owner: seal.seal('owner', JSON.stringify(ownerOf(identity, meta)))
     }),
     ...(token !== undefined && { token: hashOfToken(token) })
@@ -182,6 +195,8 @@ function createMeta (client: string | null, createdAt = new Date().toISOString()
  */
 const isOpenedBy = ({ client }: SessionRef, meta: JsonObject) => (meta.client ?? null) === client
 
-/** The owner of a session of an older version, which kept none beside the credentials. */
-const ownerByCredentials = (credentials: JsonObject, key: string): Owner =>
-  ownerOf({ apiUrl: credentials.apiUrl, jwtToken: credentials.jwtToken, credentials }, key)
+/** The members of a JSON text that was read as an object before. */
+function textsIn (text: string): ReadonlyMap<string, string> {
+  const document = readJson(text)
+  return document === null ? new Map() : memberTexts(document)
+}

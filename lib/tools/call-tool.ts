@@ -1,11 +1,12 @@
-import { CallerLeftError, McpCallError, SessionNotFoundError, UnknownContinuationError } from '../errors.ts'
-import { isJsonObject, type JsonObject } from '../json.ts'
+import { CallerLeftError, SessionNotFoundError, UnknownContinuationError } from '../errors.ts'
+import { applyEdits, type JsonValue, readJson, removalsOf, withAdded } from '../json-text.ts'
 import type { InputRequests, RequestLimits, ServerClient, ToolRequest, Watcher } from '../mcp/client/server-client.ts'
 import type { PendingCall, PendingCalls } from '../sessions/pending-calls.ts'
 import type { Session } from '../sessions/session.ts'
 import type { CallRecord } from '../sessions/session-record.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
 import { gapsIn, injectParameters } from './parameter-injection.ts'
+import { continuationOf, suspend } from './suspended-request.ts'
 import type { CatalogTool } from './tool-catalog.ts'
 import { readToolResult, type ToolResultOptions } from './tool-result.ts'
 
@@ -20,15 +21,15 @@ export interface ToolCall {
   /** The tool's name as callers know it. */
   exposedName: string
   tool: CatalogTool
-  /** The arguments that the caller sent. */
-  params: JsonObject
+  /** The arguments that the caller sent, an object. */
+  params: JsonValue
 }
 
 /** A call with all its arguments, ready to be sent to its server. */
 export interface PreparedCall extends Omit<ToolCall, 'params'> {
-  request: Pick<ToolRequest, 'name' | 'args' | 'definition' | 'continuation'>
-  /** The caller's own arguments, which may fill later calls. */
-  given: JsonObject
+  request: Pick<ToolRequest, 'name' | 'args' | 'inputSchema' | 'continuation'>
+  /** The caller's own arguments, which may fill later calls: JSON texts by name. */
+  given: ReadonlyMap<string, string>
 }
 
 /** How one call is made. */
@@ -56,14 +57,16 @@ export interface ToolCaller {
   prepare: (call: ToolCall) => Promise<PreparedCall>
   /**
    * The call that its server answered with input requests, once more and with the caller's responses. Credentials are
-   * those that the session has now. Throws UnknownContinuationError when the server's tool is another one by now.
+   * those that the session has now. `responses` is the JSON text of an object. Throws UnknownContinuationError when
+   * the server's tool is another one by now.
    */
-  resume: (call: Omit<ToolCall, 'params'>, pending: PendingCall, responses: JsonObject) => PreparedCall
+  resume: (call: Omit<ToolCall, 'params'>, pending: PendingCall, responses?: string) => PreparedCall
   /**
    * Calls the tool, and keeps the caller's arguments and the tool's outputs in the session.
    *
    * Redis acknowledges what is kept before this resolves: the caller's next request may reach another worker, which
-   * must see it. The record of the call is written with it and costs no round trip of its own.
+   * must see it. The record of the call is written with it and costs no round trip of its own. A failure says in
+   * `acted` whether the tool can have acted.
    */
   run: (call: PreparedCall, options: CallOptions) => Promise<ToolReply>
 }
@@ -72,29 +75,28 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
   const { sessions, pendingCalls, cacheResults, sensitiveParams } = options
 
   async function prepare ({ params, ...call }: ToolCall): Promise<PreparedCall> {
-    const { session, tool: { name, declared, definition } } = call
-    const gaps = gapsIn(params, { declared, sensitiveParams })
-    const values = gaps.length === 0 ? new Map<string, unknown>() : await sessions.readValues(session, gaps)
+    const { session, tool } = call
+    const { declared } = tool
+    const gaps = gapsIn(params.node, { declared, sensitiveParams })
+    const values = gaps.length === 0 ? new Map<string, string>() : await sessions.readValues(session, gaps)
     if (values === null) throw new SessionNotFoundError(session.id)
-    const sources = { declared, sensitiveParams, credentials: session.credentials, values }
+    const sources = { declared, sensitiveParams, credentials: session.credentialTexts(), values }
     const { args, given } = injectParameters(params, sources)
-    return { ...call, request: { name, args, ...(definition && { definition }) }, given }
+    return { ...call, request: { ...requestOf(tool), args }, given }
   }
 
-  function resume (call: Omit<ToolCall, 'params'>, pending: PendingCall, responses: JsonObject): PreparedCall {
-    const { session, tool: { name, definition } } = call
-    if (name !== pending.name) throw new UnknownContinuationError() // the servers have changed since
-    const { args, secretNames, state } = pending
-    const secrets = Object.entries(session.credentials).filter(([name]) => secretNames.includes(name))
+  function resume (call: Omit<ToolCall, 'params'>, pending: PendingCall, responses?: string): PreparedCall {
+    const { session, tool } = call
+    if (tool.name !== pending.name) throw new UnknownContinuationError() // the servers have changed since
+    const secrets = [...session.credentialTexts()].filter(([name]) => pending.secretNames.includes(name))
     return {
       ...call,
       request: {
-        name,
-        args: Object.fromEntries([...Object.entries(args), ...secrets]),
-        ...(definition && { definition }),
-        continuation: { responses, ...(state !== undefined && { state }) }
+        ...requestOf(tool),
+        args: withAdded(pending.args, secrets),
+        continuation: continuationOf(pending, responses)
       },
-      given: {} // it was kept when the server requested input
+      given: new Map() // it was kept when the server requested input
     }
   }
 
@@ -107,8 +109,7 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
     async function keep (
       outcome: CallRecord['outcome'], outputs: ReadonlyMap<string, string> = new Map()
     ): Promise<string[]> {
-      const texts = Object.entries(given).map(([name, value]) => [name, JSON.stringify(value)] as const)
-      const values = new Map([...texts, ...outputs])
+      const values = new Map([...given, ...outputs])
       const durationMs = Math.round(performance.now() - start)
       const record = { tool: exposedName, outcome, duration_ms: durationMs, at: startedAt.toISOString() }
       try {
@@ -122,7 +123,7 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
     try {
       const answer = await client.callTool({ ...request, ...(watcher && { watcher }) }, limits)
       if ('inputRequired' in answer) {
-        const body = await suspend(call, answer.inputRequired, client.serverName)
+        const body = await keepUntilAnswered(call, answer.inputRequired, client.serverName)
         return { body, outcome: 'input_required', notCached: await keep('input_required') }
       }
       const options = { tool: exposedName, cacheResults, sensitiveParams }
@@ -130,38 +131,39 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
       return { body, outcome, notCached: await keep(outcome, outputs) }
     } catch (error) {
       await keep(error instanceof CallerLeftError ? 'abandoned' : 'failed')
-      throw error
+      throw withActed(error)
     }
   }
 
-  /** Keeps a call until the caller responds to its server's input requests. Gives the body that says so. */
-  async function suspend (
-    { session, exposedName, request }: PreparedCall, { requests, state }: InputRequests, server: string
+  async function keepUntilAnswered (
+    { session, exposedName, request }: PreparedCall, requests: InputRequests, server: string
   ): Promise<string> {
-    const requested = `requested input for tool ${exposedName}`
-    if (pendingCalls === null) throw new McpCallError(server, `${requested}, although it was told that it gets none`)
-    const isSecret = (name: string) => sensitiveParams.includes(name)
-    const kept = await pendingCalls.keep(session, {
-      tool: exposedName,
-      name: request.name,
-      args: Object.fromEntries(Object.entries(request.args).filter(([name]) => !isSecret(name))),
-      secretNames: Object.keys(request.args).filter(isSecret),
-      ...(state !== undefined && { state })
-    }).catch((cause: unknown) => {
-      // Not StoreUnavailableError, which says that the same request may be sent again: the tool may have acted already.
-      const fault = `${requested}, and the call could not be kept until the caller responds`
-      throw new McpCallError(server, fault, { cause })
-    })
-    if ('refused' in kept) {
-      if (kept.refused === 'session ended') throw new SessionNotFoundError(session.id)
-      throw new McpCallError(server, `${requested}, and the call is too large to be kept until the caller responds`)
-    }
-    return JSON.stringify({
-      status: 'input_required',
-      requests: Object.entries(requests).map(([id, request]) => ({ id, ...(isJsonObject(request) && request) })),
-      continue: kept.token
+    const args = readJson(request.args)
+    const isSecret = ({ name }: { name: string }) => sensitiveParams.includes(name)
+    const secrets = args?.root.members?.filter(isSecret) ?? []
+    return await suspend(requests, {
+      pendingCalls,
+      session,
+      kind: 'tool',
+      request: {
+        tool: exposedName,
+        name: request.name,
+        args: args === null ? '{}' : applyEdits(args.text, removalsOf(args.root, isSecret)).trim(),
+        secretNames: secrets.map(({ name }) => name)
+      },
+      server,
+      what: `tool ${exposedName}`
     })
   }
 
   return { prepare, resume, run }
+}
+
+const requestOf = ({ name, inputSchema }: CatalogTool): Pick<ToolRequest, 'name' | 'inputSchema'> =>
+  ({ name, ...(inputSchema !== undefined && { inputSchema }) })
+
+/** The error of a tool that was called: unless its error says otherwise, it may have acted. */
+function withActed (error: unknown): unknown {
+  if (error instanceof Error && !('acted' in error)) return Object.assign(error, { acted: 'unknown' })
+  return error
 }

@@ -1,4 +1,4 @@
-import { isDeeperThan, isJsonObject, type JsonObject } from '../json.ts'
+import { isJsonObject, type JsonObject } from '../json.ts'
 import {
   describesSameValue, holdsDefinitions, mapSubschemas, resolveReference, schemasOfSameValue, topLevelSchemas
 } from './json-schema.ts'
@@ -141,22 +141,4 @@ const identities = new Set(['$id', '$schema', '$anchor', '$dynamicAnchor', '$def
 
 function anonymous (schema: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(schema).filter(([keyword]) => !identities.has(keyword)))
-}
-
-/** Deepest nesting (levels). Writing a deeper value as JSON could overflow the stack, and no honest tool needs it. */
-const maxDepth = 500
-
-/**
- * A tool as callers see it: its input schema without the sensitive names, and without fields that are null or
- * undefined, which strict MCP clients refuse (`annotations: null`). A field that is nested too deep is left out. An
- * input schema that is nested too deep becomes one that takes any arguments, because every tool must have one. Does
- * not modify its input.
- */
-export function hideSensitiveParams (tool: JsonObject, sensitiveParams: readonly string[]): JsonObject {
-  const names = new Set(sensitiveParams)
-  return Object.fromEntries(Object.entries(tool).flatMap(([field, value]) => {
-    if (value === null || value === undefined) return []
-    if (isDeeperThan(value, maxDepth)) return field === 'inputSchema' ? [[field, { type: 'object' }]] : []
-    return [[field, field === 'inputSchema' && isJsonObject(value) ? withoutNames(value, names) : value]]
-  }))
 }

@@ -1,5 +1,5 @@
 import { isJsonObject } from '../json.ts'
-import { applyEdits, type JsonDocument, objectText, removalsOf, textOf } from '../json-text.ts'
+import { editedText, type JsonNode, type JsonValue, removalsOf, textOf, withAdded } from '../json-text.ts'
 import { topLevelSchemas } from './json-schema.ts'
 
 /** Names of the properties that a tool's input schema declares, also in schemas that it references or combines. */
@@ -30,40 +30,30 @@ export interface InjectionSources {
 
 /** Names that a cached value could fill: declared, not sent (an explicit null is sent), and no credential. */
 export function gapsIn (
-  { root }: JsonDocument, { declared, sensitiveParams }: Pick<InjectionSources, 'declared' | 'sensitiveParams'>
+  params: JsonNode | null, { declared, sensitiveParams }: Pick<InjectionSources, 'declared' | 'sensitiveParams'>
 ): string[] {
-  const sent = new Set(root.members?.map(({ name }) => name))
+  const sent = new Set(params?.members?.map(({ name }) => name))
   return declared.filter(name => !sent.has(name) && !sensitiveParams.includes(name))
 }
 
 /**
- * Merges the arguments that the caller sent with what the session knows.
+ * Merges the arguments that the caller sent, an object, with what the session knows.
  *
- * A credential comes from the session and only from there, and goes only to a tool that declares it: an argument that the
- * caller sent under a sensitive name is dropped. A cached value fills a gap. Everything else stays as the caller wrote it.
+ * A credential comes from the session and only from there, and goes only to a tool that declares it: an argument that
+ * the caller sent under a sensitive name is dropped. A cached value fills a gap. Everything else stays as the caller
+ * wrote it.
  */
-export function injectParameters (params: JsonDocument, sources: InjectionSources): Injection {
+export function injectParameters (params: JsonValue, sources: InjectionSources): Injection {
   const { declared, sensitiveParams, credentials, values } = sources
-  const isSensitive = (name: string) => sensitiveParams.includes(name)
-  const kept = params.root.members?.filter(({ name }) => !isSensitive(name)) ?? []
-  const secrets = [...credentials].filter(([name]) => declared.includes(name) && isSensitive(name))
-  const filled = gapsIn(params, sources).flatMap(name => {
+  const isSensitive = ({ name }: { name: string }) => sensitiveParams.includes(name)
+  const secrets = [...credentials].filter(([name]) => declared.includes(name) && isSensitive({ name }))
+  const filled = gapsIn(params.node, sources).flatMap(name => {
     const text = values.get(name)
     return text === undefined ? [] : [[name, text] as const]
   })
+  const kept = params.node.members?.filter(member => !isSensitive(member)) ?? []
   return {
-    args: append(params, kept.length > 0, [...filled, ...secrets], isSensitive),
-    given: new Map(kept.map(({ name, value }) => [name, textOf(params, value)]))
+    args: withAdded(editedText(params, removalsOf(params.node, isSensitive)), [...filled, ...secrets]),
+    given: new Map(kept.map(({ name, value }) => [name, textOf(params.document, value)]))
   }
-}
-
-/** The object's text, without some members and with others at its end. */
-function append (
-  { text, root }: JsonDocument, hasOthers: boolean, members: ReadonlyArray<readonly [string, string]>,
-  isRemoved: (name: string) => boolean
-): string {
-  const left = applyEdits(text, removalsOf(root, ({ name }) => isRemoved(name))).trim()
-  if (members.length === 0) return left
-  const added = objectText(members)
-  return hasOthers ? `${left.slice(0, -1)},${added.slice(1)}` : added
 }

@@ -1,12 +1,20 @@
-import type { JsonObject } from '../json.ts'
+import { applyEdits, readJson, settingOf } from '../json-text.ts'
+import { type Listed, type ListedItem, listKinds, type ListName } from '../mcp/client/list-pages.ts'
 import type { RequestLimits, ServerClient } from '../mcp/client/server-client.ts'
 import type { Fetched } from './list-cache.ts'
 import { createToolCatalog, type ToolCatalog, type ToolCatalogOptions } from './tool-catalog.ts'
 
 /** One list of one server. */
 export interface ServerList {
-  /** As callers see them, in the server's order. */
-  items: JsonObject[]
+  /** As callers see them, each as JSON text, in the server's order. */
+  items: readonly string[]
+  /** Items that are left out, and why. */
+  warnings: readonly string[]
+}
+
+export interface ResourceList extends ServerList {
+  /** The URIs of the resources, or the templates of URIs. */
+  uris: readonly string[]
 }
 
 export interface PromptList extends ServerList {
@@ -17,12 +25,12 @@ export interface PromptList extends ServerList {
 /** The lists that a server may have. */
 export interface ServerLists {
   tools: ToolCatalog
-  resources: ServerList
-  resourceTemplates: ServerList
+  resources: ResourceList
+  resourceTemplates: ResourceList
   prompts: PromptList
 }
 
-export type ListKind = keyof ServerLists
+export type ListKind = ListName
 
 /** Requests one list from a server, every page of it, and turns it into what callers see. */
 export interface Lister<List> {
@@ -38,45 +46,62 @@ export interface ListersOptions extends ToolCatalogOptions {
   serverLabel: string | null
 }
 
+/** Makes of a server's list what callers see. */
+type CreateList<List> = (listed: Listed, client: ServerClient, limits: RequestLimits) => List | Promise<List>
+
 export function createListers (options: ListersOptions): Listers {
   const { exposedName, serverLabel } = options
-  const labelled = (items: JsonObject[]) =>
-    serverLabel === null ? items : items.map(item => ({ ...item, server: serverLabel }))
 
-  return {
-    tools: {
-      what: 'the list of tools',
+  function createLister<Kind extends ListKind> (kind: Kind, create: CreateList<ServerLists[Kind]>) {
+    const lister: Lister<ServerLists[Kind]> = {
+      what: `the list of ${listKinds[kind].what}`,
       async fetch (client, limits) {
-        const { items, ttlMs } = await client.listTools(limits)
-        return { list: createToolCatalog(items, await client.instructions(limits), options), ttlMs }
-      }
-    },
-    resources: {
-      what: 'the list of resources',
-      async fetch (client, limits) {
-        const { items, ttlMs } = await client.listResources(limits)
-        return { list: { items: labelled(items) }, ttlMs }
-      }
-    },
-    resourceTemplates: {
-      what: 'the list of resource templates',
-      async fetch (client, limits) {
-        const { items, ttlMs } = await client.listResourceTemplates(limits)
-        return { list: { items: labelled(items) }, ttlMs }
-      }
-    },
-    prompts: {
-      what: 'the list of prompts',
-      async fetch (client, limits) {
-        const { items, ttlMs } = await client.listPrompts(limits)
-        return {
-          list: {
-            items: items.map(prompt => ({ ...prompt, name: exposedName(prompt.name) })),
-            ownNames: new Map(items.map(({ name }) => [exposedName(name), name]))
-          },
-          ttlMs
-        }
+        const listed = await client.list(kind, limits)
+        return { list: await create(listed, client, limits), ttlMs: listed.ttlMs }
       }
     }
+    return lister
+  }
+
+  function createResourceLister (kind: 'resources' | 'resourceTemplates') {
+    return createLister(kind, ({ items, warnings }) => ({
+      items: items.map(({ text }) => serverLabel === null ? text : withMember(text, 'server', serverLabel)),
+      warnings,
+      uris: items.map(item => keyOf(kind, item))
+    }))
+  }
+
+  return {
+    tools: createLister('tools', async (listed, client, limits) =>
+      createToolCatalog(listed, await client.instructions(limits), options)),
+    resources: createResourceLister('resources'),
+    resourceTemplates: createResourceLister('resourceTemplates'),
+    prompts: createLister('prompts', ({ items, warnings }) => {
+      const names = items.map(item => keyOf('prompts', item))
+      return {
+        items: items.map((item, index) => {
+          const name = names[index] ?? ''
+          return exposedName(name) === name ? item.text : withMember(item.text, 'name', exposedName(name))
+        }),
+        warnings,
+        ownNames: new Map(names.map(name => [exposedName(name), name]))
+      }
+    })
   }
 }
+
+/** An item without its key is not listed. */
+const keyOf = (kind: ListKind, { value }: ListedItem) => String(value[listKinds[kind].key])
+
+function withMember (text: string, name: string, value: string): string {
+  const document = readJson(text)
+  return document === null ? text : applyEdits(document.text, [settingOf(document.root, name, JSON.stringify(value))])
+}
+
+const maxWarnings = 20
+
+/** Warnings for a reply: a list may be nothing but odd items. */
+export const boundedWarnings = (warnings: readonly string[]): string[] =>
+  warnings.length <= maxWarnings
+    ? [...warnings]
+    : [...warnings.slice(0, maxWarnings), `and ${warnings.length - maxWarnings} more`]

@@ -1,9 +1,7 @@
-import type { JsonObject } from '../json.ts'
-import type { ToolRequest } from '../mcp/client/server-client.ts'
-import { hideSensitiveParams } from './hide-properties.ts'
+import type { Listed, ListedItem } from '../mcp/client/list-pages.ts'
+import { hasInvalidHeaders } from '../mcp/client/parameter-headers.ts'
+import { exposeTool, isTooDeep } from './exposed-tool.ts'
 import { declaredNames } from './parameter-injection.ts'
-
-type Tool = NonNullable<ToolRequest['definition']>
 
 /** A tool, as it is called. */
 export interface CatalogTool {
@@ -11,13 +9,15 @@ export interface CatalogTool {
   name: string
   /** Names that the tool's input declares, hidden ones included. */
   declared: readonly string[]
-  /** The tool as its server lists it. Present only for a tool that wants arguments repeated in headers. */
-  definition?: Tool
+  /** The tool's input schema. Present only for a tool that wants arguments repeated in headers. */
+  inputSchema?: unknown
 }
 
 export interface ToolCatalog {
-  /** The tools as callers see them, in the server's order. */
-  items: JsonObject[]
+  /** The tools as callers see them, each as JSON text, in the server's order. */
+  items: readonly string[]
+  /** Tools that are left out, and why. */
+  warnings: readonly string[]
   /** The same tools by the names that callers know. */
   byName: ReadonlyMap<string, CatalogTool>
   /** How the server says that it is used, if it says so. */
@@ -34,20 +34,41 @@ export interface ToolCatalogOptions {
 
 /** The tools of one server: those that are offered, as callers see them and as the server is called. */
 export function createToolCatalog (
-  tools: readonly Tool[],
+  { items, warnings }: Pick<Listed, 'items' | 'warnings'>,
   instructions: string | undefined,
   { sensitiveParams, exposedName, offers }: ToolCatalogOptions
 ): ToolCatalog {
-  const offered = tools.filter(({ name }) => offers(name))
+  const offered = items.filter(item => offers(nameOf(item)))
+  const [usable, faulty] = [offered.filter(item => !asksInvalidly(item)), offered.filter(asksInvalidly)]
   return {
-    items: offered.map(tool => ({ ...hideSensitiveParams(tool, sensitiveParams), name: exposedName(tool.name) })),
-    byName: new Map(offered.map(tool => [exposedName(tool.name), describe(tool)])),
+    items: usable.map(item => exposeTool(item, exposedName(nameOf(item)), sensitiveParams)),
+    warnings: [
+      ...warnings,
+      ...faulty.map(item => `tool ${quote(nameOf(item))} has an x-mcp-header that is not allowed`)
+    ],
+    byName: new Map(usable.map(item => [exposedName(nameOf(item)), describe(item)])),
     instructions
   }
 }
 
-function describe (tool: Tool): CatalogTool {
-  // Few tools use `x-mcp-header`, which only the era of 2026 has: other definitions are not kept in memory.
-  const wantsHeaders = JSON.stringify(tool.inputSchema).includes('"x-mcp-header"')
-  return { name: tool.name, declared: declaredNames(tool.inputSchema), ...(wantsHeaders && { definition: tool }) }
+const nameOf = ({ value }: ListedItem) => String(value.name) // an item without one is not listed
+
+const maxQuoteLength = 100
+
+/** Names are the server's: they may be long, or hold control characters. */
+const quote = (name: string) =>
+  JSON.stringify(name.length <= maxQuoteLength ? name : `${name.slice(0, maxQuoteLength)}…`)
+
+/**
+ * Few tools use `x-mcp-header`: other schemas are not kept in memory. A schema that is too deep to be walked is taken
+ * for one that takes any arguments.
+ */
+const wantsHeaders = ({ text, value }: ListedItem) => text.includes('x-mcp-header') && !isTooDeep(value.inputSchema)
+
+/** The specification wants such a tool left out, so that nothing that routes by headers is misled. */
+const asksInvalidly = (item: ListedItem) => wantsHeaders(item) && hasInvalidHeaders(item.value.inputSchema)
+
+function describe (item: ListedItem): CatalogTool {
+  const { inputSchema } = item.value
+  return { name: nameOf(item), declared: declaredNames(inputSchema), ...(wantsHeaders(item) && { inputSchema }) }
 }

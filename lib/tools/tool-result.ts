@@ -1,7 +1,7 @@
 import {
-  applyEdits, type JsonDocument, type JsonNode, memberOf, presentMember, readJson, removalsOf, stringMember, textOf
+  applyEdits, editedText, type JsonDocument, type JsonNode, type JsonValue, memberOf, presentMember, readJson,
+  removalsOf, stringMember, textOf
 } from '../json-text.ts'
-import type { RpcValue } from '../mcp/client/rpc-message.ts'
 
 export interface ToolResult {
   /** The reply's body, JSON text. */
@@ -23,13 +23,14 @@ export interface ToolResultOptions {
 /**
  * Turns what a tool gave into the caller's reply and the session's values.
  *
- * One text block that is JSON becomes that JSON, bare; else `structuredContent`; else one text block is `{"result": text}`;
- * anything else is `{"content": […]}` as MCP has it. A failed tool is `{"status":"error","error": text}`. `intermediate` is
- * for the next tool only and never in the reply; what stands around it stays as the tool wrote it.
+ * One text block that is JSON becomes that JSON, bare; else `structuredContent`; else one text block is
+ * `{"result": text}`; anything else is `{"content": […]}` as MCP has it. A failed tool is
+ * `{"status":"error","error": text}`. `intermediate` is for the next tool only and never in the reply; everything
+ * around it stays as the tool wrote it.
  *
  * @see https://modelcontextprotocol.io/specification/2025-11-25/server/tools#tool-result
  */
-export function readToolResult ({ document, node }: RpcValue, options: ToolResultOptions): ToolResult {
+export function readToolResult ({ document, node }: JsonValue, options: ToolResultOptions): ToolResult {
   const content = presentMember(node, 'content')
   // Some servers give a block where a list of blocks is due.
   const blocks = content?.items ?? (content?.members === undefined ? [] : [content])
@@ -42,10 +43,17 @@ export function readToolResult ({ document, node }: RpcValue, options: ToolResul
   const text = onlyText(document, blocks)
   if (text !== null) {
     const json = readJson(JSON.parse(textOf(document, text)) as string, 2)
-    if (json !== null) return present(json, json.root, options)
+    if (json !== null) {
+      const outputs = collectOutputs({ document: json, node: json.root }, options)
+      return { body: applyEdits(json.text, intermediateIn(json.root)), outcome: 'ok', outputs }
+    }
   }
   const structured = presentMember(node, 'structuredContent')
-  if (structured !== null) return present(...withMembers(document, structured), options)
+  if (structured !== null) {
+    const value = { document, node: structured }
+    const body = editedText(value, intermediateIn(structured))
+    return { body, outcome: 'ok', outputs: collectOutputs(value, options) }
+  }
   const body = text === null
     ? `{"content":${content === null ? '[]' : textOf(document, content)}}`
     : `{"result":${textOf(document, text)}}`
@@ -60,28 +68,19 @@ function onlyText (document: JsonDocument, blocks: readonly JsonNode[]): JsonNod
   return text?.type === 'string' ? text : null
 }
 
-/** A value of the message as a document of its own, with the members of its members listed. */
-function withMembers (document: JsonDocument, node: JsonNode): [JsonDocument, JsonNode] {
-  const own = readJson(textOf(document, node), 2)
-  return own === null ? [document, node] : [own, own.root]
-}
-
-function present (document: JsonDocument, root: JsonNode, options: ToolResultOptions): ToolResult {
-  const body = applyEdits(document.text, removalsOf(root, ({ name }) => name === 'intermediate'))
-  return { body, outcome: 'ok', outputs: collectOutputs(document, root, options) }
-}
+const intermediateIn = (node: JsonNode) => removalsOf(node, ({ name }) => name === 'intermediate')
 
 function collectOutputs (
-  document: JsonDocument, root: JsonNode, { cacheResults, sensitiveParams }: ToolResultOptions
+  { document, node }: JsonValue, { cacheResults, sensitiveParams }: ToolResultOptions
 ): Map<string, string> {
   const outputs = new Map<string, string>()
-  if (root.members === undefined) return outputs
-  const status = stringMember(document, root, 'status')
+  if (node.members === undefined) return outputs
+  const status = stringMember(document, node, 'status')
   const isKept = cacheResults === 'any' ? status !== 'error' : cacheResults === 'success' && status === 'success'
   if (!isKept) return outputs
-  const intermediate = memberOf(root, 'intermediate')
-  const visible = root.members.filter(({ name }) => name !== 'status' && name !== 'intermediate')
-  const hidden = intermediate?.members ?? root.members.filter(({ value }) => value === intermediate)
+  const intermediate = memberOf(node, 'intermediate')
+  const visible = node.members.filter(({ name }) => name !== 'status' && name !== 'intermediate')
+  const hidden = intermediate?.members ?? node.members.filter(({ value }) => value === intermediate)
   for (const { name, value } of [...visible, ...hidden]) {
     if (!sensitiveParams.includes(name)) outputs.set(name, textOf(document, value))
   }

@@ -70,8 +70,8 @@ const framed = (message: string) => fc.record({
   cuts: fc.array(fc.nat(), { maxLength: 4 })
 })
 
-const answers = fc.tuple(results, inResult, unknown, inMessage, ids).chain(([{ members, body }, result, more, message, id]) =>
-  shuffled({ ...more, ...result, ...members })
+const answers = fc.tuple(results, inResult, unknown, inMessage, ids).chain(
+  ([{ members, body }, fields, more, message, id]) => shuffled({ ...more, ...fields, ...members })
     .chain(result => shuffled({ jsonrpc: '"2.0"', ...message, id, result }))
     .chain(framed)
     .map(answer => ({ answer, body })))

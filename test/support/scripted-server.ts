@@ -39,4 +39,4 @@ export async function startScripted (t: Test, transport: Transport, script: Scri
 /** The message that answers a request with a result, from the result's text. */
 export const resultText = (result: string) => `{"jsonrpc":"2.0","id":$ID,"result":${result}}`
 /** The message that answers a tool call with one text block. */
-export const textResultOf = (text: string) => resultText(`{"content":[{"type":"text","text":${JSON.stringify(text)}}]}`)
+export const textResult = (text: string) => resultText(`{"content":[{"type":"text","text":${JSON.stringify(text)}}]}`)

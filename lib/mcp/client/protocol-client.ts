@@ -1,8 +1,9 @@
-import { objectText } from '../../json-text.ts'
+import { objectText, presentMember, textOf } from '../../json-text.ts'
 import type { TextTransport } from '../transports/text-transport.ts'
 import { type Peer, shakeHands } from './handshake.ts'
 import { clientCapabilities, clientInfo, metaKeys, modernVersion } from './protocol.ts'
 import { createProtocolConnection } from './protocol-connection.ts'
+import { maxQuoteLength, UnusableAnswerError } from './protocol-errors.ts'
 import type { Era } from './protocol-era.ts'
 import type { RpcValue } from './rpc-message.ts'
 import { standardHeaders } from './standard-headers.ts'
@@ -77,6 +78,7 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
     firstId,
     declaresElicitation,
     isExclusive,
+    answersRequests: () => peer?.era.kind !== 'modern',
     // In the era of 2026 the end of a request's own stream cancels it.
     sendsCancellation: () => peer?.era.kind !== 'modern' || transport.hasPerRequestStream !== true,
     onNotification (method, params) {
@@ -87,11 +89,11 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
   transport.ontext = connection.receive
   transport.onclose = connection.closed
 
-  function send (method: string, members: Members, era: Era['kind'], request: RequestOptions): Promise<RpcValue> {
+  async function send (method: string, members: Members, era: Era['kind'], request: RequestOptions): Promise<RpcValue> {
     const { meta = [], headers, onProgress } = request
     const own = [...members]
     const isModern = era === 'modern'
-    return connection.request({
+    const result = await connection.request({
       ...request,
       method,
       params (id) {
@@ -104,6 +106,10 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
       },
       headers: { ...(isModern && standardHeaders(method, own)), ...headers }
     })
+    if (isModern && !hasKnownType(result)) {
+      throw new UnusableAnswerError(textOf(result.document, result.node).slice(0, maxQuoteLength))
+    }
+    return result
   }
 
   return {
@@ -142,4 +148,15 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
       await transport.close()
     }
   }
+}
+
+const resultTypes = ['"complete"', '"input_required"']
+
+/**
+ * Whether a result of the era of 2026 has a type that this client knows. A result without one is complete.
+ * @see https://modelcontextprotocol.io/specification/2026-07-28/basic#result-responses
+ */
+function hasKnownType ({ document, node }: RpcValue): boolean {
+  const type = presentMember(node, 'resultType')
+  return type === null || resultTypes.includes(textOf(document, type))
 }

@@ -1,7 +1,9 @@
 import { presentMember, valueOf } from '../../json-text.ts'
 import { type MessageText, NotSentError, type Received } from '../transports/text-transport.ts'
 import { errorCodes } from './protocol.ts'
-import { ConnectionClosedError, RequestTimeoutError, RpcError, UnusableAnswerError } from './protocol-errors.ts'
+import {
+  ConnectionClosedError, maxQuoteLength, RequestTimeoutError, RpcError, UnusableAnswerError
+} from './protocol-errors.ts'
 import { readMessages, type RpcMessage, type RpcValue } from './rpc-message.ts'
 
 export interface ProtocolConnectionOptions {
@@ -16,6 +18,8 @@ export interface ProtocolConnectionOptions {
    * only request that runs.
    */
   isExclusive: boolean
+  /** Whether the server may send requests, which are answered then. In the era of 2026 it must not. */
+  answersRequests: () => boolean
   /** Whether a server is told with `notifications/cancelled` that a request was given up. */
   sendsCancellation: () => boolean
   onNotification: (method: string, params: RpcValue | null) => void
@@ -56,8 +60,6 @@ interface Pending {
   progress: (params: RpcValue) => void
 }
 
-/** Longest quote of an answer that cannot be used (characters). */
-const maxQuoteLength = 500
 /** The longest that a timer can wait (ms): a longer one would be due at once. */
 const maxTimerMs = 2_147_483_647
 /** Requests that are part of the handshake. The specification forbids to cancel one, and servers end at it. */
@@ -174,6 +176,7 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
 
   /** Answers a server's request for a client behind which is no person. */
   function answer (method: string, idText: string): void {
+    if (!options.answersRequests()) return
     const respond = (body: string) => {
       options.send({ text: `{"jsonrpc":"2.0","id":${idText},${body}}` }).catch(() => {}) // the server is gone
     }

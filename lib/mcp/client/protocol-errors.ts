@@ -27,6 +27,9 @@ export class RequestTimeoutError extends Error {
   }
 }
 
+/** Longest quote of an answer that cannot be used (characters). */
+export const maxQuoteLength = 500
+
 /** An answer came that nobody could use. The message quotes it. */
 export class UnusableAnswerError extends Error {
   override name = 'UnusableAnswerError'

@@ -18,6 +18,7 @@ function connect (options: Partial<ProtocolConnectionOptions> = {}) {
     firstId: 1,
     isExclusive: true,
     declaresElicitation: false,
+    answersRequests: () => true,
     sendsCancellation: () => true,
     onNotification: (method, params) => notified.push(`${method} ${params && jsonOf(params)}`),
     ...options
@@ -220,6 +221,14 @@ t.test('a server\'s own requests are answered at once: a ping, and everything el
   for (const method of ['elicitation/create', 'sampling/createMessage', 'roots/list', 'tasks/get']) {
     t.match(answers({}, method), [/"id":"a","error":\{"code":-32601,/])
   }
+})
+
+t.test('a server of 2026 must not send requests, and gets no responses', async t => {
+  const { connection, sent } = connect({ answersRequests: () => false })
+  for (const method of ['ping', 'elicitation/create', 'roots/list']) {
+    t.equal(connection.receive(`{"jsonrpc":"2.0","id":1,"method":"${method}"}`), 'message')
+  }
+  t.strictSame(sent, [])
 })
 
 t.test('noise is told from messages', async t => {

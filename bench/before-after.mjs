@@ -1,0 +1,115 @@
+/*
+ * Compares this checkout with another one, by the processor time that a worker takes for each kind of call, and by the
+ * memory that megabytes take that only pass through. Both are built. The two take turns in blocks of calls.
+ *
+ *   node bench/before-after.mjs ../other-checkout [rounds]
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import {
+  atEnd, bench, echoServer, machine, median, ms, openSession, post, ratio, root, startRedis, startUpstream, table,
+  temporaryFolder
+} from './bench.mjs'
+
+const [before, roundsGiven] = process.argv.slice(2)
+if (before === undefined) throw new Error('usage: node bench/before-after.mjs <other checkout, built> [rounds]')
+const rounds = Number(roundsGiven ?? 12)
+const echoes = { command: process.execPath, args: [echoServer] }
+const echo = { tool: 'echo', params: { text: 'hello' } }
+/** Ticks of the processor's clock in a second, as Linux counts them for programs. */
+const ticksPerSecond = 100
+
+await bench(async () => {
+  const redis = await startRedis()
+  const http2025 = await startUpstream('http-2025', '--json')
+  const http2026 = await startUpstream('http-2026', '--modern-only')
+  const manyTools = await startUpstream('raw-http', '--era=2026', '--tools=999')
+  const megabytes = {
+    command: process.execPath, args: [join(root, 'bench', 'megabytes-server.mjs')], lifecycle: 'shared'
+  }
+  const kinds = [
+    { what: 'a call through a shared server', wanted: '≤ 0.8', calls: 1_000, entry: { ...echoes, lifecycle: 'shared' }, body: echo },
+    { what: 'a call, 2025 era over HTTP, resumed', wanted: '≤ 0.8', calls: 500, entry: { url: http2025 }, body: echo },
+    { what: 'a call, 2026 era over HTTP', wanted: '≤ 0.8', calls: 500, entry: { url: http2026 }, body: echo },
+    {
+      what: 'a list of 1,000 tools',
+      wanted: '≤ 1',
+      calls: 20,
+      path: '/tools',
+      body: {},
+      entry: { url: manyTools },
+      settings: { MCP_TOOLS_CACHE_TTL: '0' }
+    },
+    { what: 'a call, fresh process', wanted: '1', calls: 4, entry: echoes, body: echo },
+    { what: '8.9 MB that pass through, shared server', wanted: '≤ 0.33', calls: 3, entry: megabytes, body: { tool: 'rows' } }
+  ]
+
+  const rows = []
+  for (const kind of kinds) {
+    const services = await Promise.all([resolve(before), root].map(checkout => start(checkout, redis, kind)))
+    const times = [[], []]
+    for (let round = -2; round < rounds; round++) {
+      for (const [index, service] of services.entries()) {
+        const time = await processorTime(service, kind)
+        if (round >= 0) times[index].push(time)
+      }
+    }
+    const [old, now] = times.map(median)
+    rows.push([kind.what, ms(old), ms(now), ratio(now / old), kind.wanted])
+    if (kind.entry === megabytes) await memory(services, kind, rows)
+    for (const service of services) await service.stop()
+  }
+  console.log(`${machine()} · ${rounds} rounds, alternating\n`)
+  table(['processor time of the worker', 'before', 'now', 'ratio', 'wanted'], rows)
+})
+
+/** Starts the service of a checkout with its own scripts. */
+async function start (checkout, redis, { entry, settings }) {
+  const { startService } = await import(join(checkout, 'scripts', 'private-service.mjs'))
+  const file = join(await temporaryFolder(), 'servers.json')
+  await writeFile(file, JSON.stringify({ mcpServers: { upstream: entry } }))
+  const environment = {
+    REDIS_URL: redis.url,
+    MCP_SESSION_KEY_PREFIX: `bench${Math.random().toString(36).slice(2)}`,
+    MCP_SERVERS_FILE: file,
+    MCP_SESSION_MAX_CONCURRENCY: '1000',
+    ...settings
+  }
+  const { child, exited, listening } = startService({ cwd: tmpdir(), environment })
+  const stop = async () => {
+    child.kill('SIGTERM')
+    await exited
+  }
+  atEnd(stop)
+  const service = { url: await listening, pid: child.pid, stop }
+  return { ...service, session: await openSession(service) }
+}
+
+/** Processor time of a worker for one call (ms), as the mean of a block of calls. */
+async function processorTime ({ url, pid, session }, { calls, path = '/call-tool', body }) {
+  const ticks = () => {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
+    return Number(fields[11]) + Number(fields[12]) // utime and stime, see proc(5)
+  }
+  const start = ticks()
+  for (let call = 0; call < calls; call++) await post(`${url}${path}`, { session_id: session, ...body })
+  return (ticks() - start) / ticksPerSecond * 1_000 / calls
+}
+
+/** Adds the peaks of memory above idle. */
+async function memory (services, { body }, rows) {
+  const peaks = []
+  for (const { url, pid, session } of services) {
+    const status = name => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1])
+    await delay(3_000) // the collector gives memory back a moment after the last call
+    const idle = status('VmRSS')
+    writeFileSync(`/proc/${pid}/clear_refs`, '5') // resets the peak, see proc(5)
+    await post(`${url}/call-tool`, { session_id: session, ...body })
+    peaks.push((status('VmHWM') - idle) / 1_024)
+  }
+  const [old, now] = peaks
+  rows.push(['8.9 MB that pass through: peak of memory above idle', `${old.toFixed(0)} MB`, `${now.toFixed(0)} MB`, ratio(now / old), '≤ 60 MB'])
+}

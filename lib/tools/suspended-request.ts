@@ -1,0 +1,67 @@
+import { McpCallError, SessionNotFoundError } from '../errors.ts'
+import { type JsonValue, memberTexts, objectText, presentMember, readJson, textOf } from '../json-text.ts'
+import type { Continuation, InputRequests } from '../mcp/client/server-client.ts'
+import type { PendingCalls, PendingRequests } from '../sessions/pending-calls.ts'
+import type { Session } from '../sessions/session.ts'
+
+/** The reply to a request that its server may answer with input requests. */
+export interface SuspendableReply {
+  /** JSON text. */
+  body: string
+  /** The server requests input first. */
+  isSuspended?: true
+}
+
+export interface Suspension<Kind extends keyof PendingRequests> {
+  /** `null` when servers are not allowed to request input. */
+  pendingCalls: PendingCalls | null
+  session: Session
+  kind: Kind
+  request: Omit<PendingRequests[Kind], 'state'>
+  /** For the sentence of a failure: the server, and what was requested of it (`tool search`). */
+  server: string
+  what: string
+}
+
+/**
+ * Keeps a request until the caller responds to its server's input requests. Gives the reply's body, which says so.
+ */
+export async function suspend<Kind extends keyof PendingRequests> (
+  { requests, state }: InputRequests, suspension: Suspension<Kind>
+): Promise<string> {
+  const { pendingCalls, session, kind, request, server, what } = suspension
+  const requested = `requested input for ${what}`
+  if (pendingCalls === null) throw new McpCallError(server, `${requested}, although it was told that it gets none`)
+  const pending = { ...request, ...(state !== undefined && { state }) } as PendingRequests[Kind]
+  const kept = await pendingCalls.keep(session, kind, pending).catch((cause: unknown) => {
+    // Not StoreUnavailableError, which says that the same request may be sent again: the tool may have acted already.
+    const fault = `${requested}, and the call could not be kept until the caller responds`
+    throw new McpCallError(server, fault, { cause })
+  })
+  if ('refused' in kept) {
+    if (kept.refused === 'session ended') throw new SessionNotFoundError(session.id)
+    throw new McpCallError(server, `${requested}, and the call is too large to be kept until the caller responds`)
+  }
+  return inputRequiredText(requests, kept.token)
+}
+
+/** How a request that waited goes on: with its own state, and with the caller's responses. */
+export const continuationOf = ({ state }: { state?: string }, responses = '{}'): Continuation =>
+  ({ responses, ...(state !== undefined && { state }) })
+
+/** `requests` is the JSON text of an object. Each request gets its key as its `id`. */
+export function inputRequiredText (requests: string, token: string): string {
+  const document = readJson(requests, 2)
+  const items = document?.root.members?.map(({ name: id, value }) => {
+    const members = [...memberTexts(document, value)].filter(([name]) => name !== 'id')
+    return objectText([['id', JSON.stringify(id)], ...members])
+  }) ?? []
+  return `{"status":"input_required","requests":[${items.join(',')}],"continue":${JSON.stringify(token)}}`
+}
+
+/** A list in a server's result, as JSON text. Some servers give `null` for none, and an item where a list is due. */
+export function listText ({ document, node }: JsonValue, name: string): string {
+  const list = presentMember(node, name)
+  if (list === null) return '[]'
+  return list.type === 'array' ? textOf(document, list) : `[${textOf(document, list)}]`
+}
