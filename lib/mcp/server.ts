@@ -63,4 +63,6 @@ export interface UpstreamSlot {
    * kept then; `null` when none is, since ours has ended.
    */
   replace: (session: UpstreamSession) => Promise<UpstreamSession | null>
+  /** Removes a session, unless another request has replaced it meanwhile. */
+  remove: (session: UpstreamSession) => Promise<void>
 }

@@ -86,7 +86,7 @@ export interface SessionScripts {
   writeSession: Script<WriteArguments, string[] | null>
   renewCallSlot: Script<{ meta: string, slotId: string, slotMs: number }, 0 | 1>
   releaseCallSlot: Script<{ meta: string, slotId: string }, 0 | 1>
-  exchangeField: Script<{ meta: string, field: string, before: string | null, after: string }, string | null>
+  exchangeField: Script<{ meta: string, field: string, before: string | null, after: string | null }, string | null>
   removeSession: Script<RemoveArguments, { removed: number, fields: StoredFields }>
   describeSession: Script<{ meta: string }, Description | null>
   /** Gives 0 when the session is gone, -1 when the call is too large. */
@@ -143,7 +143,8 @@ export function defineSessionScripts (client: RedisClient): SessionScripts {
     ),
     renewCallSlot: define('renew-call-slot', ({ meta, slotId, slotMs }) => [meta, slotId, slotMs]),
     releaseCallSlot: define('release-call-slot', ({ meta, slotId }) => [meta, slotId]),
-    exchangeField: define('exchange-field', ({ meta, field, before, after }) => [meta, field, before ?? '', after]),
+    exchangeField: define('exchange-field', ({ meta, field, before, after }) =>
+      [meta, field, before ?? '', after ?? '']),
     removeSession: decoded(
       define<RemoveArguments, RemoveReply>('remove-session', ({ tokenHash, fields }) => [tokenHash ?? '', ...fields]),
       ([removed, ...texts], { fields }) => ({ removed, fields: byName(fields, texts) })

@@ -27,10 +27,10 @@ export interface SessionContents {
   readUpstream: (session: Session, server: string) => Promise<StoredText | null>
   /**
    * Writes the session's own session at an MCP server in place of the one that was read, unless another one was written
-   * since. Gives the one that is stored then; `null` when ours has ended.
+   * since. `next` is `null` for none. Gives the one that is stored then; `null` when none is, or when ours has ended.
    */
   replaceUpstream: (
-    session: Session, server: string, previous: StoredText | null, next: string
+    session: Session, server: string, previous: StoredText | null, next: string | null
   ) => Promise<StoredText | null>
   /** Seals all fields of a stale session with the first key. Not an access. */
   reseal: (session: Session) => Promise<void>
@@ -121,7 +121,8 @@ export function createSessionContents (redis: SessionRedis, options: SessionCont
     async replaceUpstream ({ id, key, meta, seal }, server, previous, next) {
       const field = upstreamField(server)
       const before = previous?.stored ?? null
-      const stored = await inTime(scripts.exchangeField(key, { meta, field, before, after: seal.seal(field, next) }))
+      const after = next === null ? null : seal.seal(field, next)
+      const stored = await inTime(scripts.exchangeField(key, { meta, field, before, after }))
       return stored === null ? null : { stored, text: openField(seal, field, stored, id) }
     },
 

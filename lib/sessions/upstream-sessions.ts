@@ -16,6 +16,10 @@ export function createUpstreamSlot (
     async replace (next) {
       stored = await sessions.replaceUpstream(session, server, stored, JSON.stringify(next))
       return stored && parseUpstream(stored.text)
+    },
+    async remove ({ sessionId }) {
+      if (stored === null || parseUpstream(stored.text)?.sessionId !== sessionId) return
+      stored = await sessions.replaceUpstream(session, server, stored, null)
     }
   }
 }

@@ -25,6 +25,8 @@ export interface HandshakeOptions {
   probeTimeoutMs: number
   /** The server is a process. One that does not answer the probe is of an older era. */
   isProcess: boolean
+  /** See TextTransport. */
+  refusesMethod: (error: unknown) => boolean
   /** Sends a request of the handshake, within the time that is left for all of it. */
   request: (
     method: string, members: Iterable<readonly [string, string]>, options: { timeoutMs?: number, era: Era['kind'] }
@@ -66,7 +68,7 @@ async function probe (options: HandshakeOptions, isSecond = false): Promise<Json
     return isJsonObject(discover) && includes(discover.supportedVersions, modernVersion) ? discover : null
   } catch (error) {
     if (error instanceof RequestTimeoutError && options.isProcess) return null
-    if (error instanceof UnusableAnswerError) return null
+    if (error instanceof UnusableAnswerError || options.refusesMethod(error)) return null
     if (error instanceof ConnectionClosedError) throw new ProbeEndedError(error.message)
     if (!(error instanceof RpcError)) throw error
     const mayBeModern = error.code === errorCodes.unsupportedVersion && includes(versionsIn(error), modernVersion)

@@ -106,7 +106,9 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
       },
       headers: { ...(isModern && standardHeaders(method, own)), ...headers }
     })
-    if (isModern && !hasKnownType(result)) throw new UnusableAnswerError(textOf(result.document, result.node).slice(0, maxQuoteLength))
+    if (isModern && !hasKnownType(result)) {
+      throw new UnusableAnswerError(textOf(result.document, result.node).slice(0, maxQuoteLength))
+    }
     return result
   }
 
@@ -124,6 +126,7 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
         capabilities,
         probeTimeoutMs,
         isProcess,
+        refusesMethod: error => transport.refusesMethod?.(error) ?? false,
         request (method, members, { timeoutMs = Infinity, era }) {
           const leftMs = Math.max(1, deadline - performance.now())
           return send(method, members, era, { timeoutMs: Math.min(timeoutMs, leftMs), signal })

@@ -1,9 +1,14 @@
-import { type Client, type RequestOptions, SdkError, SdkErrorCode } from '@modelcontextprotocol/client'
+import { UnknownResourceError } from '../../errors.ts'
+import { stringMember } from '../../json-text.ts'
+import { errorCodes } from '../client/protocol.ts'
+import type { ProtocolClient } from '../client/protocol-client.ts'
+import { RpcError } from '../client/protocol-errors.ts'
 import {
-  type RequestDescription, createServerClient, type RequestLimits, type ServerClient, type ServerConnection
+  createServerClient, type RequestDescription, type RequestLimits, type ServerClient, type ServerConnection
 } from '../client/server-client.ts'
+import { HttpError } from '../transports/http-request.ts'
 import { createHttpErrors, type HttpErrorsOptions } from './http-errors.ts'
-import { type Connection, createHandshake, type HandshakeOptions, isRefusal } from './http-handshake.ts'
+import { type Connection, createHandshake, type HandshakeOptions, isRefusal, sessionOf } from './http-handshake.ts'
 
 export interface HttpClientOptions extends HandshakeOptions, HttpErrorsOptions {
   onListChanged: () => void
@@ -14,7 +19,6 @@ export interface HttpClient extends ServerClient {
   close: () => Promise<void>
 }
 
-type Send<Value> = (client: Client, options: RequestOptions) => Promise<Value>
 /** The answer to a request, or the error of a server that refused it unread. */
 type Outcome<Value> = { value: Value } | { refusal: unknown }
 
@@ -25,7 +29,7 @@ type Outcome<Value> = { value: Value } | { refusal: unknown }
  * was remembered refuses a request unread. That request is sent again, once, over a new connection.
  */
 export function createHttpClient (options: HttpClientOptions): HttpClient {
-  const { serverName, era: memory, shared, onListChanged } = options
+  const { serverName, shared, onListChanged } = options
   const handshake = createHandshake(options)
   const { startError, callError } = createHttpErrors(options)
   let current: Promise<Connection> | null = null
@@ -56,25 +60,29 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
 
     async instructions (limits) {
       const { client, resumed } = await connected(limits)
-      const known = client.getInstructions() ?? resumed?.instructions
-      if (known !== undefined || client.getProtocolEra() !== 'modern') return known
+      const known = client.peer?.instructions ?? resumed?.instructions
+      if (known !== undefined || client.peer?.era.kind !== 'modern') return known
       const description = { what: 'the request for its instructions' }
-      return await connection.request(description, limits, async (client, options) => {
-        return (await client.discover(options)).instructions
+      return await connection.request(description, limits, async client => {
+        const { document, node } = await client.request('server/discover', [], limits)
+        return stringMember(document, node, 'instructions') ?? undefined
       })
     },
 
-    async request<Value> (description: RequestDescription, limits: RequestLimits, send: Send<Value>) {
-      const options = { timeout: limits.timeoutMs, maxTotalTimeout: limits.timeoutMs, signal: limits.signal }
-
+    async request<Value> (
+      description: RequestDescription, limits: RequestLimits, work: (client: ProtocolClient) => Promise<Value>
+    ) {
       async function attempt (connection: Connection): Promise<Outcome<Value>> {
+        const client = watchCalls(connection.client)
         try {
-          return { value: await send(connection.client, options) }
+          return { value: await work(client) }
         } catch (error) {
-          if (!limits.signal.aborted && reliesOnMemory(connection)) {
-            // The server acted, and answered as one of another era does.
-            if (error instanceof SdkError && error.code === SdkErrorCode.InvalidResult) await memory.forget()
-            if (isRefusal(error)) return { refusal: error }
+          if (!limits.signal.aborted && !client.hasCalled && reliesOnMemory(connection) && isRefusal(error)) {
+            return { refusal: error }
+          }
+          if (mayBeOfSession(error, connection, description)) {
+            current = null
+            await handshake.forgetSession(connection)
           }
           throw callError(error, description, limits)
         }
@@ -99,5 +107,36 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
   }
 }
 
-/** Whether a connection goes by a session or an era that was remembered. */
-const reliesOnMemory = ({ resumed, era }: Connection) => resumed !== null || era?.kind === 'modern'
+/** Whether a connection goes by a session, or by an era that was remembered. */
+const reliesOnMemory = (connection: Connection) =>
+  sessionOf(connection) !== null || connection.era?.kind === 'modern'
+
+/** A client that knows whether one of its tool calls was answered: then its work is not done a second time. */
+function watchCalls (client: ProtocolClient): ProtocolClient & { readonly hasCalled: boolean } {
+  let hasCalled = false
+  return {
+    ...client,
+    get peer () { return client.peer },
+    get hasCalled () { return hasCalled },
+    async request (method, members, options) {
+      const result = await client.request(method, members, options)
+      hasCalled ||= method === 'tools/call'
+      return result
+    }
+  }
+}
+
+/** Codes that servers give for a session that they do not know, and for other things. */
+const sessionCodes = new Set<number>([-32_001, -32_002, -32_005])
+/** A server that fails like this may fail for as long as the session is used. */
+const sessionStatuses = new Set([500, 502])
+
+/** Whether an answer that is about the request may be about the server's session as well. */
+function mayBeOfSession (error: unknown, connection: Connection, { refused }: RequestDescription): boolean {
+  if (sessionOf(connection) === null) return false
+  if (error instanceof HttpError) return sessionStatuses.has(error.status)
+  if (!(error instanceof RpcError)) return false
+  const isOfResource = error.code === errorCodes.resourceNotFound && refused?.('') instanceof UnknownResourceError
+  if (isOfResource) return /session/i.test(error.message)
+  return sessionCodes.has(error.code) || connection.transport?.isSessionInDoubt === true
+}

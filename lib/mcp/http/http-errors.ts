@@ -1,11 +1,16 @@
-import { SdkHttpError } from '@modelcontextprotocol/client'
 import {
-  CallerLeftError, McpCallError, McpStartError, McpStartTimeoutError, StoreUnavailableError, UpstreamUnauthorizedError
+  type Acted, CallerLeftError, McpCallError, McpStartError, McpStartTimeoutError, StoreUnavailableError,
+  UpstreamUnauthorizedError
 } from '../../errors.ts'
+import { parseJsonObject } from '../../json.ts'
 import type { Mask } from '../../mask.ts'
-import { causeOf, isTimeout, maskOf, maxQuoteLength, sentenceOf, translate } from '../client/errors.ts'
+import { actedIn, causeOf, maskOf, maxQuoteLength, sentenceOf, translate } from '../client/errors.ts'
+import { reasonOf, RequestTimeoutError, RpcError } from '../client/protocol-errors.ts'
 import type { RequestDescription, RequestLimits } from '../client/server-client.ts'
+import { HttpError } from '../transports/http-request.ts'
 import { StreamEndedError } from '../transports/http-transport.ts'
+import { quoteOf } from '../transports/quote.ts'
+import { NotSentError } from '../transports/text-transport.ts'
 
 export interface HttpErrorsOptions {
   serverName: string
@@ -24,69 +29,61 @@ export interface HttpErrors {
 
 export function createHttpErrors ({ serverName, startTimeoutMs, secrets }: HttpErrorsOptions): HttpErrors {
   function unauthorized (error: unknown): Error | null {
-    const isRefused = error instanceof SdkHttpError && (error.status === 401 || error.status === 403)
+    const isRefused = error instanceof HttpError && (error.status === 401 || error.status === 403)
     return isRefused ? new UpstreamUnauthorizedError(serverName, error.status) : null
   }
 
   function startError (error: unknown, limits: RequestLimits): Error {
     if (limits.signal.aborted) return new CallerLeftError()
     if (error instanceof StoreUnavailableError) return error // from our store of sessions, not from the server
-    if (isTimeout(error)) return new McpStartTimeoutError(serverName, startTimeoutMs / 1000, '')
+    if (error instanceof RequestTimeoutError) return new McpStartTimeoutError(serverName, startTimeoutMs / 1000, '')
     const refused = unauthorized(error)
     if (refused !== null) return refused
     const mask = maskOf(secrets, limits.secrets)
-    const sentence = `cannot be reached: ${reasonOf(error, mask)}`
-    return new McpStartError(serverName, sentence, { cause: causeOf(error, mask) })
+    const verb = error instanceof RpcError ? 'refused the handshake' : 'cannot be reached'
+    return new McpStartError(serverName, `${verb}: ${sentenceFor(error, mask)}`, { cause: causeOf(error, mask) })
+  }
+
+  function explain (error: unknown, description: RequestDescription, limits: RequestLimits): Error {
+    const mask = maskOf(secrets, limits.secrets)
+    const known = translate(error, { serverName, description, limits, mask }) ?? unauthorized(error)
+    if (known !== null) return known
+    if (error instanceof NotSentError) return startError(error, limits)
+    const sentence = `${verbFor(error)} ${description.what}: ${sentenceFor(error, mask)}`
+    return new McpCallError(serverName, sentence, { cause: causeOf(error, mask) })
   }
 
   return {
     startError,
-
-    callError (error, description, limits) {
-      const mask = maskOf(secrets, limits.secrets)
-      const known = translate(error, { serverName, description, limits, mask }) ?? unauthorized(error)
-      if (known !== null) return known
-      if (isUnreachable(error)) return startError(error, limits)
-      const sentence = `${verbFor(error)} ${description.what}: ${reasonOf(error, mask)}`
-      return new McpCallError(serverName, sentence, { cause: causeOf(error, mask) })
-    }
+    callError: (error, description, limits) =>
+      Object.assign(explain(error, description, limits), { acted: actedOn(error) })
   }
+}
+
+/** Statuses of a request that was refused unread. */
+const unread = new Set([401, 403, 404, 405, 406, 410, 411, 413, 414, 415, 429, 431])
+
+/** Whether a server can have acted on a request that failed: `no` only where that is proven. */
+function actedOn (error: unknown): Acted {
+  return error instanceof HttpError && unread.has(error.status) ? 'no' : actedIn(error)
 }
 
 function verbFor (error: unknown): string {
-  if (error instanceof SdkHttpError) return 'answered'
+  if (error instanceof HttpError) return 'answered'
   return error instanceof RangeError || error instanceof StreamEndedError ? 'broke off' : 'did not answer'
 }
 
-/** Without a connection, nothing was sent. */
-const connectFailures = new Set([
-  'ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'EACCES', 'UND_ERR_CONNECT_TIMEOUT'
-])
-
-const isUnreachable = (error: unknown) => connectFailures.has((rootOf(error) as NodeJS.ErrnoException).code ?? '')
-
-/** The innermost cause that still says what happened. */
-function rootOf (error: unknown): unknown {
-  let root = error
-  while (root instanceof Error && !saysEnough(root) && root.cause instanceof Error) root = root.cause
-  return root
+/** The reason of a failure in a sentence: the server's own words where its refusal has some. */
+function sentenceFor (error: unknown, mask: Mask): string {
+  const reason = reasonOf(error)
+  if (!(reason instanceof HttpError)) return sentenceOf(reason, mask)
+  const words = wordsIn(reason.text)
+  return mask(words === '' ? reason.message : `HTTP ${reason.status}: ${words}`).slice(0, maxQuoteLength)
 }
 
-const saysEnough = (error: Error): boolean => error instanceof SdkHttpError || error instanceof StreamEndedError
-
-/** The reason in a sentence: the server's own sentence where its refusal has one. */
-function reasonOf (error: unknown, mask: Mask): string {
-  const root = rootOf(error)
-  if (!(root instanceof SdkHttpError)) return sentenceOf(root, mask)
-  const sentence = sentenceIn(root.data.text)
-  return sentence === null ? mask(root.message) : mask(`HTTP ${root.status}: ${sentence}`).slice(0, maxQuoteLength)
-}
-
-function sentenceIn (text: unknown): string | null {
-  try {
-    const { error } = JSON.parse(String(text)) as { error?: { message?: unknown } }
-    return typeof error?.message === 'string' ? error.message : null
-  } catch {
-    return null // a page for people
-  }
+function wordsIn (text: string): string {
+  const { error, message, error_description: description } = parseJsonObject(text) ?? {}
+  const own = typeof error === 'object' && error !== null && 'message' in error ? error.message : null
+  const said = [own, description, message, error].find(words => typeof words === 'string' && words !== '')
+  return typeof said === 'string' ? quoteOf(said) : quoteOf(text)
 }

@@ -1,9 +1,11 @@
-import {
-  type Client, ProtocolError, ProtocolErrorCode, SdkError, SdkErrorCode, SdkHttpError
-} from '@modelcontextprotocol/client'
+import { randomInt } from 'node:crypto'
 import { abortable, withDeadline } from '../../cancellation.ts'
+import { errorCodes } from '../client/protocol.ts'
+import type { ProtocolClient } from '../client/protocol-client.ts'
 import type { Era, EraMemory } from '../client/protocol-era.ts'
+import { RequestTimeoutError, RpcError } from '../client/protocol-errors.ts'
 import type { UpstreamSession } from '../server.ts'
+import { HttpError } from '../transports/http-request.ts'
 import type { HttpTransport, ResumableSession } from '../transports/http-transport.ts'
 
 export type KeptSession = Omit<UpstreamSession, 'endpoint'>
@@ -16,20 +18,21 @@ export interface HandshakeOptions {
   slot: {
     read: () => Promise<KeptSession | null>
     replace: (session: KeptSession) => Promise<KeptSession | null>
+    remove: (session: KeptSession) => Promise<void>
   } | null
-  /** An unused client and its transport. */
-  create: (resume?: ResumableSession) => { client: Client, transport: HttpTransport }
+  /** An unused client and its transport. Two clients of one session need different first ids. */
+  create: (firstId: number, resume?: ResumableSession) => { client: ProtocolClient, transport: HttpTransport }
   /**
    * A client of the era of 2026, which many requests may use: that era has no sessions. `null` when this request
    * needs one of its own.
    */
-  shared: ((era: Era & { kind: 'modern' }) => Promise<Client>) | null
+  shared: ((era: Era & { kind: 'modern' }) => Promise<ProtocolClient>) | null
   /** The part of an era that other sessions may know. */
   publicPart: (era: Era) => Era
 }
 
 export interface Connection {
-  client: Client
+  client: ProtocolClient
   /** `null` when other requests use the client, too. */
   transport: HttpTransport | null
   /** The session that this connection goes on with. */
@@ -46,12 +49,17 @@ export interface Handshake {
   connect: (signal: AbortSignal) => Promise<Connection>
   /** Connects again after the server refused a connection that relied on memory. */
   reconnect: (refused: Connection, signal: AbortSignal) => Promise<Connection>
+  /** Forgets a session that may be dead: the next request begins a new one. Never rejects. */
+  forgetSession: (connection: Connection) => Promise<void>
   /** Closes all connections, and ends the sessions that no later request goes on with. Never rejects. */
   close: () => Promise<void>
 }
 
 /** How long the server may take to end a session (ms). */
 export const endSessionMs = 2_000
+
+/** Ids of clients that use one session at the same time must differ; they stay below 2^53. */
+const maxFirstId = 2 ** 40
 
 export function createHandshake (options: HandshakeOptions): Handshake {
   const { startTimeoutMs, era: memory, slot, shared } = options
@@ -65,14 +73,8 @@ export function createHandshake (options: HandshakeOptions): Handshake {
   }
 
   async function connectModern (era: Era & { kind: 'modern' }, signal: AbortSignal): Promise<Connection> {
-    try {
-      if (shared === null) return await open(era, null, signal)
-      return { client: await shared(era), transport: null, resumed: null, era, endsSession: false }
-    } catch (error) {
-      if (signal.aborted) throw error
-      await memory.forget() // connecting sent nothing, so the remembered text is no era
-      return await begin(null, signal)
-    }
+    if (shared === null) return await open(era, null, signal)
+    return { client: await shared(era), transport: null, resumed: null, era, endsSession: false }
   }
 
   /** Begins a session. Probes the server when it no longer speaks the era that was remembered. */
@@ -81,7 +83,7 @@ export function createHandshake (options: HandshakeOptions): Handshake {
     try {
       connection = await open(era, null, signal)
     } catch (error) {
-      if (era === null || !isRefusal(error)) throw error
+      if (era === null || !refusesHandshake(error)) throw error
       await memory.forget()
       connection = await open(null, null, signal)
     }
@@ -91,26 +93,28 @@ export function createHandshake (options: HandshakeOptions): Handshake {
   }
 
   async function open (era: Era | null, session: KeptSession | null, signal: AbortSignal): Promise<Connection> {
-    const { client, transport } = options.create(session ?? undefined)
+    const { client, transport } = options.create(randomInt(1, maxFirstId), session ?? undefined)
     const connection: Connection = { client, transport, resumed: session, era, endsSession: session === null }
     opened.add(connection)
-    const connecting = client.connect(transport, {
-      timeout: startTimeoutMs, signal, ...(era !== null && { prior: era })
+    const connecting = client.connect({
+      era,
+      timeoutMs: startTimeoutMs,
+      probeTimeoutMs: startTimeoutMs,
+      signal,
+      ...(session !== null && { resumed: session })
     })
-    // The client's own timeout bounds each request of the handshake. A server may also be silent between them.
-    await withDeadline(abortable(connecting, signal), startTimeoutMs, () => {
-      return new SdkError(SdkErrorCode.RequestTimeout, 'it was not connected in time')
-    })
+    // The client's own deadline bounds each request of the handshake. A server may also be silent between them.
+    await withDeadline(abortable(connecting, signal), startTimeoutMs, () => new RequestTimeoutError(startTimeoutMs))
     return connection
   }
 
   /** Remembers the result of a handshake. Returns the session that another request has kept in the meantime. */
   async function keep (connection: Connection): Promise<KeptSession | null> {
-    const { client, transport, era } = connection
-    if (era === null) await memory.remember(options.publicPart(eraOf(client)))
+    const { client: { peer }, transport, era } = connection
+    if (era === null && peer !== null) await memory.remember(options.publicPart(peer.era))
     const begun = transport?.session ?? null
     if (begun === null || slot === null) return null
-    const instructions = client.getInstructions()
+    const instructions = peer?.instructions
     const session = { ...begun, ...(instructions !== undefined && { instructions }) }
     const kept = await slot.replace(session).catch(() => null) // an unreachable store keeps none
     connection.endsSession = kept?.sessionId !== session.sessionId
@@ -120,33 +124,48 @@ export function createHandshake (options: HandshakeOptions): Handshake {
   return {
     connect,
 
-    async reconnect ({ resumed, era }, signal) {
-      if (resumed !== null) return await begin(era, signal)
-      await memory.forget()
-      return await begin(null, signal)
+    async reconnect (refused, signal) {
+      if (sessionOf(refused) === null) {
+        await memory.forget()
+        return await begin(null, signal)
+      }
+      // The server may still know it, and may have refused the request for another reason.
+      refused.endsSession = true
+      return await begin(refused.era, signal)
+    },
+
+    async forgetSession (connection) {
+      const session = sessionOf(connection)
+      if (session === null) return
+      connection.endsSession = true
+      await slot?.remove(session).catch(() => {}) // an unreachable store has no answer for the next request either
     },
 
     async close () {
-      await Promise.all([...opened].map(async ({ transport, endsSession }) => {
+      await Promise.all([...opened].map(async ({ client, transport, endsSession }) => {
         // A session that cannot be ended ends when the server has found it idle for long enough.
         if (endsSession) await transport?.endSession?.(AbortSignal.timeout(endSessionMs)).catch(() => {})
-        await transport?.close()
+        await client.close()
       }))
     }
   }
 }
 
-function eraOf (client: Client): Era {
-  const discover = client.getDiscoverResult()
-  const isModern = client.getProtocolEra() === 'modern' && discover !== undefined
-  return isModern ? { kind: 'modern', discover } : { kind: 'legacy' }
-}
+/** The server's session that a connection's requests carry; `null` in the era of 2026, and at servers without any. */
+export const sessionOf = ({ transport }: Connection): ResumableSession | null => transport?.session ?? null
+
+/** Statuses by which servers say that they do not know a session, or an era. */
+const refusals = new Set([400, 404, 410, 422])
 
 /**
- * Whether a server refused a request unread. It knows no such session (404; tolerant servers say 400), or it does not
- * speak that version.
+ * Whether a server refused a request without reading it: it knows no such session, or it does not speak that era. The
+ * reply has no answer to the request, so the request may be sent again.
  */
 export function isRefusal (error: unknown): boolean {
-  if (error instanceof SdkHttpError) return error.status === 404 || error.status === 400
-  return error instanceof ProtocolError && error.code === ProtocolErrorCode.UnsupportedProtocolVersion
+  if (error instanceof HttpError) return refusals.has(error.status)
+  return error instanceof RpcError && error.code === errorCodes.unsupportedVersion
 }
+
+/** Whether a server refused a handshake of the era that was remembered, so that it may be of another one now. */
+const refusesHandshake = (error: unknown) =>
+  error instanceof RpcError || (error instanceof HttpError && (refusals.has(error.status) || error.status === 405))

@@ -1,15 +1,14 @@
-import type { Client } from '@modelcontextprotocol/client'
 import type { Dispatcher } from 'undici'
 import { digestOf } from '../../digest.ts'
 import type { JsonObject } from '../../json.ts'
+import { createProtocolClient, type ProtocolClient } from '../client/protocol-client.ts'
 import type { Era, EraMemory } from '../client/protocol-era.ts'
-import { createClient } from '../client/sdk-client.ts'
 import type { Lease, Server, UpstreamSession, UpstreamSlot, User } from '../server.ts'
 import { credentialNames, fillEndpoint, type HttpSpec } from '../servers-file/server-spec.ts'
-import type { HttpEndpoint, ResumableSession } from '../transports/http-transport.ts'
+import type { HttpEndpoint, HttpTransport, ResumableSession } from '../transports/http-transport.ts'
 import { transportKinds } from '../transports/transport-kinds.ts'
 import { createHttpClient } from './http-client.ts'
-import { endSessionMs } from './http-handshake.ts'
+import { endSessionMs, type KeptSession } from './http-handshake.ts'
 
 export interface HttpServerOptions {
   dispatcher: Dispatcher
@@ -35,9 +34,10 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
   const { dispatcher, maxMessageBytes, startTimeoutMs, declaresElicitation, onListChanged } = options
   const { isLegacy, create: createTransport } = transportKinds[spec.kind]
   const isPersonal = credentialNames(spec).length > 0
-  const clients = new Map<string, { era: Era, client: Promise<Client> }>()
+  const clients = new Map<string, { era: Era, client: Promise<ProtocolClient> }>()
 
-  const newClient = () => createClient({ probeTimeoutMs: startTimeoutMs, declaresElicitation, onListChanged })
+  const newClient = (transport: HttpTransport, isExclusive: boolean, firstId = 1) =>
+    createProtocolClient({ transport, declaresElicitation, isExclusive, firstId, isProcess: false, onListChanged })
   const newTransport = (endpoint: HttpEndpoint, resume?: ResumableSession) =>
     createTransport(endpoint, { dispatcher, maxMessageBytes, ...(resume && { resume }) })
 
@@ -51,7 +51,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
    * The client for an address and its headers, credentials included, so that no request's credentials can reach
    * another's. In the era of 2026 a client holds nothing of who uses it, and making one costs more than a call.
    */
-  function sharedClient ({ endpoint, hash }: Target, era: Era & { kind: 'modern' }): Promise<Client> {
+  function sharedClient ({ endpoint, hash }: Target, era: Era & { kind: 'modern' }): Promise<ProtocolClient> {
     const known = clients.get(hash)
     clients.delete(hash) // put back at the end, so that the first one is the one that was unused for longest
     const entry = known?.era === era ? known : { era, client: connect(endpoint, era) }
@@ -60,9 +60,11 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
     return entry.client
   }
 
-  async function connect (endpoint: HttpEndpoint, era: Era): Promise<Client> {
-    const client = newClient()
-    await client.connect(newTransport(endpoint), { prior: era }) // with a known era it sends nothing
+  async function connect (endpoint: HttpEndpoint, era: Era): Promise<ProtocolClient> {
+    const client = newClient(newTransport(endpoint), false)
+    const { signal } = new AbortController()
+    // With a known era it sends nothing.
+    await client.connect({ era, timeoutMs: startTimeoutMs, probeTimeoutMs: startTimeoutMs, signal })
     return client
   }
 
@@ -94,7 +96,10 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
         secrets: endpoint.secrets,
         era: isLegacy ? legacyEra : options.era,
         slot: spec.session === 'kept' && slot !== null ? slotFor(hash, slot) : null,
-        create: resume => ({ client: newClient(), transport: newTransport(endpoint, resume) }),
+        create (firstId, resume) {
+          const transport = newTransport(endpoint, resume)
+          return { transport, client: newClient(transport, true, firstId) }
+        },
         onListChanged,
         shared: isWatched ? null : era => sharedClient(target, era),
         publicPart
@@ -120,6 +125,7 @@ function slotFor (endpoint: string, slot: UpstreamSlot) {
   const own = (session: UpstreamSession | null) => session?.endpoint === endpoint ? session : null
   return {
     read: async () => own(await slot.read()),
-    replace: async (session: Omit<UpstreamSession, 'endpoint'>) => own(await slot.replace({ ...session, endpoint }))
+    replace: async (session: KeptSession) => own(await slot.replace({ ...session, endpoint })),
+    remove: async (session: KeptSession) => await slot.remove({ ...session, endpoint })
   }
 }

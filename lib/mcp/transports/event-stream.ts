@@ -1,7 +1,7 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
-import { type Body, tooLong } from './http-request.ts'
+import { type BodyReader, tooLong } from './body-reader.ts'
 
-export interface EventStreamOptions {
+export interface EventReaderOptions {
   /** Longest event (bytes), give or take a chunk. */
   maxEventBytes: number
   onEvent: (event: EventSourceMessage) => void
@@ -10,33 +10,44 @@ export interface EventStreamOptions {
 }
 
 /**
- * Reads server-sent events until the stream ends. Rejects when it breaks off, with RangeError when an event is too
- * long.
+ * Reads server-sent events. Its `push` throws RangeError when an event is too long.
+ *
+ * Differs from the specification in what servers need. An event whose blank line is missing at the end of the stream
+ * counts; it has no id, since it may have been cut off.
  *
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
  */
-export function readEvents (body: Body, { maxEventBytes, onEvent, onRetry }: EventStreamOptions): Promise<void> {
+export function createEventReader ({ maxEventBytes, onEvent, onRetry }: EventReaderOptions): BodyReader {
   const decoder = new TextDecoder() // a character may be split between two chunks
   let pendingBytes = 0
+  let endedInReturn = false
+  let isLast = false
   const parser = createParser({
-    onEvent (event) {
+    onEvent ({ id, ...event }) {
       pendingBytes = 0
-      onEvent(event)
+      onEvent(id === undefined || isLast ? event : { id, ...event })
     },
     onComment: () => { pendingBytes = 0 }, // a heartbeat belongs to no event
     ...(onRetry && { onRetry })
   })
-  return new Promise((resolve, reject) => {
-    body.on('data', (chunk: Buffer) => {
+
+  /** Line breaks as the parser needs them: it waits after a carriage return, since a line feed may follow. */
+  function unified (text: string): string {
+    if (text === '') return text
+    const rest = endedInReturn && text.startsWith('\n') ? text.slice(1) : text
+    endedInReturn = text.endsWith('\r')
+    return rest.includes('\r') ? rest.replace(/\r\n?/g, '\n') : rest
+  }
+
+  return {
+    push (chunk) {
       pendingBytes += chunk.length
-      try {
-        parser.feed(decoder.decode(chunk, { stream: true }))
-        if (pendingBytes > maxEventBytes) throw tooLong(maxEventBytes)
-      } catch (error) {
-        body.destroy(error as Error) // the promise rejects with it, also when onEvent threw it
-      }
-    })
-    body.once('end', resolve)
-    body.once('error', reject)
-  })
+      parser.feed(unified(decoder.decode(chunk, { stream: true })))
+      if (pendingBytes > maxEventBytes) throw tooLong(maxEventBytes)
+    },
+    end () {
+      isLast = true
+      parser.feed('\n\n')
+    }
+  }
 }

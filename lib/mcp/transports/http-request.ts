@@ -1,14 +1,24 @@
-import { SdkErrorCode, SdkHttpError } from '@modelcontextprotocol/client'
 import type { Dispatcher } from 'undici'
+import { memberOf, presentMember, readJson, valueOf } from '../../json-text.ts'
+import { packageName, version } from '../../version.ts'
+import { readText } from './body-reader.ts'
+import { acceptEncoding, decodedBody } from './content-encoding.ts'
+import { discard, exchangeOnce, type HttpMessage, type Reply, type ReplyHeaders } from './http-exchange.ts'
 
-export type Body = Dispatcher.ResponseData['body']
+/** A server answered with a status other than 2xx. */
+export class HttpError extends Error {
+  override name = 'HttpError'
+  readonly status: number
+  readonly headers: ReplyHeaders
+  /** The body, as far as it was read. */
+  readonly text: string
 
-export interface Exchange {
-  method: 'GET' | 'POST' | 'DELETE'
-  url: URL
-  headers: Readonly<Record<string, string>>
-  body?: string
-  signal: AbortSignal
+  constructor (status: number, message: string, reply: { headers?: ReplyHeaders, text?: string } = {}) {
+    super(message)
+    this.status = status
+    this.headers = reply.headers ?? {}
+    this.text = reply.text ?? ''
+  }
 }
 
 /** Redirects that keep the method and the body. */
@@ -16,61 +26,63 @@ const keepsMethod = new Set([307, 308])
 const maxRedirects = 3
 /** Longest part that is read of the answer to a refused request. */
 const maxRefusalBytes = 65_536
+/** How long the body of a refusal may take to arrive (ms): its status is known, and says enough. */
+const refusalMs = 2_000
+
+/** The headers of every request to a server; names in lower case. The operator's own come first. */
+export function commonHeaders (own: Readonly<Record<string, string>>): Record<string, string> {
+  return {
+    'user-agent': `${packageName}/${version}`,
+    'accept-encoding': acceptEncoding,
+    ...Object.fromEntries(Object.entries(own).map(([name, value]) => [name.toLowerCase(), value]))
+  }
+}
 
 /**
- * One HTTP request to an MCP server, and its answer when that is a 2xx. The caller must read the body.
+ * One HTTP request to an MCP server, and its reply when that is a 2xx, decoded. The caller must read the body.
  *
  * Redirects are followed within the origin only, so that a request's credentials go where the operator sent them.
- * Rejects with SdkHttpError for any other answer, with the client's own error when there is none.
+ * Rejects with HttpError for any other reply, with NotSentError when nothing was sent.
  */
-export async function exchange (dispatcher: Dispatcher, request: Exchange): Promise<Dispatcher.ResponseData> {
-  const { method, url, headers, body = null, signal } = request
-  let target = url
+export async function exchange (dispatcher: Dispatcher, message: HttpMessage): Promise<Reply> {
+  let target = message.url
   for (let followed = 0; ; followed++) {
-    const path = target.pathname + target.search
-    const response = await dispatcher.request({ origin: target.origin, path, method, headers, body, signal })
-    const { statusCode } = response
-    if (statusCode >= 200 && statusCode < 300) return response
-    const next = redirectTarget(response, target)
-    if (next === null) throw await refusal(response)
-    await response.body.dump()
-    if (next.origin !== url.origin || !keepsMethod.has(statusCode) || followed === maxRedirects) {
-      const where = next.origin === url.origin ? next.pathname : next.origin
-      throw httpError(statusCode, `it redirects to ${where}, which is not followed`)
+    const reply = await exchangeOnce(dispatcher, { ...message, url: target })
+    const { status, headers } = reply
+    if (status >= 200 && status < 300) return { status, headers, body: await decodedBody(reply) }
+    const next = redirectTarget(reply, target)
+    if (next === null) throw await refusal(reply)
+    await discard(reply.body)
+    if (next.origin !== message.url.origin || !keepsMethod.has(status) || followed === maxRedirects) {
+      const where = next.origin === message.url.origin ? next.pathname : next.origin
+      throw new HttpError(status, `it redirects to ${where}, which is not followed`)
     }
     target = next
   }
 }
 
-function redirectTarget ({ statusCode, headers: { location } }: Dispatcher.ResponseData, from: URL): URL | null {
-  const isRedirect = statusCode >= 300 && statusCode < 400 && typeof location === 'string'
+function redirectTarget ({ status, headers: { location } }: Reply, from: URL): URL | null {
+  const isRedirect = status >= 300 && status < 400 && typeof location === 'string'
   return isRedirect && URL.canParse(location, from.href) ? new URL(location, from) : null
 }
 
-async function refusal ({ statusCode, body }: Dispatcher.ResponseData): Promise<SdkHttpError> {
-  const text = await readText(body, maxRefusalBytes).catch(() => '') // too long or broken off; the status says enough
-  return httpError(statusCode, `HTTP ${statusCode}`, text)
+async function refusal (reply: Reply): Promise<HttpError> {
+  const { status, headers, body } = reply
+  const timer = setTimeout(() => body.destroy(), refusalMs)
+  // Too long, broken off, or in no encoding that we know: the status says enough.
+  const text = await decodedBody(reply).then(decoded => readText(decoded, maxRefusalBytes)).catch(() => '')
+  clearTimeout(timer)
+  return new HttpError(status, `HTTP ${status}`, { headers, text })
 }
 
-/** The error that the SDK's own transport rejects with. The client's handshake reads its status and its text. */
-function httpError (status: number, message: string, text?: string): SdkHttpError {
-  const data = { status, ...(text !== undefined && { text }) }
-  return new SdkHttpError(SdkErrorCode.ClientHttpNotImplemented, message, data)
-}
-
-/** A body as text. Rejects with RangeError, and reads no further, when it is longer than `maxBytes`. */
-export function readText (body: Body, maxBytes: number): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let bytes = 0
-    body.on('data', (chunk: Buffer) => {
-      chunks.push(chunk)
-      bytes += chunk.length
-      if (bytes > maxBytes) body.destroy(tooLong(maxBytes))
-    })
-    body.once('end', () => resolve(Buffer.concat(chunks).toString('utf8')))
-    body.once('error', reject)
+/** Whether a JSON text is the answer to the request with this id, or a batch that has it. */
+export function isAnswerTo (id: number, text: string): boolean {
+  const document = readJson(text, 2)
+  if (document === null) return false
+  return (document.root.items ?? [document.root]).some(message => {
+    const given = presentMember(message, 'id')
+    const isResponse = memberOf(message, 'method') === null &&
+      (memberOf(message, 'result') !== null || presentMember(message, 'error') !== null)
+    return isResponse && given !== null && /^(number|string)$/.test(given.type) && Number(valueOf(document, given)) === id
   })
 }
-
-export const tooLong = (maxBytes: number) => new RangeError(`a message is longer than ${maxBytes} bytes`)

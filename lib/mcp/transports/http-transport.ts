@@ -1,5 +1,5 @@
-import type { Transport } from '@modelcontextprotocol/client'
 import type { Dispatcher } from 'undici'
+import type { TextTransport } from './text-transport.ts'
 
 /** Where a request goes. Holds secrets, in the url, too: never log it, log `name`. */
 export interface HttpEndpoint {
@@ -11,19 +11,25 @@ export interface HttpEndpoint {
 }
 
 /** A session that a server of the eras before 2026-07-28 began, as another transport can go on with it. */
-export interface ResumableSession { sessionId: string, protocolVersion: string }
+export interface ResumableSession {
+  sessionId: string
+  /** Empty where the server named no version. */
+  protocolVersion: string
+}
 
 export interface HttpTransportOptions {
   dispatcher: Dispatcher
-  /** Longest message that the server may send (bytes). */
+  /** Longest message that the server may send, decoded (bytes). */
   maxMessageBytes: number
   /** Goes on with this session instead of beginning one. */
   resume?: ResumableSession
 }
 
-export interface HttpTransport extends Transport {
-  /** The session that the server began, as soon as its version was agreed on; `null` while there is none. */
+export interface HttpTransport extends TextTransport {
+  /** The session that the server began; `null` while there is none. */
   readonly session?: ResumableSession | null
+  /** The server answered a request with an error of its own (500), which may be about the session. */
+  readonly isSessionInDoubt?: boolean
   /**
    * Ends the server's session, if the server began one. Rejects when the server cannot be reached; a server may
    * refuse it (405).
@@ -32,4 +38,6 @@ export interface HttpTransport extends Transport {
 }
 
 /** The answer cannot come any more: its stream ended or broke off, or the server sent something else. */
-export class StreamEndedError extends Error {}
+export class StreamEndedError extends Error {
+  override name = 'StreamEndedError'
+}

@@ -1,8 +1,9 @@
-import { readEvents } from './event-stream.ts'
-import { type Body, exchange } from './http-request.ts'
+import type { Readable } from 'node:stream'
+import { readBody, readText } from './body-reader.ts'
+import { createEventReader } from './event-stream.ts'
+import { commonHeaders, exchange, HttpError, isAnswerTo } from './http-request.ts'
 import type { HttpEndpoint, HttpTransport, HttpTransportOptions } from './http-transport.ts'
-import { parseMessages } from './json-rpc.ts'
-import { createOrderedDelivery } from './ordered-delivery.ts'
+import { asText, deliver, NotSentError } from './text-transport.ts'
 
 /**
  * HTTP with server-sent events, MCP's first transport. One stream brings every message of the server. Its first event
@@ -13,14 +14,14 @@ import { createOrderedDelivery } from './ordered-delivery.ts'
 export function createSseTransport (endpoint: HttpEndpoint, options: HttpTransportOptions): HttpTransport {
   const { dispatcher, maxMessageBytes } = options
   const url = new URL(endpoint.url)
+  const ownHeaders = commonHeaders(endpoint.headers)
   const lifetime = new AbortController()
   const { signal } = lifetime
-  const deliver = createOrderedDelivery(message => transport.onmessage?.(message))
   let address: URL | null = null
 
   const transport: HttpTransport = {
     async start () {
-      const headers = { ...endpoint.headers, accept: 'text/event-stream' }
+      const headers = { ...ownHeaders, accept: 'text/event-stream' }
       const { body } = await exchange(dispatcher, { method: 'GET', url, headers, signal })
       address = await new Promise((resolve, reject) => {
         // Before the address is known, the end of the stream is a start that failed; later it ends the transport.
@@ -33,15 +34,23 @@ export function createSseTransport (endpoint: HttpEndpoint, options: HttpTranspo
     },
 
     async send (message) {
-      if (address === null) throw new Error('the transport was not started')
-      const { body } = await exchange(dispatcher, {
-        method: 'POST',
-        url: address,
-        headers: { ...endpoint.headers, 'content-type': 'application/json' },
-        body: JSON.stringify(message),
-        signal
-      })
-      await body.dump()
+      if (address === null || signal.aborted) throw new NotSentError(new Error('the event stream is not open'))
+      const { id, text, headers } = asText(message)
+      try {
+        const { body } = await exchange(dispatcher, {
+          method: 'POST',
+          url: address,
+          headers: { ...ownHeaders, ...headers, 'content-type': 'application/json' },
+          body: text,
+          signal
+        })
+        // Some servers answer here, and not on the stream.
+        const reply = await readText(body, maxMessageBytes).catch(() => '')
+        if (id !== undefined) deliver(transport, reply, id)
+      } catch (error) {
+        const isAnswer = id !== undefined && error instanceof HttpError && isAnswerTo(id, error.text)
+        if (!isAnswer || deliver(transport, error.text, id) !== 'answer') throw error
+      }
     },
 
     async close () {
@@ -49,18 +58,18 @@ export function createSseTransport (endpoint: HttpEndpoint, options: HttpTranspo
     }
   }
 
-  async function listen (body: Body, onAddress: (address: URL) => void): Promise<void> {
-    await readEvents(body, {
+  async function listen (body: Readable, onAddress: (address: URL) => void): Promise<void> {
+    await readBody(body, createEventReader({
       maxEventBytes: maxMessageBytes,
-      onEvent ({ event = 'message', data }) {
-        if (event === 'endpoint') return onAddress(addressIn(data))
-        if (event === 'message') for (const message of parseMessages(data)) deliver(message)
+      onEvent ({ event, data }) {
+        if (event === 'endpoint') onAddress(addressIn(data))
+        else deliver(transport, data)
       }
-    })
+    }))
   }
 
   function addressIn (text: string): URL {
-    const address = new URL(text, url)
+    const address = new URL(text.trim(), url)
     if (address.origin !== url.origin) {
       throw new Error(`it names an address of another origin, ${address.origin}`)
     }

@@ -29,6 +29,11 @@ export interface TextTransport extends Omit<Transport, 'send'> {
   send: (message: MessageText | JSONRPCMessage, options?: SendOptions) => Promise<void>
   /** Gets each text before anything is parsed. `exchange` is the id of the request whose HTTP exchange brought it. */
   ontext?: (text: string, exchange?: number) => Received
+  /**
+   * Whether a failed `send` may mean that the server does not know the request's method. Absent where a server has no
+   * other way to say so than an answer.
+   */
+  refusesMethod?: (error: unknown) => boolean
 }
 
 /** What a text was: noise, a message, or one that has the answer to the request of its HTTP exchange. */

@@ -1,0 +1,144 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Readable } from 'node:stream'
+import { type BodyReader, createTextReader, readBody } from './body-reader.ts'
+import { createEventReader } from './event-stream.ts'
+import type { Reply } from './http-exchange.ts'
+import { StreamEndedError } from './http-transport.ts'
+import { quoteOf } from './quote.ts'
+import type { Received } from './text-transport.ts'
+
+export interface AnswerOptions {
+  /** Longest message (bytes). */
+  maxMessageBytes: number
+  /** Asks the server for the stream again, from the event after this one. */
+  resume: (lastEventId: string) => Promise<Readable>
+  /** Gets each text that may be a message. */
+  onText: (text: string) => Received
+  /** Breaks off the request. */
+  controller: AbortController
+}
+
+/** How often a stream that broke off is resumed. */
+const maxResumptions = 5
+const defaultRetryMs = 1_000
+/** How long a stream may go on after it has given its answer (ms). */
+const answeredMs = 1_000
+
+/**
+ * Reads the answer to one request to its end, JSON or a stream of events. A stream that breaks off after an event with
+ * an id is resumed.
+ *
+ * Resolves when the answer was given and its stream has ended, and when the request is aborted. Rejects with
+ * StreamEndedError when the answer cannot come any more, with RangeError when a message is too long.
+ *
+ * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#resumability-and-redelivery
+ */
+export async function readAnswer (reply: Reply, options: AnswerOptions): Promise<void> {
+  const { maxMessageBytes, resume, onText, controller } = options
+  const { signal } = controller
+  let body = reply.body
+  let lastEventId: string | undefined
+  let retryMs = defaultRetryMs
+  let isAnswered = false
+  /** What came last and was no message. */
+  let noise = ''
+  let cutOff: NodeJS.Timeout | undefined
+
+  const events = () => createEventReader({
+    maxEventBytes: maxMessageBytes,
+    onEvent ({ id, data }) {
+      if (id) lastEventId = id
+      if (data === '') return
+      const received = onText(data)
+      if (received === 'noise') noise = data
+      if (received !== 'answer') return
+      isAnswered = true
+      // The stream ends in a moment. Cutting it off at once would cost the connection, which others can use.
+      cutOff ??= setTimeout(() => controller.abort(), answeredMs).unref()
+    },
+    onRetry: milliseconds => { retryMs = milliseconds }
+  })
+  const text = () => createTextReader(maxMessageBytes, text => {
+    if (onText(text) !== 'answer') throw noAnswer(reply, text)
+    isAnswered = true
+  })
+
+  for (let resumptions = 0; ; resumptions++) {
+    let failure: unknown
+    const reader = resumptions === 0 ? createEitherReader(mediaTypeOf(reply), text, events) : events()
+    await readBody(body, reader).catch(error => { failure = error })
+    clearTimeout(cutOff)
+    if (isAnswered || signal.aborted) return
+    if (lastEventId === undefined || failure instanceof RangeError || resumptions === maxResumptions) {
+      throw brokenOff(failure, noise)
+    }
+    try {
+      await delay(retryMs, undefined, { signal })
+      body = await resume(lastEventId)
+    } catch (error) {
+      if (signal.aborted) return
+      throw brokenOff(error, noise)
+    }
+  }
+}
+
+const mediaTypeOf = ({ headers }: Reply) =>
+  String(headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
+
+/** The start of a field of an event stream, or of a comment in one. */
+const startsEvents = /^(data|event|id|retry)?:/
+
+/**
+ * Takes a body for a JSON text or for a stream of events by how it begins: some servers give a wrong media type, or
+ * none.
+ */
+function createEitherReader (mediaType: string, text: () => BodyReader, events: () => BodyReader): BodyReader {
+  let chosen: BodyReader | null = null
+  let pending: Buffer[] = []
+  /** Longest part that a choice needs (bytes): a byte order mark, white space, the name of a field. */
+  const enough = 64
+
+  function choose (isWhole: boolean): BodyReader | null {
+    const start = Buffer.concat(pending).toString('utf8').trimStart() // a byte order mark is white space
+    if (start.startsWith('{') || start.startsWith('[')) return text()
+    if (mediaType === 'text/event-stream' || startsEvents.test(start)) return events()
+    return isWhole || start.length >= enough ? text() : null
+  }
+
+  function push (chunk: Buffer): void {
+    if (chosen !== null) return chosen.push(chunk)
+    pending.push(chunk)
+    const found = choose(false)
+    if (found === null) return
+    chosen = found
+    for (const earlier of pending) found.push(earlier)
+    pending = []
+  }
+
+  return {
+    push,
+    end () {
+      if (chosen === null) {
+        chosen = choose(true) ?? text()
+        for (const chunk of pending) chosen.push(chunk)
+      }
+      chosen.end()
+    }
+  }
+}
+
+/** The error for a body that is no answer, quoted. */
+function noAnswer (reply: Reply, text: string): Error {
+  const quote = quoteOf(text)
+  if (quote === '') return new StreamEndedError(`it answered HTTP ${reply.status} with an empty body`)
+  const type = mediaTypeOf(reply)
+  if (type === 'application/json') return new StreamEndedError(`what came is no answer to it: ${quote}`)
+  return new StreamEndedError(`it answered with ${type || 'a body of no type'}: ${quote}`)
+}
+
+function brokenOff (cause: unknown, noise: string): Error {
+  if (cause instanceof RangeError || cause instanceof StreamEndedError) return cause
+  const quote = quoteOf(noise)
+  const said = quote === '' ? '' : `; it said: ${quote}`
+  return new StreamEndedError(`its answer broke off${said}`, { cause })
+}

@@ -1,0 +1,50 @@
+import type { Readable } from 'node:stream'
+
+/** Takes a body as it comes. */
+export interface BodyReader {
+  /** Throws what breaks the body off. */
+  push: (chunk: Buffer) => void
+  /** The body has ended. */
+  end: () => void
+}
+
+/** Reads a body to its end. Rejects when it breaks off, and with what the reader throws. */
+export async function readBody (body: Readable, reader: BodyReader): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    body.on('data', (chunk: Buffer) => {
+      try {
+        reader.push(chunk)
+      } catch (error) {
+        body.destroy(error as Error) // the promise rejects with it
+      }
+    })
+    body.once('end', resolve)
+    body.once('error', reject)
+    // A body that was destroyed without an error has no end. After an end this says nothing new.
+    body.once('close', () => reject(new Error('it was given up')))
+  })
+  reader.end()
+}
+
+/** Collects a text. Throws RangeError when it is longer than `maxBytes`. */
+export function createTextReader (maxBytes: number, onText: (text: string) => void): BodyReader {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  return {
+    push (chunk) {
+      chunks.push(chunk)
+      bytes += chunk.length
+      if (bytes > maxBytes) throw tooLong(maxBytes)
+    },
+    end: () => onText(Buffer.concat(chunks).toString('utf8'))
+  }
+}
+
+/** A body as text. Rejects with RangeError, and reads no further, when it is longer than `maxBytes`. */
+export async function readText (body: Readable, maxBytes: number): Promise<string> {
+  let text = ''
+  await readBody(body, createTextReader(maxBytes, all => { text = all }))
+  return text
+}
+
+export const tooLong = (maxBytes: number) => new RangeError(`a message is longer than ${maxBytes} bytes`)
