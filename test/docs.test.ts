@@ -78,18 +78,33 @@ t.test('every variable and every error code that is named exists', async t => {
   }
 })
 
+/** Titles of all tests, as they are written. */
+const titles = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+  .filter(file => /\.test\.[jt]s$/.test(file))
+  .flatMap(file => [...read(join('test', file)).matchAll(/\bt\.test\(\s*(['"`])(.*?[^\\])\1,/g)])
+  .map(([, , title = '']) => title.replaceAll('\\', ''))
+
+/** The rows of all tables in a text, each as its cells. */
+const rowsOf = (text: string) => [...text.matchAll(/(?:^\|.*\|\n)+/gm)]
+  .flatMap(([table]) => table.trim().split('\n').slice(2))
+  .map(row => row.slice(1, -1).split('|').map(cell => cell.trim()))
+
 t.test('every row of the threat model names a test that there is', async t => {
-  const files = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
-  const tests = files.filter(file => /\.test\.[jt]s$/.test(file)).map(file => read(join('test', file)))
-  const titles = tests.flatMap(text => [...text.matchAll(/\bt\.test\(\s*(['"`])(.*?[^\\])\1,/g)])
-    .map(([, , title = '']) => title.replaceAll('\\', ''))
-  const model = read('docs/security.md').split('## Who can do what')[1]?.split('\n## ')[0] ?? ''
-  const lines = [...model.matchAll(/^\|(.*)\|$/gm)].slice(2)
-  const rows = lines.map(([, row = '']) => row.split('|').map(cell => cell.trim()))
+  const rows = rowsOf(read('docs/security.md').split('## Who can do what')[1]?.split('\n## ')[0] ?? '')
   t.ok(rows.length > 20)
   for (const row of rows) {
     const test = row.at(-1) ?? ''
     t.ok(test !== '' && titles.some(title => title.includes(test)), row.join(' | '))
+  }
+})
+
+t.test('every demand of the protocol names a test that there is, or says why it does not apply', async t => {
+  const rows = rowsOf(read('docs/protocol.md'))
+  t.ok(rows.length > 50)
+  for (const row of rows) {
+    const [, , heldBy = ''] = row
+    const isHeld = titles.some(title => title.includes(heldBy))
+    t.ok(heldBy.length > 10 && (isHeld || /^does not apply: ./.test(heldBy)), row.join(' | '))
   }
 })
 
