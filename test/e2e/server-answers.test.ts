@@ -2,11 +2,13 @@ import t, { type Test } from 'tap'
 import type { FastifyInstance } from 'fastify'
 import { call, initSession, postTo } from '../support/requests.ts'
 import { serviceOn } from '../support/service.ts'
-import { resultText, type Script, type Scripted, type ScriptedServer, startScripted, textResult, transports } from '../support/scripted-server.ts'
+import {
+  resultText, type Script, type Scripted, startScripted, textResult, type Transport, transports
+} from '../support/scripted-server.ts'
 
 /*
- * Answers that real servers give and that strict clients refuse. Each must be used as far as anybody could use it, at once:
- * the deadline of every call here is longer than the test may take.
+ * Answers that real servers give and that strict clients refuse. Each must be used as far as anybody could use it, and
+ * at once: the deadline of every call here is longer than the test may take.
  */
 
 interface Called { title: string, script: Script, body: string }
@@ -69,7 +71,7 @@ const untouched = [
   '{"a":1,"a":2}',
   '"\\u00e9\\/ \\ud83d\\ude00"',
   '1915883588174806058',
-  ' {"deep":[[[[{"n":9007199254740993}]]]]}\n'
+  ' {"deep":[[[[{"n":9007199254740993}]]]]} '
 ]
 
 for (const transport of transports) {
@@ -85,16 +87,18 @@ for (const transport of transports) {
       })
     }
 
-    t.test('what a tool answers is what its caller gets, to the character', async t => {
-      for (const text of untouched) {
+    await t.test('what a tool answers is what its caller gets, to the character', async t => {
+      for (const text of [...untouched, '\n{\r\n"a" : 1e400\t}\n']) {
         await server.play({ 'tools/call': textResult(text) })
         t.equal((await call(service, session, 'echo')).body, text)
+      }
+      for (const text of untouched) {
         await server.play({ 'tools/call': resultText(`{"content":[],"structuredContent":${text}}`) })
         t.equal((await call(service, session, 'echo')).body, text.trim())
       }
     })
 
-    t.test('what a caller sends is what the tool gets, to the character', async t => {
+    await t.test('what a caller sends is what the tool gets, to the character', async t => {
       await server.play({ 'tools/call': resultText('{"content":[],"structuredContent":$PARAMS}') })
       for (const text of untouched) {
         const response = await service.inject({
@@ -104,7 +108,7 @@ for (const transport of transports) {
       }
     })
 
-    t.test('what a tool gave fills a later call, to the character', async t => {
+    await t.test('what a tool gave fills a later call, to the character', async t => {
       for (const text of untouched) {
         await server.play({ 'tools/call': textResult(`{"status":"success","value":${text}}`) })
         await call(service, session, 'echo')
@@ -113,47 +117,63 @@ for (const transport of transports) {
       }
     })
 
-    t.test('where intermediate data is left out, the rest stays', async t => {
+    await t.test('where intermediate data is left out, the rest stays', async t => {
       await server.play({ 'tools/call': textResult('{"status": "success", "intermediate": {"rows": [1, 2]}, "n": 12345678901234567890 }') })
       t.equal((await call(service, session, 'echo')).body, '{"status": "success", "n": 12345678901234567890 }')
     })
 
-    t.test('one odd tool costs that tool at most, and none is listed twice', async t => {
-      await server.play({
-        'tools/list': resultText(`{"tools":[null,7,{"title":"x"},{"name":"a"},{"name":"b","inputSchema":null,"annotations":null},{"name":"c","inputSchema":{}},
-          {"name":"d","inputSchema":{"type":"object","required":null,"properties":{"n":{"maximum":1915883588174806058}}},"note":"ours"},{"name":"a"}],"nextCursor":""}`)
-      })
-      const fresh = await initSession(service)
-      const other = await startOther(t, service, server, fresh)
-      t.strictSame(other.tools, [
+    await t.test('one odd tool costs that tool at most, and none is listed twice', async t => {
+      const withDigits = '"inputSchema":{"type":"object","required":null,"properties":{"n":{"maximum":1915883588174806058}}}'
+      const tools = [
+        'null', '7', '{"title":"x"}', '{"name":"a"}', '{"name":"b","inputSchema":null,"annotations":null}',
+        '{"name":"c","inputSchema":{}}', `{"name":"d",${withDigits},"note":"ours"}`, '{"name":"a"}'
+      ]
+      await server.play({ 'tools/list': resultText(`{"tools":[${tools.join(',')}],"nextCursor":""}`) })
+      const list = await listNow(service, session)
+      t.strictSame(list.tools, [
         '{"name":"a","inputSchema":{"type":"object"}}',
         '{"name":"b","inputSchema":{"type":"object"}}',
         '{"name":"c","inputSchema":{}}',
         '{"name":"d","inputSchema":{"type":"object","properties":{"n":{"maximum":1915883588174806058}}},"note":"ours"}'
       ])
-      t.strictSame(other.warnings, { up: ['tools[0] is no object but null', 'tools[1] is no object but a number', 'tools[2] has no name'] })
+      t.strictSame(list.warnings, {
+        up: ['tools[0] is no object but null', 'tools[1] is no object but a number', 'tools[2] has no name']
+      })
     })
 
-    t.test('pages end at a cursor that is null, empty, or came before', async t => {
+    await t.test('pages end at a cursor that is null, empty, or came before', async t => {
       const page = (name: string, rest: string) => resultText(`{"tools":[{"name":"${name}"}]${rest}}`)
       await server.play({
-        'tools/list': page('a', ',"nextCursor":"one"'), 'tools/list#one': page('b', ',"nextCursor":"two"'), 'tools/list#two': page('c', ',"nextCursor":"one"')
+        'tools/list': page('a', ',"nextCursor":"one"'),
+        'tools/list#one': page('b', ',"nextCursor":"two"'),
+        'tools/list#two': page('c', ',"nextCursor":"one"')
       })
-      const { tools } = await startOther(t, service, server, session)
-      t.strictSame(tools.map(tool => (JSON.parse(tool) as { name: string }).name), ['a', 'b', 'c'])
-      await server.play({ 'tools/list': page('a', ',"nextCursor":null') })
-      t.equal((await startOther(t, service, server, session)).tools.length, 1)
+      const named = async () => (await listNow(service, session)).tools.map(tool => /"name":"(\w)"/.exec(tool)?.[1])
+      t.strictSame(await named(), ['a', 'b', 'c'])
+      for (const end of ['null', '""']) {
+        await server.play({ 'tools/list': page('a', `,"nextCursor":${end}`) })
+        t.strictSame(await named(), ['a'])
+      }
     })
 
-    t.test('lists that a server did not declare are asked for', async t => {
-      await server.play({ initialize: resultText('{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"x","version":"1"}}'), 'prompts/list': resultText('{"prompts":[{"name":"p"}]}') })
-      t.equal((await postTo(service, '/prompts', { session_id: session })).body, '{"prompts":[{"name":"p"}]}')
-      t.equal((await postTo(service, '/resources', { session_id: session })).body, '{"resources":[]}')
+    await t.test('lists that a server did not declare are asked for', async t => {
+      for (const capabilities of ['{}', 'null', '{"prompts":null}']) {
+        await server.play({
+          initialize: resultText(`{"protocolVersion":"2025-11-25","capabilities":${capabilities}}`),
+          'prompts/list': resultText('{"prompts":[{"name":"p"}]}'),
+          'resources/templates/list': '{"jsonrpc":"2.0","id":$ID,"error":{"code":-32000,"message":"never heard of it"}}'
+        })
+        t.equal((await postTo(service, '/prompts', { session_id: session })).body, '{"prompts":[{"name":"p"}]}')
+        t.equal((await postTo(service, '/resources', { session_id: session })).body, '{"resources":[]}')
+        t.equal(
+          (await postTo(service, '/resource-templates', { session_id: session })).body, '{"resourceTemplates":[]}'
+        )
+      }
     })
   })
 }
 
-async function start (t: Test, transport: 'stdio' | 'http') {
+async function start (t: Test, transport: Transport) {
   const server = await startScripted(t, transport)
   const service = await serviceOn(t, { up: server.entry }, { MCP_TOOLS_CACHE_TTL: '0' })
   const session = await initSession(service)
@@ -161,10 +181,9 @@ async function start (t: Test, transport: 'stdio' | 'http') {
 }
 
 /** The tools as they are listed now, each as the text that came. */
-async function startOther (t: Test, service: FastifyInstance, server: ScriptedServer, session: string) {
+async function listNow (service: FastifyInstance, session: string) {
   const { body } = await postTo(service, '/tools', { session_id: session })
   const { warnings } = JSON.parse(body) as { warnings?: unknown }
   const list = /^\{"tools":\[(.*?)\],"workflow_guidance"/s.exec(body)?.[1] ?? ''
-  const tools = list === '' ? [] : list.split(/(?<=\}),(?=\{"name")/)
-  return { tools, warnings }
+  return { tools: list === '' ? [] : list.split(/(?<=\}),(?=\{"name")/), warnings }
 }
