@@ -80,9 +80,7 @@ export function textOf (answer: ServerAnswer): string {
 }
 
 /** The body of every failure. */
-export const failure = (code: string, error: string, { retryable = false } = {}) => ({
-  status: 'error',
-  error,
-  code: `MCPC_ERR_${code}`,
-  retryable
-})
+/** The body of a failure. A failed tool call says `acted`, too. */
+export const failure = (
+  code: string, error: string, { retryable = false, ...more }: { retryable?: boolean, acted?: 'no' | 'unknown' } = {}
+) => ({ status: 'error', error, code: `MCPC_ERR_${code}`, retryable, ...more })
