@@ -86,3 +86,12 @@ export const failure = (code: string, error: string, { retryable = false } = {})
   code: `MCPC_ERR_${code}`,
   retryable
 })
+
+/** The body of every failure of /call-tool: whether the tool can have acted. */
+export const callFailure = (
+  code: string, error: string, { acted = 'no', ...options }: { acted?: 'no' | 'unknown', retryable?: boolean } = {}
+) => ({ ...failure(code, error, options), acted })
+
+/** The body of a failure that other paths have, too. */
+export const failureAt = (path: string, code: string, error: string, options: { retryable?: boolean } = {}) =>
+  path === '/call-tool' ? callFailure(code, error, options) : failure(code, error, options)
