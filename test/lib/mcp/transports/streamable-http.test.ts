@@ -118,7 +118,7 @@ t.test('a request that no byte was sent of is told from one that broke off', asy
 t.test('a request says who asks and what it can decode, in the words of the entry where it has some', async t => {
   const { ask, server } = await connect(t, reply(200, json, text))
   await ask({ traceparent: '00-1-2-00' })
-  const [{ headers, text: body } = { headers: {}, text: '' }] = server.requests
+  const [{ headers, text: body } = { headers: {} as Record<string, string>, text: '' }] = server.requests
   t.equal(headers['user-agent'], `mcp-client-service/${version}`)
   t.match(headers['accept-encoding'], /^gzip, deflate, br/)
   t.equal(headers.traceparent, '00-1-2-00')
