@@ -148,9 +148,11 @@ for (const transport of transports) {
     }
 
     await t.test('a caller gets what a tool answers, to the character', async t => {
-      for (const text of untouched) {
+      for (const text of [...untouched, '\n{\r\n"a" : 1e400\t}\n']) {
         await server.play({ 'tools/call': textResult(text) })
         t.equal((await call(service, session, 'echo')).body, text)
+      }
+      for (const text of untouched) {
         await server.play({ 'tools/call': resultText(`{"content":[],"structuredContent":${text}}`) })
         t.equal((await call(service, session, 'echo')).body, text.trim())
       }

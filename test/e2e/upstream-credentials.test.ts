@@ -44,34 +44,39 @@ for (const [what, name, args, type] of [
         await upstream.control({ refuse: status })
 
         const refused = failure('MCP_UNAUTHORIZED', `MCP server up refused the credentials (HTTP ${status})`)
+        const challenge = { status, scheme: 'Bearer', error: 'invalid_token' }
         const ways = [known, fresh].flatMap(id => [
-          () => call(service, id, 'echo'),
-          () => postTo(service, '/tools', { session_id: id })
+          { ask: () => call(service, id, 'echo'), acted: { acted: 'no' } },
+          { ask: () => postTo(service, '/tools', { session_id: id }), acted: {} }
         ])
-        for (const way of ways) {
+        for (const { ask, acted } of ways) {
           const asked = api.requests.length
-          const response = await way()
+          const response = await ask()
           t.strictSame(
             [response.statusCode, response.json()],
-            [502, refused],
+            [502, { ...refused, ...acted, authorization: challenge }],
             "still good: the fault is the server's"
           )
           t.equal(api.requests.length, asked + 1, 'the API is asked once')
         }
 
         api.refuse(200, { status: 'error', error: 'The token was withdrawn' })
-        for (const way of ways) {
+        for (const { ask, acted } of ways) {
           const asked = api.requests.length
-          const response = await way()
+          const response = await ask()
           t.strictSame(
             [response.statusCode, response.json()],
-            [401, failure('INVALID_CREDENTIALS', 'The token was withdrawn')]
+            [401, { ...failure('INVALID_CREDENTIALS', 'The token was withdrawn'), ...acted, authorization: challenge }]
           )
           t.equal(api.requests.length, asked + 1)
         }
 
         api.refuse(500, {})
-        t.strictSame((await call(service, known, 'echo')).json(), refused, 'an API in trouble decides nothing')
+        t.strictSame(
+          (await call(service, known, 'echo')).json(),
+          { ...refused, acted: 'no', authorization: challenge },
+          'an API in trouble decides nothing'
+        )
       }
     )
   }
@@ -84,7 +89,10 @@ t.test('where nobody validates, a server that refuses the credentials is its own
   const response = await call(service, await initSession(service), 'echo')
   t.strictSame(
     [response.statusCode, response.json()],
-    [502, failure('MCP_UNAUTHORIZED', 'MCP server up refused the credentials (HTTP 401)')]
+    [502, {
+      ...failure('MCP_UNAUTHORIZED', 'MCP server up refused the credentials (HTTP 401)', { acted: 'no' }),
+      authorization: { status: 401, scheme: 'Bearer', error: 'invalid_token' }
+    }]
   )
 })
 
@@ -123,7 +131,10 @@ t.test('when all servers refuse credentials that are no longer good, the caller 
   const response = await postTo(service, '/tools', { session_id: id })
   t.strictSame(
     [response.statusCode, response.json()],
-    [401, failure('INVALID_CREDENTIALS', 'The token was withdrawn')]
+    [401, {
+      ...failure('INVALID_CREDENTIALS', 'The token was withdrawn'),
+      authorization: { status: 401, scheme: 'Bearer', error: 'invalid_token' }
+    }]
   )
 })
 
@@ -141,13 +152,13 @@ t.test('a session that lacks a credential which a server needs is told which, an
   t.ok(tools.every(({ name }: { name: string }) => name.startsWith('open__')) && tools.length > 5)
   t.equal((await call(service, id, 'open__echo', { text: 'a' })).json().text, 'a')
   const refused = await call(service, id, 'needing__echo')
-  t.strictSame([refused.statusCode, refused.json()], [409, failure('MISSING_CREDENTIAL', sentence)])
+  t.strictSame([refused.statusCode, refused.json()], [409, failure('MISSING_CREDENTIAL', sentence, { acted: 'no' })])
 
   const complete = await initSession(service, { tenantKey: 'key-4711' })
   t.equal((await call(service, complete, 'needing__whoami')).json()['x-api-url'], 'key-4711')
   t.strictSame(
     (await call(service, id, 'needing__echo')).json(),
-    failure('MISSING_CREDENTIAL', sentence),
+    failure('MISSING_CREDENTIAL', sentence, { acted: 'no' }),
     'also when the tool is known from another session'
   )
 

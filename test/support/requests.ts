@@ -80,17 +80,15 @@ export function textOf (answer: ServerAnswer): string {
 }
 
 /** The body of every failure. */
-export const failure = (code: string, error: string, { retryable = false } = {}) => ({
-  status: 'error',
-  error,
-  code: `MCPC_ERR_${code}`,
-  retryable
-})
+/** The body of a failure. */
+export const failure = (
+  code: string, error: string, { retryable = false, ...more }: { retryable?: boolean, acted?: 'no' | 'unknown' } = {}
+) => ({ status: 'error', error, code: `MCPC_ERR_${code}`, retryable, ...more })
 
-/** The body of every failure of /call-tool: whether the tool can have acted. */
+/** The body of a failure of /call-tool, which also says whether the tool can have acted. */
 export const callFailure = (
-  code: string, error: string, { acted = 'no', ...options }: { acted?: 'no' | 'unknown', retryable?: boolean } = {}
-) => ({ ...failure(code, error, options), acted })
+  code: string, error: string, options: { acted?: 'no' | 'unknown', retryable?: boolean } = {}
+) => failure(code, error, { acted: 'no', ...options })
 
 /** The body of a failure that other paths have, too. */
 export const failureAt = (path: string, code: string, error: string, options: { retryable?: boolean } = {}) =>

@@ -12,8 +12,8 @@ export interface Peer {
   era: Era
   /** The version that both speak; `null` where the server named none. */
   version: string | null
-  /** Absent where the server said nothing of them, as in a session that is resumed. */
-  capabilities?: JsonObject
+  /** Names of the capabilities that the server declared; absent where they are not known. */
+  capabilities?: readonly string[]
   /** The server's own instructions. */
   instructions?: string
 }
@@ -43,32 +43,43 @@ export interface HandshakeOptions {
  */
 export async function shakeHands (known: Era | null, options: HandshakeOptions): Promise<Peer> {
   if (known?.kind === 'modern') return modernPeer(known.discover)
-  if (known === null) {
-    const discover = await probe(options)
-    if (discover !== null) return modernPeer(discover)
+  const probed = known === null ? await probe(options) : null
+  if (probed !== null && 'discover' in probed) return modernPeer(probed.discover)
+  try {
+    return await initialize(options, legacyVersions[0], true)
+  } catch (error) {
+    // The server is of the era of 2026: what it answered the probe with is what is wrong with it.
+    const isModern = error instanceof RpcError && error.code === errorCodes.unsupportedVersion
+    throw isModern && probed !== null ? probed.failure : error
   }
-  return await initialize(options, legacyVersions[0], true)
 }
 
 const modernPeer = (discover: JsonObject): Peer =>
   ({ era: { kind: 'modern', discover }, version: modernVersion, ...describe(discover) })
 
+/** The capabilities that decide what a server is asked for. */
+const usedCapabilities = ['tools', 'resources', 'prompts', 'completions']
+const isDeclared = (value: unknown) => value !== undefined && value !== null
+
 function describe ({ instructions, capabilities }: JsonObject): Pick<Peer, 'instructions' | 'capabilities'> {
   return {
     ...(typeof instructions === 'string' && { instructions }),
-    ...(isJsonObject(capabilities) && { capabilities })
+    capabilities: isJsonObject(capabilities) ? usedCapabilities.filter(name => isDeclared(capabilities[name])) : []
   }
 }
 
-/** A modern server's description of itself; `null` for a server of an older era. */
-async function probe (options: HandshakeOptions, isSecond = false): Promise<JsonObject | null> {
+/** What the probe found: a modern server's description of itself. `null` for a server of an older era. */
+type Probed = { discover: JsonObject } | { failure: Error } | null
+
+/** A server that answers the probe with nothing that can be used may be of an older era. */
+async function probe (options: HandshakeOptions, isSecond = false): Promise<Probed> {
   try {
     const result = await options.request('server/discover', [], { timeoutMs: options.probeTimeoutMs, era: 'modern' })
     const discover = valueOf(result.document, result.node)
-    return isJsonObject(discover) && includes(discover.supportedVersions, modernVersion) ? discover : null
+    return isJsonObject(discover) && includes(discover.supportedVersions, modernVersion) ? { discover } : null
   } catch (error) {
     if (error instanceof RequestTimeoutError && options.isProcess) return null
-    if (error instanceof UnusableAnswerError || options.refusesMethod(error)) return null
+    if (error instanceof UnusableAnswerError || options.refusesMethod(error)) return { failure: error as Error }
     if (error instanceof ConnectionClosedError) throw new ProbeEndedError(error.message)
     if (!(error instanceof RpcError)) throw error
     const mayBeModern = error.code === errorCodes.unsupportedVersion && includes(versionsIn(error), modernVersion)

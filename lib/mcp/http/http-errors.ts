@@ -11,6 +11,7 @@ import { HttpError } from '../transports/http-request.ts'
 import { StreamEndedError } from '../transports/http-transport.ts'
 import { quoteOf } from '../transports/quote.ts'
 import { NotSentError } from '../transports/text-transport.ts'
+import { factsIn } from './refusal.ts'
 
 export interface HttpErrorsOptions {
   serverName: string
@@ -28,36 +29,50 @@ export interface HttpErrors {
 }
 
 export function createHttpErrors ({ serverName, startTimeoutMs, secrets }: HttpErrorsOptions): HttpErrors {
+  const maskFor = (limits: RequestLimits) => maskOf(secrets, limits.secrets)
+
   function unauthorized (error: unknown): Error | null {
-    const isRefused = error instanceof HttpError && (error.status === 401 || error.status === 403)
-    return isRefused ? new UpstreamUnauthorizedError(serverName, error.status) : null
+    return refusesCredentials(error) ? new UpstreamUnauthorizedError(serverName, error.status) : null
   }
 
-  function startError (error: unknown, limits: RequestLimits): Error {
+  function explainStart (error: unknown, limits: RequestLimits): Error {
     if (limits.signal.aborted) return new CallerLeftError()
     if (error instanceof StoreUnavailableError) return error // from our store of sessions, not from the server
     if (error instanceof RequestTimeoutError) return new McpStartTimeoutError(serverName, startTimeoutMs / 1000, '')
-    const refused = unauthorized(error)
-    if (refused !== null) return refused
-    const mask = maskOf(secrets, limits.secrets)
+    const mask = maskFor(limits)
     const verb = error instanceof RpcError ? 'refused the handshake' : 'cannot be reached'
-    return new McpStartError(serverName, `${verb}: ${sentenceFor(error, mask)}`, { cause: causeOf(error, mask) })
+    return unauthorized(error) ??
+      new McpStartError(serverName, `${verb}: ${sentenceFor(error, mask)}`, { cause: causeOf(error, mask) })
   }
 
   function explain (error: unknown, description: RequestDescription, limits: RequestLimits): Error {
-    const mask = maskOf(secrets, limits.secrets)
+    const mask = maskFor(limits)
     const known = translate(error, { serverName, description, limits, mask }) ?? unauthorized(error)
     if (known !== null) return known
-    if (error instanceof NotSentError) return startError(error, limits)
+    if (error instanceof NotSentError) return explainStart(error, limits)
     const sentence = `${verbFor(error)} ${description.what}: ${sentenceFor(error, mask)}`
     return new McpCallError(serverName, sentence, { cause: causeOf(error, mask) })
   }
 
+  const factsOf = (error: unknown, limits: RequestLimits) =>
+    error instanceof HttpError ? factsIn(error, maskFor(limits)) : {}
+
   return {
-    startError,
+    startError: (error, limits) =>
+      Object.assign(explainStart(error, limits), { acted: 'no' }, factsOf(error, limits)),
     callError: (error, description, limits) =>
-      Object.assign(explain(error, description, limits), { acted: actedOn(error) })
+      Object.assign(explain(error, description, limits), { acted: actedOn(error) }, factsOf(error, limits))
   }
+}
+
+/**
+ * Whether a refusal is of the credentials. A firewall says 403, too, on a page for people, and knows nothing of them.
+ */
+function refusesCredentials (error: unknown): error is HttpError {
+  if (!(error instanceof HttpError)) return false
+  const { status, headers, text } = error
+  if (status !== 403) return status === 401
+  return headers['www-authenticate'] !== undefined || parseJsonObject(text) !== null
 }
 
 /** Statuses of a request that was refused unread. */

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Readable } from 'node:stream'
 import { type BodyReader, createTextReader, readBody } from './body-reader.ts'
-import { createEventReader } from './event-stream.ts'
+import { createEventReader, startsEvents } from './event-stream.ts'
 import type { Reply } from './http-exchange.ts'
 import { StreamEndedError } from './http-transport.ts'
 import { quoteOf } from './quote.ts'
@@ -85,9 +85,6 @@ export async function readAnswer (reply: Reply, options: AnswerOptions): Promise
 const mediaTypeOf = ({ headers }: Reply) =>
   String(headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
 
-/** The start of a field of an event stream, or of a comment in one. */
-const startsEvents = /^(data|event|id|retry)?:/
-
 /**
  * Takes a body for a JSON text or for a stream of events by how it begins: some servers give a wrong media type, or
  * none.
@@ -101,7 +98,7 @@ function createEitherReader (mediaType: string, text: () => BodyReader, events: 
   function choose (isWhole: boolean): BodyReader | null {
     const start = Buffer.concat(pending).toString('utf8').trimStart() // a byte order mark is white space
     if (start.startsWith('{') || start.startsWith('[')) return text()
-    if (mediaType === 'text/event-stream' || startsEvents.test(start)) return events()
+    if (mediaType === 'text/event-stream' || startsEvents(start)) return events()
     return isWhole || start.length >= enough ? text() : null
   }
 

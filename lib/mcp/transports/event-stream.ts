@@ -51,3 +51,6 @@ export function createEventReader ({ maxEventBytes, onEvent, onRetry }: EventRea
     }
   }
 }
+
+/** Whether a text begins as an event stream does, with a field or a comment. A byte order mark may stand before it. */
+export const startsEvents = (text: string) => /^\s*(data|event|id|retry)?:/.test(text)

@@ -3,7 +3,9 @@ import { memberOf, presentMember, readJson, valueOf } from '../../json-text.ts'
 import { packageName, version } from '../../version.ts'
 import { readText } from './body-reader.ts'
 import { acceptEncoding, decodedBody } from './content-encoding.ts'
+import { createEventReader, startsEvents } from './event-stream.ts'
 import { discard, exchangeOnce, type HttpMessage, type Reply, type ReplyHeaders } from './http-exchange.ts'
+import { deliver, type TextTransport } from './text-transport.ts'
 
 /** A server answered with a status other than 2xx. */
 export class HttpError extends Error {
@@ -75,14 +77,33 @@ async function refusal (reply: Reply): Promise<HttpError> {
   return new HttpError(status, `HTTP ${status}`, { headers, text })
 }
 
+/**
+ * Delivers the body of a refusal when it is an answer like any other: it has the id of the request. Returns whether it
+ * was. A body with another id, or with none, says nothing certain about the request.
+ */
+export function deliverAnswer (transport: TextTransport, body: string, id: number): boolean {
+  return textsIn(body).some(text => isAnswerTo(id, text) && deliver(transport, text, id) === 'answer')
+}
+
+/** A refusal may be a stream of events, too. */
+function textsIn (body: string): string[] {
+  if (!startsEvents(body)) return [body]
+  const texts: string[] = []
+  const reader = createEventReader({ maxEventBytes: maxRefusalBytes, onEvent: ({ data }) => texts.push(data) })
+  reader.push(Buffer.from(body))
+  reader.end()
+  return texts
+}
+
 /** Whether a JSON text is the answer to the request with this id, or a batch that has it. */
-export function isAnswerTo (id: number, text: string): boolean {
+function isAnswerTo (id: number, text: string): boolean {
   const document = readJson(text, 2)
   if (document === null) return false
   return (document.root.items ?? [document.root]).some(message => {
     const given = presentMember(message, 'id')
     const isResponse = memberOf(message, 'method') === null &&
       (memberOf(message, 'result') !== null || presentMember(message, 'error') !== null)
-    return isResponse && given !== null && /^(number|string)$/.test(given.type) && Number(valueOf(document, given)) === id
+    const isId = given?.type === 'number' || given?.type === 'string'
+    return isResponse && isId && Number(valueOf(document, given)) === id
   })
 }

@@ -10,7 +10,7 @@ const entities: Readonly<Record<string, string>> = { lt: '<', gt: '>', amp: '&',
  * What is a secret in it is still there.
  */
 export function quoteOf (text: string): string {
-  const isPage = /^\s*<(!doctype|html|head|body|[a-z]+[\s>/])/i.test(text.slice(0, 1_000))
+  const isPage = /^\s*<(!doctype|[a-z][a-z\d]*[\s>/])/i.test(text.slice(0, 1_000))
   const start = text.slice(0, maxRead)
   const words = isPage ? wordsOf(start) : start
   // Control characters would make two lines of one in a log.

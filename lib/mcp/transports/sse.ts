@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { readBody, readText } from './body-reader.ts'
 import { createEventReader } from './event-stream.ts'
-import { commonHeaders, exchange, HttpError, isAnswerTo } from './http-request.ts'
+import { commonHeaders, deliverAnswer, exchange, HttpError } from './http-request.ts'
 import type { HttpEndpoint, HttpTransport, HttpTransportOptions } from './http-transport.ts'
 import { asText, deliver, NotSentError } from './text-transport.ts'
 
@@ -48,8 +48,8 @@ export function createSseTransport (endpoint: HttpEndpoint, options: HttpTranspo
         const reply = await readText(body, maxMessageBytes).catch(() => '')
         if (id !== undefined) deliver(transport, reply, id)
       } catch (error) {
-        const isAnswer = id !== undefined && error instanceof HttpError && isAnswerTo(id, error.text)
-        if (!isAnswer || deliver(transport, error.text, id) !== 'answer') throw error
+        const isAnswer = id !== undefined && error instanceof HttpError && deliverAnswer(transport, error.text, id)
+        if (!isAnswer) throw error
       }
     },
 

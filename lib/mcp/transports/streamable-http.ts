@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { readAnswer } from './answer-body.ts'
 import { discard, type Reply } from './http-exchange.ts'
-import { commonHeaders, exchange, HttpError, isAnswerTo } from './http-request.ts'
+import { commonHeaders, deliverAnswer, exchange, HttpError } from './http-request.ts'
 import { type HttpEndpoint, type HttpTransport, type HttpTransportOptions, StreamEndedError } from './http-transport.ts'
 import { asText, deliver, type MessageText, NotSentError } from './text-transport.ts'
 
@@ -99,7 +99,7 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
     } catch (error) {
       if (!(error instanceof HttpError)) throw error
       if (error.status === 500) isSessionInDoubt = true
-      if (!isPlainAnswer(error, id) || deliver(transport, error.text, id) !== 'answer') throw error
+      if (saysMoreThanItsBody(error) || !deliverAnswer(transport, error.text, id)) throw error
     } finally {
       running.delete(controller)
     }
@@ -152,6 +152,3 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
 /** What the status says matters more than the body: who was refused, and when to come again. */
 const saysMoreThanItsBody = ({ status, headers }: HttpError) =>
   status === 401 || status === 429 || status === 503 || (status === 403 && headers['www-authenticate'] !== undefined)
-
-/** Whether a refusal is an answer like any other, in the body of a 4xx or 5xx. */
-const isPlainAnswer = (error: HttpError, id: number) => !saysMoreThanItsBody(error) && isAnswerTo(id, error.text)

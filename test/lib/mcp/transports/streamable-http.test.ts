@@ -1,18 +1,19 @@
 import type { ServerResponse } from 'node:http'
 import t, { type Test } from 'tap'
+import { textOf } from '../../../../lib/json-text.ts'
+import { createProtocolClient } from '../../../../lib/mcp/client/protocol-client.ts'
 import { createUpstreamAgent } from '../../../../lib/mcp/transports/http-agent.ts'
 import { createStreamableHttpTransport } from '../../../../lib/mcp/transports/streamable-http.ts'
 import { version } from '../../../../lib/version.ts'
 import { type HttpHandler, serve } from '../../../support/http-server.ts'
 import { freePort } from '../../../support/ports.ts'
 
-const request = { jsonrpc: '2.0', id: 7, method: 'tools/list' } as const
 const answer = { jsonrpc: '2.0', id: 7, result: {} }
 const text = JSON.stringify(answer)
 const json = { 'content-type': 'application/json' }
 const events = { 'content-type': 'text/event-stream' }
 
-/** A transport to a server of the test's own, and the texts that the transport received with their exchanges. */
+/** A client of a server of the test's own. Its first request has the id 7. */
 async function connect (t: Test, handle: HttpHandler, headers: Record<string, string> = {}) {
   const server = await serve(t, handle)
   return { ...open(t, server.url, headers), server }
@@ -24,9 +25,22 @@ function open (t: Test, url: string, headers: Record<string, string> = {}) {
   const endpoint = { name: 'up', url, headers, secrets: [] }
   const transport = createStreamableHttpTransport(endpoint, { dispatcher, maxMessageBytes: 10_000 })
   t.teardown(() => transport.close())
-  const received: unknown[] = []
-  transport.onmessage = message => received.push(message)
-  return { transport, received }
+  const client = createProtocolClient({
+    transport, declaresElicitation: false, isExclusive: false, firstId: 7, isProcess: false
+  })
+  /** The result, JSON text. */
+  async function ask (headers: Record<string, string> = {}): Promise<string> {
+    await client.connect({
+      era: null,
+      timeoutMs: 5_000,
+      probeTimeoutMs: 5_000,
+      signal: new AbortController().signal,
+      resumed: { protocolVersion: '2025-11-25' }
+    })
+    const { document, node } = await client.request('tools/list', [], { timeoutMs: 5_000, headers })
+    return textOf(document, node)
+  }
+  return { transport, ask }
 }
 
 function reply (status: number, headers: Record<string, string>, body: string) {
@@ -41,9 +55,8 @@ t.test('a body is taken for what it is, whatever its type says', async t => {
   ]
   for (const headers of [json, events, { 'content-type': 'text/plain' }, { 'content-type': 'JSON' }, {}]) {
     for (const body of bodies) {
-      const { transport, received } = await connect(t, reply(200, headers, body))
-      await transport.send(request)
-      t.strictSame(received, [answer], JSON.stringify([headers, body]))
+      const { ask } = await connect(t, reply(200, headers, body))
+      t.equal(await ask(), '{}', JSON.stringify([headers, body]))
     }
   }
 })
@@ -62,70 +75,68 @@ t.test('a body that has no answer ends the request at once, quoted', async t => 
     [events, '', 'its answer broke off'],
     [events, 'data: we are closed\n\n', 'its answer broke off; it said: we are closed']
   ] as const) {
-    const { transport, received } = await connect(t, reply(200, headers, body))
-    await t.rejects(transport.send(request), { name: 'StreamEndedError', message }, body)
-    t.strictSame(received, [])
+    const { ask } = await connect(t, reply(200, headers, body))
+    await t.rejects(ask(), { name: 'StreamEndedError', message }, body)
   }
-  const { transport } = await connect(t, reply(202, {}, ''))
-  await t.rejects(transport.send(request), { message: 'it answered HTTP 202 with an empty body' })
+  const { ask } = await connect(t, reply(202, {}, ''))
+  await t.rejects(ask(), { message: 'it answered HTTP 202 with an empty body' })
 })
 
 t.test('a refusal is an answer when it has the id of its request, and an error with its text otherwise', async t => {
-  for (const body of [text, JSON.stringify({ ...answer, id: '7' }), JSON.stringify([answer])]) {
+  const error = { code: -32_001, message: 'no such thing' }
+  for (const id of [7, '7', ' 7']) {
     for (const status of [400, 404, 422, 500]) {
-      const { transport, received } = await connect(t, reply(status, json, body))
-      await transport.send(request)
-      t.match(received, [{ jsonrpc: '2.0' }], `${status} ${body}`)
-      t.equal(transport.isSessionInDoubt, status === 500)
+      const body = JSON.stringify({ jsonrpc: '2.0', id, error })
+      for (const [type, text] of [[json, body], [json, `[${body}]`], [events, `data: ${body}\n\n`]] as const) {
+        const { ask, transport } = await connect(t, reply(status, type, text))
+        await t.rejects(ask(), { name: 'RpcError', ...error }, `${status} ${text}`)
+        t.equal(transport.isSessionInDoubt, status === 500)
+      }
     }
   }
-  for (const body of ['', 'No', '{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"x"}}', JSON.stringify(request)]) {
-    const { transport, received } = await connect(t, reply(404, json, body))
-    await t.rejects(transport.send(request), { name: 'HttpError', status: 404, text: body })
-    t.strictSame(received, [])
+  for (const body of ['', 'No', 'null', '[]', ...[null, 8, 'server-error'].map(id => JSON.stringify({ id, error }))]) {
+    const { ask } = await connect(t, reply(404, json, body))
+    await t.rejects(ask(), { name: 'HttpError', status: 404, text: body })
   }
   for (const [status, headers] of [[401, {}], [403, { 'www-authenticate': 'Bearer' }], [429, {}], [503, {}]] as const) {
-    const { transport } = await connect(t, reply(status, { ...json, ...headers }, text))
-    await t.rejects(transport.send(request), { name: 'HttpError', status, text })
+    const { ask } = await connect(t, reply(status, { ...json, ...headers }, text))
+    await t.rejects(ask(), { name: 'HttpError', status, text })
   }
 })
 
 t.test('a request that no byte was sent of is told from one that broke off', async t => {
   const refused = open(t, `http://127.0.0.1:${await freePort()}/mcp`)
-  await t.rejects(refused.transport.send(request), { name: 'NotSentError', cause: { code: 'ECONNREFUSED' } })
+  await t.rejects(refused.ask(), { name: 'NotSentError', cause: { code: 'ECONNREFUSED' } })
   const unknown = open(t, 'http://no-such-host.invalid/mcp')
-  await t.rejects(unknown.transport.send(request), { name: 'NotSentError', cause: { syscall: 'getaddrinfo' } })
+  await t.rejects(unknown.ask(), { name: 'NotSentError', cause: { syscall: 'getaddrinfo' } })
   const badHeader = open(t, 'http://127.0.0.1:1/mcp', { 'x-key': 'two\nlines' })
-  await t.rejects(badHeader.transport.send(request), { name: 'NotSentError' })
-  const { transport } = await connect(t, (_, response) => response.destroy())
-  await t.rejects(transport.send(request), { name: 'SocketError' })
-  await transport.close()
-  await t.rejects(transport.send(request), { name: 'NotSentError' })
+  await t.rejects(badHeader.ask(), { name: 'NotSentError' })
+  const { ask } = await connect(t, (_, response) => response.destroy())
+  await t.rejects(ask(), { name: 'SocketError' })
 })
 
 t.test('a request says who asks and what it can decode, in the words of the entry where it has some', async t => {
-  const { transport, server } = await connect(t, reply(200, json, text))
-  await transport.send({ id: 7, method: 'tools/list', text: JSON.stringify(request), headers: { 'mcp-method': 'tools/list' } })
+  const { ask, server } = await connect(t, reply(200, json, text))
+  await ask({ traceparent: '00-1-2-00' })
   const [{ headers, text: body } = { headers: {}, text: '' }] = server.requests
   t.equal(headers['user-agent'], `mcp-client-service/${version}`)
   t.match(headers['accept-encoding'], /^gzip, deflate, br/)
-  t.equal(headers['mcp-method'], 'tools/list')
-  t.equal(body, JSON.stringify(request))
+  t.equal(headers.traceparent, '00-1-2-00')
+  t.equal(body, '{"jsonrpc":"2.0","id":7,"method":"tools/list","params":{}}')
 
   const own = await connect(t, reply(200, json, text), { 'User-Agent': 'ours', 'Accept-Encoding': 'identity' })
-  await own.transport.send(request)
+  await own.ask()
   t.match(own.server.requests[0]?.headers, { 'user-agent': 'ours', 'accept-encoding': 'identity' })
 })
 
 t.test('a stream that goes on after its answer is given up', async t => {
   let markEnded = () => {}
   const ended = new Promise<void>(resolve => { markEnded = resolve })
-  const { transport, received } = await connect(t, (_, response) => {
+  const { ask } = await connect(t, (_, response) => {
     response.once('close', markEnded)
     response.writeHead(200, events).write(`data: ${text}\n\n`)
   })
-  await transport.send(request)
-  t.strictSame(received, [answer])
+  t.equal(await ask(), '{}')
   await ended
   t.pass('its connection was closed')
 })

@@ -1,0 +1,78 @@
+import type { JsonObject } from '../../json.ts'
+import type { Mask } from '../../mask.ts'
+import type { HttpError } from '../transports/http-request.ts'
+
+/** What a refusal says beside its sentence. */
+export interface RefusalFacts {
+  /** When the request may be sent again (s). */
+  retryAfter?: number
+  retryable?: boolean
+  /** What the server wants for its authorization. */
+  authorization?: JsonObject
+}
+
+/** Longest value that is passed on (characters). */
+const maxValueLength = 500
+/** Longest pause that is passed on (s): a day. */
+const maxRetryAfter = 86_400
+
+/**
+ * The facts in the headers of a refusal, secrets masked.
+ *
+ * A 429 was refused unread. A 503 may come from a proxy after the server has acted; only one that says when to come
+ * again invites to it.
+ */
+export function factsIn (error: HttpError, mask: Mask): RefusalFacts {
+  const { status } = error
+  if (status === 401 || status === 403) {
+    const authorization = authorizationIn(error, mask)
+    return authorization === null ? {} : { authorization }
+  }
+  if (status !== 429 && status !== 503) return {}
+  const retryAfter = retryAfterIn(error)
+  const retryable = status === 429 || retryAfter !== null
+  return { ...(retryable && { retryable }), ...(retryAfter !== null && { retryAfter }) }
+}
+
+/** @see https://www.rfc-editor.org/rfc/rfc9110#field.retry-after */
+function retryAfterIn ({ headers }: HttpError): number | null {
+  const text = firstOf(headers['retry-after']).trim()
+  if (/^\d+(\.\d+)?$/.test(text)) return Math.min(Math.ceil(Number(text)), maxRetryAfter)
+  const date = /[a-z]{3}/i.test(text) ? Date.parse(text) : NaN
+  if (Number.isNaN(date)) return null
+  return Math.min(Math.max(0, Math.ceil((date - Date.now()) / 1000)), maxRetryAfter)
+}
+
+const passedOn = ['scope', 'resource_metadata', 'error', 'error_description'] as const
+
+/**
+ * A scheme, followed by the parameters of its challenge. A token68, which some schemes have in their place, is passed
+ * over.
+ */
+const challenge = /(?:^|,)\s*([!#$%&'*+\-.^_`|~\w]+)(?=\s|,|$)(?!\s*=)/g
+const parameter = /([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))/g
+
+/** @see https://www.rfc-editor.org/rfc/rfc9110#field.www-authenticate */
+function authorizationIn ({ status, headers }: HttpError, mask: Mask): JsonObject | null {
+  const all = [headers['www-authenticate'] ?? []].flat().join(', ').slice(0, 10_000)
+  // What is quoted may look like a challenge.
+  const unquoted = all.replace(/"(?:[^"\\]|\\.)*"/g, quoted => '"'.repeat(quoted.length))
+  const found = [...unquoted.matchAll(challenge)].map((match, index, matches) => ({
+    scheme: match[1] ?? '', text: all.slice(match.index + match[0].length, matches[index + 1]?.index)
+  }))
+  const chosen = found.find(({ scheme }) => scheme.toLowerCase() === 'bearer') ?? found[0]
+  if (chosen === undefined) return null
+  const values = new Map([...chosen.text.matchAll(parameter)].map(([, name = '', quoted, token]) =>
+    [name.toLowerCase(), quoted?.replace(/\\(.)/g, '$1') ?? token ?? '']))
+  return {
+    status,
+    scheme: bounded(chosen.scheme),
+    ...Object.fromEntries(passedOn.flatMap(name => values.has(name) ? [[name, bounded(values.get(name) ?? '')]] : []))
+  }
+
+  function bounded (value: string): string {
+    return mask(value.slice(0, maxValueLength))
+  }
+}
+
+const firstOf = (header: string | string[] | undefined) => String([header ?? ''].flat()[0])
