@@ -139,4 +139,32 @@ t.test('each request is one POST, with the headers that the specification asks f
   t.notMatch(older, { 'mcp-method': String })
 })
 
+const trace = {
+  traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01', tracestate: 'a=1', baggage: 'user=7'
+}
+
+for (const transport of transports) {
+  t.test(`the caller's trace context goes to a server over ${transport}, and baggage where its entry says so`, async t => {
+    for (const baggage of [true, false]) {
+      for (const script of [{}, modern]) {
+        const server = await startScripted(t, transport, { ...script, 'tools/call': echoParams })
+        const service = await serviceOn(t, { up: { ...server.entry, baggage } })
+        const session = await initSession(service)
+        const payload = { session_id: session, tool: 'echo' }
+        const send = () => service.inject({ method: 'POST', url: '/call-tool', headers: trace, payload })
+        const { baggage: own, ...always } = trace
+        const wanted = { ...always, ...(baggage && { baggage: own }) }
+        const { _meta } = (await send()).json<{ _meta: object }>()
+        t.match(_meta, wanted)
+        t.equal('baggage' in _meta, baggage)
+        if (transport === 'stdio') continue
+        await server.play({ ...script, 'tools/call': textResult('$HEADERS') })
+        const headers = (await send()).json<object>()
+        t.match(headers, wanted)
+        t.equal('baggage' in headers, baggage)
+      }
+    }
+  })
+}
+
 interface Listing { tools: Array<{ name: string }>, warnings?: Record<string, string[]> }

@@ -31,7 +31,7 @@ type Outcome<Value> = { value: Value } | { refusal: unknown }
 export function createHttpClient (options: HttpClientOptions): HttpClient {
   const { serverName, shared, onListChanged } = options
   const handshake = createHandshake(options)
-  const { startError, callError } = createHttpErrors(options)
+  const { startError, callError } = createHttpErrors(options, handshake.secrets)
   let current: Promise<Connection> | null = null
   let isClosed = false
 

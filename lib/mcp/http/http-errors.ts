@@ -28,8 +28,11 @@ export interface HttpErrors {
   callError: (error: unknown, description: RequestDescription, limits: RequestLimits) => Error
 }
 
-export function createHttpErrors ({ serverName, startTimeoutMs, secrets }: HttpErrorsOptions): HttpErrors {
-  const maskFor = (limits: RequestLimits) => maskOf(secrets, limits.secrets)
+/** `sessionSecrets` gives what is secret in the server's own sessions. */
+export function createHttpErrors (
+  { serverName, startTimeoutMs, secrets }: HttpErrorsOptions, sessionSecrets: () => readonly string[]
+): HttpErrors {
+  const maskFor = (limits: RequestLimits) => maskOf(secrets, sessionSecrets(), limits.secrets)
 
   function unauthorized (error: unknown): Error | null {
     return refusesCredentials(error) ? new UpstreamUnauthorizedError(serverName, error.status) : null

@@ -5,6 +5,7 @@ import type { ProtocolClient } from '../client/protocol-client.ts'
 import type { Era, EraMemory } from '../client/protocol-era.ts'
 import { RequestTimeoutError, RpcError } from '../client/protocol-errors.ts'
 import type { UpstreamSession } from '../server.ts'
+import { haveChanged } from '../transports/cookie-jar.ts'
 import { HttpError } from '../transports/http-request.ts'
 import type { HttpTransport, ResumableSession } from '../transports/http-transport.ts'
 
@@ -37,6 +38,8 @@ export interface Connection {
   transport: HttpTransport | null
   /** The session that this connection goes on with. */
   resumed: KeptSession | null
+  /** The session as it is kept; `null` when this connection's is not. */
+  kept: KeptSession | null
   /** The era that was remembered; `null` when the server was probed. */
   era: Era | null
   /** The server's session ends with this request. */
@@ -51,6 +54,8 @@ export interface Handshake {
   reconnect: (refused: Connection, signal: AbortSignal) => Promise<Connection>
   /** Forgets a session that may be dead: the next request begins a new one. Never rejects. */
   forgetSession: (connection: Connection) => Promise<void>
+  /** Ids of sessions and values of cookies: whoever has them can use the session. */
+  secrets: () => string[]
   /** Closes all connections, and ends the sessions that no later request goes on with. Never rejects. */
   close: () => Promise<void>
 }
@@ -74,7 +79,7 @@ export function createHandshake (options: HandshakeOptions): Handshake {
 
   async function connectModern (era: Era & { kind: 'modern' }, signal: AbortSignal): Promise<Connection> {
     if (shared === null) return await open(era, null, signal)
-    return { client: await shared(era), transport: null, resumed: null, era, endsSession: false }
+    return { client: await shared(era), transport: null, resumed: null, kept: null, era, endsSession: false }
   }
 
   /** Begins a session. Probes the server when it no longer speaks the era that was remembered. */
@@ -94,7 +99,9 @@ export function createHandshake (options: HandshakeOptions): Handshake {
 
   async function open (era: Era | null, session: KeptSession | null, signal: AbortSignal): Promise<Connection> {
     const { client, transport } = options.create(randomInt(1, maxFirstId), session ?? undefined)
-    const connection: Connection = { client, transport, resumed: session, era, endsSession: session === null }
+    const connection: Connection = {
+      client, transport, resumed: session, kept: session, era, endsSession: session === null
+    }
     opened.add(connection)
     const connecting = client.connect({
       era,
@@ -119,8 +126,19 @@ export function createHandshake (options: HandshakeOptions): Handshake {
       ...begun, ...(instructions !== undefined && { instructions }), ...(capabilities && { capabilities })
     }
     const kept = await slot.replace(session).catch(() => null) // an unreachable store keeps none
-    connection.endsSession = kept?.sessionId !== session.sessionId
-    return connection.endsSession ? kept : null
+    if (kept?.sessionId !== session.sessionId) return kept
+    Object.assign(connection, { kept, endsSession: false })
+    return null
+  }
+
+  /** Keeps the cookies that a balancer has changed since the session was kept. */
+  async function keepCookies (connection: Connection): Promise<void> {
+    const { transport, kept, endsSession } = connection
+    const session = transport?.session ?? null
+    if (slot === null || kept === null || session === null || endsSession) return
+    const { cookies = [] } = session
+    if (!haveChanged(kept.cookies ?? [], cookies)) return
+    await slot.replace({ ...kept, cookies }).catch(() => {}) // the server sets them again
   }
 
   return {
@@ -143,8 +161,15 @@ export function createHandshake (options: HandshakeOptions): Handshake {
       await slot?.remove(session).catch(() => {}) // an unreachable store has no answer for the next request either
     },
 
+    secrets () {
+      const sessions = [...opened].flatMap(connection => sessionOf(connection) ?? [])
+      return sessions.flatMap(({ sessionId, cookies = [] }) => [sessionId, ...cookies.map(({ value }) => value)])
+    },
+
     async close () {
-      await Promise.all([...opened].map(async ({ client, transport, endsSession }) => {
+      await Promise.all([...opened].map(async connection => {
+        const { client, transport, endsSession } = connection
+        await keepCookies(connection)
         // A session that cannot be ended ends when the server has found it idle for long enough.
         if (endsSession) await transport?.endSession?.(AbortSignal.timeout(endSessionMs)).catch(() => {})
         await client.close()

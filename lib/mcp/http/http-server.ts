@@ -38,8 +38,8 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
 
   const newClient = (transport: HttpTransport, isExclusive: boolean, firstId = 1) =>
     createProtocolClient({ transport, declaresElicitation, isExclusive, firstId, isProcess: false, onListChanged })
-  const newTransport = (endpoint: HttpEndpoint, resume?: ResumableSession) =>
-    createTransport(endpoint, { dispatcher, maxMessageBytes, ...(resume && { resume }) })
+  const newTransport = (endpoint: HttpEndpoint, resume?: ResumableSession, keepsCookies = true) =>
+    createTransport(endpoint, { dispatcher, maxMessageBytes, keepsCookies, ...(resume && { resume }) })
 
   const fill = (credentials: JsonObject): Target => {
     const endpoint = fillEndpoint(spec, credentials)
@@ -61,7 +61,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
   }
 
   async function connect (endpoint: HttpEndpoint, era: Era): Promise<ProtocolClient> {
-    const client = newClient(newTransport(endpoint), false)
+    const client = newClient(newTransport(endpoint, undefined, false), false)
     const { signal } = new AbortController()
     // With a known era it sends nothing.
     await client.connect({ era, timeoutMs: startTimeoutMs, probeTimeoutMs: startTimeoutMs, signal })

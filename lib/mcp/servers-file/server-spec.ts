@@ -14,6 +14,8 @@ export interface CommonSpec extends ToolFilter {
   readonly prefix: string
   /** Deadlines of this server (ms); an absent one is the service's own. */
   readonly timeouts: { readonly startMs?: number, readonly listMs?: number, readonly callMs?: number }
+  /** The server gets the caller's `baggage`. */
+  readonly baggage?: true
 }
 
 /** A server that is started as a process. Only templates hold what its operator wrote, secrets included. */

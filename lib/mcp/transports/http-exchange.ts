@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
+import type { CookieJar } from './cookie-jar.ts'
 import { NotSentError } from './text-transport.ts'
 
 export type ReplyHeaders = Readonly<Record<string, string | string[] | undefined>>
@@ -17,6 +18,8 @@ export interface HttpMessage {
   headers: Readonly<Record<string, string>>
   body?: string
   signal: AbortSignal
+  /** Sent, and kept from the reply. */
+  cookies?: CookieJar | null
 }
 
 /**
@@ -28,7 +31,8 @@ export interface HttpMessage {
  * undici's own `request` does not tell the two apart, so this is a handler of its dispatcher.
  */
 export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Promise<Reply> {
-  const { method, url, headers, body: content = null, signal } = message
+  const { method, url, body: content = null, signal, cookies } = message
+  const headers = withCookies(message)
   return new Promise((resolve, reject) => {
     let controller: Dispatcher.DispatchController | null = null
     let body: Readable | null = null
@@ -57,6 +61,7 @@ export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Pro
       },
       onResponseStart (started, status, headers) {
         if (status < 200) return
+        cookies?.store(headers, url)
         body = new Readable({
           read: () => started.resume(),
           destroy (error, callback) {
@@ -80,6 +85,13 @@ export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Pro
       }
     })
   })
+}
+
+/** An entry may have cookies of its own. */
+function withCookies ({ url, headers, cookies }: HttpMessage): Readonly<Record<string, string>> {
+  const kept = cookies?.header(url) ?? null
+  if (kept === null) return headers
+  return { ...headers, cookie: headers.cookie === undefined ? kept : `${headers.cookie}; ${kept}` }
 }
 
 /** Most that is read of a body that nobody needs (bytes): less costs less than another connection. */

@@ -1,4 +1,5 @@
 import type { Dispatcher } from 'undici'
+import type { Cookie } from './cookie-jar.ts'
 import type { TextTransport } from './text-transport.ts'
 
 /** Where a request goes. Holds secrets, in the url, too: never log it, log `name`. */
@@ -15,6 +16,8 @@ export interface ResumableSession {
   sessionId: string
   /** Empty where the server named no version. */
   protocolVersion: string
+  /** The server's cookies, which lead to the place that has the session. */
+  cookies?: readonly Cookie[]
 }
 
 export interface HttpTransportOptions {
@@ -23,6 +26,8 @@ export interface HttpTransportOptions {
   maxMessageBytes: number
   /** Goes on with this session instead of beginning one. */
   resume?: ResumableSession
+  /** Whether the server's cookies are kept: never where several users share the transport. */
+  keepsCookies: boolean
 }
 
 export interface HttpTransport extends TextTransport {

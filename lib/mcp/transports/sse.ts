@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import { readBody, readText } from './body-reader.ts'
+import { createCookieJar } from './cookie-jar.ts'
 import { createEventReader } from './event-stream.ts'
 import { commonHeaders, deliverAnswer, exchange, HttpError } from './http-request.ts'
 import type { HttpEndpoint, HttpTransport, HttpTransportOptions } from './http-transport.ts'
@@ -12,8 +13,9 @@ import { asText, deliver, NotSentError } from './text-transport.ts'
  * @see https://modelcontextprotocol.io/specification/2024-11-05/basic/transports#http-with-sse
  */
 export function createSseTransport (endpoint: HttpEndpoint, options: HttpTransportOptions): HttpTransport {
-  const { dispatcher, maxMessageBytes } = options
+  const { dispatcher, maxMessageBytes, keepsCookies } = options
   const url = new URL(endpoint.url)
+  const cookies = keepsCookies ? createCookieJar(url) : null
   const ownHeaders = commonHeaders(endpoint.headers)
   const lifetime = new AbortController()
   const { signal } = lifetime
@@ -22,7 +24,7 @@ export function createSseTransport (endpoint: HttpEndpoint, options: HttpTranspo
   const transport: HttpTransport = {
     async start () {
       const headers = { ...ownHeaders, accept: 'text/event-stream' }
-      const { body } = await exchange(dispatcher, { method: 'GET', url, headers, signal })
+      const { body } = await exchange(dispatcher, { method: 'GET', url, headers, signal, cookies })
       address = await new Promise((resolve, reject) => {
         // Before the address is known, the end of the stream is a start that failed; later it ends the transport.
         listen(body, resolve).catch(reject).finally(() => {
@@ -42,7 +44,8 @@ export function createSseTransport (endpoint: HttpEndpoint, options: HttpTranspo
           url: address,
           headers: { ...ownHeaders, ...headers, 'content-type': 'application/json' },
           body: text,
-          signal
+          signal,
+          cookies
         })
         // Some servers answer here, and not on the stream.
         const reply = await readText(body, maxMessageBytes).catch(() => '')

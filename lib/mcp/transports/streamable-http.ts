@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { readAnswer } from './answer-body.ts'
+import { createCookieJar } from './cookie-jar.ts'
 import { discard, type Reply } from './http-exchange.ts'
 import { commonHeaders, deliverAnswer, exchange, HttpError } from './http-request.ts'
 import { type HttpEndpoint, type HttpTransport, type HttpTransportOptions, StreamEndedError } from './http-transport.ts'
@@ -20,8 +21,9 @@ const saysNothingOfMethods = new Set([401, 403, 407, 429, 502, 503, 504])
  * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#streamable-http
  */
 export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: HttpTransportOptions): HttpTransport {
-  const { dispatcher, maxMessageBytes, resume } = options
+  const { dispatcher, maxMessageBytes, resume, keepsCookies } = options
   const url = new URL(endpoint.url)
+  const cookies = keepsCookies ? createCookieJar(url, resume?.cookies) : null
   const ownHeaders = commonHeaders(endpoint.headers)
   const running = new Set<AbortController>()
   const settling = new Set<Promise<unknown>>()
@@ -33,7 +35,10 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
   const transport: HttpTransport = {
     hasPerRequestStream: true,
     get sessionId () { return sessionId as string }, // typed as absent or a string; a getter can only be undefined
-    get session () { return sessionId === undefined ? null : { sessionId, protocolVersion } },
+    get session () {
+      if (sessionId === undefined) return null
+      return { sessionId, protocolVersion, ...(cookies?.cookies.length && { cookies: cookies.cookies }) }
+    },
     get isSessionInDoubt () { return isSessionInDoubt },
     setProtocolVersion (version) { protocolVersion = version },
 
@@ -56,7 +61,8 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
 
     async endSession (signal) {
       if (sessionId === undefined) return
-      const { body } = await exchange(dispatcher, { method: 'DELETE', url, headers: connectionHeaders(), signal })
+      const headers = connectionHeaders()
+      const { body } = await exchange(dispatcher, { method: 'DELETE', url, headers, signal, cookies })
       await discard(body)
     },
 
@@ -124,12 +130,12 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
     }
     // A new session is begun without the id of an old one.
     if (message.method === 'initialize') delete headers['mcp-session-id']
-    return await exchange(dispatcher, { method: 'POST', url, headers, body: message.text, signal })
+    return await exchange(dispatcher, { method: 'POST', url, headers, body: message.text, signal, cookies })
   }
 
   async function resumeStream (lastEventId: string, signal: AbortSignal) {
     const headers = { ...connectionHeaders(), accept: 'text/event-stream', 'last-event-id': lastEventId }
-    const { body } = await exchange(dispatcher, { method: 'GET', url, headers, signal })
+    const { body } = await exchange(dispatcher, { method: 'GET', url, headers, signal, cookies })
     return body
   }
 

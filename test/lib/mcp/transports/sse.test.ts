@@ -19,7 +19,7 @@ async function connect (t: Test, post: (stream: ServerResponse) => HttpHandler) 
   const dispatcher = createUpstreamAgent()
   t.teardown(() => dispatcher.destroy())
   const endpoint = { name: 'sse', url: `${server.origin}/sse`, headers: {}, secrets: [] }
-  const transport = createSseTransport(endpoint, { dispatcher, maxMessageBytes: 1_000_000 })
+  const transport = createSseTransport(endpoint, { dispatcher, maxMessageBytes: 1_000_000, keepsCookies: true })
   t.teardown(() => transport.close())
   const received: unknown[] = []
   transport.onmessage = message => received.push(message)
