@@ -33,7 +33,8 @@ const commonFields = {
   })),
   includeTools: patterns(),
   excludeTools: patterns(),
-  stateful: flag()
+  stateful: flag(),
+  baggage: flag()
 }
 const stdioFields = {
   command: text('a non-empty string, or the server must have a url instead'),

@@ -23,7 +23,7 @@ export function resolveEntry (name: string, entry: ServerEntry, context: EntryCo
   return entry.kind === 'stdio' ? resolveStdioEntry(name, entry, context) : resolveHttpEntry(name, entry, context)
 }
 
-function commonFields (name: string, { prefix, timeouts = {}, includeTools, excludeTools }: ServerEntry) {
+function commonFields (name: string, { prefix, timeouts = {}, includeTools, excludeTools, baggage }: ServerEntry) {
   const { start, list, call } = timeouts
   return {
     name,
@@ -34,7 +34,8 @@ function commonFields (name: string, { prefix, timeouts = {}, includeTools, excl
       ...(call !== undefined && { callMs: call * 1000 })
     },
     ...(includeTools && { includeTools }),
-    ...(excludeTools && { excludeTools })
+    ...(excludeTools && { excludeTools }),
+    ...(baggage && { baggage })
   }
 }
 

@@ -12,6 +12,8 @@ export interface CommonSpec extends ToolFilter {
   readonly identity: string
   /** Stands before `__` in the names of its tools when there are several servers; '' leaves its names as they are. */
   readonly prefix: string
+  /** Whether the server gets the `baggage` of a caller's trace. */
+  readonly baggage?: boolean
   /** Deadlines of this server (ms); an absent one is the service's own. */
   readonly timeouts: { readonly startMs?: number, readonly listMs?: number, readonly callMs?: number }
 }
