@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { abortable } from '../lib/cancellation.ts'
+import { traceContext } from '../lib/http/trace-context.ts'
 import type { RequestLimits, ServerClient } from '../lib/mcp/client/server-client.ts'
 import type { Lease } from '../lib/mcp/server.ts'
 import { createUpstreamSlot } from '../lib/sessions/upstream-sessions.ts'
@@ -23,7 +24,7 @@ declare module 'fastify' {
     withClient: <Value>(
       server: CatalogedServer, signal: AbortSignal, work: (client: ServerClient) => Promise<Value>
     ) => Promise<Value>
-    /** Deadline, abort signal and secrets of a request to a server. */
+    /** Deadline, abort signal, secrets and trace context of a request to a server. */
     limits: (server: CatalogedServer, kind: 'list' | 'call') => RequestLimits
     [kLeases]: Map<CatalogedServer, HeldLease> | null
     [kServers]: ServerCatalog | null
@@ -47,10 +48,12 @@ export default fp(async (fastify) => {
   })
   fastify.decorateRequest('limits', function ({ server: { spec } }, kind) {
     const { listMs, callMs } = { ...timeouts, ...spec.timeouts }
+    const trace = traceContext(this.headers, { withBaggage: spec.baggage === true })
     return {
       timeoutMs: kind === 'list' ? listMs : callMs,
       signal: this.callerSignal,
-      secrets: Object.values(credentialsOf(this))
+      secrets: Object.values(credentialsOf(this)),
+      ...(Object.keys(trace).length > 0 && { trace })
     }
   })
   fastify.decorateRequest('mcp', async function (server) {

@@ -53,6 +53,8 @@ export interface UpstreamSession extends ResumableSession {
   endpoint: string
   /** The server's instructions when the session began. */
   instructions?: string
+  /** Names of the capabilities that it declared then. */
+  capabilities?: readonly string[]
 }
 
 /** Keeps one of our sessions' session at one server. */

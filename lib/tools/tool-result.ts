@@ -42,8 +42,11 @@ export function readToolResult ({ document, node }: JsonValue, options: ToolResu
   }
   const text = onlyText(document, blocks)
   if (text !== null) {
-    const json = readJson(JSON.parse(textOf(document, text)) as string, 2)
-    if (json !== null) {
+    const given = JSON.parse(textOf(document, text)) as string
+    const json = readJson(given, 2)
+    // A text that is nothing but `NaN` or `Infinity` is a word, as any other.
+    const isWord = json?.root.type === 'null' && !given.includes('null')
+    if (json !== null && !isWord) {
       const outputs = collectOutputs({ document: json, node: json.root }, options)
       return { body: applyEdits(json.text, intermediateIn(json.root)), outcome: 'ok', outputs }
     }

@@ -13,7 +13,7 @@ import { redisClient, startRedis } from '../support/redis.ts'
 import { type Answer, callAt, failure, openSession, post } from '../support/requests.ts'
 import { serversFile } from '../support/servers-file.ts'
 import { listen, type ListeningService } from '../support/service.ts'
-import { repositoryOptions } from '../support/session-repository.ts'
+import { repositoryOptions, texts } from '../support/session-repository.ts'
 import { measureWaiting, until } from '../support/wait.ts'
 import { splitFields } from '../../lib/sessions/fields.ts'
 import { createSessionRepository } from '../../lib/sessions/session-repository.ts'
@@ -289,16 +289,16 @@ t.test('a full Redis loses no session that is opened anew, whatever it takes and
   const client = await redisClient(t, url)
   const repository = createSessionRepository(client, repositoryOptions('full', { commandTimeoutMs: 2_000 }))
   const ref = { id: 'one', client: null }
-  await repository.create(ref, splitFields({ apiUrl, jwtToken, first: 1 }, ['jwtToken']), { seen: '' })
+  await repository.create(ref, splitFields(texts({ apiUrl, jwtToken, first: 1 }), ['jwtToken']), { seen: '' })
   const session = await repository.load(ref)
   const before = await client.hgetall('full:one')
   await client.config('SET', 'maxmemory', '1')
 
   const { seen } = await repository.find(ref)
   await t.rejects(
-    repository.create(ref, splitFields({ apiUrl, jwtToken: 'another.not-a-real-token.signature' }, ['jwtToken']), {
-      seen
-    }),
+    repository.create(
+      ref, splitFields(texts({ apiUrl, jwtToken: 'another.not-a-real-token.signature' }), ['jwtToken']), { seen }
+    ),
     { code: 'MCPC_ERR_STORE_UNAVAILABLE' }
   )
   if (session !== null) {

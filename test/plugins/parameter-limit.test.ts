@@ -1,7 +1,7 @@
 import t from 'tap'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { redisClient } from '../support/redis.ts'
-import { call, failure, initSession } from '../support/requests.ts'
+import { call, callFailure, failure, initSession } from '../support/requests.ts'
 import { build } from '../support/service.ts'
 
 const limit = { MCP_MAX_PARAMETERS: '5' }
@@ -16,7 +16,7 @@ t.test('a call with too many parameters is refused, and none of them is kept', a
 
   const response = await call(app, session, 'echo', fields(6, 'other'))
   t.equal(response.statusCode, 400)
-  t.strictSame(response.json(), failure('INVALID_FIELD', 'params must be an object with at most 5 parameters'))
+  t.strictSame(response.json(), callFailure('INVALID_FIELD', 'params must be an object with at most 5 parameters'))
   const kept = (await redis.hkeys(`${app.config.session.keyPrefix}:${session}`)).filter(name => name.startsWith('p:'))
   t.strictSame(kept.sort(), Object.keys(fields(5)).map(name => `p:${name}`))
 })
@@ -43,12 +43,12 @@ t.test('other faults are refused as before', async t => {
   const session = await initSession(app)
   t.strictSame(
     (await call(app, session, 'echo', Array(6).fill(0))).json(),
-    failure('INVALID_PARAMS', 'params must be a dictionary')
+    callFailure('INVALID_PARAMS', 'params must be a dictionary')
   )
   t.equal((await call(app, session, 'echo', null)).statusCode, 200)
   t.strictSame(
     (await app.inject({ method: 'POST', url: '/call-tool', payload: '[1,2,3,4,5,6]' })).json(),
-    failure('BODY_NOT_OBJECT', 'The body must be a JSON object')
+    callFailure('BODY_NOT_OBJECT', 'The body must be a JSON object')
   )
 })
 

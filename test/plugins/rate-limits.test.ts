@@ -4,7 +4,7 @@ import t from 'tap'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { fixture } from '../support/paths.ts'
 import { redisClient, startRedis } from '../support/redis.ts'
-import { call, failure, initSession, post } from '../support/requests.ts'
+import { call, failure, failureAt, initSession, post } from '../support/requests.ts'
 import { build, environment, listen } from '../support/service.ts'
 import { measureWaiting, until } from '../support/wait.ts'
 
@@ -42,7 +42,9 @@ t.test('requests of a session are limited per minute over all workers, and answe
   for (const { headers } of answers) t.match(headers, { 'ratelimit-limit': '3', 'ratelimit-reset': /^(60|5\d)$/ })
 
   for (const worker of workers) {
-    for (const response of [await list(worker, session), await call(worker, session, 'echo')]) {
+    for (const [path, response] of [
+      ['/tools', await list(worker, session)], ['/call-tool', await call(worker, session, 'echo')]
+    ] as const) {
       t.equal(response.statusCode, 429)
       const seconds = Number(response.headers['retry-after'])
       t.ok(seconds > 40 && seconds <= 60, `${seconds} s`)
@@ -50,7 +52,8 @@ t.test('requests of a session are limited per minute over all workers, and answe
         response.headers, { 'ratelimit-limit': '3', 'ratelimit-remaining': '0', 'ratelimit-reset': String(seconds) }
       )
       t.strictSame(
-        response.json(), failure('RATE_LIMIT', `Too many requests: try again in ${seconds} s`, { retryable: true })
+        response.json(),
+        failureAt(path, 'RATE_LIMIT', `Too many requests: try again in ${seconds} s`, { retryable: true })
       )
     }
   }

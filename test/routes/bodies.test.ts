@@ -3,7 +3,7 @@ import { request } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import t, { type Test } from 'tap'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
-import { failure } from '../support/requests.ts'
+import { failure, failureAt } from '../support/requests.ts'
 import { build, type Environment } from '../support/service.ts'
 
 async function listen (t: Test, env: Environment = {}): Promise<number> {
@@ -50,7 +50,9 @@ async function sendRaw (port: number, bytes: string): Promise<[number, unknown]>
 const paths = ['/init', '/tools', '/call-tool', '/shutdown']
 const complete = JSON.stringify({ session_id: 'b1', apiUrl, jwtToken })
 const ok: [number, unknown] = [200, { status: 'ok' }]
-const notJson: [number, unknown] = [400, failure('BODY_NOT_JSON', 'The body is not valid JSON')]
+const notJsonAt = (path: string): [number, unknown] =>
+  [400, failureAt(path, 'BODY_NOT_JSON', 'The body is not valid JSON')]
+const notJson = notJsonAt('/init')
 
 t.test('a body is JSON whatever its Content-Type says', async t => {
   const port = await listen(t)
@@ -112,7 +114,7 @@ t.test('an empty body lacks what every body must have', async t => {
     for (const body of ['', ' \n', '\uFEFF', '{}', []]) {
       t.strictSame(
         await send(port, path, body),
-        [400, failure('MISSING_FIELD', sentence)],
+        [400, failureAt(path, 'MISSING_FIELD', sentence)],
         `${path} ${JSON.stringify(body)}`
       )
     }
@@ -139,7 +141,9 @@ t.test('a body that is not JSON is refused on every path', async t => {
     Buffer.from(complete, 'utf16le')
   ]
   for (const path of paths) {
-    for (const body of bodies) { t.strictSame(await send(port, path, body), notJson, `${path} ${String(body).slice(0, 20)}`) }
+    for (const body of bodies) {
+      t.strictSame(await send(port, path, body), notJsonAt(path), `${path} ${String(body).slice(0, 20)}`)
+    }
   }
 })
 
@@ -158,7 +162,7 @@ t.test('JSON that is no object is refused on every path', async t => {
     for (const body of ['[]', `[${complete}]`, '"text"', '""', 'null', '7', '0', '-1.5e3', 'true', 'false']) {
       t.strictSame(
         await send(port, path, body),
-        [400, failure('BODY_NOT_OBJECT', 'The body must be a JSON object')],
+        [400, failureAt(path, 'BODY_NOT_OBJECT', 'The body must be a JSON object')],
         `${path} ${body}`
       )
     }
@@ -170,8 +174,9 @@ t.test('a body that is nested deeper than anybody needs is refused', async t => 
   const nested = (levels: number) =>
     `{"session_id":"b3","apiUrl":"${apiUrl}","jwtToken":"${jwtToken}","x":${'['.repeat(levels - 1)}${']'.repeat(levels - 1)}}`
   t.strictSame(await send(port, '/init', nested(10)), ok)
-  const tooDeep: [number, unknown] = [400, failure('BODY_TOO_DEEP', 'The body is nested deeper than 10 levels')]
-  t.strictSame(await send(port, '/init', nested(11)), tooDeep)
+  const tooDeep = (path: string): [number, unknown] =>
+    [400, failureAt(path, 'BODY_TOO_DEEP', 'The body is nested deeper than 10 levels')]
+  t.strictSame(await send(port, '/init', nested(11)), tooDeep('/init'))
   for (const path of paths) {
     for (const body of [
       nested(10_000),
@@ -179,7 +184,7 @@ t.test('a body that is nested deeper than anybody needs is refused', async t => 
       '{"a":'.repeat(10_000),
       `${'['.repeat(1_000_000)}${']'.repeat(1_000_000)}`
     ]) {
-      t.strictSame(await send(port, path, body), tooDeep)
+      t.strictSame(await send(port, path, body), tooDeep(path))
     }
   }
   t.strictSame(
@@ -197,8 +202,10 @@ t.test('a body that is nested deeper than anybody needs is refused', async t => 
 t.test('a body of 10 MB is too large, with its length said or in chunks', async t => {
   const port = await listen(t)
   const body = JSON.stringify({ session_id: 'b4', apiUrl, jwtToken, text: 'x'.repeat(10_000_000) })
-  const tooLarge: [number, unknown] = [413, failure('BODY_TOO_LARGE', 'The body is larger than 8388608 bytes')]
-  for (const path of paths) t.strictSame(await send(port, path, body), tooLarge)
+  const tooLargeAt = (path: string): [number, unknown] =>
+    [413, failureAt(path, 'BODY_TOO_LARGE', 'The body is larger than 8388608 bytes')]
+  for (const path of paths) t.strictSame(await send(port, path, body), tooLargeAt(path))
+  const tooLarge = tooLargeAt('/init')
   t.strictSame(
     await send(
       port,

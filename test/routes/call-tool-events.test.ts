@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { startUpstream } from '../support/mcp-servers.ts'
-import { failure, initSession } from '../support/requests.ts'
+import { callFailure, initSession } from '../support/requests.ts'
 import { serversFile } from '../support/servers-file.ts'
 import { build } from '../support/service.ts'
 import { until } from '../support/wait.ts'
@@ -98,7 +98,7 @@ t.test(
     const { statusCode, body } = await follow(service, { session_id: id, tool: 'none' })
     t.equal(statusCode, 200)
     t.strictSame(said(parseEvents(body)), [
-      { event: 'error', data: failure('UNKNOWN_TOOL', 'There is no tool none') }
+      { event: 'error', data: callFailure('UNKNOWN_TOOL', 'There is no tool none') }
     ])
   }
 )
@@ -133,9 +133,13 @@ t.test('`timeout` lowers the total deadline, with and without events, and cannot
   const plain = (timeout: unknown) =>
     service.inject({ method: 'POST', url: '/call-tool', payload: { ...late, timeout } })
 
-  t.match((await plain(0.2)).json(), failure('MCP_TIMEOUT', 'MCP server up did not answer tool slow in time (0.2 s)'))
-  t.match((await plain(60)).json(), failure('MCP_TIMEOUT', 'MCP server up did not answer tool slow in time (1 s)'))
-  t.match((await plain('soon')).json(), failure('INVALID_FIELD', 'timeout must be a number of seconds above 0'))
+  const failed = (seconds: number) =>
+    callFailure('MCP_TIMEOUT', `MCP server up did not answer tool slow in time (${seconds} s)`, { acted: 'unknown' })
+  t.strictSame((await plain(0.2)).json(), failed(0.2))
+  t.strictSame((await plain(60)).json(), failed(1))
+  t.strictSame(
+    (await plain('soon')).json(), callFailure('INVALID_FIELD', 'timeout must be a number of seconds above 0')
+  )
   t.match((await plain(0)).statusCode, 400)
   // The second one is no whole number of milliseconds.
   for (const timeout of [0.2, 0.2001]) {

@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { jwtToken } from '../support/credentials.ts'
 import { startUpstream } from '../support/mcp-servers.ts'
 import { redisClient, startRedis } from '../support/redis.ts'
-import { call, failure, initSession } from '../support/requests.ts'
+import { call, callFailure, initSession } from '../support/requests.ts'
 import { serversFile } from '../support/servers-file.ts'
 import { build } from '../support/service.ts'
 import { until } from '../support/wait.ts'
@@ -70,9 +70,10 @@ t.test('when a call that waits for input cannot be kept, its failure is not retr
   t.equal(statusCode, 502)
   t.strictSame(
     JSON.parse(response.body),
-    failure(
+    callFailure(
       'MCP_CALL',
-      'MCP server up requested input for tool ask, and the call could not be kept until the caller responds'
+      'MCP server up requested input for tool ask, and the call could not be kept until the caller responds',
+      { acted: 'unknown' }
     )
   )
 })
@@ -133,7 +134,7 @@ t.test('what a continuation must be is said', async t => {
   const { service, id } = await start(t)
   t.strictSame(
     (await post(service, { session_id: id, continue: 'none' })).json(),
-    failure(
+    callFailure(
       'UNKNOWN_CONTINUATION',
       'No pending call has this token: it was used, newer calls replaced it, or it belongs to another session'
     )

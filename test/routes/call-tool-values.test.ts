@@ -3,7 +3,7 @@ import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { createGatedServer } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
 import { isGiven, redisClient } from '../support/redis.ts'
-import { call, failure, initSession } from '../support/requests.ts'
+import { call, callFailure, initSession } from '../support/requests.ts'
 import { build, serviceOn } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
@@ -124,16 +124,24 @@ t.test('values of a session', async t => {
       grumble: [200, { status: 'error', error: 'no answer to why' }],
       refuse: [
         400,
-        failure('TOOL_ARGUMENTS', 'Tool refuse refused its arguments: MCP error -32602: question must be a question')
+        callFailure('TOOL_ARGUMENTS', 'Tool refuse refused its arguments: MCP error -32602: question must be a question', {
+          acted: 'unknown'
+        })
       ],
       break: [
         502,
-        failure(
+        callFailure(
           'MCP_CALL',
-          'MCP server tool-server answered tool break with an error: MCP error -32603: the index is broken'
+          'MCP server tool-server answered tool break with an error: MCP error -32603: the index is broken',
+          { acted: 'unknown' }
         )
       ],
-      hang: [504, failure('MCP_TIMEOUT', 'MCP server tool-server did not answer tool hang in time (1.5 s)')]
+      hang: [
+        504,
+        callFailure('MCP_TIMEOUT', 'MCP server tool-server did not answer tool hang in time (1.5 s)', {
+          acted: 'unknown'
+        })
+      ]
     }
     await Promise.all(
       Object.entries(failures).map(async ([tool, [status, body]]) => {
@@ -200,7 +208,7 @@ t.test('values of a session', async t => {
     t.equal(response.statusCode, 409)
     t.strictSame(
       response.json(),
-      failure('SESSION_UNREADABLE', `Session ${session} cannot be read. Please run /init first.`)
+      callFailure('SESSION_UNREADABLE', `Session ${session} cannot be read. Please run /init first.`)
     )
   })
 

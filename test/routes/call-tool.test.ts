@@ -1,7 +1,7 @@
 import t from 'tap'
 import { createGatedServer } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
-import { call, failure, initSession } from '../support/requests.ts'
+import { call, callFailure, initSession } from '../support/requests.ts'
 import { build, serviceOn } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
@@ -81,7 +81,7 @@ t.test('failures of a call', async t => {
   }
 
   t.test('a request without session_id or tool, or with an empty one', async t => {
-    const missing = [400, failure('MISSING_FIELD', 'Missing session_id or tool name')]
+    const missing = [400, callFailure('MISSING_FIELD', 'Missing session_id or tool name')]
     const requests = [
       {},
       { session_id: session },
@@ -97,7 +97,7 @@ t.test('failures of a call', async t => {
     for (const params of [[], 'text', '', 1, 0, true, false]) {
       t.strictSame(
         await answers({ session_id: session, tool: 'object', params }),
-        [400, failure('INVALID_PARAMS', 'params must be a dictionary')],
+        [400, callFailure('INVALID_PARAMS', 'params must be a dictionary')],
         JSON.stringify(params)
       )
     }
@@ -107,7 +107,7 @@ t.test('failures of a call', async t => {
     for (const tool of [7, ['object'], {}, 'x'.repeat(1_025)]) {
       t.strictSame(await answers({ session_id: session, tool }), [
         400,
-        failure('INVALID_FIELD', 'tool must be a string of at most 1024 characters')
+        callFailure('INVALID_FIELD', 'tool must be a string of at most 1024 characters')
       ])
     }
   })
@@ -115,7 +115,7 @@ t.test('failures of a call', async t => {
   t.test('no such session', async t => {
     const refused = [
       409,
-      failure('SESSION_NOT_FOUND', 'Session nobody not found or expired. Please run /init first.')
+      callFailure('SESSION_NOT_FOUND', 'Session nobody not found or expired. Please run /init first.')
     ]
     t.strictSame(await answers({ session_id: 'nobody', tool: 'object' }), refused)
     t.strictSame(await answers({ tool: 'object' }, { 'x-session-id': 'nobody' }), refused)
@@ -125,7 +125,7 @@ t.test('failures of a call', async t => {
     for (const tool of ['missing', 'toString', '__proto__', 'Object']) {
       t.strictSame(await answers({ session_id: session, tool }), [
         404,
-        failure('UNKNOWN_TOOL', `There is no tool ${tool}`)
+        callFailure('UNKNOWN_TOOL', `There is no tool ${tool}`)
       ])
     }
   })
@@ -133,16 +133,19 @@ t.test('failures of a call', async t => {
   t.test('a server that refuses the arguments', async t => {
     t.strictSame(await answers({ session_id: session, tool: 'refuse' }), [
       400,
-      failure('TOOL_ARGUMENTS', 'Tool refuse refused its arguments: MCP error -32602: question must be a question')
+      callFailure('TOOL_ARGUMENTS', 'Tool refuse refused its arguments: MCP error -32602: question must be a question', {
+        acted: 'unknown'
+      })
     ])
   })
 
   t.test('a server that answers with an error of its own', async t => {
     t.strictSame(await answers({ session_id: session, tool: 'break' }), [
       502,
-      failure(
+      callFailure(
         'MCP_CALL',
-        'MCP server tool-server answered tool break with an error: MCP error -32603: the index is broken'
+        'MCP server tool-server answered tool break with an error: MCP error -32603: the index is broken',
+        { acted: 'unknown' }
       )
     ])
   })
@@ -151,7 +154,7 @@ t.test('failures of a call', async t => {
     const app = await build(t, serverOfEachCall)
     const response = await call(app, await initSession(app), 'die')
     const sentence = 'MCP server tool-server ended during tool die (exit code 7); it said: out of memory with [hidden]'
-    t.strictSame([response.statusCode, response.json()], [502, failure('MCP_CALL', sentence)])
+    t.strictSame([response.statusCode, response.json()], [502, callFailure('MCP_CALL', sentence, { acted: 'unknown' })])
   })
 
   t.test('nor with the most of a token, where a long line was cut off in it', async t => {
@@ -165,7 +168,7 @@ t.test('failures of a call', async t => {
     const app = await build(t, { ...toolServer, MCP_API_LONG_TIMEOUT: '1' })
     const response = await call(app, await initSession(app), 'hang')
     const sentence = 'MCP server tool-server did not answer tool hang in time (1 s)'
-    t.strictSame([response.statusCode, response.json()], [504, failure('MCP_TIMEOUT', sentence)])
+    t.strictSame([response.statusCode, response.json()], [504, callFailure('MCP_TIMEOUT', sentence, { acted: 'unknown' })])
   })
 })
 
@@ -208,7 +211,7 @@ t.test('a session that has as many calls running as it may is told to come again
   t.equal(second.statusCode, 429)
   t.strictSame(
     second.json(),
-    failure('TOO_MANY_CALLS', `Session ${session} has 1 calls running, the most it may have`, { retryable: true })
+    callFailure('TOO_MANY_CALLS', `Session ${session} has 1 calls running, the most it may have`, { retryable: true })
   )
   t.equal(second.headers['retry-after'], '1')
   const another = act(await initSession(app))

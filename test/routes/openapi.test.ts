@@ -67,9 +67,9 @@ t.test('every endpoint is described with the statuses it may answer', async t =>
     'POST /call-tool': [200, 202, 400, 401, 404, 409, 429, 502, 503, 504],
     'POST /resources': [200, 400, 401, 409, 502, 503, 504],
     'POST /resource-templates': [200, 400, 401, 409, 502, 503, 504],
-    'POST /read-resource': [200, 400, 401, 404, 409, 502, 503, 504],
+    'POST /read-resource': [200, 202, 400, 401, 404, 409, 502, 503, 504],
     'POST /prompts': [200, 400, 401, 409, 502, 503, 504],
-    'POST /get-prompt': [200, 400, 401, 404, 409, 502, 503, 504],
+    'POST /get-prompt': [200, 202, 400, 401, 404, 409, 502, 503, 504],
     'POST /complete': [200, 400, 401, 404, 409, 502, 503, 504],
     'POST /shutdown': [200, 400, 503],
     'GET /tools-schema': [200, 409, 502, 503, 504],
@@ -97,11 +97,12 @@ t.test('every failure has the one shape', async t => {
     for (const { responses } of Object.values(methods)) {
       for (const [status, { content }] of Object.entries(responses).filter(([status]) => Number(status) >= 400)) {
         const { properties = {}, required } = content['application/json']?.schema ?? {}
+        const acted = path === '/call-tool' ? ['acted'] : []
         t.strictSame(
           [Object.keys(properties), required],
           [
-            ['status', 'error', 'code', 'retryable'],
-            ['status', 'error', 'code', 'retryable']
+            ['status', 'error', 'code', 'retryable', 'authorization', ...acted],
+            ['status', 'error', 'code', 'retryable', ...acted]
           ],
           `${path} ${status}`
         )
@@ -130,13 +131,13 @@ t.test('every body is described with its required fields', async t => {
     '/resources': [['session_id'], ['session_id']],
     '/resource-templates': [['session_id'], ['session_id']],
     '/read-resource': [
-      ['session_id', 'uri'],
-      ['session_id', 'uri', 'server']
+      ['session_id'],
+      ['session_id', 'uri', 'server', 'continue', 'responses']
     ],
     '/prompts': [['session_id'], ['session_id']],
     '/get-prompt': [
-      ['session_id', 'name'],
-      ['session_id', 'name', 'arguments']
+      ['session_id'],
+      ['session_id', 'name', 'arguments', 'continue', 'responses']
     ],
     '/complete': [
       ['session_id', 'ref', 'argument'],

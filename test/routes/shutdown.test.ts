@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { redisClient } from '../support/redis.ts'
-import { failure, initSession } from '../support/requests.ts'
+import { callFailure, failure, initSession } from '../support/requests.ts'
 import { build } from '../support/service.ts'
 
 async function shutdown (
@@ -36,7 +36,7 @@ t.test('a session that was shut down is gone, with everything it held', async t 
   t.equal(response.statusCode, 409)
   t.strictSame(
     response.json(),
-    failure('SESSION_NOT_FOUND', `Session ${session} not found or expired. Please run /init first.`)
+    callFailure('SESSION_NOT_FOUND', `Session ${session} not found or expired. Please run /init first.`)
   )
 
   await app.inject({ method: 'POST', url: '/init', payload: { session_id: session, apiUrl, jwtToken } })

@@ -80,7 +80,16 @@ export function textOf (answer: ServerAnswer): string {
 }
 
 /** The body of every failure. */
-/** The body of a failure. A failed tool call says `acted`, too. */
+/** The body of a failure. */
 export const failure = (
   code: string, error: string, { retryable = false, ...more }: { retryable?: boolean, acted?: 'no' | 'unknown' } = {}
 ) => ({ status: 'error', error, code: `MCPC_ERR_${code}`, retryable, ...more })
+
+/** The body of a failure of /call-tool, which also says whether the tool can have acted. */
+export const callFailure = (
+  code: string, error: string, options: { acted?: 'no' | 'unknown', retryable?: boolean } = {}
+) => failure(code, error, { acted: 'no', ...options })
+
+/** The body of a failure that other paths have, too. */
+export const failureAt = (path: string, code: string, error: string, options: { retryable?: boolean } = {}) =>
+  path === '/call-tool' ? callFailure(code, error, options) : failure(code, error, options)

@@ -8,9 +8,13 @@ import {
 } from '../../lib/sessions/session-repository.ts'
 import { redisClient } from './redis.ts'
 
+/** Values as JSON texts by name. */
+export const texts = (values: Record<string, unknown>) =>
+  new Map(Object.entries(values).map(([name, value]) => [name, JSON.stringify(value)]))
+
 export const sensitiveParams = ['apiUrl', 'jwtToken']
 export const fields = { apiUrl: 'https://api.example.com', jwtToken: 'a.b.c', question: 'why?' }
-export const opened = splitFields(fields, sensitiveParams)
+export const opened = splitFields(texts(fields), sensitiveParams)
 
 /** Settings of a session repository that bound nothing by accident. */
 export const repositoryOptions = (
@@ -48,10 +52,6 @@ export async function load (repository: SessionRepository, id: string, options: 
   if (session === null) throw new Error(`there is no session ${id}`)
   return session
 }
-
-/** Cached values as JSON texts. */
-export const texts = (values: Record<string, unknown>) =>
-  new Map(Object.entries(values).map(([name, value]) => [name, JSON.stringify(value)]))
 
 /** Whether the session at an id belongs to the owner of `opened`; `null` where there is no readable session. */
 export async function isOwn (repository: SessionRepository, id: string): Promise<boolean | null> {

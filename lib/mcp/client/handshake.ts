@@ -12,8 +12,8 @@ export interface Peer {
   era: Era
   /** The version that both speak; `null` where the server named none. */
   version: string | null
-  /** Absent where the server said nothing of them, as in a session that is resumed. */
-  capabilities?: JsonObject
+  /** Names of the capabilities that the server declared; absent where they are not known. */
+  capabilities?: readonly string[]
   /** The server's own instructions. */
   instructions?: string
 }
@@ -57,10 +57,14 @@ export async function shakeHands (known: Era | null, options: HandshakeOptions):
 const modernPeer = (discover: JsonObject): Peer =>
   ({ era: { kind: 'modern', discover }, version: modernVersion, ...describe(discover) })
 
+/** The capabilities that decide what a server is asked for. */
+const usedCapabilities = ['tools', 'resources', 'prompts', 'completions']
+const isDeclared = (value: unknown) => value !== undefined && value !== null
+
 function describe ({ instructions, capabilities }: JsonObject): Pick<Peer, 'instructions' | 'capabilities'> {
   return {
     ...(typeof instructions === 'string' && { instructions }),
-    ...(isJsonObject(capabilities) && { capabilities })
+    capabilities: isJsonObject(capabilities) ? usedCapabilities.filter(name => isDeclared(capabilities[name])) : []
   }
 }
 

@@ -29,7 +29,7 @@ export interface ConnectOptions {
   probeTimeoutMs: number
   signal: AbortSignal
   /** Resumes a session that was begun before: there is no handshake. */
-  resumed?: { protocolVersion: string }
+  resumed?: { protocolVersion: string, capabilities?: readonly string[] }
 }
 
 /** Members of a request's params: names, and JSON texts. */
@@ -119,7 +119,8 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
       const deadline = performance.now() + timeoutMs
       await transport.start()
       if (resumed !== undefined) {
-        peer = { era: { kind: 'legacy' }, version: resumed.protocolVersion }
+        const { protocolVersion: version, capabilities } = resumed
+        peer = { era: { kind: 'legacy' }, version, ...(capabilities && { capabilities }) }
         return peer
       }
       peer = await shakeHands(era, {

@@ -210,7 +210,7 @@ async function orNone<Value> (
   client: ProtocolClient, capability: string, limits: RequestLimits, none: Value,
   send: (options: RequestOptions) => Promise<Value>
 ): Promise<Value> {
-  const isUndeclared = (client.peer?.capabilities ?? { [capability]: {} })[capability] == null
+  const isUndeclared = client.peer?.capabilities?.includes(capability) === false
   const timeoutMs = isUndeclared ? Math.min(limits.timeoutMs, undeclaredTimeoutMs) : limits.timeoutMs
   try {
     return await send({ ...optionsOf(limits), timeoutMs })

@@ -121,8 +121,10 @@ export function createHandshake (options: HandshakeOptions): Handshake {
     if (era === null && peer !== null) await memory.remember(options.publicPart(peer.era))
     const begun = transport?.session ?? null
     if (begun === null || slot === null) return null
-    const instructions = peer?.instructions
-    const session = { ...begun, ...(instructions !== undefined && { instructions }) }
+    const { instructions, capabilities } = peer ?? {}
+    const session = {
+      ...begun, ...(instructions !== undefined && { instructions }), ...(capabilities && { capabilities })
+    }
     const kept = await slot.replace(session).catch(() => null) // an unreachable store keeps none
     if (kept?.sessionId !== session.sessionId) return kept
     Object.assign(connection, { kept, endsSession: false })

@@ -23,19 +23,20 @@ export function resolveEntry (name: string, entry: ServerEntry, context: EntryCo
   return entry.kind === 'stdio' ? resolveStdioEntry(name, entry, context) : resolveHttpEntry(name, entry, context)
 }
 
-function commonFields (name: string, { prefix, timeouts = {}, includeTools, excludeTools, baggage }: ServerEntry) {
+function commonFields (name: string, entry: ServerEntry) {
+  const { prefix, timeouts = {}, includeTools, excludeTools, baggage } = entry
   const { start, list, call } = timeouts
   return {
     name,
     prefix: prefix ?? defaultPrefix(name),
+    ...(baggage === true && { baggage: true as const }),
     timeouts: {
       ...(start !== undefined && { startMs: start * 1000 }),
       ...(list !== undefined && { listMs: list * 1000 }),
       ...(call !== undefined && { callMs: call * 1000 })
     },
     ...(includeTools && { includeTools }),
-    ...(excludeTools && { excludeTools }),
-    ...(baggage && { baggage })
+    ...(excludeTools && { excludeTools })
   }
 }
 

@@ -12,10 +12,10 @@ export interface CommonSpec extends ToolFilter {
   readonly identity: string
   /** Stands before `__` in the names of its tools when there are several servers; '' leaves its names as they are. */
   readonly prefix: string
-  /** Whether the server gets the `baggage` of a caller's trace. */
-  readonly baggage?: boolean
   /** Deadlines of this server (ms); an absent one is the service's own. */
   readonly timeouts: { readonly startMs?: number, readonly listMs?: number, readonly callMs?: number }
+  /** The server gets the caller's `baggage`. */
+  readonly baggage?: true
 }
 
 /** A server that is started as a process. Only templates hold what its operator wrote, secrets included. */

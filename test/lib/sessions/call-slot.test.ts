@@ -4,7 +4,7 @@ import { splitFields } from '../../../lib/sessions/fields.ts'
 import { createSessionRedis } from '../../../lib/sessions/scripts.ts'
 import { createSessionRepository } from '../../../lib/sessions/session-repository.ts'
 import { redisClient } from '../../support/redis.ts'
-import { repositoryOptions } from '../../support/session-repository.ts'
+import { repositoryOptions, texts } from '../../support/session-repository.ts'
 
 const ref = { id: 'one', client: null }
 
@@ -13,7 +13,7 @@ async function open (t: Test) {
   const keyPrefix = `test-${randomUUID()}`
   const repository = createSessionRepository(client, repositoryOptions(keyPrefix, { maxConcurrency: 2 }))
   const fields = { apiUrl: 'https://api.example.com', jwtToken: 'a.b.c' }
-  await repository.create(ref, splitFields(fields, Object.keys(fields)), { seen: '' })
+  await repository.create(ref, splitFields(texts(fields), Object.keys(fields)), { seen: '' })
   const key = `${keyPrefix}:one`
   const running = async () => await client.hget(key, 'running')
   const load = async () => {

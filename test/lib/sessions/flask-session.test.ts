@@ -10,10 +10,9 @@ t.test('a session that the Flask service wrote is converted at first use', async
     jwtToken: fields.jwtToken,
     created_at: '2025-06-01T10:00:00.000000+00:00',
     last_accessed: '2025-06-01T11:00:00.000000+00:00',
-    columnAnalysis: [{ name: 'a "quoted" NaN' }],
-    big: 1e21
+    columnAnalysis: [{ name: 'a "quoted" NaN' }]
   }
-  await client.set(key('old'), JSON.stringify(blob), 'EX', 7)
+  await client.set(key('old'), `${JSON.stringify(blob).slice(0, -1)}, "big": 1915883588174806058}`, 'EX', 7)
 
   t.equal(await isOwn(repository, 'old'), true, 'the owner is known before')
   t.equal(await client.type(key('old')), 'string', 'and a look at it converts nothing')
@@ -26,17 +25,20 @@ t.test('a session that the Flask service wrote is converted at first use', async
   t.equal(JSON.parse(stored.meta ?? '').created_at, blob.created_at)
   t.strictSame(Object.keys(stored).filter(name => name.startsWith('p:')).sort(), ['p:big', 'p:columnAnalysis'])
   const values = await repository.readValues(session, ['columnAnalysis', 'big'])
-  t.strictSame([...values ?? []], [['columnAnalysis', blob.columnAnalysis], ['big', 1e21]])
+  t.strictSame([...values ?? []], [
+    ['columnAnalysis', JSON.stringify(blob.columnAnalysis)], ['big', '1915883588174806058']
+  ])
 })
 
 t.test('numbers that only Python writes do not lose a session', async t => {
   const { client, repository, key } = await openRepository(t)
-  const rows = '[NaN, -Infinity, Infinity, "NaN \\" Infinity"]'
+  const rows = '[NaN, -Infinity, Infinity, "NaN \\" Infinity", 1e400]'
   await client.set(key('old'), `{"apiUrl": "https://a.example", "jwtToken": "a.b.c", "rows": ${rows}}`, 'EX', 7)
 
   const session = await load(repository, 'old')
 
-  t.strictSame((await repository.readValues(session, ['rows']))?.get('rows'), [null, null, null, 'NaN " Infinity'])
+  t.equal((await repository.readValues(session, ['rows']))?.get('rows'),
+    '[null, null, null, "NaN \\" Infinity", 1e400]')
 })
 
 t.test('two workers that meet a Flask session at once both get it, and it is converted once', async t => {

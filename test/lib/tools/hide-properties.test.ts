@@ -2,7 +2,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import t from 'tap'
 import { isJsonObject, type JsonObject } from '../../../lib/json.ts'
 import { declaredNames } from '../../../lib/tools/parameter-injection.ts'
-import { hideSensitiveParams } from '../../../lib/tools/hide-properties.ts'
+import { withoutNames } from '../../../lib/tools/hide-properties.ts'
 
 const sensitive = ['apiUrl', 'jwtToken']
 const string = { type: 'string' }
@@ -16,8 +16,8 @@ const freeze = (value: unknown): unknown =>
  * would say.
  */
 function filtered (schema: object, names = sensitive): JsonObject {
-  const inputSchema = freeze(JSON.parse(JSON.stringify(schema)))
-  return hideSensitiveParams({ name: 'act', inputSchema }, names).inputSchema as JsonObject
+  const inputSchema = freeze(JSON.parse(JSON.stringify(schema))) as JsonObject
+  return withoutNames(inputSchema, new Set(names))
 }
 
 t.test('hidden names are neither among the properties nor required, and everything else is as it was', async t => {
@@ -285,21 +285,9 @@ t.test('names that every object has are names', async t => {
   t.strictSame(filtered({ properties: { a: string } }, ['constructor']), { properties: { a: string } })
 })
 
-t.test('fields of a tool that are null, absent, or nested too deep for anybody to read are left out', async t => {
+t.test('names are found in a schema that is nested without end', async t => {
   const nested = (levels: number) => JSON.parse(`${'{"properties":{"a":'.repeat(levels)}{}${'}}'.repeat(levels)}`)
-  const tool = {
-    name: 'act',
-    title: null,
-    annotations: undefined,
-    outputSchema: nested(100_000),
-    inputSchema: nested(100_000),
-    _meta: nested(200)
-  }
-  t.equal(
-    JSON.stringify(hideSensitiveParams(tool, sensitive)),
-    JSON.stringify({ name: 'act', inputSchema: { type: 'object' }, _meta: nested(200) })
-  )
-  t.strictSame(declaredNames(tool.inputSchema), ['a'])
+  t.strictSame(declaredNames(nested(100_000)), ['a'])
   t.strictSame(
     declaredNames(JSON.parse(`${'{"allOf":['.repeat(100_000)}{"properties":{"a":{}}}${']}'.repeat(100_000)}`)),
     ['a']
