@@ -112,7 +112,8 @@ t.test('a session has a bounded number of running calls over all workers', async
     status: 'error',
     error: `Session ${session} has 3 calls running, the most it may have`,
     code: 'MCPC_ERR_TOO_MANY_CALLS',
-    retryable: true
+    retryable: true,
+    acted: 'no'
   })
   await server.open()
   t.strictSame(
@@ -167,7 +168,8 @@ t.test('a request that must wait for a server too long is a 503 that may be retr
     status: 'error',
     error: 'The service is busy: all 1 MCP servers that may run are running for 0.2 s',
     code: 'MCPC_ERR_OVERLOADED',
-    retryable: true
+    retryable: true,
+    acted: 'no'
   })
   await server.open()
   t.equal((await running).statusCode, 200)

@@ -3,7 +3,7 @@ import t from 'tap'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { fixture } from '../support/paths.ts'
 import { redisClient } from '../support/redis.ts'
-import { call, callAt, failure, initSession, post } from '../support/requests.ts'
+import { call, callAt, callFailure, initSession, post } from '../support/requests.ts'
 import { build, environment, listen } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
@@ -54,7 +54,7 @@ t.test(
       t.equal(refused.status, 409)
       t.strictSame(
         refused.body,
-        failure('SESSION_UNREADABLE', `Session ${id} cannot be read. Please run /init first.`)
+        callFailure('SESSION_UNREADABLE', `Session ${id} cannot be read. Please run /init first.`)
       )
       await until(() => service.output().includes(`the field credentials ${reason}`), 'the log says why')
       t.equal((await post(`${service.url}/sessions`, { apiUrl, jwtToken })).status, 201)

@@ -9,7 +9,7 @@ import t, { type Test } from 'tap'
 import { startUpstream } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
 import { isAlive } from '../support/processes.ts'
-import { call, failure, initSession, postTo } from '../support/requests.ts'
+import { call, callFailure, failure, initSession, postTo } from '../support/requests.ts'
 import { type Environment, serviceOn } from '../support/service.ts'
 import { credential } from '../support/servers-file.ts'
 import { until } from '../support/wait.ts'
@@ -71,7 +71,7 @@ t.test('a list and a call of an unknown tool at the same time start one server',
     tools: [{ name: 'act' }],
     workflow_guidance: { instructions: { counting: 'Count.' } }
   })
-  t.strictSame((await unknown).json(), failure('UNKNOWN_TOOL', 'There is no tool nothing'))
+  t.strictSame((await unknown).json(), callFailure('UNKNOWN_TOOL', 'There is no tool nothing'))
   t.equal((await pids()).length, 1)
   await call(service, id, 'nothing')
   t.equal((await pids()).length, 2, 'a name that is still unknown is looked for in a fresh list')
