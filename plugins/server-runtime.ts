@@ -6,8 +6,9 @@ import { createHttpServer } from '../lib/mcp/http/http-server.ts'
 import { createProcessServer } from '../lib/mcp/processes/process-server.ts'
 import type { Server } from '../lib/mcp/server.ts'
 import { createServerRegistry, type ServerRegistry } from '../lib/mcp/servers.ts'
+import { proxiesIn } from '../lib/mcp/servers-file/host-environment.ts'
 import type { ServerSpec } from '../lib/mcp/servers-file/server-spec.ts'
-import { createUpstreamAgent } from '../lib/mcp/transports/http-agent.ts'
+import { createUpstreamAgents } from '../lib/mcp/transports/http-agent.ts'
 import { createReaper } from '../lib/mcp/transports/reaper.ts'
 import { createSemaphore } from '../lib/semaphore.ts'
 import { createServerCatalog, type ServerCatalog } from '../lib/tools/server-catalog.ts'
@@ -48,7 +49,7 @@ export default fp(async (fastify) => {
     ...queue, limit: processes.maxStarting ?? availableParallelism(), what: 'other MCP servers are starting'
   })
   const reaper = createReaper()
-  const dispatcher = createUpstreamAgent()
+  const agents = createUpstreamAgents(fastify.config.upstreamProxy ? proxiesIn(fastify.hostEnvironment) : null)
 
   function createServer (spec: ServerSpec): Server {
     const log = fastify.log.child({ server: spec.name })
@@ -63,7 +64,7 @@ export default fp(async (fastify) => {
       }),
       onListChanged: () => catalog.byName(spec.name)?.forgetLists()
     }
-    if (spec.kind !== 'stdio') return createHttpServer(spec, { ...common, dispatcher })
+    if (spec.kind !== 'stdio') return createHttpServer(spec, { ...common, dispatcherFor: agents.dispatcherFor })
     return createProcessServer(spec, {
       ...common,
       stopStepMs: timeouts.stopStepMs,
@@ -107,6 +108,6 @@ export default fp(async (fastify) => {
   fastify.addHook('onClose', async () => {
     await fastify.deferredSettled()
     await registry.close()
-    await Promise.all([reaper.close(), dispatcher.destroy()])
+    await Promise.all([reaper.close(), agents.destroy()])
   })
 }, { name: 'server-runtime', dependencies: ['config', 'server-config', 'redis', 'after-response'] })

@@ -75,6 +75,8 @@ export function resolveConfig (env: Environment) {
     toolsCacheTtlMs: env.MCP_TOOLS_CACHE_TTL * 1000,
     /** Whether a server's request for input is passed on to the caller. */
     elicitation: env.MCP_ELICITATION === 'on',
+    /** Whether servers over HTTP are reached through the proxies of the environment. */
+    upstreamProxy: env.MCP_UPSTREAM_PROXY === 'env',
     heartbeatMs: env.MCP_HEARTBEAT_INTERVAL * 1000,
     ...(env.MCP_LOG_LEVEL && { logLevel: env.MCP_LOG_LEVEL }),
     ...(env.MCP_SERVER_SCRIPT && { serverScript: env.MCP_SERVER_SCRIPT }),

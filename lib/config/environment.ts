@@ -367,6 +367,13 @@ export const EnvironmentSchema = Type.Object({
       'Whether a server of the 2026-07-28 era may ask a tool\'s caller for input: /call-tool then answers 202. ' +
       'With `off`, servers are told that no input is given.'
   }),
+  MCP_UPSTREAM_PROXY: Type.Enum(['env', 'off'], {
+    default: 'off',
+    title: 'env or off',
+    description:
+      'With `env`, servers with a `url` are reached through the proxies of HTTP_PROXY, HTTPS_PROXY and NO_PROXY: ' +
+      'never loopback, and never with a credential over http.'
+  }),
   MCP_HEARTBEAT_INTERVAL: seconds({
     default: 15,
     description: 'How often a /call-tool that streams events sends a heartbeat (s).'

@@ -3,7 +3,7 @@ import t from 'tap'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { fixture } from '../support/paths.ts'
 import { redisClient } from '../support/redis.ts'
-import { failure } from '../support/requests.ts'
+import { callFailure, failure } from '../support/requests.ts'
 import { build } from '../support/service.ts'
 
 const hash = (text: string) => createHash('sha256').update(text).digest('hex')
@@ -25,11 +25,12 @@ t.test('what one API key opened another one does not see, and cannot end', async
     return [response.statusCode, response.json()]
   }
   const recall = (key: string) => send(key, '/call-tool', { tool: 'recall' })
-  const unknown = [409, failure('SESSION_NOT_FOUND', 'Session one not found or expired. Please run /init first.')]
+  const notFound = ['SESSION_NOT_FOUND', 'Session one not found or expired. Please run /init first.'] as const
+  const unknown = [409, failure(...notFound)]
   await send(keys.billing, '/init', { apiUrl, jwtToken, name: 'of billing' })
 
   t.match(await recall(keys.billingNext), [200, { received: { name: 'of billing' } }], 'another key of the same name')
-  t.strictSame(await recall(keys.chat), unknown)
+  t.strictSame(await recall(keys.chat), [409, callFailure(...notFound)])
   t.strictSame(await send(keys.chat, '/tools', {}), unknown)
   t.match(await send(keys.chat, '/shutdown', {}), [200, { status: 'ok' }])
   t.match(await recall(keys.billing), [200, { received: { name: 'of billing' } }])

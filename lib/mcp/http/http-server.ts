@@ -11,7 +11,8 @@ import { createHttpClient } from './http-client.ts'
 import { endSessionMs, type KeptSession } from './http-handshake.ts'
 
 export interface HttpServerOptions {
-  dispatcher: Dispatcher
+  /** The connections to an endpoint. */
+  dispatcherFor: (endpoint: HttpEndpoint) => Dispatcher
   startTimeoutMs: number
   /** Longest message that the server may send (bytes). */
   maxMessageBytes: number
@@ -31,7 +32,7 @@ const maxClients = 500
 
 /** An MCP server that is reached over HTTP. */
 export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): Server {
-  const { dispatcher, maxMessageBytes, startTimeoutMs, declaresElicitation, onListChanged } = options
+  const { dispatcherFor, maxMessageBytes, startTimeoutMs, declaresElicitation, onListChanged } = options
   const { isLegacy, create: createTransport } = transportKinds[spec.kind]
   const isPersonal = credentialNames(spec).length > 0
   const clients = new Map<string, { era: Era, client: Promise<ProtocolClient> }>()
@@ -39,7 +40,9 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
   const newClient = (transport: HttpTransport, isExclusive: boolean, firstId = 1) =>
     createProtocolClient({ transport, declaresElicitation, isExclusive, firstId, isProcess: false, onListChanged })
   const newTransport = (endpoint: HttpEndpoint, resume?: ResumableSession, keepsCookies = true) =>
-    createTransport(endpoint, { dispatcher, maxMessageBytes, keepsCookies, ...(resume && { resume }) })
+    createTransport(endpoint, {
+      dispatcher: dispatcherFor(endpoint), maxMessageBytes, keepsCookies, ...(resume && { resume })
+    })
 
   const fill = (credentials: JsonObject): Target => {
     const endpoint = fillEndpoint(spec, credentials)

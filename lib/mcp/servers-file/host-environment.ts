@@ -1,3 +1,6 @@
+import { ConfigError } from '../../errors.ts'
+import type { Proxies } from '../transports/http-agent.ts'
+
 /** The service's own environment. Holds secrets: never log it. */
 export type HostEnvironment = Readonly<Record<string, string | undefined>>
 
@@ -19,4 +22,20 @@ export function inheritedEnvironment (host: HostEnvironment): Record<string, str
     if (value !== undefined) env[name] = value
   }
   return env
+}
+
+/**
+ * The proxies that the environment names for servers over HTTP. As everywhere, a name in lower case counts first.
+ * Throws ConfigError, which repeats no value: a proxy's address may hold a password.
+ */
+export function proxiesIn (host: HostEnvironment): Proxies {
+  const valueOf = (name: string) => (host[name.toLowerCase()] || host[name] || '').trim()
+  function proxyOf (name: string): string {
+    const value = valueOf(name)
+    const isProxy = value === '' || (URL.canParse(value) && /^https?:$/.test(new URL(value).protocol))
+    if (isProxy) return value
+    const rule = 'must be an http(s) URL with MCP_UPSTREAM_PROXY=env'
+    throw new ConfigError(`${name} ${rule}, but is a value that is not shown`)
+  }
+  return { http: proxyOf('HTTP_PROXY'), https: proxyOf('HTTPS_PROXY'), no: valueOf('NO_PROXY') }
 }

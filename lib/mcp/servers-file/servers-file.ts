@@ -33,7 +33,8 @@ export function readServersFile (file: string, options: Omit<EntryContext, 'fold
 function readEntries (path: string): Array<[name: string, entry: unknown]> {
   let document: unknown
   try {
-    document = JSON.parse(readFileSync(path, 'utf8'))
+    const text = readFileSync(path, 'utf8')
+    document = JSON.parse(text.replace(/^\ufeff/, '')) // editors on Windows write a byte order mark
   } catch (error) {
     // The error's own sentence could quote a secret of the file.
     const why = error instanceof SyntaxError ? 'is not valid JSON' : 'cannot be read'

@@ -1,5 +1,3 @@
-import type { ReplyHeaders } from './http-exchange.ts'
-
 /** A cookie of a server. Secret: a balancer may take it for a session. */
 export interface Cookie {
   name: string
@@ -16,10 +14,13 @@ export interface CookieJar {
   /** The value of the header `cookie`; `null` for none. */
   header: (url: URL) => string | null
   /** Takes the cookies that a reply sets. */
-  store: (headers: ReplyHeaders, url: URL) => void
+  store: (headers: SettingHeaders, url: URL) => void
   /** The cookies that have not ended, in the order in which they were set. */
   readonly cookies: readonly Cookie[]
 }
+
+/** The part of a reply's headers that sets cookies. */
+interface SettingHeaders { readonly 'set-cookie'?: string | string[] | undefined }
 
 /** Most cookies that are kept; the oldest goes first. */
 const maxCookies = 20

@@ -54,7 +54,10 @@ export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Pro
     }
 
     if (signal.aborted) return onAbort()
-    dispatcher.dispatch({ origin: url.origin, path: url.pathname + url.search, method, headers, body: content }, {
+    const path = url.pathname + url.search
+    // A request has its own deadline; a proxy's pool does not take the agent's.
+    const timeouts = { headersTimeout: 0, bodyTimeout: 0 }
+    dispatcher.dispatch({ origin: url.origin, path, method, headers, body: content, ...timeouts }, {
       onRequestStart (started) {
         if (signal.aborted) return started.abort(signal.reason as Error)
         controller = started

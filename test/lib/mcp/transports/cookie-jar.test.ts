@@ -29,7 +29,7 @@ t.test('a cookie goes to its path, the longer one first', async t => {
     ['/mcp', 'own=2; mcp=3; bad=5; root=1'],
     ['/mcpx', 'root=1'],
     ['/', 'root=1']
-  ]) t.equal(jar.header(new URL(String(path), url)), header, path)
+  ]) t.equal(jar.header(new URL(String(path), url)), header, String(path))
 })
 
 t.test('a cookie that is secure stays on https', async t => {

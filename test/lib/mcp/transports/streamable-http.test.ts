@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { textOf } from '../../../../lib/json-text.ts'
 import { createProtocolClient } from '../../../../lib/mcp/client/protocol-client.ts'
@@ -43,7 +44,7 @@ function open (t: Test, url: string, headers: Record<string, string> = {}) {
   return { transport, ask }
 }
 
-function reply (status: number, headers: Record<string, string>, body: string) {
+function reply (status: number, headers: Record<string, string>, body: string | Buffer) {
   return (_: unknown, response: ServerResponse) => response.writeHead(status, headers).end(body)
 }
 
@@ -130,6 +131,23 @@ t.test('a request says who asks and what it can decode, in the words of the entr
   const own = await connect(t, reply(200, json, text), { 'User-Agent': 'ours', 'Accept-Encoding': 'identity' })
   await own.ask()
   t.match(own.server.requests[0]?.headers, { 'user-agent': 'ours', 'accept-encoding': 'identity' })
+})
+
+t.test('answers and refusals are decoded, and are no longer than messages may be', async t => {
+  for (const [name, encode] of [['gzip', gzipSync], ['br', brotliCompressSync], ['deflate', deflateSync]] as const) {
+    const encoding = { 'content-encoding': name }
+    for (const [type, body] of [[json, text], [events, `: hello\n\ndata: ${text}\n\n`], [{}, text]] as const) {
+      const { ask } = await connect(t, reply(200, { ...type, ...encoding }, encode(body)))
+      t.equal(await ask(), '{}', `${name} ${body}`)
+    }
+    const refused = await connect(t, reply(404, encoding, encode('No such session')))
+    await t.rejects(refused.ask(), { name: 'HttpError', text: 'No such session' })
+    for (const type of [json, events]) {
+      const start = type === json ? '{"x":"' : 'data: '
+      const bomb = await connect(t, reply(200, { ...type, ...encoding }, encode(start + 'x'.repeat(5_000_000))))
+      await t.rejects(bomb.ask(), { name: 'RangeError', message: 'a message is longer than 10000 bytes' })
+    }
+  }
 })
 
 t.test('a stream that goes on after its answer is given up', async t => {
