@@ -62,11 +62,11 @@ t.test('gaps are what a cached value may fill', async t => {
 })
 
 t.test('the arguments are what the caller sent and what fills it, whatever that is', async t => {
-  const name = fc.constantFrom('a', 'b', 'c', '__proto__', 'apiUrl', 'jwtToken', '')
+  const name = fc.constantFrom<string>('a', 'b', 'c', '__proto__', 'apiUrl', 'jwtToken', '')
   const text = fc.constantFrom('1', '1e400', '"x"', '[ 1, 2 ]', '{"a":{}}', 'null')
   const space = fc.constantFrom('', ' ', '\n')
   const entries = fc.array(fc.tuple(name, text), { maxLength: 6 })
-  fc.assert(fc.property(entries, entries, fc.subarray(['a', 'b', 'apiUrl', '__proto__']), space, (sent, kept, declared, a) => {
+  fc.assert(fc.property(entries, entries, fc.subarray<string>(['a', 'b', 'apiUrl', '__proto__']), space, (sent, kept, declared, a) => {
     const params = `${a}{${a}${sent.map(([name, text]) => `${JSON.stringify(name)}${a}:${text}`).join(`${a},`)}${a}}${a}`
     const values = new Map(kept)
     const { args, given } = inject(params, { declared, values })
