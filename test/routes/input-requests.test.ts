@@ -42,7 +42,7 @@ const unknown = failure(
 
 for (const transport of transports) {
   for (const { path, method, request, result, field } of endpoints) {
-    t.test(`${path} is answered 202 when its server requests input, and goes on with it, over ${transport}`, async t => {
+    t.test(`${path} is answered 202 when its server requests input, and goes on, over ${transport}`, async t => {
       const { server, service, session } = await start(t, transport)
       await server.play({ 'server/discover': discover, [method]: asks, [`${method}+state`]: resultText(result) })
 
