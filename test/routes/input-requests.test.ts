@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { call, failure, initSession, postTo } from '../support/requests.ts'
+import { failure, initSession, postTo } from '../support/requests.ts'
 import { resultText, startScripted, type Transport, transports } from '../support/scripted-server.ts'
 import { serviceOn } from '../support/service.ts'
 
@@ -96,20 +96,4 @@ t.test('what must be in the body is said', async t => {
       failure('INVALID_FIELD', 'responses.a must be object')
     )
   }
-})
-
-t.test('a refusal over HTTP passes on what the server wants, and when to come again', async t => {
-  const { server, service, session } = await start(t, 'http')
-  const authorization = {
-    status: 403, scheme: 'Bearer', scope: 'files:write', resource_metadata: 'https://mcp.example.com/.well-known/x'
-  }
-  const challenge = `Bearer scope="${authorization.scope}", resource_metadata="${authorization.resource_metadata}"`
-  await server.play({ 'tools/call': { status: 403, headers: { 'www-authenticate': challenge }, body: 'no' } })
-  const refused = await call(service, session, 'echo')
-  t.match([refused.statusCode, refused.json()], [502, { authorization, acted: 'no' }])
-
-  await server.play({ 'tools/call': { status: 429, headers: { 'retry-after': '7' }, body: 'slow down' } })
-  const early = await call(service, session, 'echo')
-  t.equal(early.headers['retry-after'], '7')
-  t.match(early.json(), { retryable: true, acted: 'no' })
 })
