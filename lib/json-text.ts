@@ -391,21 +391,35 @@ export function settingOf (node: JsonNode, name: string, text: string): JsonEdit
  * moderate size: the text is parsed and written.
  */
 export function transformJson (text: string, transform: (value: unknown) => unknown): string {
-  const numbers: string[] = []
   const mark = unusedMark(text)
-  const marked = text.replace(stringOrNumber, token => {
-    if (token.startsWith('"') || String(Number(token)) === token) return token
-    return `"${mark}${numbers.push(token) - 1}"`
-  })
-  const before: unknown = JSON.parse(marked)
+  const numbers = numbersIn(text).filter(({ text }) => String(Number(text)) !== text)
+  const marked = numbers.map((number, index) => ({ ...number, text: `"${mark}${index}"` }))
+  const before: unknown = JSON.parse(applyEdits(text, marked))
   const after = transform(before)
   if (after === before) return text
   const written = JSON.stringify(after)
   if (numbers.length === 0) return written
-  return written.replace(new RegExp(`"${mark}(\\d+)"`, 'g'), (_, index) => numbers[Number(index)] ?? '')
+  return written.replace(new RegExp(`"${mark}(\\d+)"`, 'g'), (_, index) => numbers[Number(index)]?.text ?? '')
 }
 
-const stringOrNumber = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g
+/** The numbers in a JSON text. No regular expression: one that skips strings overflows the stack in long ones. */
+function numbersIn (text: string): JsonEdit[] {
+  const numbers: JsonEdit[] = []
+  for (let position = 0; position < text.length; position++) {
+    const start = position
+    const code = text.charCodeAt(start)
+    if (code === quote) {
+      do position += text.charCodeAt(position) === backslash ? 2 : 1
+      while (position < text.length && text.charCodeAt(position) !== quote)
+    } else if (code === minus || isDigit(code)) {
+      while (partsOfNumbers.has(text[position + 1] ?? '')) position++
+      numbers.push({ start, end: position + 1, text: text.slice(start, position + 1) })
+    }
+  }
+  return numbers
+}
+
+const partsOfNumbers = new Set('0123456789.eE+-')
 
 /** A text that occurs nowhere in another. */
 function unusedMark (text: string): string {

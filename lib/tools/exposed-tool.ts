@@ -37,7 +37,9 @@ export function exposeTool (
 
 function exposeSchema (text: string, value: unknown, names: ReadonlySet<string>): string {
   if (!isJsonObject(value) || isTooDeep(value)) return anyArguments
-  return transformJson(text, schema => withoutNames(withoutNulls(schema as JsonObject), names))
+  const expose = (schema: unknown) => withoutNames(withoutNulls(schema as JsonObject), names)
+  // Most schemas stay as they are, which their value says faster.
+  return expose(value) === value ? text : transformJson(text, expose)
 }
 
 export const isTooDeep = (schema: unknown): boolean => isDeeperThan(schema, maxDepth)
