@@ -388,18 +388,22 @@ export function settingOf (node: JsonNode, name: string, text: string): JsonEdit
  * A JSON text with its value transformed, and every number that the transformation leaves written as before.
  *
  * `transform` sees a number that a double cannot hold, or would be written in another way, as a string. For values of
- * moderate size: the text is parsed and written.
+ * moderate size: the text is parsed and written. `value` is the parsed text, where the caller has it.
  */
-export function transformJson (text: string, transform: (value: unknown) => unknown): string {
-  const mark = unusedMark(text)
+export function transformJson (text: string, transform: (value: unknown) => unknown, value?: unknown): string {
   const numbers = numbersIn(text).filter(({ text }) => String(Number(text)) !== text)
+  if (numbers.length === 0) {
+    const before: unknown = value ?? JSON.parse(text)
+    const after = transform(before)
+    return after === before ? text : JSON.stringify(after)
+  }
+  const mark = unusedMark(text)
   const marked = numbers.map((number, index) => ({ ...number, text: `"${mark}${index}"` }))
   const before: unknown = JSON.parse(applyEdits(text, marked))
   const after = transform(before)
   if (after === before) return text
-  const written = JSON.stringify(after)
-  if (numbers.length === 0) return written
-  return written.replace(new RegExp(`"${mark}(\\d+)"`, 'g'), (_, index) => numbers[Number(index)]?.text ?? '')
+  const restored = (_: string, index: string) => numbers[Number(index)]?.text ?? ''
+  return JSON.stringify(after).replace(new RegExp(`"${mark}(\\d+)"`, 'g'), restored)
 }
 
 /** The numbers in a JSON text. No regular expression: one that skips strings overflows the stack in long ones. */
