@@ -71,7 +71,10 @@ export default fp(async (fastify) => {
   async function findTool (
     request: FastifyRequest, server: CatalogedServer, exposedName: string
   ): Promise<CatalogTool | null> {
-    const tool = await request.findTool(server, exposedName)
+    const tool = await request.findTool(server, exposedName).catch((error: unknown) => {
+      // The server may have failed while it listed its tools: none of them was called.
+      throw error instanceof Error ? Object.assign(error, { acted: 'no' }) : error
+    })
     // Log only names of tools that exist; an unknown name may hold anything.
     if (tool !== null) request.audit({ tool: exposedName, server: server.name })
     return tool

@@ -224,12 +224,17 @@ for (const transport of transports) {
     })
 
     await t.test('a server is asked for lists that it did not declare', async t => {
-      await server.play({
-        initialize: resultText('{"protocolVersion":"2025-11-25","capabilities":{}}'),
-        'prompts/list': resultText('{"prompts":[{"name":"p"}]}')
-      })
-      t.equal((await postTo(service, '/prompts', { session_id: session })).body, '{"prompts":[{"name":"p"}]}')
-      t.equal((await postTo(service, '/resources', { session_id: session })).body, '{"resources":[]}')
+      for (const capabilities of ['{}', 'null', '{"prompts":null}']) {
+        await server.play({
+          initialize: resultText(`{"protocolVersion":"2025-11-25","capabilities":${capabilities}}`),
+          'prompts/list': resultText('{"prompts":[{"name":"p"}]}'),
+          'resources/templates/list': withMembers(',"error":{"code":-32000,"message":"never heard of it"}')
+        })
+        const list = async (path: string) => (await postTo(service, path, { session_id: session })).body
+        t.equal(await list('/prompts'), '{"prompts":[{"name":"p"}]}')
+        t.equal(await list('/resources'), '{"resources":[]}')
+        t.equal(await list('/resource-templates'), '{"resourceTemplates":[]}')
+      }
     })
 
     await t.test('resources, prompts and completions pass as their server wrote them', async t => {

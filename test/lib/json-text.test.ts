@@ -1,12 +1,16 @@
 import fc from 'fast-check'
 import t from 'tap'
 import {
-  applyEdits, memberOf, memberTexts, objectText, presentMember, readJson, removalsOf, stringMember, textOf, valueOf
+  applyEdits, arrayText, editedText, memberOf, memberTexts, objectText, presentMember, readJson, removalsOf, settingOf,
+  stringMember, textOf, transformJson, valueOf, withAdded
 } from '../../lib/json-text.ts'
 
 /** JSON with any white space, and numbers that a double cannot hold. */
 const space = fc.constantFrom('', ' ', '\n', '\t', '\r\n', '  ')
-const digits = fc.constantFrom('0', '-0', '1915883588174806058', '12345678901234567890', '1e400', '-1.50', '0.10e-7', '1E+2')
+const digits = fc.constantFrom(
+  '0', '-0', '1915883588174806058', '12345678901234567890', '1e400', '-1.50', '0.10e-7', '1E+2'
+)
+const name = fc.string({ unit: 'binary', maxLength: 4 })
 const { text: jsonText } = fc.letrec<{ text: string }>(tie => ({
   text: fc.oneof(
     { maxDepth: 4 },
@@ -14,37 +18,52 @@ const { text: jsonText } = fc.letrec<{ text: string }>(tie => ({
     digits,
     fc.double({ noNaN: true, noDefaultInfinity: true }).map(value => JSON.stringify(value)),
     fc.string({ unit: 'binary' }).map(value => JSON.stringify(value)),
-    fc.tuple(space, fc.array(tie('text'), { maxLength: 4 }), space).map(([a, items, b]) => `[${a}${items.join(`${b},${a}`)}${b}]`),
-    fc.tuple(space, fc.array(fc.tuple(fc.string({ unit: 'binary', maxLength: 4 }), tie('text')), { maxLength: 4 }), space)
-      .map(([a, members, b]) => `{${a}${members.map(([name, text]) => `${JSON.stringify(name)}${b}:${a}${text}`).join(`${b},${a}`)}${b}}`)
+    fc.tuple(space, fc.array(tie('text'), { maxLength: 4 }), space)
+      .map(([a, items, b]) => `[${a}${items.join(`${b},${a}`)}${b}]`),
+    fc.tuple(space, fc.array(fc.tuple(name, tie('text')), { maxLength: 4 }), space).map(([a, members, b]) => {
+      const texts = members.map(([name, text]) => `${JSON.stringify(name)}${b}:${a}${text}`)
+      return `{${a}${texts.join(`${b},${a}`)}${b}}`
+    })
   )
 }))
 
 t.test('every JSON text is read, and no character of it changes', async t => {
   fc.assert(fc.property(jsonText, space, fc.integer({ min: 0, max: 5 }), (text, around, depth) => {
     const document = readJson(around + text + around, depth)
-    t.ok(document, text)
-    if (document === null) return
-    t.equal(textOf(document, document.root), text.trim())
-    t.strictSame(valueOf(document, document.root), JSON.parse(text))
+    if (document === null || textOf(document, document.root) !== text) throw new Error('another text')
+    if (JSON.stringify(valueOf(document, document.root)) !== JSON.stringify(JSON.parse(text))) {
+      throw new Error('another value')
+    }
   }), { numRuns: 500 })
 })
 
 t.test('what JSON.parse refuses is refused, and what it takes is taken', async t => {
   // Python's words for numbers that are none are the only difference.
-  const broken = fc.tuple(jsonText, fc.nat(), fc.constantFrom('', '"', '\\', '{', '}', '[', ']', ',', ':', '\u0001', 'x', '0', '-', '.'))
-    .map(([text, at, piece]) => text.slice(0, at % (text.length + 1)) + piece + text.slice(at % (text.length + 1) + 1))
+  const pieces = fc.constantFrom('', '"', '\\', '{', '}', '[', ']', ',', ':', '\u0001', 'x', '0', '-', '.')
+  const broken = fc.tuple(jsonText, fc.nat(), pieces).map(([text, position, piece]) => {
+    const at = position % (text.length + 1)
+    return text.slice(0, at) + piece + text.slice(at + 1)
+  })
   fc.assert(fc.property(broken, text => {
-    let isJson = true
-    try { JSON.parse(text) } catch { isJson = false }
-    t.equal(readJson(text, 3) !== null, isJson, JSON.stringify(text))
-  }), { numRuns: 2000 })
+    if ((readJson(text, 3) !== null) !== isJson(text)) throw new Error(JSON.stringify(text))
+  }), { numRuns: 2_000 })
 })
+
+function isJson (text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
 
 t.test('numbers that are none are null, and everything beside them stays', async t => {
   const document = readJson('{"a": NaN, "b":[-Infinity,Infinity , 1915883588174806058], "c":"NaN"}', 2)
   t.equal(document?.text, '{"a": null, "b":[null,null , 1915883588174806058], "c":"NaN"}')
-  for (const text of ['NaNa', '-NaN', '+1', 'Infinity1', 'nul', '--1', '01', '1.', '.5', '1e', "'a'"]) t.equal(readJson(text), null, text)
+  for (const text of ['NaNa', '-NaN', '+1', 'Infinity1', 'nul', '--1', '01', '1.', '.5', '1e', "'a'"]) {
+    t.equal(readJson(text), null, text)
+  }
 })
 
 t.test('a byte order mark is passed over', async t => {
@@ -78,17 +97,57 @@ t.test('members are taken out, and nothing else changes', async t => {
   t.equal(without('{ "a": 1 }', 'a'), '{}')
   t.equal(without('{ }', 'a'), '{ }')
 
-  fc.assert(fc.property(fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c', 'd'), digits)), fc.subarray(['a', 'b', 'c', 'd']), (members, removed) => {
+  const members = fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c', 'd'), digits))
+  fc.assert(fc.property(members, fc.subarray(['a', 'b', 'c', 'd']), (members, removed) => {
     const text = `{${members.map(([name, value]) => `${JSON.stringify(name)}: ${value}`).join(' , ')}}`
     const kept = members.filter(([name]) => !removed.includes(name))
     const document = readJson(without(text, ...removed) ?? '')
-    t.strictSame(document?.root.members?.map(({ name, value }) => [name, textOf(document, value)]), kept)
+    const left = document?.root.members?.map(({ name, value }) => [name, textOf(document, value)])
+    if (JSON.stringify(left) !== JSON.stringify(kept)) throw new Error(text)
   }), { numRuns: 300 })
+})
+
+t.test('a value is edited where it is, and the rest of its document is not in it', async t => {
+  const document = readJson('[0, { "a": 1.0 , "b": 2 }, 3]', 2)
+  const node = document?.root.items?.[1]
+  if (document === null || node === undefined) throw new Error('not read')
+  t.equal(editedText({ document, node }, removalsOf(node, ({ name }) => name === 'b')), '{ "a": 1.0 }')
+  t.equal(editedText({ document, node }, []), '{ "a": 1.0 , "b": 2 }')
+})
+
+t.test('a member gets another value, or is added', async t => {
+  const setTo = (text: string, name: string) => {
+    const document = readJson(text)
+    return document && applyEdits(document.text, [settingOf(document.root, name, '1e400')])
+  }
+  t.equal(setTo('{ "a" : 1 , "b":2 }', 'a'), '{ "a" : 1e400 , "b":2 }')
+  t.equal(setTo('{"a":1,"a":2}', 'a'), '{"a":1,"a":1e400}', 'the last of equal names counts')
+  t.equal(setTo('{"b":2}', 'a"'), '{"b":2,"a\\"":1e400}')
+  t.equal(setTo('{ }', 'a'), '{ "a":1e400}')
+})
+
+t.test('members are added at the end of an object', async t => {
+  t.equal(withAdded('{"a":1}', []), '{"a":1}')
+  t.equal(withAdded(' {"a": 1 }\n', [['b', '1e400'], ['c', '[ ]']]), ' {"a": 1 ,"b":1e400,"c":[ ]}')
+  t.equal(withAdded(' { }\n', [['b', '1']]), '{"b":1}')
+})
+
+t.test('a value is transformed, and numbers that are not touched stay as they were', async t => {
+  const withoutA = (value: unknown) => {
+    const { a, ...others } = value as Record<string, unknown>
+    return others
+  }
+  t.equal(transformJson('{ "a":1, "b":1e400, "c":[1.0, 7], "d":"1e400" }', withoutA), '{"b":1e400,"c":[1.0,7],"d":"1e400"}')
+  t.equal(transformJson('{ "b": 1.0 }', value => value), '{ "b": 1.0 }', 'and so does a text that does not change')
+  t.equal(transformJson('{"a":1,"b":"number-0","c":1.0}', withoutA), '{"b":"number-0","c":1.0}')
+  t.equal(transformJson('{"a":1,"\\"":"\\\\","c":-0}', withoutA), '{"\\"":"\\\\","c":-0}')
 })
 
 t.test('an object is put together from texts', async t => {
   t.equal(objectText([['a"', '1e400'], ['b', '[ ]']]), '{"a\\"":1e400,"b":[ ]}')
   t.equal(objectText([]), '{}')
+  t.equal(arrayText(['1e400', '{ }']), '[1e400,{ }]')
+  t.equal(arrayText([]), '[]')
 })
 
 t.test('nesting without end is refused, and takes no stack', async t => {
