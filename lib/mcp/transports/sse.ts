@@ -51,8 +51,8 @@ export function createSseTransport (endpoint: HttpEndpoint, options: HttpTranspo
         const reply = await readText(body, maxMessageBytes).catch(() => '')
         if (id !== undefined) deliver(transport, reply, id)
       } catch (error) {
-        const isAnswer = id !== undefined && error instanceof HttpError && deliverAnswer(transport, error.text, id)
-        if (!isAnswer) throw error
+        if (id === undefined || !(error instanceof HttpError)) throw error
+        if (!deliverAnswer(transport, error.text, { id, mayLackId: true })) throw error
       }
     },
 
