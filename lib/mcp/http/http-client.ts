@@ -114,8 +114,11 @@ const reliesOnMemory = (connection: Connection) =>
 /** A client that knows whether one of its tool calls was answered: then its work is not done a second time. */
 function watchCalls (client: ProtocolClient): ProtocolClient & { readonly hasCalled: boolean } {
   let hasCalled = false
+  const { connect, onLog, close } = client
   return {
-    ...client,
+    connect,
+    onLog,
+    close,
     get peer () { return client.peer },
     get hasCalled () { return hasCalled },
     async request (method, members, options) {

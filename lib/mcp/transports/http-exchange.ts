@@ -72,6 +72,7 @@ export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Pro
             callback(error)
           }
         })
+        body.on('error', () => {}) // it may break off before somebody reads it, who then learns of it
         resolve({ status, headers, body })
       },
       onResponseData (started, chunk) {
@@ -104,6 +105,7 @@ const maxDiscardedBytes = 131_072
 export function discard (body: Readable): Promise<void> {
   return new Promise(resolve => {
     let bytes = 0
+    if (body.destroyed) return resolve()
     body.on('data', (chunk: Buffer) => {
       bytes += chunk.length
       if (bytes > maxDiscardedBytes) body.destroy()

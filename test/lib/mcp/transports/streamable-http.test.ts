@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
+import { type AddressInfo, createServer } from 'node:net'
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { textOf } from '../../../../lib/json-text.ts'
@@ -156,6 +158,26 @@ t.test('answers and refusals are decoded, and are no longer than messages may be
       const start = type === json ? '{"x":"' : 'data: '
       const bomb = await connect(t, reply(200, { ...type, ...encoding }, encode(start + 'x'.repeat(5_000_000))))
       await t.rejects(bomb.ask(), { name: 'RangeError', message: 'a message is longer than 10000 bytes' })
+    }
+  }
+})
+
+t.test('a reply that breaks off in its first packet fails its request, and nothing else', async t => {
+  const starts = [
+    'HTTP/1.1 200 OK\r\ncontent-type: application/json', 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream',
+    'HTTP/1.1 200 OK\r\ncontent-encoding: gzip', 'HTTP/1.1 200 OK\r\ncontent-encoding: deflate',
+    'HTTP/1.1 404 Not Found', 'HTTP/1.1 404 Not Found\r\ncontent-encoding: deflate', 'HTTP/1.1 307 There\r\nlocation: /x'
+  ]
+  for (const start of starts) {
+    for (const rest of ['', 'not a chunk\r\n', '5\r\n{"a":\r\nZZ\r\n']) {
+      const server = createServer(socket => {
+        socket.on('error', () => {})
+        socket.once('data', () => socket.end(`${start}\r\ntransfer-encoding: chunked\r\n\r\n${rest}`))
+      }).listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      t.teardown(() => server.close())
+      const { ask } = open(t, `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`)
+      await t.rejects(ask(), /broke off|HTTP 404|redirects|other side closed/, `${start} ${rest}`)
     }
   }
 })
