@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { readAnswer } from './answer-body.ts'
 import { createCookieJar } from './cookie-jar.ts'
-import { discard, type Reply } from './http-exchange.ts'
-import { commonHeaders, deliverAnswer, exchange, HttpError } from './http-request.ts'
+import { discard, type HttpMessage } from './http-exchange.ts'
+import { commonHeaders, deliverAnswer, exchange, HttpError, sendNotification } from './http-request.ts'
 import { type HttpEndpoint, type HttpTransport, type HttpTransportOptions, StreamEndedError } from './http-transport.ts'
 import { asText, deliver, type MessageText, NotSentError } from './text-transport.ts'
 
@@ -27,6 +27,7 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
   const ownHeaders = commonHeaders(endpoint.headers)
   const running = new Set<AbortController>()
   const settling = new Set<Promise<unknown>>()
+  const notifying = new AbortController()
   let sessionId = resume?.sessionId
   let protocolVersion = resume?.protocolVersion ?? ''
   let isSessionInDoubt = false
@@ -70,7 +71,7 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
       if (isClosed) return
       isClosed = true
       await Promise.race([Promise.all(settling), delay(settleMs, undefined, { ref: false })])
-      for (const controller of running) controller.abort()
+      for (const controller of [...running, notifying]) controller.abort()
       transport.onclose?.()
     }
   }
@@ -91,7 +92,7 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
     const controller = startRequest(requestSignal)
     const { signal } = controller
     try {
-      const reply = await post(message, signal)
+      const reply = await exchange(dispatcher, posted(message, signal))
       if (message.method === 'initialize') {
         const begun = reply.headers['mcp-session-id']
         sessionId = typeof begun === 'string' ? begun : undefined
@@ -111,17 +112,9 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
     }
   }
 
-  async function notify (message: MessageText): Promise<void> {
-    const controller = startRequest()
-    try {
-      const { body } = await post(message, controller.signal)
-      await discard(body)
-    } finally {
-      running.delete(controller)
-    }
-  }
+  const notify = (message: MessageText) => sendNotification(dispatcher, posted(message, notifying.signal))
 
-  async function post (message: MessageText, signal: AbortSignal): Promise<Reply> {
+  function posted (message: MessageText, signal: AbortSignal): HttpMessage {
     const headers: Record<string, string> = {
       ...connectionHeaders(),
       ...message.headers,
@@ -130,7 +123,7 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
     }
     // A new session is begun without the id of an old one.
     if (message.method === 'initialize') delete headers['mcp-session-id']
-    return await exchange(dispatcher, { method: 'POST', url, headers, body: message.text, signal, cookies })
+    return { method: 'POST', url, headers, body: message.text, signal, cookies }
   }
 
   async function resumeStream (lastEventId: string, signal: AbortSignal) {
