@@ -16,6 +16,7 @@ async function startBare (t: Test, special: (...args: Parameters<HttpHandler>) =
       initialize: { protocolVersion: params?.protocolVersion, capabilities: {} },
       ping: {},
       'tools/list': { tools: [{ name: 'hello' }] },
+      'prompts/list': { prompts: [{ name: 'greet' }] },
       'tools/call': { content: [{ type: 'text', text: '"hi"' }] }
     }
     const outcome = results[method] ? { result: results[method] } : { error: { code: -32_601, message: 'no' } }
@@ -92,8 +93,8 @@ t.test('a list that was not declared is asked for again when it is the session t
     const session = await initSession(service)
     t.equal((await call(service, session, 'hello')).json(), 'hi')
     known = 'none'
-    const { tools } = (await postTo(service, '/tools', { session_id: session })).json<{ tools: unknown[] }>()
-    t.equal(tools.length, 1, refusal.body)
+    const { body } = await postTo(service, '/prompts', { session_id: session })
+    t.equal(body, '{"prompts":[{"name":"greet"}]}', refusal.body)
     t.equal(count, 2, 'one session was begun anew')
   }
 })

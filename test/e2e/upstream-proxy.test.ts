@@ -41,7 +41,7 @@ t.test('a server with an http address is asked through the proxy', async t => {
 
 t.test('an https server is asked through a tunnel, its credential unread; the operator names its authority', async t => {
   const proxy = await startForwardProxy(t)
-  const seen: Array<string | undefined> = []
+  const seen: unknown[] = []
   const server = createServer({
     key: readFileSync(fixture('tls/up-test-key.pem')), cert: readFileSync(fixture('tls/up-test.pem'))
   }, (incoming, response) => {

@@ -141,3 +141,29 @@ t.test('the session of a server is in no sentence that quotes it', async t => {
   upstream.state.refusal = { status: 500, headers: plain, body: `Session ${session} is broken` }
   t.equal((await call(service, id, 'count')).json().error, 'MCP server up answered tool count: HTTP 500: Session [hidden] is broken')
 })
+
+t.test('a handshake that is refused for its version is made with the version that the refusal names', async t => {
+  for (const refusal of [
+    { status: 400, body: '{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Unsupported version (supported: 2025-03-26)"}}' },
+    { status: 400, body: '{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"no","data":{"supported":["2025-03-26"]}}}' },
+    { status: 200, body: '{"jsonrpc":"2.0","id":$ID,"error":{"code":-32602,"message":"no","data":{"supported":["2025-03-26"]}}}' }
+  ]) {
+    const offered: unknown[] = []
+    const server = await serve(t, (request, response) => {
+      const { id, method = '', params } = request.message
+      if (id === undefined) return response.writeHead(202).end()
+      if (method === 'initialize') offered.push(params?.protocolVersion)
+      if (method === 'initialize' && params?.protocolVersion !== '2025-03-26') return answerWith(request, response, refusal)
+      const results: Record<string, unknown> = {
+        initialize: { protocolVersion: '2025-03-26', capabilities: { tools: {} } },
+        'tools/list': { tools: [{ name: 'hello' }] },
+        'tools/call': { content: [{ type: 'text', text: '"hi"' }] }
+      }
+      const outcome = results[method] ? { result: results[method] } : { error: { code: -32_601, message: 'no' } }
+      answerWith(request, response, { status: 200, body: JSON.stringify({ jsonrpc: '2.0', id, ...outcome }) })
+    })
+    const service = await serviceOn(t, { up: { url: server.url } })
+    t.equal((await call(service, await initSession(service), 'hello')).json(), 'hi', refusal.body)
+    t.strictSame(offered, ['2025-11-25', '2025-03-26'])
+  }
+})

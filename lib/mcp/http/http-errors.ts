@@ -5,7 +5,7 @@ import {
 import { parseJsonObject } from '../../json.ts'
 import type { Mask } from '../../mask.ts'
 import { actedIn, causeOf, maskOf, maxQuoteLength, sentenceOf, translate } from '../client/errors.ts'
-import { reasonOf, RequestTimeoutError, RpcError } from '../client/protocol-errors.ts'
+import { reasonOf, RequestTimeoutError, RpcError, UnusableAnswerError } from '../client/protocol-errors.ts'
 import type { RequestDescription, RequestLimits } from '../client/server-client.ts'
 import { HttpError } from '../transports/http-request.ts'
 import { StreamEndedError } from '../transports/http-transport.ts'
@@ -43,9 +43,8 @@ export function createHttpErrors (
     if (error instanceof StoreUnavailableError) return error // from our store of sessions, not from the server
     if (error instanceof RequestTimeoutError) return new McpStartTimeoutError(serverName, startTimeoutMs / 1000, '')
     const mask = maskFor(limits)
-    const verb = error instanceof RpcError ? 'refused the handshake' : 'cannot be reached'
-    return unauthorized(error) ??
-      new McpStartError(serverName, `${verb}: ${sentenceFor(error, mask)}`, { cause: causeOf(error, mask) })
+    const sentence = `${startVerbFor(error)}: ${sentenceFor(error, mask)}`
+    return unauthorized(error) ?? new McpStartError(serverName, sentence, { cause: causeOf(error, mask) })
   }
 
   function explain (error: unknown, description: RequestDescription, limits: RequestLimits): Error {
@@ -84,6 +83,11 @@ const unread = new Set([401, 403, 404, 405, 406, 410, 411, 413, 414, 415, 429, 4
 /** Whether a server can have acted on a request that failed: `no` only where that is proven. */
 function actedOn (error: unknown): Acted {
   return error instanceof HttpError && unread.has(error.status) ? 'no' : actedIn(error)
+}
+
+function startVerbFor (error: unknown): string {
+  if (error instanceof RpcError) return 'refused the handshake'
+  return error instanceof UnusableAnswerError ? 'answered the handshake with what cannot be used' : 'cannot be reached'
 }
 
 function verbFor (error: unknown): string {

@@ -91,11 +91,15 @@ async function refusal (reply: Reply): Promise<HttpError> {
 }
 
 /**
- * Delivers the body of a refusal when it is an answer like any other: it has the id of the request. Returns whether it
- * was. A body with another id, or with none, says nothing certain about the request.
+ * Delivers the body of a refusal when it is an answer like any other. Returns whether it was.
+ *
+ * It has the id of the request. One without an id is an answer only where nothing but the request can be meant: to a
+ * request that carries a session, it may be about the session.
  */
-export function deliverAnswer (transport: TextTransport, body: string, id: number): boolean {
-  return textsIn(body).some(text => isAnswerTo(id, text) && deliver(transport, text, id) === 'answer')
+export function deliverAnswer (
+  transport: TextTransport, body: string, { id, mayLackId }: { id: number, mayLackId: boolean }
+): boolean {
+  return textsIn(body).some(text => (mayLackId || isAnswerTo(id, text)) && deliver(transport, text, id) === 'answer')
 }
 
 /** A refusal may be a stream of events, too. */

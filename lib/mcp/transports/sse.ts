@@ -53,7 +53,7 @@ export function createSseTransport (endpoint: HttpEndpoint, options: HttpTranspo
         // Some servers answer here, and not on the stream.
         deliver(transport, await readText(body, maxMessageBytes).catch(() => ''), id)
       } catch (error) {
-        const isAnswer = id !== undefined && error instanceof HttpError && deliverAnswer(transport, error.text, id)
+        const isAnswer = error instanceof HttpError && deliverAnswer(transport, error.text, { id, mayLackId: true })
         if (!isAnswer) throw error
       }
     },

@@ -91,6 +91,8 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
   async function request (message: MessageText, id: number, requestSignal: AbortSignal | undefined): Promise<void> {
     const controller = startRequest(requestSignal)
     const { signal } = controller
+    // A new session is begun without the id of an old one.
+    if (message.method === 'initialize') sessionId = undefined
     try {
       const reply = await exchange(dispatcher, posted(message, signal))
       if (message.method === 'initialize') {
@@ -106,7 +108,8 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
     } catch (error) {
       if (!(error instanceof HttpError)) throw error
       if (error.status === 500) isSessionInDoubt = true
-      if (saysMoreThanItsBody(error) || !deliverAnswer(transport, error.text, id)) throw error
+      const mayLackId = sessionId === undefined && !isModern(message)
+      if (saysMoreThanItsBody(error) || !deliverAnswer(transport, error.text, { id, mayLackId })) throw error
     } finally {
       running.delete(controller)
     }
@@ -115,14 +118,12 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
   const notify = (message: MessageText) => sendNotification(dispatcher, posted(message, notifying.signal))
 
   function posted (message: MessageText, signal: AbortSignal): HttpMessage {
-    const headers: Record<string, string> = {
+    const headers = {
       ...connectionHeaders(),
       ...message.headers,
       accept: 'application/json, text/event-stream',
       'content-type': 'application/json'
     }
-    // A new session is begun without the id of an old one.
-    if (message.method === 'initialize') delete headers['mcp-session-id']
     return { method: 'POST', url, headers, body: message.text, signal, cookies }
   }
 
@@ -147,6 +148,9 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
 
   return transport
 }
+
+/** Whether a request is of the era of 2026. A server of another era refuses it with no id of it. */
+const isModern = ({ headers }: MessageText) => headers?.['mcp-method'] !== undefined
 
 /** What the status says matters more than the body: who was refused, and when to come again. */
 const saysMoreThanItsBody = ({ status, headers }: HttpError) =>

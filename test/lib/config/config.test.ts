@@ -141,6 +141,7 @@ t.test('the defaults are those that are documented', async t => {
     },
     toolsCacheTtlMs: 60_000,
     elicitation: false,
+    upstreamProxy: false,
     heartbeatMs: 15_000,
     serverScript: 'server.mjs'
   })

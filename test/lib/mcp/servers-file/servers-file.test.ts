@@ -43,6 +43,14 @@ t.test('a stdio server with nothing but its command', async t => {
   })
 })
 
+t.test('a byte order mark before the file is passed over, and nothing else is', async t => {
+  const text = JSON.stringify({ mcpServers: { weather: { command: node } } })
+  const readText = (content: string) =>
+    readServersFile(`${t.testdir({ 'servers.json': content })}/servers.json`, { host, sensitiveParams: [] })
+  for (const content of [`\ufeff${text}`, `\ufeff \r\n${text}\r\n`]) t.equal(readText(content)[0]?.name, 'weather')
+  for (const content of [`\ufeff\ufeff${text}`, '\ufeff', `x${text}`]) t.throws(() => readText(content), /is not valid JSON/)
+})
+
 t.test('a stdio server with all that there is', async t => {
   const spec = stdio(t, {
     type: 'stdio',

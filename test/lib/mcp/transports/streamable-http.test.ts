@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { textOf } from '../../../../lib/json-text.ts'
 import { createProtocolClient } from '../../../../lib/mcp/client/protocol-client.ts'
 import { createUpstreamAgent } from '../../../../lib/mcp/transports/http-agent.ts'
+import type { ResumableSession } from '../../../../lib/mcp/transports/http-transport.ts'
 import { createStreamableHttpTransport } from '../../../../lib/mcp/transports/streamable-http.ts'
 import { version } from '../../../../lib/version.ts'
 import { type HttpHandler, serve } from '../../../support/http-server.ts'
@@ -15,16 +16,18 @@ const json = { 'content-type': 'application/json' }
 const events = { 'content-type': 'text/event-stream' }
 
 /** A client of a server of the test's own. Its first request has the id 7. */
-async function connect (t: Test, handle: HttpHandler, headers: Record<string, string> = {}) {
+async function connect (t: Test, handle: HttpHandler, resume?: ResumableSession) {
   const server = await serve(t, handle)
-  return { ...open(t, server.url, headers), server }
+  return { ...open(t, server.url, {}, resume), server }
 }
 
-function open (t: Test, url: string, headers: Record<string, string> = {}) {
+function open (t: Test, url: string, headers: Record<string, string> = {}, resume?: ResumableSession) {
   const dispatcher = createUpstreamAgent()
   t.teardown(() => dispatcher.destroy())
   const endpoint = { name: 'up', url, headers, secrets: [] }
-  const transport = createStreamableHttpTransport(endpoint, { dispatcher, maxMessageBytes: 10_000, keepsCookies: true })
+  const transport = createStreamableHttpTransport(endpoint, {
+    dispatcher, maxMessageBytes: 10_000, keepsCookies: true, ...(resume && { resume })
+  })
   t.teardown(() => transport.close())
   const client = createProtocolClient({
     transport, declaresElicitation: false, isExclusive: false, firstId: 7, isProcess: false
@@ -95,9 +98,16 @@ t.test('a refusal is an answer when it has the id of its request, and an error w
       }
     }
   }
-  for (const body of ['', 'No', 'null', '[]', ...[null, 8, 'server-error'].map(id => JSON.stringify({ id, error }))]) {
-    const { ask } = await connect(t, reply(404, json, body))
-    await t.rejects(ask(), { name: 'HttpError', status: 404, text: body })
+  const withoutId = [null, 8, 'server-error'].map(id => JSON.stringify({ jsonrpc: '2.0', id, error }))
+  for (const body of ['', 'No', 'null', '[]', ...withoutId]) {
+    const { ask } = await connect(t, reply(404, json, body), { sessionId: 's', protocolVersion: '2025-11-25' })
+    await t.rejects(ask(), { name: 'HttpError', status: 404, text: body }, `${body} may be about the session`)
+  }
+  for (const body of withoutId) {
+    const legacy = await connect(t, reply(404, json, body))
+    await t.rejects(legacy.ask(), { name: 'RpcError', ...error }, `${body} is about the request, without a session`)
+    const modern = await connect(t, reply(404, json, body))
+    await t.rejects(modern.ask({ 'mcp-method': 'tools/list' }), { name: 'HttpError' }, `${body} may be about the era`)
   }
   for (const [status, headers] of [[401, {}], [403, { 'www-authenticate': 'Bearer' }], [429, {}], [503, {}]] as const) {
     const { ask } = await connect(t, reply(status, { ...json, ...headers }, text))
@@ -128,9 +138,9 @@ t.test('a request says who asks and what it can decode, in the words of the entr
     text: '{"jsonrpc":"2.0","id":7,"method":"tools/list","params":{}}'
   })
 
-  const own = await connect(t, reply(200, json, text), { 'User-Agent': 'ours', 'Accept-Encoding': 'identity' })
-  await own.ask()
-  t.match(own.server.requests[0]?.headers, { 'user-agent': 'ours', 'accept-encoding': 'identity' })
+  const own = { 'User-Agent': 'ours', 'Accept-Encoding': 'identity' }
+  await open(t, server.url, own).ask()
+  t.match(server.requests[1]?.headers, { 'user-agent': 'ours', 'accept-encoding': 'identity' })
 })
 
 t.test('answers and refusals are decoded, and are no longer than messages may be', async t => {
