@@ -107,7 +107,7 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
       }))
     } catch (error) {
       if (!(error instanceof HttpError)) throw error
-      if (error.status === 500) isSessionInDoubt = true
+      isSessionInDoubt ||= mayBeAboutSession(error)
       const mayLackId = sessionId === undefined && !isModern(message)
       if (saysMoreThanItsBody(error) || !deliverAnswer(transport, error.text, { id, mayLackId })) throw error
     } finally {
@@ -151,6 +151,17 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
 
 /** Whether a request is of the era of 2026. A server of another era refuses it with no id of it. */
 const isModern = ({ headers }: MessageText) => headers?.['mcp-method'] !== undefined
+
+/** Statuses by which servers refuse a session that they do not know, and other things. */
+const sessionStatuses = new Set([400, 404, 410, 422])
+const lostSession = new RegExp([
+  /\bsession\b[^.]{0,40}\b(not found|unknown|expired|invalid|terminated|closed|ended|gone|lost|not exist|no longer)\b/,
+  /\b(no|unknown|invalid|expired|missing|bad|such)( valid)?( mcp)? session\b/
+].map(({ source }) => source).join('|'), 'i')
+
+/** Whether a refusal may be about the session, also where it answers the request. */
+const mayBeAboutSession = ({ status, text }: HttpError) =>
+  status === 500 || (sessionStatuses.has(status) && lostSession.test(text))
 
 /** What the status says matters more than the body: who was refused, and when to come again. */
 const saysMoreThanItsBody = ({ status, headers }: HttpError) =>
