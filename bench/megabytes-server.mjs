@@ -8,7 +8,7 @@ const megabytes = Number(/^--megabytes=(\d+(\.\d+)?)$/.exec(process.argv[2] ?? '
 const row = index => ({ id: index, name: `row ${index}`, amount: index * 1.5, tags: ['a', 'b'], note: 'as "quoted" text' })
 const bytesOfRow = JSON.stringify(JSON.stringify(row(100_000))).length
 const rows = Array.from({ length: Math.round(megabytes * 1e6 / bytesOfRow) }, (_, index) => row(100_000 + index))
-const result = JSON.stringify({ content: [{ type: 'text', text: JSON.stringify({ status: 'success', rows }) }] })
+const result = JSON.stringify({ content: [{ type: 'text', text: JSON.stringify({ rows }) }] })
 
 const results = {
   initialize: JSON.stringify({

@@ -1,9 +1,10 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { UnknownContinuationError, UnknownToolError } from '../lib/errors.ts'
+import { type Acted, UnknownContinuationError, UnknownToolError } from '../lib/errors.ts'
 import type { EventWriter } from '../lib/http/event-stream.ts'
 import { editedText, type JsonValue, presentMember, removalsOf } from '../lib/json-text.ts'
 import type { Watcher } from '../lib/mcp/client/server-client.ts'
+import type { PendingCall } from '../lib/sessions/pending-calls.ts'
 import { createToolCaller, type PreparedCall, type ToolReply } from '../lib/tools/call-tool.ts'
 import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
 import type { CatalogTool } from '../lib/tools/tool-catalog.ts'
@@ -57,9 +58,14 @@ export default fp(async (fastify) => {
   }
 
   async function resume (request: FastifyRequest, call: ToolCallRequest, token: string): Promise<ToolReply> {
-    const { session } = request
-    const pending = await pendingCalls.take(session, 'tool', token)
+    const pending = await pendingCalls.take(request.session, 'tool', token)
     if (pending === null) throw new UnknownContinuationError()
+    // The server got an earlier round of this call, so the tool may have acted before it requested input.
+    return await goOn(request, call, pending).catch(throwWith('unknown'))
+  }
+
+  async function goOn (request: FastifyRequest, call: ToolCallRequest, pending: PendingCall): Promise<ToolReply> {
+    const { session } = request
     const { tool: exposedName } = pending
     const server = request.servers.byExposedName(exposedName)
     const tool = server && await findTool(request, server, exposedName)
@@ -71,10 +77,8 @@ export default fp(async (fastify) => {
   async function findTool (
     request: FastifyRequest, server: CatalogedServer, exposedName: string
   ): Promise<CatalogTool | null> {
-    const tool = await request.findTool(server, exposedName).catch((error: unknown) => {
-      // The server may have failed while it listed its tools: none of them was called.
-      throw error instanceof Error ? Object.assign(error, { acted: 'no' }) : error
-    })
+    // A server that fails while it lists its tools has called none of them.
+    const tool = await request.findTool(server, exposedName).catch(throwWith('no'))
     // Log only names of tools that exist; an unknown name may hold anything.
     if (tool !== null) request.audit({ tool: exposedName, server: server.name })
     return tool
@@ -99,6 +103,11 @@ export default fp(async (fastify) => {
     'config', 'redis', 'json-body', 'audit', 'after-response', 'session', 'request-clients', 'server-requests'
   ]
 })
+
+/** Throws an error that says whether the tool can have acted. */
+const throwWith = (acted: Acted) => (error: unknown): never => {
+  throw error instanceof Error ? Object.assign(error, { acted }) : error
+}
 
 /** Passes on what a server says while a tool runs. */
 const createWatcher = (events: Pick<EventWriter, 'send'>, inactivityMs: number): Watcher => ({

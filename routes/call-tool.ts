@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import {
-  AnySchema, callErrorResponses, ContinueSchema, inputRequired, jsonType, ResponsesSchema, SessionIdSchema
+  AnySchema, callErrorResponses, ContinueSchema, inputRequired, jsonBody, jsonType, ResponsesSchema, SessionIdSchema
 } from '../lib/http/schemas.ts'
 import { presentMember, stringMember } from '../lib/json-text.ts'
 import { gapsIn } from '../lib/tools/parameter-injection.ts'
@@ -90,7 +90,7 @@ export default (async (fastify) => {
     if (!request.wantsEvents) {
       const { body, outcome, notCached } = await request.callTool(call)
       reply.notCached(notCached).code(outcome === 'input_required' ? 202 : 200)
-      return reply.type(jsonType).send(body)
+      return reply.type(jsonType).send(jsonBody(body))
     }
     return reply.sendEvents(async events => {
       const { body, outcome, notCached } = await request.callTool({ ...call, events })

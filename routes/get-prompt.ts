@@ -1,8 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import {
-  AnyObjectSchema, askErrors, asText, ContinueSchema, inputRequired, jsonType, PromptNameSchema, ResponsesSchema,
-  SessionIdSchema, TextsSchema
+  AnyObjectSchema, askErrors, asText, ContinueSchema, inputRequired, jsonBody, jsonType, PromptNameSchema,
+  ResponsesSchema, SessionIdSchema, TextsSchema
 } from '../lib/http/schemas.ts'
 
 const BodySchema = Type.Object({
@@ -39,6 +39,6 @@ export default (async (fastify) => {
     const { body, isSuspended } = token === undefined
       ? await request.getPrompt(name)
       : await request.resumePrompt(token)
-    return reply.code(isSuspended ? 202 : 200).type(jsonType).send(body)
+    return reply.code(isSuspended ? 202 : 200).type(jsonType).send(jsonBody(body))
   })
 }) satisfies FastifyPluginAsyncTypebox

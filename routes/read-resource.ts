@@ -1,8 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import {
-  AnyObjectSchema, askErrors, asText, ContinueSchema, inputRequired, jsonType, ResponsesSchema, ServerNameSchema,
-  SessionIdSchema, UriSchema
+  AnyObjectSchema, askErrors, asText, ContinueSchema, inputRequired, jsonBody, jsonType, ResponsesSchema,
+  ServerNameSchema, SessionIdSchema, UriSchema
 } from '../lib/http/schemas.ts'
 
 const BodySchema = Type.Object({
@@ -39,6 +39,6 @@ export default (async (fastify) => {
     const { body, isSuspended } = token === undefined
       ? await request.readResource(uri, server)
       : await request.resumeReading(token)
-    return reply.code(isSuspended ? 202 : 200).type(jsonType).send(body)
+    return reply.code(isSuspended ? 202 : 200).type(jsonType).send(jsonBody(body))
   })
 }) satisfies FastifyPluginAsyncTypebox

@@ -88,10 +88,16 @@ export const ServerWarningsSchema = Type.Record(Type.String(), Type.Array(Type.S
 })
 
 /** The schema of a reply that is put together as JSON text: it serves the API's description alone. */
-export const asText = (schema: TSchema) => Type.Unsafe<string>(schema)
+export const asText = (schema: TSchema) => Type.Unsafe<string | Buffer>(schema)
 
 /** Content type of such a reply. */
 export const jsonType = 'application/json; charset=utf-8'
+
+/** Longest text that is written as it is (characters). */
+const maxTextLength = 65_536
+
+/** Such a reply, as it is sent. Encoding a long text at once takes a fifth of the time that the socket takes for it. */
+export const jsonBody = (text: string) => text.length > maxTextLength ? Buffer.from(text) : text
 
 /** Any JSON. Left open on purpose: a tight response schema deletes fields that it does not name. */
 export const AnySchema = Type.Unsafe<unknown>({})

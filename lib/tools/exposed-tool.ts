@@ -37,8 +37,13 @@ export function exposeTool (
 
 function exposeSchema (text: string, value: unknown, names: ReadonlySet<string>): string {
   if (!isJsonObject(value) || isTooDeep(value)) return anyArguments
-  return transformJson(text, schema => withoutNames(withoutNulls(schema as JsonObject), names))
+  if (!mayChange(text, names)) return text
+  return transformJson(text, schema => withoutNames(withoutNulls(schema as JsonObject), names), value)
 }
+
+/** Most schemas stay as they are. An escape may hide a name. */
+const mayChange = (text: string, names: ReadonlySet<string>) =>
+  text.includes('\\') || text.includes('null') || [...names].some(name => text.includes(name))
 
 export const isTooDeep = (schema: unknown): boolean => isDeeperThan(schema, maxDepth)
 

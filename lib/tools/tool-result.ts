@@ -1,6 +1,6 @@
 import {
-  applyEdits, editedText, type JsonDocument, type JsonNode, type JsonValue, memberOf, presentMember, readJson,
-  removalsOf, stringMember, textOf
+  applyEdits, editedText, type JsonDocument, type JsonNode, type JsonValue, memberOf, memberTexts, presentMember,
+  readJson, removalsOf, stringMember, textOf
 } from '../json-text.ts'
 
 export interface ToolResult {
@@ -43,7 +43,7 @@ export function readToolResult ({ document, node }: JsonValue, options: ToolResu
   const text = onlyText(document, blocks)
   if (text !== null) {
     const given = JSON.parse(textOf(document, text)) as string
-    const json = readJson(given, 2)
+    const json = readJson(given)
     // A text that is nothing but `NaN` or `Infinity` is a word, as any other.
     const isWord = json?.root.type === 'null' && !given.includes('null')
     if (json !== null && !isWord) {
@@ -71,6 +71,12 @@ function onlyText (document: JsonDocument, blocks: readonly JsonNode[]): JsonNod
   return text?.type === 'string' ? text : null
 }
 
+/** The values in `intermediate`, which is one value itself when it is no object. */
+function hiddenOutputs (text: string): Iterable<readonly [name: string, text: string]> {
+  const document = readJson(text)
+  return document?.root.members === undefined ? [['intermediate', text]] : memberTexts(document)
+}
+
 const intermediateIn = (node: JsonNode) => removalsOf(node, ({ name }) => name === 'intermediate')
 
 function collectOutputs (
@@ -83,9 +89,10 @@ function collectOutputs (
   if (!isKept) return outputs
   const intermediate = memberOf(node, 'intermediate')
   const visible = node.members.filter(({ name }) => name !== 'status' && name !== 'intermediate')
-  const hidden = intermediate?.members ?? node.members.filter(({ value }) => value === intermediate)
-  for (const { name, value } of [...visible, ...hidden]) {
-    if (!sensitiveParams.includes(name)) outputs.set(name, textOf(document, value))
+  const hidden = intermediate === null ? [] : hiddenOutputs(textOf(document, intermediate))
+  const shown = visible.map(({ name, value }) => [name, textOf(document, value)] as const)
+  for (const [name, text] of [...shown, ...hidden]) {
+    if (!sensitiveParams.includes(name)) outputs.set(name, text)
   }
   return outputs
 }

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { call, initSession, postTo } from '../support/requests.ts'
 import {
   resultText, type Script, type Scripted, startScripted, textResult, type Transport, transports
@@ -27,6 +28,8 @@ const withResult = (members: string, result = `{${content}}`) => `{${members}"re
 const withMembers = (members: string) => `{"jsonrpc":"2.0","id":$ID${members}}`
 const notUsable = 'MCP server up gave an answer to tool echo that cannot be used'
 const answeredWithError = 'MCP server up answered tool echo with an error'
+const digitsLine =
+  '{"jsonrpc":"2.0","method":"notifications/message","params":{ "level":"info", "data":{"n":1e400} }}'
 const infoLine = '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}'
 
 const nullFields = [
@@ -178,6 +181,36 @@ for (const transport of transports) {
         await server.play({ 'tools/call': echoed })
         t.equal((await call(service, session, 'echo')).body, `{"name":"echo","arguments":{"value":${text.trim()}}}`)
       }
+    })
+
+    await t.test('what /init brings fills a call, to the character, and so does a credential', async t => {
+      const declared = '{"properties":{"value":{},"unit":{}}}'
+      const server = await startScripted(t, transport, {
+        'tools/list': resultText(`{"tools":[{"name":"echo","inputSchema":${declared}}]}`), 'tools/call': echoed
+      })
+      const service = await serviceOn(t, { up: server.entry }, { MCP_SENSITIVE_PARAMS: 'apiUrl,jwtToken,unit' })
+      const fields = `"apiUrl":"${apiUrl}","jwtToken":"${jwtToken}","unit":1915883588174806058,"value":[ 1e400 ]`
+      const opened = await service.inject({ method: 'POST', url: '/init', payload: `{"session_id":"s",${fields}}` })
+      t.equal(opened.statusCode, 200)
+      const { body } = await call(service, 's', 'echo')
+      t.equal(body, '{"name":"echo","arguments":{"value":[ 1e400 ],"unit":1915883588174806058}}')
+    })
+
+    await t.test('a log message passes as it was written', async t => {
+      await server.play({ 'tools/call': `[${digitsLine},${well}]` })
+      const { body } = await service.inject({
+        method: 'POST',
+        url: '/call-tool',
+        headers: { accept: 'text/event-stream' },
+        payload: { session_id: session, tool: 'echo' }
+      })
+      t.match(body, 'event: log\ndata: { "level":"info", "data":{"n":1e400} }\n\n')
+    })
+
+    await t.test('a call whose server could not list its tools has not acted', async t => {
+      await server.play({ 'tools/list': withMembers(',"error":{"code":-32603,"message":"it broke"}') })
+      const response = await call(service, session, 'other')
+      t.match([response.statusCode, response.json()], [502, { code: 'MCPC_ERR_MCP_CALL', acted: 'no' }])
     })
 
     await t.test('the text around intermediate data stays', async t => {

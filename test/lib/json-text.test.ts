@@ -126,6 +126,16 @@ t.test('a member gets another value, or is added', async t => {
   t.equal(setTo('{ }', 'a'), '{ "a":1e400}')
 })
 
+t.test('a value that is transformed to an equal one has the same numbers, and the same of everything else', async t => {
+  fc.assert(fc.property(jsonText, text => {
+    const copy = transformJson(`[${text}]`, value => [...value as unknown[]])
+    const numbers = (json: string) => json.replace(/"(?:[^"\\]|\\.)*"/g, '').match(/-?\d[\d.eE+-]*/g)?.sort().join()
+    const [before, after] = [JSON.parse(`[${text}]`), JSON.parse(copy)] as unknown[]
+    if (JSON.stringify(before) !== JSON.stringify(after)) throw new Error(`${text} became ${copy}`)
+    if (!text.includes('{') && numbers(text) !== numbers(copy)) throw new Error(`${text} became ${copy}`)
+  }), { numRuns: 1_000 })
+})
+
 t.test('members are added at the end of an object', async t => {
   t.equal(withAdded('{"a":1}', []), '{"a":1}')
   t.equal(withAdded(' {"a": 1 }\n', [['b', '1e400'], ['c', '[ ]']]), ' {"a": 1 ,"b":1e400,"c":[ ]}')
@@ -141,6 +151,8 @@ t.test('a value is transformed, and numbers that are not touched stay as they we
   t.equal(transformJson('{ "b": 1.0 }', value => value), '{ "b": 1.0 }', 'and so does a text that does not change')
   t.equal(transformJson('{"a":1,"b":"number-0","c":1.0}', withoutA), '{"b":"number-0","c":1.0}')
   t.equal(transformJson('{"a":1,"\\"":"\\\\","c":-0}', withoutA), '{"\\"":"\\\\","c":-0}')
+  const long = '\\n'.repeat(5_000_000)
+  t.ok(transformJson(`{"a":1,"b":"${long}","c":1.0}`, withoutA) === `{"b":"${long}","c":1.0}`)
 })
 
 t.test('an object is put together from texts', async t => {

@@ -79,7 +79,6 @@ export function textOf (answer: ServerAnswer): string {
   return block.text
 }
 
-/** The body of every failure. */
 /** The body of a failure. */
 export const failure = (
   code: string, error: string, { retryable = false, ...more }: { retryable?: boolean, acted?: 'no' | 'unknown' } = {}

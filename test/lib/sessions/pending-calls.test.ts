@@ -6,7 +6,8 @@ async function open (t: Test) {
   const { client, repository, create, key } = await openRepository(t)
   await create('one')
   const session = await load(repository, 'one')
-  return { client, session, key: key('one'), pending: createPendingCalls(client, { commandTimeoutMs: 10_000, maxBytes: 10_000 }) }
+  const pending = createPendingCalls(client, { commandTimeoutMs: 10_000, maxBytes: 10_000 })
+  return { client, session, key: key('one'), pending }
 }
 
 const call = { tool: 'up__act', name: 'act', args: '{ "n": 1e400 }', secretNames: ['jwtToken'], state: '"s\\u00e9"' }

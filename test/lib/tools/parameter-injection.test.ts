@@ -62,12 +62,14 @@ t.test('gaps are what a cached value may fill', async t => {
 })
 
 t.test('the arguments are what the caller sent and what fills it, whatever that is', async t => {
-  const name = fc.constantFrom('a', 'b', 'c', '__proto__', 'apiUrl', 'jwtToken', '')
+  const name = fc.constantFrom<string>('a', 'b', 'c', '__proto__', 'apiUrl', 'jwtToken', '')
   const text = fc.constantFrom('1', '1e400', '"x"', '[ 1, 2 ]', '{"a":{}}', 'null')
   const space = fc.constantFrom('', ' ', '\n')
   const entries = fc.array(fc.tuple(name, text), { maxLength: 6 })
-  fc.assert(fc.property(entries, entries, fc.subarray(['a', 'b', 'apiUrl', '__proto__']), space, (sent, kept, declared, a) => {
-    const params = `${a}{${a}${sent.map(([name, text]) => `${JSON.stringify(name)}${a}:${text}`).join(`${a},`)}${a}}${a}`
+  const names = fc.subarray<string>(['a', 'b', 'apiUrl', '__proto__'])
+  fc.assert(fc.property(entries, entries, names, space, (sent, kept, declared, a) => {
+    const members = sent.map(([name, text]) => `${JSON.stringify(name)}${a}:${text}`)
+    const params = `${a}{${a}${members.join(`${a},`)}${a}}${a}`
     const values = new Map(kept)
     const { args, given } = inject(params, { declared, values })
     const own = sent.filter(([name]) => !sensitiveParams.includes(name))
@@ -78,9 +80,9 @@ t.test('the arguments are what the caller sent and what fills it, whatever that 
     })
     const secrets = [...credentials].filter(([name]) => declared.includes(name))
     const { document, node } = parse(args)
-    const members = node.members?.map(({ name, value }) => [name, document.text.slice(value.start, value.end)])
+    const found = node.members?.map(({ name, value }) => [name, document.text.slice(value.start, value.end)])
     const expected = [...own, ...filled, ...secrets]
-    if (JSON.stringify(members) !== JSON.stringify(expected)) throw new Error(`${params} became ${args}`)
+    if (JSON.stringify(found) !== JSON.stringify(expected)) throw new Error(`${params} became ${args}`)
     if (JSON.stringify(given) !== JSON.stringify(Object.fromEntries(own))) throw new Error(JSON.stringify(given))
   }), { numRuns: 1_000 })
 })

@@ -3,8 +3,9 @@ import { readJson } from '../../../lib/json-text.ts'
 import { continuationOf, inputRequiredText, listText } from '../../../lib/tools/suspended-request.ts'
 
 t.test('input requests are listed with their keys, and stay as the server wrote them', async t => {
+  const requests = '{"a\\"":{"method":"elicitation/create", "params":{ "n":1e400 }},"b":{"id":"theirs"},"c":7}'
   t.equal(
-    inputRequiredText('{"a\\"":{"method":"elicitation/create", "params":{ "n":1e400 }},"b":{"id":"theirs"},"c":7}', 'x"y'),
+    inputRequiredText(requests, 'x"y'),
     '{"status":"input_required","requests":[' +
       '{"id":"a\\"","method":"elicitation/create","params":{ "n":1e400 }},{"id":"b"},{"id":"c"}],"continue":"x\\"y"}'
   )

@@ -56,7 +56,7 @@ t.test('sensitive names are hidden, and every number stays as it was', async t =
   )
 })
 
-t.test('a schema that is nested too deep costs that schema only, and other fields may be as deep as they are', async t => {
+t.test('a schema that is nested too deep costs that schema only, and other fields may be as deep', async t => {
   const deep = (levels: number) => `${'{"properties":{"a":'.repeat(levels)}{}${'}}'.repeat(levels)}`
   t.equal(
     expose(`{"name":"act","inputSchema":${deep(100_000)}}`), '{"name":"act","inputSchema":{"type":"object"}}'
@@ -65,11 +65,14 @@ t.test('a schema that is nested too deep costs that schema only, and other field
   t.ok(expose(text) === text)
 })
 
-const catalogOf = (texts: string[]) => createToolCatalog({ items: texts.map(item), warnings: ['tools[0] is odd'] }, 'Use it.', {
-  sensitiveParams,
-  exposedName: tool => `up__${tool}`,
-  offers: tool => !tool.startsWith('hidden')
-})
+function catalogOf (texts: string[]) {
+  const listed = { items: texts.map(item), warnings: ['tools[0] is odd'] }
+  return createToolCatalog(listed, 'Use it.', {
+    sensitiveParams,
+    exposedName: tool => `up__${tool}`,
+    offers: tool => !tool.startsWith('hidden')
+  })
+}
 
 t.test('a catalog has the tools that are offered, and knows what each declares', async t => {
   const { items, byName, warnings, instructions } = catalogOf([
@@ -80,8 +83,9 @@ t.test('a catalog has the tools that are offered, and knows what each declares',
   t.strictSame([warnings, instructions], [['tools[0] is odd'], 'Use it.'])
 })
 
-t.test('a tool that asks for headers keeps its schema, and one that may not ask so is named instead of listed', async t => {
-  const asking = (header: string) => `{"type":"object","properties":{"region":{"type":"string","x-mcp-header":${header}}}}`
+t.test('a tool that asks for headers keeps its schema, and one that may not is named instead of listed', async t => {
+  const asking = (header: string) =>
+    `{"type":"object","properties":{"region":{"type":"string","x-mcp-header":${header}}}}`
   const tool = (name: string, header: string) => `{"name":${JSON.stringify(name)},"inputSchema":${asking(header)}}`
   const long = 'n'.repeat(1_000)
   const { items, byName, warnings } = catalogOf([

@@ -43,7 +43,8 @@ t.test('a result becomes its reply, and everything in it stays as it was written
 })
 
 t.test('a tool that failed is an error with its texts', async t => {
-  const failed = (content: string) => read(`{"content":${content},"isError":true,"structuredContent":{"status":"success"}}`)
+  const failed = (content: string) =>
+    read(`{"content":${content},"isError":true,"structuredContent":{"status":"success"}}`)
   t.strictSame(failed('[{"type":"text","text":"one"},{"type":"image"},{"type":"text","text":"two"}]'), {
     body: '{"status":"error","error":"one\\ntwo"}', outcome: 'tool_error', outputs: {}
   })
