@@ -128,6 +128,25 @@ t.test('a request that no byte was sent of is told from one that broke off', asy
   await t.rejects(ask(), { name: 'SocketError' })
 })
 
+t.test('an answer that is whole is one, wherever its body breaks off behind it', async t => {
+  const cutAfter = (headers: Record<string, string>, body: string): HttpHandler => (_, response) => {
+    response.writeHead(200, headers)
+    response.write(body, () => response.destroy())
+  }
+  for (const [headers, body] of [
+    [json, text], [{ ...json, 'content-length': '1000' }, text], [json, `${text}\r\n`],
+    [events, `data: ${text}\n`], [events, `data: ping\n\ndata: ${text}`], [{}, `id: 1\ndata: ${text}\r`]
+  ] as const) {
+    const { ask, server } = await connect(t, cutAfter(headers, body))
+    t.equal(await ask(), '{}', body)
+    t.equal(server.requests.length, 1)
+  }
+  for (const [headers, body] of [[json, text.slice(0, -1)], [events, `data: ${text.slice(0, -1)}\n`]] as const) {
+    const { ask } = await connect(t, cutAfter(headers, body))
+    await t.rejects(ask(), { name: 'StreamEndedError', message: /^its answer broke off$/ }, body)
+  }
+})
+
 t.test('a request that was not written to its end was not sent, and a long one arrives whole', async t => {
   const value = JSON.stringify('é'.repeat(5_000_000))
   const long: Members = [['text', value]]
