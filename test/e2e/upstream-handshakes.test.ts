@@ -98,3 +98,35 @@ t.test('a list that was not declared is asked for again when it is the session t
     t.equal(count, 2, 'one session was begun anew')
   }
 })
+
+t.test('a refusal that blames the request, without its id, keeps a session that the server still knows', async t => {
+  for (const body of [
+    '{"jsonrpc":"2.0","id":null,"error":{"code":-32602,"message":"Invalid arguments"}}',
+    '{"jsonrpc":"2.0","id":"server-error","error":{"code":-32602,"message":"Invalid request parameters"}}',
+    '{"jsonrpc":"2.0","error":{"code":-32601,"message":"Not now"}}'
+  ]) {
+    let count = 0
+    let known = ''
+    let isGone = false
+    const server = await startBare(t, (request, response) => {
+      const { message: { method }, headers } = request
+      if (method === 'initialize') {
+        isGone = false
+        known = `s${++count}`
+        response.setHeader('mcp-session-id', known)
+        return false
+      }
+      const isRefused = isGone ? headers['mcp-session-id'] === known : method === 'tools/call'
+      if (isRefused) answerWith(request, response, { status: 400, body })
+      return isRefused
+    })
+    const service = await serviceOn(t, { up: { url: server.url } })
+    const session = await initSession(service)
+    const calls = () => server.requests.filter(({ message }) => message.method === 'tools/call').length
+    t.match((await call(service, session, 'hello')).json(), { code: 'MCPC_ERR_MCP_CALL', error: /: HTTP 400: / }, body)
+    t.strictSame([count, calls()], [1, 1], 'asked once, in a session that is kept')
+    isGone = true
+    t.equal((await postTo(service, '/prompts', { session_id: session })).statusCode, 200)
+    t.equal(count, 2, 'a session that refuses everything is begun anew')
+  }
+})

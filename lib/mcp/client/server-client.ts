@@ -233,7 +233,7 @@ const isRefusedUnread = (error: unknown) => error instanceof HttpError && refusi
  * Whether the server still answers this client. One that has forgotten the client's session, or changed its era,
  * refuses each request as it refuses a method that it does not have.
  */
-async function isKnown (client: ProtocolClient, limits: RequestLimits): Promise<boolean> {
+export async function isKnown (client: ProtocolClient, limits: RequestLimits): Promise<boolean> {
   const method = client.peer?.era.kind === 'modern' ? 'server/discover' : 'ping'
   const timeoutMs = Math.min(limits.timeoutMs, undeclaredTimeoutMs)
   return await client.request(method, [], { ...optionsOf(limits), timeoutMs })
