@@ -22,17 +22,21 @@ export interface HttpMessage {
   cookies?: CookieJar | null
 }
 
+/** Longest body that is handed over in one piece (bytes). */
+const pieceBytes = 65_536
+
 /**
  * One HTTP request and its reply, of any status.
  *
- * Rejects with NotSentError when no byte of the request was written, with the client's own error when the connection
- * breaks later. The body breaks off with the same errors.
+ * Rejects with NotSentError when the request was not written to its end, with the client's own error when the
+ * connection breaks later. The body breaks off with the same errors.
  *
  * undici's own `request` does not tell the two apart, so this is a handler of its dispatcher.
  */
 export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Promise<Reply> {
-  const { method, url, body: content = null, signal, cookies } = message
-  const headers = withCookies(message)
+  const { method, url, signal, cookies } = message
+  const content = contentOf(message.body)
+  const headers = { ...withCookies(message), ...content.headers }
   return new Promise((resolve, reject) => {
     let controller: Dispatcher.DispatchController | null = null
     let body: Readable | null = null
@@ -43,9 +47,13 @@ export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Pro
 
     function fail (error: Error): void {
       signal.removeEventListener('abort', onAbort)
-      if (body !== null) body.destroy(error)
-      else reject(controller === null ? new NotSentError(error) : error)
+      giveUp(error)
       controller?.abort(error)
+    }
+
+    function giveUp (error: Error): void {
+      if (body !== null) body.destroy(error)
+      else reject(controller === null || !content.isHandedOver() ? new NotSentError(error) : error)
     }
 
     function end (): void {
@@ -57,7 +65,7 @@ export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Pro
     const path = url.pathname + url.search
     // A request has its own deadline; a proxy's pool does not take the agent's.
     const timeouts = { headersTimeout: 0, bodyTimeout: 0 }
-    dispatcher.dispatch({ origin: url.origin, path, method, headers, body: content, ...timeouts }, {
+    dispatcher.dispatch({ origin: url.origin, path, method, headers, body: content.body, ...timeouts }, {
       onRequestStart (started) {
         if (signal.aborted) return started.abort(signal.reason as Error)
         controller = started
@@ -84,11 +92,32 @@ export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Pro
       },
       onResponseError (_, error) {
         end()
-        if (body !== null) body.destroy(error)
-        else reject(controller === null ? new NotSentError(error) : error)
+        giveUp(error)
       }
     })
   })
+}
+
+/**
+ * The body of a request. A long one is handed over piece by piece, so that it is known whether all of it was: a server
+ * that breaks off before cannot have read it.
+ */
+function contentOf (text: string | undefined) {
+  if (text === undefined || text.length < pieceBytes) {
+    return { body: text ?? null, headers: {}, isHandedOver: () => true }
+  }
+  const bytes = Buffer.from(text)
+  let isHandedOver = false
+  const body = Readable.from(pieces(), { highWaterMark: 1 })
+  body.on('error', () => {}) // the request fails with the same error
+  return { body, headers: { 'content-length': String(bytes.length) }, isHandedOver: () => isHandedOver }
+
+  function * pieces () {
+    for (let start = 0; start < bytes.length; start += pieceBytes) {
+      isHandedOver = start + pieceBytes >= bytes.length
+      yield bytes.subarray(start, start + pieceBytes)
+    }
+  }
 }
 
 /** An entry may have cookies of its own. */

@@ -4,7 +4,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { textOf } from '../../../../lib/json-text.ts'
-import { createProtocolClient } from '../../../../lib/mcp/client/protocol-client.ts'
+import { createProtocolClient, type Members } from '../../../../lib/mcp/client/protocol-client.ts'
 import { createUpstreamAgent } from '../../../../lib/mcp/transports/http-agent.ts'
 import type { ResumableSession } from '../../../../lib/mcp/transports/http-transport.ts'
 import { createStreamableHttpTransport } from '../../../../lib/mcp/transports/streamable-http.ts'
@@ -35,7 +35,7 @@ function open (t: Test, url: string, headers: Record<string, string> = {}, resum
     transport, declaresElicitation: false, isExclusive: false, firstId: 7, isProcess: false
   })
   /** The result, JSON text. */
-  async function ask (headers: Record<string, string> = {}): Promise<string> {
+  async function ask (headers: Record<string, string> = {}, members: Members = []): Promise<string> {
     await client.connect({
       era: null,
       timeoutMs: 5_000,
@@ -43,7 +43,7 @@ function open (t: Test, url: string, headers: Record<string, string> = {}, resum
       signal: new AbortController().signal,
       resumed: { protocolVersion: '2025-11-25' }
     })
-    const { document, node } = await client.request('tools/list', [], { timeoutMs: 5_000, headers })
+    const { document, node } = await client.request('tools/list', members, { timeoutMs: 5_000, headers })
     return textOf(document, node)
   }
   return { transport, ask }
@@ -126,6 +126,47 @@ t.test('a request that no byte was sent of is told from one that broke off', asy
   await t.rejects(badHeader.ask(), { name: 'NotSentError' })
   const { ask } = await connect(t, (_, response) => response.destroy())
   await t.rejects(ask(), { name: 'SocketError' })
+})
+
+t.test('an answer that is whole is one, wherever its body breaks off behind it', async t => {
+  const cutAfter = (headers: Record<string, string>, body: string): HttpHandler => (_, response) => {
+    response.writeHead(200, headers)
+    response.write(body, () => response.destroy())
+  }
+  for (const [headers, body] of [
+    [json, text], [{ ...json, 'content-length': '1000' }, text], [json, `${text}\r\n`],
+    [events, `data: ${text}\n`], [events, `data: ping\n\ndata: ${text}`], [{}, `id: 1\ndata: ${text}\r`]
+  ] as const) {
+    const { ask, server } = await connect(t, cutAfter(headers, body))
+    t.equal(await ask(), '{}', body)
+    t.equal(server.requests.length, 1)
+  }
+  for (const [headers, body] of [[json, text.slice(0, -1)], [events, `data: ${text.slice(0, -1)}\n`]] as const) {
+    const { ask } = await connect(t, cutAfter(headers, body))
+    await t.rejects(ask(), { name: 'StreamEndedError', message: /^its answer broke off$/ }, body)
+  }
+})
+
+t.test('a request that was not written to its end was not sent, and a long one arrives whole', async t => {
+  const value = JSON.stringify('é'.repeat(5_000_000))
+  const long: Members = [['text', value]]
+  const unread = createServer(socket => {
+    socket.once('data', () => socket.destroy()) // the rest is never read
+  }).listen(0, '127.0.0.1')
+  await once(unread, 'listening')
+  t.teardown(() => unread.close())
+  const { port } = unread.address() as AddressInfo
+  const broken = open(t, `http://127.0.0.1:${port}/mcp`)
+  await t.rejects(broken.ask({}, long), { name: 'NotSentError' })
+  const short = await broken.ask({}).catch((error: Error) => error.name)
+  t.not(short, 'NotSentError', 'a short one may have been read')
+
+  const { ask, server } = await connect(t, reply(200, json, text))
+  await ask({}, long)
+  t.equal(server.requests[0]?.text, `{"jsonrpc":"2.0","id":7,"method":"tools/list","params":{"text":${value}}}`)
+  t.notOk('transfer-encoding' in (server.requests[0]?.headers ?? {}))
+  const readWhole = await connect(t, (_, response) => response.destroy())
+  t.not(await readWhole.ask({}, long).catch((error: Error) => error.name), 'NotSentError')
 })
 
 t.test('a request says who asks and what it can decode, in the words of the entry where it has some', async t => {
