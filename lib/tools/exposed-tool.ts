@@ -1,7 +1,8 @@
 import { isDeeperThan, isJsonObject, type JsonObject } from '../json.ts'
 import {
-  applyEdits, memberOf, presentMember, readJson, removalsOf, settingOf, textOf, transformJson
+  applyEdits, memberOf, presentMember, readJson, removalsOf, settingOf, textOf
 } from '../json-text.ts'
+import { transformJson } from '../json-transform.ts'
 import type { ListedItem } from '../mcp/client/list-pages.ts'
 import { withoutNames } from './hide-properties.ts'
 

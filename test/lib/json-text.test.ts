@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
 import {
-  applyEdits, arrayText, editedText, memberOf, memberTexts, objectText, presentMember, readJson, removalsOf, settingOf,
-  stringMember, textOf, transformJson, valueOf, withAdded
+  applyEdits, arrayText, editedText, memberOf, memberTexts, objectText, presentMember, readJson, removalsOf,
+  settingOf, stringMember, textOf, valueOf, withAdded
 } from '../../lib/json-text.ts'
+import { transformJson } from '../../lib/json-transform.ts'
 
 /** JSON with any white space, and numbers that a double cannot hold. */
 const space = fc.constantFrom('', ' ', '\n', '\t', '\r\n', '  ')

@@ -1,0 +1,55 @@
+import { randomUUID } from 'node:crypto'
+import { applyEdits, type JsonEdit } from './json-text.ts'
+
+const quote = 0x22
+const backslash = 0x5c
+const minus = 0x2d
+const isDigit = (code: number) => code >= 0x30 && code <= 0x39
+
+/**
+ * A JSON text with its value transformed, and every number that the transformation leaves written as before.
+ *
+ * `transform` sees a number that a double cannot hold, or would be written in another way, as a string. For values of
+ * moderate size: the text is parsed and written. `value` is the parsed text, where the caller has it.
+ */
+export function transformJson (text: string, transform: (value: unknown) => unknown, value?: unknown): string {
+  const numbers = numbersIn(text).filter(({ text }) => String(Number(text)) !== text)
+  if (numbers.length === 0) {
+    const before: unknown = value ?? JSON.parse(text)
+    const after = transform(before)
+    return after === before ? text : JSON.stringify(after)
+  }
+  const mark = unusedMark(text)
+  const marked = numbers.map((number, index) => ({ ...number, text: `"${mark}${index}"` }))
+  const before: unknown = JSON.parse(applyEdits(text, marked))
+  const after = transform(before)
+  if (after === before) return text
+  const restored = (_: string, index: string) => numbers[Number(index)]?.text ?? ''
+  return JSON.stringify(after).replace(new RegExp(`"${mark}(\\d+)"`, 'g'), restored)
+}
+
+/** The numbers in a JSON text. No regular expression: one that skips strings overflows the stack in long ones. */
+function numbersIn (text: string): JsonEdit[] {
+  const numbers: JsonEdit[] = []
+  for (let position = 0; position < text.length; position++) {
+    const start = position
+    const code = text.charCodeAt(start)
+    if (code === quote) {
+      do position += text.charCodeAt(position) === backslash ? 2 : 1
+      while (position < text.length && text.charCodeAt(position) !== quote)
+    } else if (code === minus || isDigit(code)) {
+      while (partsOfNumbers.has(text[position + 1] ?? '')) position++
+      numbers.push({ start, end: position + 1, text: text.slice(start, position + 1) })
+    }
+  }
+  return numbers
+}
+
+const partsOfNumbers = new Set('0123456789.eE+-')
+
+/** A text that occurs nowhere in another. */
+function unusedMark (text: string): string {
+  let mark = 'number-'
+  while (text.includes(mark)) mark = `number-${randomUUID()}-`
+  return mark
+}
