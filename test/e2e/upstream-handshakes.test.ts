@@ -44,6 +44,24 @@ t.test('an answer to notifications/initialized that never ends, or never comes, 
   }
 })
 
+t.test('a server whose firewall or gateway knows only older methods is used all the same', async t => {
+  for (const refusal of [
+    { status: 403, headers: plain, body: 'Blocked: unknown method' },
+    { status: 403, body: '{"message":"Forbidden"}' },
+    { status: 502, body: '{"message":"Internal server error"}' },
+    { status: 405, body: '' }
+  ] satisfies Refusal[]) {
+    const server = await startBare(t, (request, response) => {
+      if (request.message.method !== 'server/discover') return false
+      answerWith(request, response, refusal)
+      return true
+    })
+    const service = await serviceOn(t, { up: { url: server.url } })
+    const response = await call(service, await initSession(service), 'hello')
+    t.equal(response.json(), 'hi', `${refusal.body}: ${response.body}`)
+  }
+})
+
 t.test('a list that a server did not declare and refuses with a status is empty, and its session goes on', async t => {
   for (const refusal of [
     { status: 404, headers: plain, body: 'Not Found' },

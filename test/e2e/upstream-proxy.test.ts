@@ -30,7 +30,8 @@ t.test('a server with an http address is asked through the proxy', async t => {
     const proxied = `http://user:pass%20word@127.0.0.1:${proxy.port}`
     const service = await serviceOn(t, { up: { url } }, { ...noProxies, MCP_UPSTREAM_PROXY: 'env', [name]: proxied })
     const id = await initSession(service)
-    for (const n of [1, 2]) t.equal((await call(service, id, 'count')).json().n, n)
+    const long = { text: 'x'.repeat(300_000) }
+    for (const n of [1, 2]) t.equal((await call(service, id, 'count', long)).json().n, n)
     t.ok(proxy.asked.length > 3)
     t.ok(proxy.asked.every(asked => asked === `POST ${url}`), proxy.asked.join())
     const basic = `Basic ${Buffer.from('user:pass word').toString('base64')}`

@@ -9,8 +9,8 @@ import { asText, deliver, type MessageText, NotSentError } from './text-transpor
 /** How long notifications and answered streams may take to end when the transport closes (ms). */
 const settleMs = 250
 
-/** A server, or a proxy before it, that knows the request but does not take it now, or not from us. */
-const saysNothingOfMethods = new Set([401, 403, 407, 429, 502, 503, 504])
+/** A server, or a proxy before it, that does not take any request now, or none from us. */
+const saysNothingOfMethods = new Set([401, 407, 429, 503, 504])
 
 /**
  * MCP's streamable HTTP: each message is a POST; the answer is JSON, or a stream of events that has it.
@@ -44,7 +44,8 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
     setProtocolVersion (version) { protocolVersion = version },
 
     refusesMethod (error) {
-      if (error instanceof HttpError) return !saysNothingOfMethods.has(error.status)
+      // A firewall (403) may pass the methods that it knows; a gateway says 502 when its function broke at one.
+      if (error instanceof HttpError) return !saysNothingOfMethods.has(error.status) && !challenges(error)
       return error instanceof StreamEndedError
     },
 
@@ -164,5 +165,7 @@ const mayBeAboutSession = ({ status, text }: HttpError) =>
   status === 500 || (sessionStatuses.has(status) && lostSession.test(text))
 
 /** What the status says matters more than the body: who was refused, and when to come again. */
-const saysMoreThanItsBody = ({ status, headers }: HttpError) =>
-  status === 401 || status === 429 || status === 503 || (status === 403 && headers['www-authenticate'] !== undefined)
+const saysMoreThanItsBody = (error: HttpError) => [401, 429, 503].includes(error.status) || challenges(error)
+
+/** Whether a 403 asks for other credentials. */
+const challenges = ({ status, headers }: HttpError) => status === 403 && headers['www-authenticate'] !== undefined
