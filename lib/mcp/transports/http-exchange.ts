@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import type { CookieJar } from './cookie-jar.ts'
+import type { UpstreamDispatchOptions } from './http-agent.ts'
 import { NotSentError } from './text-transport.ts'
 
 export type ReplyHeaders = Readonly<Record<string, string | string[] | undefined>>
@@ -17,6 +18,8 @@ export interface HttpMessage {
   url: URL
   headers: Readonly<Record<string, string>>
   body?: string
+  /** Values of the body that no proxy may read. */
+  secrets?: readonly unknown[]
   signal: AbortSignal
   /** Sent, and kept from the reply. */
   cookies?: CookieJar | null
@@ -31,7 +34,7 @@ export interface HttpMessage {
  * undici's own `request` does not tell the two apart, so this is a handler of its dispatcher.
  */
 export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Promise<Reply> {
-  const { method, url, body: content = null, signal, cookies } = message
+  const { method, url, body: content = null, secrets = [], signal, cookies } = message
   const headers = withCookies(message)
   return new Promise((resolve, reject) => {
     let controller: Dispatcher.DispatchController | null = null
@@ -57,7 +60,9 @@ export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Pro
     const path = url.pathname + url.search
     // A request has its own deadline; a proxy's pool does not take the agent's.
     const timeouts = { headersTimeout: 0, bodyTimeout: 0 }
-    dispatcher.dispatch({ origin: url.origin, path, method, headers, body: content, ...timeouts }, {
+    const { origin } = url
+    const options: UpstreamDispatchOptions = { origin, path, method, headers, body: content, secrets, ...timeouts }
+    dispatcher.dispatch(options, {
       onRequestStart (started) {
         if (signal.aborted) return started.abort(signal.reason as Error)
         controller = started
@@ -84,7 +89,7 @@ export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Pro
       onResponseError (_, error) {
         end()
         if (body !== null) body.destroy(error)
-        else reject(controller === null ? new NotSentError(error) : error)
+        else reject(controller !== null || error instanceof NotSentError ? error : new NotSentError(error))
       }
     })
   })

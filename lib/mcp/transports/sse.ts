@@ -37,13 +37,14 @@ export function createSseTransport (endpoint: HttpEndpoint, options: HttpTranspo
 
     async send (message) {
       if (address === null || signal.aborted) throw new NotSentError(new Error('the event stream is not open'))
-      const { id, text, headers } = asText(message)
+      const { id, text, headers, secrets = [] } = asText(message)
       try {
         const { body } = await exchange(dispatcher, {
           method: 'POST',
           url: address,
           headers: { ...ownHeaders, ...headers, 'content-type': 'application/json' },
           body: text,
+          secrets,
           signal,
           cookies
         })

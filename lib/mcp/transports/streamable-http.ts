@@ -131,7 +131,8 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
       accept: 'application/json, text/event-stream',
       'content-type': 'application/json'
     }
-    return await exchange(dispatcher, { method: 'POST', url, headers, body: message.text, signal, cookies })
+    const { text: body, secrets = [] } = message
+    return await exchange(dispatcher, { method: 'POST', url, headers, body, secrets, signal, cookies })
   }
 
   async function resumeStream (lastEventId: string, signal: AbortSignal) {
