@@ -14,6 +14,14 @@ export function createMask (secrets: Iterable<unknown>): Mask {
   return text => values.reduce((masked, secret) => maskCutOff(masked.replaceAll(secret, '[hidden]'), secret), text)
 }
 
+/** Whether a JSON text holds one of these secrets, however deep. */
+export function holdsSecret (json: string, secrets: Iterable<unknown>): boolean {
+  return [...secrets].some(secret => {
+    const text = typeof secret === 'string' || typeof secret === 'number' ? String(secret) : ''
+    return text.length >= minSecretLength && json.includes(JSON.stringify(text).slice(1, -1))
+  })
+}
+
 function maskCutOff (text: string, secret: string): string {
   for (let length = Math.min(secret.length - 1, text.length); length >= minSecretLength * 2; length--) {
     if (text.endsWith(secret.slice(0, length))) return `${text.slice(0, -length)}[hidden]`

@@ -64,7 +64,7 @@ export default fp(async (fastify) => {
       }),
       onListChanged: () => catalog.byName(spec.name)?.forgetLists()
     }
-    if (spec.kind !== 'stdio') return createHttpServer(spec, { ...common, dispatcherFor: agents.dispatcherFor })
+    if (spec.kind !== 'stdio') return createHttpServer(spec, { ...common, routeTo: agents.routeTo })
     return createProcessServer(spec, {
       ...common,
       stopStepMs: timeouts.stopStepMs,

@@ -7,6 +7,7 @@ import { startForwardProxy } from '../support/forward-proxy.ts'
 import { startUpstream } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
 import { call, callAt, initSession, openSession } from '../support/requests.ts'
+import { resultText, startScripted, textResult } from '../support/scripted-server.ts'
 import { answerWith } from '../support/session-server.ts'
 import { serversFile, variable } from '../support/servers-file.ts'
 import { environment, serviceOn, spawnService, startService } from '../support/service.ts'
@@ -77,7 +78,9 @@ t.test('an https server is asked through a tunnel, its credential unread; the op
 
   const wary = await startService(t, env)
   t.match((await callAt(wary, await openSession(wary), 'hello')).body, {
-    code: 'MCPC_ERR_MCP_START', error: 'MCP server up cannot be reached: self-signed certificate', acted: 'no'
+    code: 'MCPC_ERR_MCP_START',
+    error: `MCP server up cannot be reached through the proxy 127.0.0.1:${proxy.port}: self-signed certificate`,
+    acted: 'no'
   })
 })
 
@@ -114,12 +117,53 @@ t.test('a proxy that refuses or is not there is told, and nothing was sent', asy
   const on = { ...noProxies, MCP_UPSTREAM_PROXY: 'env', HTTP_PROXY: proxy.url }
   const service = await serviceOn(t, { up: { url: 'http://up.test:1/mcp' } }, on)
   t.match((await call(service, await initSession(service), 'count')).json(), {
-    code: 'MCPC_ERR_MCP_START', error: 'MCP server up cannot be reached: HTTP 502: the proxy reaches nobody', acted: 'no'
+    code: 'MCPC_ERR_MCP_START',
+    error: `MCP server up cannot be reached through the proxy 127.0.0.1:${proxy.port}: HTTP 502: the proxy reaches nobody`,
+    acted: 'no'
   })
-  const gone = await serviceOn(t, { up: { url: 'http://up.test/mcp' } }, { ...on, HTTP_PROXY: 'http://127.0.0.1:1' })
-  t.match((await call(gone, await initSession(gone), 'count')).json(), {
-    code: 'MCPC_ERR_MCP_START', error: 'MCP server up cannot be reached: ECONNREFUSED', acted: 'no'
+  for (const url of ['http://up.test/mcp', 'https://up.test/mcp']) {
+    for (const [refuses, reason] of [
+      [403, /HTTP 403/], [407, /it answered HTTP 407/], [503, /HTTP 503/], ['silent', /within 1 s/]
+    ] as const) {
+      const proxy = await startForwardProxy(t, { refuses })
+      const proxied = `http://user:canary-4711@127.0.0.1:${proxy.port}`
+      const service = await serviceOn(t, { up: { url, timeouts: { start: 1 } } }, {
+        ...on, HTTP_PROXY: proxied, HTTPS_PROXY: proxied
+      })
+      const { error, acted } = (await call(service, await initSession(service), 'count')).json()
+      t.match(error, reason, `${url} ${refuses}`)
+      if (refuses !== 'silent') t.match(error, `cannot be reached through the proxy 127.0.0.1:${proxy.port}: `)
+      t.notMatch(error, /canary|user/)
+      t.equal(acted, 'no')
+    }
+    const gone = 'http://user:canary-4711@127.0.0.1:1'
+    const service = await serviceOn(t, { up: { url } }, { ...on, HTTP_PROXY: gone, HTTPS_PROXY: gone })
+    t.match((await call(service, await initSession(service), 'count')).json(), {
+      code: 'MCPC_ERR_MCP_START',
+      error: 'MCP server up cannot be reached through the proxy 127.0.0.1:1: ECONNREFUSED',
+      acted: 'no'
+    })
+  }
+})
+
+t.test('a call whose arguments hold a credential goes past the proxy over http, and all others through it', async t => {
+  const proxy = await startForwardProxy(t)
+  const upstream = await startScripted(t, 'http', {
+    'tools/list': resultText(JSON.stringify({
+      tools: ['with', 'without'].map(name => ({
+        name, inputSchema: { type: 'object', properties: name === 'with' ? { jwtToken: { type: 'string' } } : {} }
+      }))
+    })),
+    'tools/call': textResult('"done"')
   })
+  const url = String(upstream.entry.url).replace('127.0.0.1', 'up.test')
+  const service = await serviceOn(t, { up: { url } }, { ...noProxies, MCP_UPSTREAM_PROXY: 'env', HTTP_PROXY: proxy.url })
+  const id = await initSession(service)
+  t.equal((await call(service, id, 'without')).json(), 'done')
+  t.ok(proxy.asked.length > 0)
+  const before = proxy.asked.length
+  t.match((await call(service, id, 'with')).json(), { error: /ENOTFOUND|EAI_AGAIN/, acted: 'no' })
+  t.equal(proxy.asked.length, before, 'up.test is a name that only the proxy knows')
 })
 
 t.test('a wrong setting stops the start with one line that shows no proxy', async t => {

@@ -45,6 +45,8 @@ export interface RequestOptions {
   /** Further members of `_meta`: JSON texts by key. */
   meta?: Members
   headers?: Readonly<Record<string, string>>
+  /** Values that nobody on the way to the server may read. */
+  secrets?: readonly unknown[]
 }
 
 export interface ProtocolClient {

@@ -36,6 +36,8 @@ export interface ConnectionRequest {
   signal?: AbortSignal
   onProgress?: (progress: RpcValue) => void
   headers?: Readonly<Record<string, string>>
+  /** Values that nobody on the way to the server may read. */
+  secrets?: readonly unknown[]
 }
 
 export interface ProtocolConnection {
@@ -79,7 +81,7 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
   let isClosed = false
 
   function request (request: ConnectionRequest): Promise<RpcValue> {
-    const { method, params, signal, timeoutMs, inactivityMs = timeoutMs, onProgress, headers } = request
+    const { method, params, signal, timeoutMs, inactivityMs = timeoutMs, onProgress, headers, secrets } = request
     if (isClosed) return Promise.reject(new NotSentError(connectionClosed()))
     if (signal?.aborted) return Promise.reject(signal.reason)
     const id = nextId++
@@ -89,7 +91,9 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
       const totalTimer = inactivityMs < timeoutMs ? startTimer(timeoutMs) : undefined
       signal?.addEventListener('abort', onAbort, { once: true })
       const text = `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)},"params":${params(id)}}`
-      const sending = options.send({ id, method, text, ...(headers && { headers }) }, exchange.signal)
+      const sending = options.send({
+        id, method, text, ...(headers && { headers }), ...(secrets && { secrets })
+      }, exchange.signal)
       pending.set(id, {
         sending,
         settle (outcome) {

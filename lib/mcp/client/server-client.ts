@@ -192,10 +192,10 @@ export function createServerClient (connection: ServerConnection): ServerClient 
 
 const noCompletion = '{"values":[]}'
 
-function optionsOf ({ timeoutMs, signal, trace }: RequestLimits): RequestOptions {
-  if (trace === undefined) return { timeoutMs, signal }
+function optionsOf ({ timeoutMs, signal, secrets = [], trace }: RequestLimits): RequestOptions {
+  if (trace === undefined) return { timeoutMs, signal, secrets }
   const meta = Object.entries(trace).map(([name, value]) => [name, JSON.stringify(value)] as const)
-  return { timeoutMs, signal, meta, headers: trace }
+  return { timeoutMs, signal, secrets, meta, headers: trace }
 }
 
 function watched ({ inactivityMs, onProgress }: Watcher, limits: RequestLimits, isModern: boolean) {

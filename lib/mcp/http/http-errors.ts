@@ -18,6 +18,8 @@ export interface HttpErrorsOptions {
   startTimeoutMs: number
   /** Values that no sentence may hold, beside the secrets of a request. */
   secrets: readonly string[]
+  /** Host and port of the proxy on the way to the server. */
+  proxy: string | null
 }
 
 /** Translates failures of a server over HTTP into errors of lib/errors.ts. */
@@ -30,7 +32,7 @@ export interface HttpErrors {
 
 /** `sessionSecrets` gives what is secret in the server's own sessions. */
 export function createHttpErrors (
-  { serverName, startTimeoutMs, secrets }: HttpErrorsOptions, sessionSecrets: () => readonly string[]
+  { serverName, startTimeoutMs, secrets, proxy }: HttpErrorsOptions, sessionSecrets: () => readonly string[]
 ): HttpErrors {
   const maskFor = (limits: RequestLimits) => maskOf(secrets, sessionSecrets(), limits.secrets)
 
@@ -43,7 +45,7 @@ export function createHttpErrors (
     if (error instanceof StoreUnavailableError) return error // from our store of sessions, not from the server
     if (error instanceof RequestTimeoutError) return new McpStartTimeoutError(serverName, startTimeoutMs / 1000, '')
     const mask = maskFor(limits)
-    const sentence = `${startVerbFor(error)}: ${sentenceFor(error, mask)}`
+    const sentence = `${startVerbFor(error, proxy)}: ${sentenceFor(error, mask)}`
     return unauthorized(error) ?? new McpStartError(serverName, sentence, { cause: causeOf(error, mask) })
   }
 
@@ -89,9 +91,10 @@ function actedOn (error: unknown): Acted {
   return error instanceof HttpError && unread.has(error.status) ? 'no' : actedIn(error)
 }
 
-function startVerbFor (error: unknown): string {
+function startVerbFor (error: unknown, proxy: string | null): string {
   if (error instanceof RpcError) return 'refused the handshake'
-  return error instanceof UnusableAnswerError ? 'answered the handshake with what cannot be used' : 'cannot be reached'
+  if (error instanceof UnusableAnswerError) return 'answered the handshake with what cannot be used'
+  return `cannot be reached${proxy === null ? '' : ` through the proxy ${proxy}`}`
 }
 
 function verbFor (error: unknown): string {

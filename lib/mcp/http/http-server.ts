@@ -1,18 +1,17 @@
-import type { Dispatcher } from 'undici'
 import { digestOf } from '../../digest.ts'
 import type { JsonObject } from '../../json.ts'
 import { createProtocolClient, type ProtocolClient } from '../client/protocol-client.ts'
 import type { Era, EraMemory } from '../client/protocol-era.ts'
 import type { Lease, Server, UpstreamSession, UpstreamSlot, User } from '../server.ts'
 import { credentialNames, fillEndpoint, type HttpSpec } from '../servers-file/server-spec.ts'
+import type { Route } from '../transports/http-agent.ts'
 import type { HttpEndpoint, HttpTransport, ResumableSession } from '../transports/http-transport.ts'
 import { transportKinds } from '../transports/transport-kinds.ts'
 import { createHttpClient } from './http-client.ts'
 import { endSessionMs, type KeptSession } from './http-handshake.ts'
 
 export interface HttpServerOptions {
-  /** The connections to an endpoint. */
-  dispatcherFor: (endpoint: HttpEndpoint) => Dispatcher
+  routeTo: (endpoint: HttpEndpoint) => Route
   startTimeoutMs: number
   /** Longest message that the server may send (bytes). */
   maxMessageBytes: number
@@ -32,7 +31,7 @@ const maxClients = 500
 
 /** An MCP server that is reached over HTTP. */
 export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): Server {
-  const { dispatcherFor, maxMessageBytes, startTimeoutMs, declaresElicitation, onListChanged } = options
+  const { routeTo, maxMessageBytes, startTimeoutMs, declaresElicitation, onListChanged } = options
   const { isLegacy, create: createTransport } = transportKinds[spec.kind]
   const isPersonal = credentialNames(spec).length > 0
   const clients = new Map<string, { era: Era, client: Promise<ProtocolClient> }>()
@@ -41,7 +40,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
     createProtocolClient({ transport, declaresElicitation, isExclusive, firstId, isProcess: false, onListChanged })
   const newTransport = (endpoint: HttpEndpoint, resume?: ResumableSession, keepsCookies = true) =>
     createTransport(endpoint, {
-      dispatcher: dispatcherFor(endpoint), maxMessageBytes, keepsCookies, ...(resume && { resume })
+      dispatcher: routeTo(endpoint).dispatcher, maxMessageBytes, keepsCookies, ...(resume && { resume })
     })
 
   const fill = (credentials: JsonObject): Target => {
@@ -97,6 +96,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
         serverName: spec.name,
         startTimeoutMs,
         secrets: endpoint.secrets,
+        proxy: routeTo(endpoint).proxy,
         era: isLegacy ? legacyEra : options.era,
         slot: spec.session === 'kept' && slot !== null ? slotFor(hash, slot) : null,
         create (firstId, resume) {

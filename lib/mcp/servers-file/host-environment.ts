@@ -24,6 +24,16 @@ export function inheritedEnvironment (host: HostEnvironment): Record<string, str
   return env
 }
 
+function isProxy (value: string): boolean {
+  try {
+    const { protocol, username, password } = new URL(value)
+    decodeURIComponent(username + password) // a lone % is none of a URL's
+    return /^https?:$/.test(protocol)
+  } catch {
+    return false
+  }
+}
+
 /**
  * The proxies that the environment names for servers over HTTP. As everywhere, a name in lower case counts first.
  * Throws ConfigError, which repeats no value: a proxy's address may hold a password.
@@ -32,8 +42,7 @@ export function proxiesIn (host: HostEnvironment): Proxies {
   const valueOf = (name: string) => (host[name.toLowerCase()] || host[name] || '').trim()
   function proxyOf (name: string): string {
     const value = valueOf(name)
-    const isProxy = value === '' || (URL.canParse(value) && /^https?:$/.test(new URL(value).protocol))
-    if (isProxy) return value
+    if (value === '' || isProxy(value)) return value
     const rule = 'must be an http(s) URL with MCP_UPSTREAM_PROXY=env'
     throw new ConfigError(`${name} ${rule}, but is a value that is not shown`)
   }

@@ -1,23 +1,26 @@
-import { lookup, type LookupAddress, type LookupOptions } from 'node:dns'
-import { BlockList } from 'node:net'
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici'
+import { lookup as lookUp } from 'node:dns'
+import { Agent, type Dispatcher, Pool, ProxyAgent } from 'undici'
+import { holdsSecret } from '../../mask.ts'
+import { guardedBy, hostIn, isLinkLocal, isLoopback, linkLocalError, type Lookup } from './addresses.ts'
 import type { HttpEndpoint } from './http-transport.ts'
-
-/**
- * Addresses that a server's name must not lead to: those of the machine's own link, where clouds keep their metadata.
- */
-const linkLocal = new BlockList()
-linkLocal.addSubnet('169.254.0.0', 16, 'ipv4')
-linkLocal.addSubnet('fe80::', 10, 'ipv6')
+import { parseNoProxy } from './no-proxy.ts'
+import { NotSentError } from './text-transport.ts'
 
 const connectTimeoutMs = 10_000
 
 /** The proxies of the environment; an empty one is none. Secret: they may hold a password. */
 export interface Proxies { http: string, https: string, no: string }
 
+/** How requests get to an endpoint. */
+export interface Route {
+  dispatcher: Dispatcher
+  /** Host and port of the proxy; `null` without one. */
+  proxy: string | null
+}
+
 /** The connections to all MCP servers over HTTP. */
 export interface UpstreamAgents {
-  dispatcherFor: (endpoint: HttpEndpoint) => Dispatcher
+  routeTo: (endpoint: HttpEndpoint) => Route
   destroy: () => Promise<void>
 }
 
@@ -27,14 +30,32 @@ export interface UpstreamAgents {
  * With proxies, servers are reached through them, but for the machine itself, and but for servers whose credentials a
  * proxy could read: those go directly. Each request has its own deadline; the pool has one for connecting only.
  */
-export function createUpstreamAgents (proxies: Proxies | null): UpstreamAgents {
-  const direct = createUpstreamAgent()
-  const proxied = proxies === null ? null : createProxiedAgent(proxies)
-  const guarded = proxied?.compose(guardNames) ?? null
+export function createUpstreamAgents (proxies: Proxies | null, lookup: Lookup = lookUp): UpstreamAgents {
+  const direct = createUpstreamAgent(lookup)
+  const agents = new Map<string, ProxyAgent>()
+  const routes = new Map<string, Route>()
+  // undici's EnvHttpProxyAgent does not say which way it takes, and knows no ranges of addresses.
+  const bypasses = parseNoProxy(proxies?.no ?? '')
+
+  for (const proxy of new Set([proxies?.http ?? '', proxies?.https ?? ''])) {
+    if (proxy === '') continue
+    const agent = createProxyAgent(new URL(proxy))
+    agents.set(proxy, agent)
+    routes.set(proxy, { dispatcher: agent.compose(guard(direct, guardedBy(lookup))), proxy: new URL(proxy).host })
+  }
+
   return {
-    dispatcherFor: endpoint => guarded !== null && mayBeProxied(endpoint) ? guarded : direct,
+    routeTo ({ url, secrets }) {
+      const target = new URL(url)
+      const host = hostIn(target)
+      const isEncrypted = target.protocol === 'https:'
+      const isDirect = isLoopback(host) || isLinkLocal(host) || (!isEncrypted && secrets.length > 0) || bypasses(target)
+      // As in undici and in curl's `all_proxy`, one proxy for http is enough.
+      const proxy = (isEncrypted && proxies?.https) || (proxies?.http ?? '')
+      return (isDirect ? null : routes.get(proxy)) ?? { dispatcher: direct, proxy: null }
+    },
     async destroy () {
-      await Promise.all([direct.destroy(), proxied?.destroy()])
+      await Promise.all([direct, ...agents.values()].map(agent => agent.destroy()))
     }
   }
 }
@@ -43,53 +64,104 @@ export function createUpstreamAgents (proxies: Proxies | null): UpstreamAgents {
  * Connections without a proxy. A name that leads to a link-local address is refused; an operator who wants a server
  * there gives its address.
  */
-export function createUpstreamAgent (): Agent {
-  return new Agent({ headersTimeout: 0, bodyTimeout: 0, connect: { timeout: connectTimeoutMs, lookup: guardedLookup } })
+export function createUpstreamAgent (lookup: Lookup = lookUp): Agent {
+  const connect = { timeout: connectTimeoutMs, lookup: guardedBy(lookup) }
+  return new Agent({ headersTimeout: 0, bodyTimeout: 0, connect })
 }
 
-function createProxiedAgent ({ http, https, no }: Proxies): Dispatcher {
-  return new EnvHttpProxyAgent({
-    httpProxy: http,
-    httpsProxy: https,
-    noProxy: no,
+function createProxyAgent ({ origin, username, password }: URL): ProxyAgent {
+  const user = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+  return new ProxyAgent({
+    uri: origin,
+    ...(user !== ':' && { token: `Basic ${Buffer.from(user).toString('base64')}` }),
     proxyTunnel: false, // for https there is one all the same; many proxies refuse it for http
     headersTimeout: 0,
     bodyTimeout: 0,
-    connect: { timeout: connectTimeoutMs, lookup: guardedLookup }, // for servers in NO_PROXY
     proxyTls: { timeout: connectTimeoutMs },
-    requestTls: { timeout: connectTimeoutMs }
+    requestTls: { timeout: connectTimeoutMs },
+    // It opens the tunnels: their deadline is one for connecting.
+    clientFactory: (proxy, options) => new Pool(proxy, { ...options, headersTimeout: connectTimeoutMs })
   })
 }
 
-function mayBeProxied ({ url, secrets }: HttpEndpoint): boolean {
-  const { protocol, hostname } = new URL(url)
-  const isLoopback = /^(localhost|.*\.localhost|127\..*|\[::1\]|\[::ffff:7f.*\]|0\.0\.0\.0|\[::\])\.?$/.test(hostname)
-  return !isLoopback && (protocol === 'https:' || secrets.length === 0)
+/** What a name is found to be on this machine. */
+type Finding = 'elsewhere' | 'here' | 'link-local'
+
+/** How long a name may take to be found (ms). A network behind a proxy may know no names. */
+const findingMs = 1_000
+/** How long a finding holds (ms). */
+const findingTtlMs = 30_000
+/** The names of a servers file are few. A reload may bring others. */
+const maxFindings = 1_000
+
+/**
+ * Asks a proxy only for what it may know. It resolves names itself, so a name is looked up before. One that only the
+ * proxy knows is left to it.
+ */
+function guard (direct: Dispatcher, lookup: Lookup): Dispatcher.DispatcherComposeInterceptor {
+  const findings = new Map<string, { finding: Promise<Finding>, until: number }>()
+
+  function find (host: string): Promise<Finding> {
+    const known = findings.get(host)
+    if (known !== undefined && known.until > performance.now()) return known.finding
+    if (findings.size >= maxFindings) findings.clear()
+    const finding = new Promise<Finding>(resolve => {
+      setTimeout(resolve, findingMs, 'elsewhere').unref()
+      lookup(host, { all: true }, (error, found) => {
+        if (error !== null) return resolve(error.code === 'EACCES' ? 'link-local' : 'elsewhere')
+        const isHere = Array.isArray(found) && found.every(({ address }) => isLoopback(address))
+        resolve(isHere ? 'here' : 'elsewhere')
+      })
+    })
+    findings.set(host, { finding, until: performance.now() + findingTtlMs })
+    return finding
+  }
+
+  return dispatch => (options, handler) => {
+    const url = new URL(options.origin ?? '')
+    find(hostIn(url)).then(finding => {
+      if (finding === 'link-local') throw linkLocalError(url.hostname)
+      if (finding === 'here' || isReadable(url, options)) direct.dispatch(options, handler)
+      else dispatch(options, withProxyErrors(handler))
+    }).catch((error: Error) => handler.onResponseError?.(noController, error))
+    return true
+  }
 }
 
-/** A proxy resolves names itself, so a name is looked at before. One that only the proxy knows is left to it. */
-const guardNames: Dispatcher.DispatcherComposeInterceptor = dispatch => (options, handler) => {
-  const { hostname } = new URL(options.origin ?? '')
-  guardedLookup(hostname, { all: true }, error => {
-    if (error?.code === 'EACCES') handler.onResponseError?.(noController, error)
-    else dispatch(options, handler)
-  })
-  return true
+/** Whether a proxy could read a credential in the body. */
+function isReadable ({ protocol }: URL, { text, secrets }: UpstreamDispatchOptions): boolean {
+  return protocol !== 'https:' && text !== undefined && holdsSecret(text, secrets ?? [])
+}
+
+/** Options of a request that may be sent through a proxy. */
+export interface UpstreamDispatchOptions extends Dispatcher.DispatchOptions {
+  /** The body. A long one is handed over in pieces. */
+  text?: string | undefined
+  /** Values that no proxy may read in the body. */
+  secrets?: readonly unknown[]
+}
+
+/** Says in words of ours what a proxy did. The server has read nothing of such a request. */
+function withProxyErrors (handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler {
+  return {
+    onRequestStart: (controller, context) => handler.onRequestStart?.(controller, context),
+    onRequestUpgrade: (...all) => handler.onRequestUpgrade?.(...all),
+    onResponseStart: (...all) => handler.onResponseStart?.(...all),
+    onResponseData: (controller, chunk) => handler.onResponseData?.(controller, chunk),
+    onResponseEnd: (controller, trailers) => handler.onResponseEnd?.(controller, trailers),
+    onResponseError: (controller, error) => handler.onResponseError?.(controller, proxyErrorOf(error))
+  }
+}
+
+function proxyErrorOf (error: Error): Error {
+  // undici has no other sign of it than its sentences.
+  const [, status] = /^Proxy (?:response|Authentication Required) \((\d{3})\)/.exec(error.message) ?? []
+  if (status !== undefined) return new NotSentError(new Error(`it answered HTTP ${status}`))
+  const { code } = error as NodeJS.ErrnoException
+  return code === 'UND_ERR_HEADERS_TIMEOUT' ? new NotSentError(new Error('it did not answer')) : error
 }
 
 /** For a request that was never begun. */
 const noController: Dispatcher.DispatchController = {
   aborted: true, paused: false, reason: null, abort () {}, pause () {}, resume () {}
-}
-
-type LookupCallback = (error: NodeJS.ErrnoException | null, address: string | LookupAddress[], family?: number) => void
-
-function guardedLookup (hostname: string, options: LookupOptions, callback: LookupCallback): void {
-  lookup(hostname, options, (error, found, family) => {
-    if (error !== null) return callback(error, found, family)
-    const addresses: LookupAddress[] = Array.isArray(found) ? found : [{ address: found, family }]
-    const isRefused = addresses.some(({ address, family }) => linkLocal.check(address, family === 6 ? 'ipv6' : 'ipv4'))
-    if (!isRefused) return callback(null, found, family)
-    callback(Object.assign(new Error(`${hostname} leads to a link-local address`), { code: 'EACCES' }), found, family)
-  })
 }

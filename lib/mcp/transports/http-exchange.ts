@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import type { CookieJar } from './cookie-jar.ts'
+import type { UpstreamDispatchOptions } from './http-agent.ts'
 import { NotSentError } from './text-transport.ts'
 
 export type ReplyHeaders = Readonly<Record<string, string | string[] | undefined>>
@@ -17,6 +18,8 @@ export interface HttpMessage {
   url: URL
   headers: Readonly<Record<string, string>>
   body?: string
+  /** Values of the body that no proxy may read. */
+  secrets?: readonly unknown[]
   signal: AbortSignal
   /** Sent, and kept from the reply. */
   cookies?: CookieJar | null
@@ -34,7 +37,7 @@ const pieceBytes = 65_536
  * undici's own `request` does not tell the two apart, so this is a handler of its dispatcher.
  */
 export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Promise<Reply> {
-  const { method, url, signal, cookies } = message
+  const { method, url, secrets = [], signal, cookies } = message
   const content = contentOf(message.body)
   const headers = { ...withCookies(message), ...content.headers }
   return new Promise((resolve, reject) => {
@@ -53,6 +56,7 @@ export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Pro
 
     function giveUp (error: Error): void {
       if (body !== null) body.destroy(error)
+      else if (error instanceof NotSentError) reject(error)
       else reject(controller === null || !content.isHandedOver() ? new NotSentError(error) : error)
     }
 
@@ -65,7 +69,11 @@ export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Pro
     const path = url.pathname + url.search
     // A request has its own deadline; a proxy's pool does not take the agent's.
     const timeouts = { headersTimeout: 0, bodyTimeout: 0 }
-    dispatcher.dispatch({ origin: url.origin, path, method, headers, body: content.body, ...timeouts }, {
+    const { origin } = url
+    const options: UpstreamDispatchOptions = {
+      origin, path, method, headers, body: content.body, text: message.body, secrets, ...timeouts
+    }
+    dispatcher.dispatch(options, {
       onRequestStart (started) {
         if (signal.aborted) return started.abort(signal.reason as Error)
         controller = started

@@ -38,12 +38,13 @@ export function createSseTransport (endpoint: HttpEndpoint, options: HttpTranspo
 
     async send (sent) {
       if (address === null || signal.aborted) throw new NotSentError(new Error('the event stream is not open'))
-      const { id, text, headers } = asText(sent)
+      const { id, text, headers, secrets = [] } = asText(sent)
       const message: HttpMessage = {
         method: 'POST',
         url: address,
         headers: { ...ownHeaders, ...headers, 'content-type': 'application/json' },
         body: text,
+        secrets,
         signal,
         cookies
       }

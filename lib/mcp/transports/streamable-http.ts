@@ -125,7 +125,8 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
       accept: 'application/json, text/event-stream',
       'content-type': 'application/json'
     }
-    return { method: 'POST', url, headers, body: message.text, signal, cookies }
+    const { text: body, secrets = [] } = message
+    return { method: 'POST', url, headers, body, secrets, signal, cookies }
   }
 
   async function resumeStream (lastEventId: string, signal: AbortSignal) {

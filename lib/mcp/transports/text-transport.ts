@@ -9,6 +9,8 @@ export interface MessageText {
   readonly method?: string
   /** Headers that repeat parts of the message, for transports that have headers. */
   readonly headers?: Readonly<Record<string, string>>
+  /** Values that nobody on the way may read in it. */
+  readonly secrets?: readonly unknown[]
 }
 
 export interface SendOptions {

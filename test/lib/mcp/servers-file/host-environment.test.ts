@@ -23,7 +23,7 @@ t.test('the proxies of the environment are read in both spellings', async t => {
   t.strictSame(proxiesIn({ http_proxy: one, HTTP_PROXY: 'http://other', https_proxy: '', no_proxy: '*' }), {
     http: one, https: '', no: '*'
   })
-  for (const value of ['proxy:3128', 'socks5://proxy', 'file:///proxy', 'not a url']) {
+  for (const value of ['proxy:3128', 'socks5://proxy', 'file:///proxy', 'not a url', 'http://50%:off@proxy']) {
     t.throws(() => proxiesIn({ HTTPS_PROXY: value }), {
       message: 'HTTPS_PROXY must be an http(s) URL with MCP_UPSTREAM_PROXY=env, but is a value that is not shown'
     }, value)
