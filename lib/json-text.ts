@@ -36,6 +36,8 @@ export interface JsonDocument {
   /** The given text but for a byte order mark, and for `NaN` and `Infinity`, which are `null` here. */
   readonly text: string
   readonly root: JsonNode
+  /** Long strings that were unescaped while they were checked, by the place where they begin. */
+  readonly longStrings?: ReadonlyMap<number, string>
 }
 
 /** A value and the document that it is in. */
@@ -75,10 +77,10 @@ export function readJson (given: string, depth = 1): JsonDocument | null {
   const text = given.charCodeAt(0) === 0xfeff ? given.slice(1) : given
   const nonFinite: Replacement[] = []
   try {
-    const root = readRoot({ text, codes: codeUnitsOf(text), nonFinite }, depth)
-    if (nonFinite.length === 0) return { text, root }
+    const document = readSource(sourceOf(text, nonFinite), depth)
+    if (nonFinite.length === 0) return document
     const finite = applyEdits(text, nonFinite.map(range => ({ ...range, text: 'null' })))
-    return { text: finite, root: readRoot({ text: finite, codes: codeUnitsOf(finite), nonFinite: [] }, depth) }
+    return readSource(sourceOf(finite, []), depth)
   } catch (error) {
     if (error instanceof Invalid) return null
     throw error
@@ -96,10 +98,16 @@ interface Source {
   codes: CodeUnits
   /** Where Python's words for numbers stand. */
   nonFinite: Replacement[]
+  longStrings: Map<number, string>
+  /** One guess a text is enough. */
+  mayGuess: boolean
 }
 
 /** The code units of a text, and behind them a 0, which stands nowhere in JSON. */
 type CodeUnits = Uint8Array | Uint16Array
+
+const sourceOf = (text: string, nonFinite: Replacement[]): Source =>
+  ({ text, codes: codeUnitsOf(text), nonFinite, longStrings: new Map(), mayGuess: true })
 
 function codeUnitsOf (text: string): CodeUnits {
   const { length } = text
@@ -116,10 +124,11 @@ function codeUnitsOf (text: string): CodeUnits {
   return units
 }
 
-function readRoot (source: Source, depth: number): JsonNode {
-  const root = readValue(source, endOfSpace(source.codes, 0), depth)
-  if (endOfSpace(source.codes, root.end) < source.text.length) throw new Invalid()
-  return root
+function readSource (source: Source, depth: number): JsonDocument {
+  const { text, codes, longStrings } = source
+  const root = readValue(source, endOfSpace(codes, 0), depth)
+  if (endOfSpace(codes, root.end) < text.length) throw new Invalid()
+  return longStrings.size === 0 ? { text, root } : { text, root, longStrings }
 }
 
 /** `start` is where the value begins, behind white space. */
@@ -229,15 +238,47 @@ function endOfSpace (codes: CodeUnits, start: number): number {
 }
 
 /** `start` is where the opening quote stands. */
-function endOfString ({ text, codes }: Source, start: number): number {
+function endOfString (source: Source, start: number): number {
+  const { text, codes } = source
   let at = start + 1
+  const guessAt = source.mayGuess ? start + longLength : Infinity
   for (;;) {
     const code = codes[at] as number // an index is at most one behind the text, and so in the array
     if (code === quote) return at + 1
     if (code === backslash) at = endOfEscape(text, codes, at)
     else if (code >= 0x20) at++
     else throw new Invalid() // a control character, or the end of the text
+    if (at > guessAt) return endOfLongString(source, start) ?? endOfString(source, start)
   }
+}
+
+/** Length from which a string is worth a guess where it ends. */
+const longLength = 65_536
+/** How much of a text may follow a string that fills it (characters). */
+const tailLength = 1_024
+
+/**
+ * A long string mostly fills its text: it ends with the first quote of the text's last part. Then JSON.parse checks it
+ * and unescapes it in one go, which its user wants next. `null` when it ends elsewhere.
+ */
+function endOfLongString (source: Source, start: number): number | null {
+  const { text, codes, longStrings } = source
+  source.mayGuess = false
+  let end = Math.max(start + 1, text.length - tailLength)
+  while (end < text.length && !(codes[end] === quote && !isEscaped(codes, end))) end++
+  try {
+    longStrings.set(start, JSON.parse(text.slice(start, end + 1)) as string) // it begins with a quote
+    return end + 1
+  } catch {
+    return null
+  }
+}
+
+/** Whether a code unit follows an odd number of backslashes. */
+function isEscaped (codes: CodeUnits, at: number): boolean {
+  let start = at
+  while (codes[start - 1] === backslash) start--
+  return (at - start) % 2 === 1
 }
 
 function endOfEscape (text: string, codes: CodeUnits, start: number): number {
@@ -294,6 +335,10 @@ function enlarged (bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return larger
 }
 
+/** The string that a node stands for. */
+export const stringOf = ({ text, longStrings }: JsonDocument, { start, end }: JsonNode): string =>
+  longStrings?.get(start) ?? unquote(text, start, end)
+
 function unquote (text: string, start: number, end: number): string {
   const inner = text.slice(start + 1, end - 1)
   return inner.includes('\\') ? JSON.parse(text.slice(start, end)) as string : inner
@@ -319,7 +364,7 @@ export function presentMember (node: JsonNode | null, name: string): JsonNode | 
 /** A member that is a string, unescaped; `null` for any other. */
 export function stringMember (document: JsonDocument, node: JsonNode | null, name: string): string | null {
   const value = memberOf(node, name)
-  return value?.type === 'string' ? unquote(document.text, value.start, value.end) : null
+  return value?.type === 'string' ? stringOf(document, value) : null
 }
 
 /** The value that a node stands for. Digits beyond a double are lost: for looking at, never for passing on. */

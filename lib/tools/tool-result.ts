@@ -1,6 +1,6 @@
 import {
   applyEdits, editedText, type JsonDocument, type JsonNode, type JsonValue, memberOf, memberTexts, presentMember,
-  readJson, removalsOf, stringMember, textOf
+  readJson, removalsOf, stringMember, stringOf, textOf
 } from '../json-text.ts'
 
 export interface ToolResult {
@@ -42,7 +42,7 @@ export function readToolResult ({ document, node }: JsonValue, options: ToolResu
   }
   const text = onlyText(document, blocks)
   if (text !== null) {
-    const given = JSON.parse(textOf(document, text)) as string
+    const given = stringOf(document, text)
     const json = readJson(given)
     // A text that is nothing but `NaN` or `Infinity` is a word, as any other.
     const isWord = json?.root.type === 'null' && !given.includes('null')

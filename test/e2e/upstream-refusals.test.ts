@@ -6,6 +6,7 @@ import { serviceOn } from '../support/service.ts'
 import { answerWith, type Refusal, startSessionServer } from '../support/session-server.ts'
 
 const html = { 'content-type': 'text/html' }
+const json = { 'content-type': 'application/json' }
 const plain = { 'content-type': 'text/plain' }
 const canary = 'canary-header.canary-payload.canary-signature'
 
@@ -34,11 +35,21 @@ t.test('a firewall does not refuse the credentials: it is quoted, bounded and ma
     [plain, 'Access denied by rule 4711', ': Access denied by rule 4711'],
     [html, `<!DOCTYPE html><style>p{}</style><p>Your token <b>${canary}</b> &lt;here&gt;`, ': Your token [hidden] <here>'],
     [{}, '', ''],
+    [json, '{"message":"Forbidden"}', ': Forbidden'],
+    [json, '{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Invalid Host header: up"}}', ': Invalid Host header: up'],
     [plain, 'x'.repeat(5_000), `: ${'x'.repeat(300)}`]
   ] as const) {
     const { response, body: answer } = await refuse({ status: 403, headers, body })
     t.equal(response.statusCode, 502)
     t.strictSame(answer, failed(`answered tool count: HTTP 403${quote}`, { acted: 'no' }))
+  }
+})
+
+t.test('a 403 in JSON that speaks of credentials refuses them', async t => {
+  const refuse = await start(t)
+  for (const body of ['{"error":"invalid_token"}', '{"message":"Missing Authentication Token"}', '{"detail":"No permission"}']) {
+    const { body: answer } = await refuse({ status: 403, body })
+    t.match(answer, { code: 'MCPC_ERR_MCP_UNAUTHORIZED', acted: 'no' }, body)
   }
 })
 

@@ -85,6 +85,7 @@ t.test('an answer about the request is never asked for again, and keeps the sess
     { status: 200, headers: events, body: `data: ${rpc('$ID', -32_000, 'no session')}\n\n` },
     { status: 400, body: rpc('$ID', -32_602, 'wrong arguments') },
     { status: 404, body: rpc('"$ID"', -32_602, 'no such tool') },
+    { status: 400, body: rpc('$ID', -32_602, 'session_id is missing, an unknown argument') },
     { status: 410, body: rpc('$ID', -32_000, 'gone') },
     { status: 422, headers: events, body: `data: ${rpc('$ID', -32_000, 'cannot be processed')}\n\n` },
     { status: 429, headers: plain, body: 'slow down' },
@@ -110,6 +111,9 @@ t.test('an answer that may be about the session fails its call as it is, and the
     { status: 200, headers: events, body: `data: ${rpc('$ID', -32_002, 'Server not initialized')}\n\n` },
     { status: 404, body: rpc('$ID', -32_005, 'Session expired') },
     { status: 400, body: rpc('"$ID"', -32_001, 'Session terminated') },
+    { status: 404, body: rpc('$ID', -32_600, 'Session not found') },
+    { status: 400, body: rpc('$ID', -32_000, 'Bad Request: No valid session ID provided') },
+    { status: 410, headers: events, body: `data: ${rpc('$ID', -32_600, 'Your session has expired')}\n\n` },
     { status: 500, headers: plain, body: 'Internal Server Error' },
     { status: 500, body: rpc('$ID', -32_603, 'KeyError: session') },
     { status: 500, body: rpc('null', -32_603, 'KeyError: session') }
@@ -117,7 +121,8 @@ t.test('an answer that may be about the session fails its call as it is, and the
     const what = `${refusal.status} ${refusal.body}`
     Object.assign(state, { refusal, calls: 0, initialized: 0 })
     const failed = await call(one, id, 'count')
-    t.match(failed.json(), { status: 'error', acted: 'unknown' }, what)
+    const acted = refusal.body.includes('-32600') ? 'no' : 'unknown'
+    t.match(failed.json(), { status: 'error', acted }, what)
     await one.deferredSettled()
     t.match(state, { calls: 1, initialized: 0 }, `${what}: asked once`)
     t.equal(sessions.size, 0, `${what}: the session is ended`)

@@ -167,3 +167,26 @@ t.test('nesting without end is refused, and takes no stack', async t => {
   t.equal(readJson('['.repeat(2_000_000), 3), null)
   t.equal(readJson('{"a":'.repeat(100_000), 3), null)
 })
+
+t.test('a long string is found to its end, wherever it stands and whatever is in it', async t => {
+  const long = ['x'.repeat(70_000), 'a\\"b'.repeat(20_000), '\\\\'.repeat(40_000), '\\u00e9 é '.repeat(10_000)]
+  const behind = ['', ',"b":1', ',"b":"c","d":"\\"e\\\\"', `,"b":"${'y'.repeat(70_000)}"`, `,"b":[${'1,'.repeat(2_000)}"z"]`]
+  for (const [index, text] of long.entries()) {
+    for (const more of behind) {
+      const json = `{"a":"${text}"${more}}`
+      const document = readJson(json)
+      const name = `string ${index}, ${more.length} characters behind it`
+      if (document === null) {
+        t.fail(name)
+        continue
+      }
+      const parsed = JSON.parse(json) as { a: string }
+      t.ok(stringMember(document, document.root, 'a') === parsed.a, name)
+      t.ok(document.text === json, name)
+      t.strictSame(document.root.members?.map(({ name }) => name), Object.keys(parsed), name)
+    }
+    for (const broken of [`{"a":"${text}`, `{"a":"${text}\\"}`, `{"a":"${text}\n"}`, `{"a":"${text}""}`, `{"a":"${text}\\x"}`]) {
+      t.equal(readJson(broken), null, `string ${index}, broken`)
+    }
+  }
+})

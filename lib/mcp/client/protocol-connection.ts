@@ -116,10 +116,13 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
       })
 
       function startTimer (milliseconds: number): NodeJS.Timeout {
-        return setTimeout(() => {
-          // Timers run before data is read that has arrived: an answer that is there is not late.
-          setImmediate(() => setImmediate(() => giveUp(new RequestTimeoutError(milliseconds))))
-        }, Math.min(milliseconds, maxTimerMs)).unref()
+        const timer = setTimeout(() => {
+          // Timers run before data is read that has arrived: an answer or progress that is there is not late.
+          setImmediate(() => setImmediate(() => {
+            if (timer === idleTimer || timer === totalTimer) giveUp(new RequestTimeoutError(milliseconds))
+          }))
+        }, Math.min(milliseconds, maxTimerMs))
+        return timer.unref()
       }
       function onAbort (): void {
         giveUp(signal?.reason as Error) // the reason of a signal of this service is an error

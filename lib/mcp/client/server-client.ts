@@ -2,6 +2,7 @@ import {
   CompletionRefusedError, PromptArgumentsError, ToolArgumentsError, UnknownResourceError
 } from '../../errors.ts'
 import { presentMember, textOf } from '../../json-text.ts'
+import { HttpError } from '../transports/http-request.ts'
 import { NotSentError } from '../transports/text-transport.ts'
 import { type InputRequests, inputRequestsIn, urlElicitationIn } from './input-requests.ts'
 import { type Listed, listKinds, type ListName, readPages } from './list-pages.ts'
@@ -217,11 +218,27 @@ async function orNone<Value> (
   } catch (error) {
     const lacksMethod = error instanceof RpcError && error.code === errorCodes.methodNotFound
     if (lacksMethod || (isUndeclared && isRefusedOrLate(error))) return none
+    if (isUndeclared && isRefusedUnread(error) && await isKnown(client, limits)) return none
     throw error
   }
 }
 
 const isRefusedOrLate = (error: unknown) => error instanceof RpcError || error instanceof RequestTimeoutError
+
+/** Statuses by which a server over HTTP refuses a method that it does not have. */
+const refusingStatuses = new Set([400, 404, 405, 501])
+const isRefusedUnread = (error: unknown) => error instanceof HttpError && refusingStatuses.has(error.status)
+
+/**
+ * Whether the server still answers this client. One that has forgotten the client's session, or changed its era,
+ * refuses each request as it refuses a method that it does not have.
+ */
+export async function isKnown (client: ProtocolClient, limits: RequestLimits): Promise<boolean> {
+  const method = client.peer?.era.kind === 'modern' ? 'server/discover' : 'ping'
+  const timeoutMs = Math.min(limits.timeoutMs, undeclaredTimeoutMs)
+  return await client.request(method, [], { ...optionsOf(limits), timeoutMs })
+    .then(() => true, error => error instanceof RpcError)
+}
 
 /** Sends a request again while the server answers with nothing but a state to be given back. */
 async function askUntilAnswered (

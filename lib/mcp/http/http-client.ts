@@ -1,10 +1,11 @@
 import { UnknownResourceError } from '../../errors.ts'
+import { isJsonObject, parseJsonObject } from '../../json.ts'
 import { stringMember } from '../../json-text.ts'
 import { errorCodes } from '../client/protocol.ts'
 import type { ProtocolClient } from '../client/protocol-client.ts'
 import { RpcError } from '../client/protocol-errors.ts'
 import {
-  createServerClient, type RequestDescription, type RequestLimits, type ServerClient, type ServerConnection
+  createServerClient, isKnown, type RequestDescription, type RequestLimits, type ServerClient, type ServerConnection
 } from '../client/server-client.ts'
 import { HttpError } from '../transports/http-request.ts'
 import { createHttpErrors, type HttpErrorsOptions } from './http-errors.ts'
@@ -77,7 +78,8 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
         try {
           return { value: await work(client) }
         } catch (error) {
-          if (!limits.signal.aborted && !client.hasCalled && reliesOnMemory(connection) && isRefusal(error)) {
+          const mayAskAgain = !limits.signal.aborted && !client.hasCalled && reliesOnMemory(connection)
+          if (mayAskAgain && isRefusal(error) && !await isOfRequest(error, connection, limits)) {
             return { refusal: error }
           }
           if (mayBeOfSession(error, connection, description)) {
@@ -114,8 +116,11 @@ const reliesOnMemory = (connection: Connection) =>
 /** A client that knows whether one of its tool calls was answered: then its work is not done a second time. */
 function watchCalls (client: ProtocolClient): ProtocolClient & { readonly hasCalled: boolean } {
   let hasCalled = false
+  const { connect, onLog, close } = client
   return {
-    ...client,
+    connect,
+    onLog,
+    close,
     get peer () { return client.peer },
     get hasCalled () { return hasCalled },
     async request (method, members, options) {
@@ -124,6 +129,20 @@ function watchCalls (client: ProtocolClient): ProtocolClient & { readonly hasCal
       return result
     }
   }
+}
+
+/** Codes by which a server refuses what it was asked, and not who asks. */
+const requestCodes = new Set<unknown>([errorCodes.methodNotFound, errorCodes.invalidParams])
+
+/**
+ * Whether a refusal without the request's id is about the request all the same: it says so, and the server still knows
+ * its session. Another session would have lost what this one holds.
+ */
+async function isOfRequest (error: unknown, connection: Connection, limits: RequestLimits): Promise<boolean> {
+  if (sessionOf(connection) === null || !(error instanceof HttpError)) return false
+  const { error: own } = parseJsonObject(error.text) ?? {}
+  const blamesRequest = isJsonObject(own) && requestCodes.has(own.code) && !/session/i.test(error.text)
+  return blamesRequest && await isKnown(connection.client, limits)
 }
 
 /** Codes that servers give for a session that they do not know, and for other things. */

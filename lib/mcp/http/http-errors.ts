@@ -69,14 +69,18 @@ export function createHttpErrors (
   }
 }
 
+/** Words of a refusal that is about who asks. */
+const ofCredentials = /auth|credential|token|permission|privilege|scope|api[-_ ]?key|password|log[-_ ]?in|sign[-_ ]?in/i
+
 /**
- * Whether a refusal is of the credentials. A firewall says 403, too, on a page for people, and knows nothing of them.
+ * Whether a refusal is of the credentials. A firewall, or a server that was called by another host name, says 403, too,
+ * and knows nothing of them.
  */
 function refusesCredentials (error: unknown): error is HttpError {
   if (!(error instanceof HttpError)) return false
   const { status, headers, text } = error
   if (status !== 403) return status === 401
-  return headers['www-authenticate'] !== undefined || parseJsonObject(text) !== null
+  return headers['www-authenticate'] !== undefined || (parseJsonObject(text) !== null && ofCredentials.test(text))
 }
 
 /** Statuses of a request that was refused unread. */

@@ -81,7 +81,9 @@ function explain (
 function quoteStderr (transport: StdioTransport, mask: Mask): string {
   // Each line is masked on its own: a long line was cut, and a mask knows a cut secret only at the end of a text.
   const quote = transport.stderrLines().map(mask).join('\n').slice(-maxQuoteLength)
-  return quote === '' ? '' : `; it said: ${quote}`
+  const { noiseLines } = transport
+  const noise = noiseLines === 0 ? '' : ` (${noiseLines} lines on its stdout were no messages)`
+  return quote === '' ? '' : `; it said${noise}: ${quote}`
 }
 
 function describeExit ({ code, signal }: Exit): string {

@@ -63,10 +63,20 @@ export async function readAnswer (reply: Reply, options: AnswerOptions): Promise
     isAnswered = true
   })
 
+  /** A body may break off behind an answer that is whole: its length was wrong, or its connection was cut. */
+  function salvage (reader: BodyReader): void {
+    const said = noise
+    try {
+      reader.end()
+    } catch {} // the answer is not whole
+    noise = said
+  }
+
   for (let resumptions = 0; ; resumptions++) {
     let failure: unknown
     const reader = resumptions === 0 ? createEitherReader(mediaTypeOf(reply), text, events) : events()
     await readBody(body, reader).catch(error => { failure = error })
+    if (failure !== undefined && !(failure instanceof RangeError) && !isAnswered && !signal.aborted) salvage(reader)
     clearTimeout(cutOff)
     if (isAnswered || signal.aborted) return
     if (lastEventId === undefined || failure instanceof RangeError || resumptions === maxResumptions) {

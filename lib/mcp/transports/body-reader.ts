@@ -11,6 +11,7 @@ export interface BodyReader {
 /** Reads a body to its end. Rejects when it breaks off, and with what the reader throws. */
 export async function readBody (body: Readable, reader: BodyReader): Promise<void> {
   await new Promise<void>((resolve, reject) => {
+    if (body.destroyed) return reject(body.errored ?? new Error('it was given up'))
     body.on('data', (chunk: Buffer) => {
       try {
         reader.push(chunk)

@@ -49,7 +49,7 @@ export async function decodedBody ({ headers, body }: Pick<Reply, 'headers' | 'b
   for (const name of encodings.reverse()) {
     const decoder = await decoders.get(name)?.(decoded)
     // An error on either side reaches whoever reads the last stream of the chain.
-    if (decoder !== undefined) decoded = pipeline(decoded, decoder, () => {})
+    if (decoder !== undefined) decoded = pipeline(decoded, decoder, () => {}).on('error', () => {})
   }
   return decoded
 }
@@ -57,9 +57,10 @@ export async function decodedBody ({ headers, body }: Pick<Reply, 'headers' | 'b
 /** RFC 9110 means the zlib format by `deflate`. Some servers send what is in it. */
 async function isRawDeflate (body: Readable): Promise<boolean> {
   while (body.readableLength === 0 && !body.readableEnded && !body.destroyed) {
-    await Promise.race([once(body, 'readable'), once(body, 'end'), once(body, 'close')])
+    // Whoever reads the body learns of its error.
+    await Promise.race([once(body, 'readable'), once(body, 'end'), once(body, 'close')]).catch(() => {})
   }
-  const start: Buffer | null = body.read()
+  const start: Buffer | null = body.destroyed ? null : body.read()
   if (start === null) return false
   body.unshift(start)
   const [first = 0, second = 0] = start

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
+import { holdsSecret } from '../../mask.ts'
 import type { CookieJar } from './cookie-jar.ts'
 import type { UpstreamDispatchOptions } from './http-agent.ts'
 import { NotSentError } from './text-transport.ts'
@@ -25,17 +26,21 @@ export interface HttpMessage {
   cookies?: CookieJar | null
 }
 
+/** Longest body that is handed over in one piece (bytes). */
+const pieceBytes = 65_536
+
 /**
  * One HTTP request and its reply, of any status.
  *
- * Rejects with NotSentError when no byte of the request was written, with the client's own error when the connection
- * breaks later. The body breaks off with the same errors.
+ * Rejects with NotSentError when the request was not written to its end, with the client's own error when the
+ * connection breaks later. The body breaks off with the same errors.
  *
  * undici's own `request` does not tell the two apart, so this is a handler of its dispatcher.
  */
 export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Promise<Reply> {
-  const { method, url, body: content = null, secrets = [], signal, cookies } = message
-  const headers = withCookies(message)
+  const { method, url, secrets = [], signal, cookies } = message
+  const content = contentOf(message.body)
+  const headers = { ...withCookies(message), ...content.headers }
   return new Promise((resolve, reject) => {
     let controller: Dispatcher.DispatchController | null = null
     let body: Readable | null = null
@@ -46,9 +51,14 @@ export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Pro
 
     function fail (error: Error): void {
       signal.removeEventListener('abort', onAbort)
-      if (body !== null) body.destroy(error)
-      else reject(controller === null ? new NotSentError(error) : error)
+      giveUp(error)
       controller?.abort(error)
+    }
+
+    function giveUp (error: Error): void {
+      if (body !== null) body.destroy(error)
+      else if (error instanceof NotSentError) reject(error)
+      else reject(controller === null || !content.isHandedOver() ? new NotSentError(error) : error)
     }
 
     function end (): void {
@@ -60,8 +70,15 @@ export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Pro
     const path = url.pathname + url.search
     // A request has its own deadline; a proxy's pool does not take the agent's.
     const timeouts = { headersTimeout: 0, bodyTimeout: 0 }
-    const { origin } = url
-    const options: UpstreamDispatchOptions = { origin, path, method, headers, body: content, secrets, ...timeouts }
+    const options: UpstreamDispatchOptions = {
+      origin: url.origin,
+      path,
+      method,
+      headers,
+      body: content.body,
+      ...timeouts,
+      holdsSecret: () => holdsSecret(message.body ?? '', secrets)
+    }
     dispatcher.dispatch(options, {
       onRequestStart (started) {
         if (signal.aborted) return started.abort(signal.reason as Error)
@@ -77,6 +94,7 @@ export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Pro
             callback(error)
           }
         })
+        body.on('error', () => {}) // it may break off before somebody reads it, who then learns of it
         resolve({ status, headers, body })
       },
       onResponseData (started, chunk) {
@@ -88,11 +106,32 @@ export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Pro
       },
       onResponseError (_, error) {
         end()
-        if (body !== null) body.destroy(error)
-        else reject(controller !== null || error instanceof NotSentError ? error : new NotSentError(error))
+        giveUp(error)
       }
     })
   })
+}
+
+/**
+ * The body of a request. A long one is handed over piece by piece, so that it is known whether all of it was: a server
+ * that breaks off before cannot have read it.
+ */
+function contentOf (text: string | undefined) {
+  if (text === undefined || text.length < pieceBytes) {
+    return { body: text ?? null, headers: {}, isHandedOver: () => true }
+  }
+  const bytes = Buffer.from(text)
+  let isHandedOver = false
+  const body = Readable.from(pieces(), { highWaterMark: 1 })
+  body.on('error', () => {}) // the request fails with the same error
+  return { body, headers: { 'content-length': String(bytes.length) }, isHandedOver: () => isHandedOver }
+
+  function * pieces () {
+    for (let start = 0; start < bytes.length; start += pieceBytes) {
+      isHandedOver = start + pieceBytes >= bytes.length
+      yield bytes.subarray(start, start + pieceBytes)
+    }
+  }
 }
 
 /** An entry may have cookies of its own. */
@@ -109,6 +148,7 @@ const maxDiscardedBytes = 131_072
 export function discard (body: Readable): Promise<void> {
   return new Promise(resolve => {
     let bytes = 0
+    if (body.destroyed) return resolve()
     body.on('data', (chunk: Buffer) => {
       bytes += chunk.length
       if (bytes > maxDiscardedBytes) body.destroy()

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Dispatcher } from 'undici'
 import { memberOf, presentMember, readJson, valueOf } from '../../json-text.ts'
 import { packageName, version } from '../../version.ts'
@@ -61,6 +62,18 @@ export async function exchange (dispatcher: Dispatcher, message: HttpMessage): P
     }
     target = next
   }
+}
+
+/** How long a server may take to answer a notification (ms). */
+const notifiedMs = 2_000
+
+/**
+ * Sends a notification. Resolves when the server has answered it, or is slow to: some never do, or keep the body open,
+ * and what follows needs no answer to it. Rejects as {@link exchange} does.
+ */
+export async function sendNotification (dispatcher: Dispatcher, message: HttpMessage): Promise<void> {
+  const answered = exchange(dispatcher, message).then(({ body }) => { discard(body) }) // not waited for
+  await Promise.race([answered, delay(notifiedMs, undefined, { ref: false })])
 }
 
 function redirectTarget ({ status, headers: { location } }: Reply, from: URL): URL | null {

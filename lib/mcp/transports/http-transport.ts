@@ -33,7 +33,7 @@ export interface HttpTransportOptions {
 export interface HttpTransport extends TextTransport {
   /** The session that the server began; `null` while there is none. */
   readonly session?: ResumableSession | null
-  /** The server answered a request with an error of its own (500), which may be about the session. */
+  /** The server refused a request with a status, 500 among them, and with words that may be about the session. */
   readonly isSessionInDoubt?: boolean
   /**
    * Ends the server's session, if the server began one. Rejects when the server cannot be reached; a server may

@@ -2,7 +2,8 @@ import type { Readable } from 'node:stream'
 import { readBody, readText } from './body-reader.ts'
 import { createCookieJar } from './cookie-jar.ts'
 import { createEventReader } from './event-stream.ts'
-import { commonHeaders, deliverAnswer, exchange, HttpError } from './http-request.ts'
+import type { HttpMessage } from './http-exchange.ts'
+import { commonHeaders, deliverAnswer, exchange, HttpError, sendNotification } from './http-request.ts'
 import type { HttpEndpoint, HttpTransport, HttpTransportOptions } from './http-transport.ts'
 import { asText, deliver, NotSentError } from './text-transport.ts'
 
@@ -35,25 +36,26 @@ export function createSseTransport (endpoint: HttpEndpoint, options: HttpTranspo
       })
     },
 
-    async send (message) {
+    async send (sent) {
       if (address === null || signal.aborted) throw new NotSentError(new Error('the event stream is not open'))
-      const { id, text, headers, secrets = [] } = asText(message)
+      const { id, text, headers, secrets = [] } = asText(sent)
+      const message: HttpMessage = {
+        method: 'POST',
+        url: address,
+        headers: { ...ownHeaders, ...headers, 'content-type': 'application/json' },
+        body: text,
+        secrets,
+        signal,
+        cookies
+      }
+      if (id === undefined) return await sendNotification(dispatcher, message)
       try {
-        const { body } = await exchange(dispatcher, {
-          method: 'POST',
-          url: address,
-          headers: { ...ownHeaders, ...headers, 'content-type': 'application/json' },
-          body: text,
-          secrets,
-          signal,
-          cookies
-        })
+        const { body } = await exchange(dispatcher, message)
         // Some servers answer here, and not on the stream.
-        const reply = await readText(body, maxMessageBytes).catch(() => '')
-        if (id !== undefined) deliver(transport, reply, id)
+        deliver(transport, await readText(body, maxMessageBytes).catch(() => ''), id)
       } catch (error) {
-        if (id === undefined || !(error instanceof HttpError)) throw error
-        if (!deliverAnswer(transport, error.text, { id, mayLackId: true })) throw error
+        const isAnswer = error instanceof HttpError && deliverAnswer(transport, error.text, { id, mayLackId: true })
+        if (!isAnswer) throw error
       }
     },
 

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { readAnswer } from './answer-body.ts'
 import { createCookieJar } from './cookie-jar.ts'
-import { discard, type Reply } from './http-exchange.ts'
-import { commonHeaders, deliverAnswer, exchange, HttpError } from './http-request.ts'
+import { discard, type HttpMessage } from './http-exchange.ts'
+import { commonHeaders, deliverAnswer, exchange, HttpError, sendNotification } from './http-request.ts'
 import { type HttpEndpoint, type HttpTransport, type HttpTransportOptions, StreamEndedError } from './http-transport.ts'
 import { asText, deliver, type MessageText, NotSentError } from './text-transport.ts'
 
@@ -27,6 +27,7 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
   const ownHeaders = commonHeaders(endpoint.headers)
   const running = new Set<AbortController>()
   const settling = new Set<Promise<unknown>>()
+  const notifying = new AbortController()
   let sessionId = resume?.sessionId
   let protocolVersion = resume?.protocolVersion ?? ''
   let isSessionInDoubt = false
@@ -70,7 +71,7 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
       if (isClosed) return
       isClosed = true
       await Promise.race([Promise.all(settling), delay(settleMs, undefined, { ref: false })])
-      for (const controller of running) controller.abort()
+      for (const controller of [...running, notifying]) controller.abort()
       transport.onclose?.()
     }
   }
@@ -93,7 +94,7 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
     // A new session is begun without the id of an old one.
     if (message.method === 'initialize') sessionId = undefined
     try {
-      const reply = await post(message, signal)
+      const reply = await exchange(dispatcher, posted(message, signal))
       if (message.method === 'initialize') {
         const begun = reply.headers['mcp-session-id']
         sessionId = typeof begun === 'string' ? begun : undefined
@@ -106,7 +107,7 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
       }))
     } catch (error) {
       if (!(error instanceof HttpError)) throw error
-      if (error.status === 500) isSessionInDoubt = true
+      isSessionInDoubt ||= mayBeAboutSession(error)
       const mayLackId = sessionId === undefined && !isModern(message)
       if (saysMoreThanItsBody(error) || !deliverAnswer(transport, error.text, { id, mayLackId })) throw error
     } finally {
@@ -114,17 +115,9 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
     }
   }
 
-  async function notify (message: MessageText): Promise<void> {
-    const controller = startRequest()
-    try {
-      const { body } = await post(message, controller.signal)
-      await discard(body)
-    } finally {
-      running.delete(controller)
-    }
-  }
+  const notify = (message: MessageText) => sendNotification(dispatcher, posted(message, notifying.signal))
 
-  async function post (message: MessageText, signal: AbortSignal): Promise<Reply> {
+  function posted (message: MessageText, signal: AbortSignal): HttpMessage {
     const headers = {
       ...connectionHeaders(),
       ...message.headers,
@@ -132,7 +125,7 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
       'content-type': 'application/json'
     }
     const { text: body, secrets = [] } = message
-    return await exchange(dispatcher, { method: 'POST', url, headers, body, secrets, signal, cookies })
+    return { method: 'POST', url, headers, body, secrets, signal, cookies }
   }
 
   async function resumeStream (lastEventId: string, signal: AbortSignal) {
@@ -159,6 +152,17 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
 
 /** Whether a request is of the era of 2026. A server of another era refuses it with no id of it. */
 const isModern = ({ headers }: MessageText) => headers?.['mcp-method'] !== undefined
+
+/** Statuses by which servers refuse a session that they do not know, and other things. */
+const sessionStatuses = new Set([400, 404, 410, 422])
+const lostSession = new RegExp([
+  /\bsession\b[^.]{0,40}\b(not found|unknown|expired|invalid|terminated|closed|ended|gone|lost|not exist|no longer)\b/,
+  /\b(no|unknown|invalid|expired|missing|bad|such)( valid)?( mcp)? session\b/
+].map(({ source }) => source).join('|'), 'i')
+
+/** Whether a refusal may be about the session, also where it answers the request. */
+const mayBeAboutSession = ({ status, text }: HttpError) =>
+  status === 500 || (sessionStatuses.has(status) && lostSession.test(text))
 
 /** What the status says matters more than the body: who was refused, and when to come again. */
 const saysMoreThanItsBody = ({ status, headers }: HttpError) =>

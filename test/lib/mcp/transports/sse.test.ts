@@ -51,6 +51,18 @@ t.test('an answer in the reply to the POST is an answer', async t => {
   }
 })
 
+t.test('a notification waits for no body, and not for ever for an answer', async t => {
+  const answers: Record<string, HttpHandler> = {
+    'a body that is never ended': (_, response) => { response.writeHead(202).write('well') },
+    'an event stream': (_, response) => { response.writeHead(200, { 'content-type': 'text/event-stream' }).write(':\n\n') },
+    'no answer': () => {}
+  }
+  for (const [what, answer] of Object.entries(answers)) {
+    const { transport } = await connect(t, () => answer)
+    await t.resolves(transport.send({ jsonrpc: '2.0', method: 'notifications/initialized' }), what)
+  }
+})
+
 t.test('a refusal of the POST rejects with its status and its text', async t => {
   for (const status of [400, 404, 503]) {
     const { transport, received } = await connect(t, () => (_, response) => response.writeHead(status).end('not now'))

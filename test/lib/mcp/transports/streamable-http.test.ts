@@ -1,8 +1,10 @@
+import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
+import { type AddressInfo, createServer } from 'node:net'
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { textOf } from '../../../../lib/json-text.ts'
-import { createProtocolClient } from '../../../../lib/mcp/client/protocol-client.ts'
+import { createProtocolClient, type Members } from '../../../../lib/mcp/client/protocol-client.ts'
 import { createUpstreamAgent } from '../../../../lib/mcp/transports/http-agent.ts'
 import type { ResumableSession } from '../../../../lib/mcp/transports/http-transport.ts'
 import { createStreamableHttpTransport } from '../../../../lib/mcp/transports/streamable-http.ts'
@@ -33,7 +35,7 @@ function open (t: Test, url: string, headers: Record<string, string> = {}, resum
     transport, declaresElicitation: false, isExclusive: false, firstId: 7, isProcess: false
   })
   /** The result, JSON text. */
-  async function ask (headers: Record<string, string> = {}): Promise<string> {
+  async function ask (headers: Record<string, string> = {}, members: Members = []): Promise<string> {
     await client.connect({
       era: null,
       timeoutMs: 5_000,
@@ -41,7 +43,7 @@ function open (t: Test, url: string, headers: Record<string, string> = {}, resum
       signal: new AbortController().signal,
       resumed: { protocolVersion: '2025-11-25' }
     })
-    const { document, node } = await client.request('tools/list', [], { timeoutMs: 5_000, headers })
+    const { document, node } = await client.request('tools/list', members, { timeoutMs: 5_000, headers })
     return textOf(document, node)
   }
   return { transport, ask }
@@ -126,6 +128,47 @@ t.test('a request that no byte was sent of is told from one that broke off', asy
   await t.rejects(ask(), { name: 'SocketError' })
 })
 
+t.test('an answer that is whole is one, wherever its body breaks off behind it', async t => {
+  const cutAfter = (headers: Record<string, string>, body: string): HttpHandler => (_, response) => {
+    response.writeHead(200, headers)
+    response.write(body, () => response.destroy())
+  }
+  for (const [headers, body] of [
+    [json, text], [{ ...json, 'content-length': '1000' }, text], [json, `${text}\r\n`],
+    [events, `data: ${text}\n`], [events, `data: ping\n\ndata: ${text}`], [{}, `id: 1\ndata: ${text}\r`]
+  ] as const) {
+    const { ask, server } = await connect(t, cutAfter(headers, body))
+    t.equal(await ask(), '{}', body)
+    t.equal(server.requests.length, 1)
+  }
+  for (const [headers, body] of [[json, text.slice(0, -1)], [events, `data: ${text.slice(0, -1)}\n`]] as const) {
+    const { ask } = await connect(t, cutAfter(headers, body))
+    await t.rejects(ask(), { name: 'StreamEndedError', message: /^its answer broke off$/ }, body)
+  }
+})
+
+t.test('a request that was not written to its end was not sent, and a long one arrives whole', async t => {
+  const value = JSON.stringify('é'.repeat(5_000_000))
+  const long: Members = [['text', value]]
+  const unread = createServer(socket => {
+    socket.once('data', () => socket.destroy()) // the rest is never read
+  }).listen(0, '127.0.0.1')
+  await once(unread, 'listening')
+  t.teardown(() => unread.close())
+  const { port } = unread.address() as AddressInfo
+  const broken = open(t, `http://127.0.0.1:${port}/mcp`)
+  await t.rejects(broken.ask({}, long), { name: 'NotSentError' })
+  const short = await broken.ask({}).catch((error: Error) => error.name)
+  t.not(short, 'NotSentError', 'a short one may have been read')
+
+  const { ask, server } = await connect(t, reply(200, json, text))
+  await ask({}, long)
+  t.equal(server.requests[0]?.text, `{"jsonrpc":"2.0","id":7,"method":"tools/list","params":{"text":${value}}}`)
+  t.notOk('transfer-encoding' in (server.requests[0]?.headers ?? {}))
+  const readWhole = await connect(t, (_, response) => response.destroy())
+  t.not(await readWhole.ask({}, long).catch((error: Error) => error.name), 'NotSentError')
+})
+
 t.test('a request says who asks and what it can decode, in the words of the entry where it has some', async t => {
   const { ask, server } = await connect(t, reply(200, json, text))
   await ask({ traceparent: '00-1-2-00' })
@@ -156,6 +199,26 @@ t.test('answers and refusals are decoded, and are no longer than messages may be
       const start = type === json ? '{"x":"' : 'data: '
       const bomb = await connect(t, reply(200, { ...type, ...encoding }, encode(start + 'x'.repeat(5_000_000))))
       await t.rejects(bomb.ask(), { name: 'RangeError', message: 'a message is longer than 10000 bytes' })
+    }
+  }
+})
+
+t.test('a reply that breaks off in its first packet fails its request, and nothing else', async t => {
+  const starts = [
+    'HTTP/1.1 200 OK\r\ncontent-type: application/json', 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream',
+    'HTTP/1.1 200 OK\r\ncontent-encoding: gzip', 'HTTP/1.1 200 OK\r\ncontent-encoding: deflate',
+    'HTTP/1.1 404 Not Found', 'HTTP/1.1 404 Not Found\r\ncontent-encoding: deflate', 'HTTP/1.1 307 There\r\nlocation: /x'
+  ]
+  for (const start of starts) {
+    for (const rest of ['', 'not a chunk\r\n', '5\r\n{"a":\r\nZZ\r\n']) {
+      const server = createServer(socket => {
+        socket.on('error', () => {})
+        socket.once('data', () => socket.end(`${start}\r\ntransfer-encoding: chunked\r\n\r\n${rest}`))
+      }).listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      t.teardown(() => server.close())
+      const { ask } = open(t, `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`)
+      await t.rejects(ask(), /broke off|HTTP 404|redirects|other side closed/, `${start} ${rest}`)
     }
   }
 })
