@@ -1,8 +1,8 @@
 /** Header values by name. */
 type Headers = Readonly<Record<string, string | string[] | undefined>>
 
-/** A version, two ids that are not all zeros, and flags. A later version may have more behind them. */
-const traceparentForm = /^(?!ff)[\da-f]{2}-(?!0{32})[\da-f]{32}-(?!0{16})[\da-f]{16}-[\da-f]{2}(-[!-~]*)?$/
+/** A version, two ids that are not all zeros, and flags. Only a later version than 00 may have more behind them. */
+const traceparentForm = /^(?!ff)(?!00.{54})[\da-f]{2}-(?!0{32})[\da-f]{32}-(?!0{16})[\da-f]{16}-[\da-f]{2}(-[!-~]{0,200})?$/
 const printable = /^[ -~]+$/
 /** A participant must pass on so much of it. */
 const maxStateLength = 512

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { ConfigError } from '../errors.ts'
 import { isJsonObject } from '../json.ts'
+import { readJsonFile } from '../json-file.ts'
 
 /** The operator's guidance for callers who list the tools. */
 export interface Guidance { systemInfo: unknown, workflowGuidance: unknown }
@@ -11,7 +11,7 @@ export function readGuidance (file: string): Guidance {
   const path = resolve(file)
   let document: unknown
   try {
-    document = JSON.parse(readFileSync(path, 'utf8'))
+    document = readJsonFile(path)
   } catch (error) {
     const fault = error instanceof SyntaxError ? 'is not valid JSON' : 'cannot be read'
     throw new ConfigError(`MCP_GUIDANCE_FILE must be a JSON file, but ${path} ${fault}`)

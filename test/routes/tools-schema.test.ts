@@ -35,12 +35,15 @@ t.test("a session's id in the header changes nothing, whether there is one or no
 t.test('system_info comes from the guidance file', async t => {
   const folder = t.testdir({
     'guidance.json': '{"system_info":{"name":"Analysis","steps":[1]},"workflow_guidance":{}}',
-    'half.json': '{}'
+    'half.json': '{}',
+    'marked.json': '\ufeff{"system_info":7}\r\n'
   })
   const full = await build(t, { MCP_GUIDANCE_FILE: `${folder}/guidance.json` })
   const half = await build(t, { MCP_GUIDANCE_FILE: `${folder}/half.json` })
   t.strictSame((await full.inject(request)).json().system_info, { name: 'Analysis', steps: [1] })
   t.strictSame((await half.inject(request)).json().system_info, null)
+  const marked = await build(t, { MCP_GUIDANCE_FILE: `${folder}/marked.json` })
+  t.strictSame((await marked.inject(request)).json().system_info, 7, 'after a byte order mark')
 })
 
 t.test('it needs no Redis', async t => {

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { ConfigError } from '../../errors.ts'
 import { isJsonObject } from '../../json.ts'
+import { readJsonFile } from '../../json-file.ts'
 import { checkEntry } from './entry-schema.ts'
 import { type EntryContext, resolveEntry } from './resolve-entry.ts'
 import type { ServerSpec } from './server-spec.ts'
@@ -33,8 +33,7 @@ export function readServersFile (file: string, options: Omit<EntryContext, 'fold
 function readEntries (path: string): Array<[name: string, entry: unknown]> {
   let document: unknown
   try {
-    const text = readFileSync(path, 'utf8')
-    document = JSON.parse(text.replace(/^\ufeff/, '')) // editors on Windows write a byte order mark
+    document = readJsonFile(path)
   } catch (error) {
     // The error's own sentence could quote a secret of the file.
     const why = error instanceof SyntaxError ? 'is not valid JSON' : 'cannot be read'

@@ -1,6 +1,5 @@
 import { lookup as lookUp } from 'node:dns'
 import { Agent, type Dispatcher, Pool, ProxyAgent } from 'undici'
-import { holdsSecret } from '../../mask.ts'
 import { guardedBy, hostIn, isLinkLocal, isLoopback, linkLocalError, type Lookup } from './addresses.ts'
 import type { HttpEndpoint } from './http-transport.ts'
 import { parseNoProxy } from './no-proxy.ts'
@@ -129,16 +128,13 @@ function guard (direct: Dispatcher, lookup: Lookup): Dispatcher.DispatcherCompos
 }
 
 /** Whether a proxy could read a credential in the body. */
-function isReadable ({ protocol }: URL, { text, secrets }: UpstreamDispatchOptions): boolean {
-  return protocol !== 'https:' && text !== undefined && holdsSecret(text, secrets ?? [])
-}
+const isReadable = ({ protocol }: URL, { holdsSecret }: UpstreamDispatchOptions) =>
+  protocol === 'http:' && holdsSecret?.() === true
 
 /** Options of a request that may be sent through a proxy. */
 export interface UpstreamDispatchOptions extends Dispatcher.DispatchOptions {
-  /** The body. A long one is handed over in pieces. */
-  text?: string | undefined
-  /** Values that no proxy may read in the body. */
-  secrets?: readonly unknown[]
+  /** Whether the body holds what no proxy may read. */
+  holdsSecret?: () => boolean
 }
 
 /** Says in words of ours what a proxy did. The server has read nothing of such a request. */

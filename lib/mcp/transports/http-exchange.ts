@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
+import { holdsSecret } from '../../mask.ts'
 import type { CookieJar } from './cookie-jar.ts'
 import type { UpstreamDispatchOptions } from './http-agent.ts'
 import { NotSentError } from './text-transport.ts'
@@ -69,9 +70,14 @@ export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Pro
     const path = url.pathname + url.search
     // A request has its own deadline; a proxy's pool does not take the agent's.
     const timeouts = { headersTimeout: 0, bodyTimeout: 0 }
-    const { origin } = url
     const options: UpstreamDispatchOptions = {
-      origin, path, method, headers, body: content.body, text: message.body, secrets, ...timeouts
+      origin: url.origin,
+      path,
+      method,
+      headers,
+      body: content.body,
+      ...timeouts,
+      holdsSecret: () => holdsSecret(message.body ?? '', secrets)
     }
     dispatcher.dispatch(options, {
       onRequestStart (started) {

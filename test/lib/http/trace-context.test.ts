@@ -13,7 +13,8 @@ t.test('a valid trace context is passed on as it is', async t => {
 
 t.test('a value that breaks a rule is left out, and a state without its parent', async t => {
   for (const parent of [
-    '', 'x', traceparent.toUpperCase(), traceparent.slice(1), `ff${traceparent.slice(2)}`, `${traceparent}x`,
+    '', 'x', traceparent.toUpperCase(), traceparent.slice(1), `ff${traceparent.slice(2)}`, `${traceparent}x`, `${traceparent}-more`,
+    `01${traceparent.slice(2)}-${'x'.repeat(201)}`,
     '00-00000000000000000000000000000000-00f067aa0ba902b7-01', '00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01'
   ]) t.strictSame(pass({ traceparent: parent, tracestate: 'a=1' }), {}, parent)
   t.strictSame(pass({ traceparent: [traceparent, traceparent] }), {})

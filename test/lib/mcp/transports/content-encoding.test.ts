@@ -91,13 +91,27 @@ t.test('a text that was cut off is decoded as far as it goes', async t => {
 })
 
 t.test('what is not in its encoding, or in one that nobody asked for, breaks off', async t => {
-  for (const name of ['gzip', 'deflate']) await t.rejects(decode(name, inPieces(bytes, 99)), Error, name)
+  for (const name of ['gzip', 'deflate', 'br']) {
+    await t.rejects(decode(name, inPieces(Buffer.from('\u0000 is none of them'.repeat(9)), 99)), {
+      name: 'StreamEndedError', message: `its answer is not in the encoding ${name} that it names`
+    }, name)
+  }
   for (const name of ['compress', 'aes128gcm', 'gzip, compress', 'gzip, gzip, gzip']) {
-    const body = inPieces(bytes, 99)
+    const body = inPieces(zlib.gzipSync(bytes), 99)
     await t.rejects(decode(name, body), {
       name: 'StreamEndedError', message: `it answered with the content encoding ${name}`
     })
     t.ok(body.destroyed)
+  }
+})
+
+t.test('a text is taken as it is when its header names what is no encoding', async t => {
+  for (const name of ['utf-8', 'none', 'binary, utf8']) t.equal(await decode(name, inPieces(bytes, 99)), text, name)
+})
+
+t.test('a body that is empty is so in every encoding', async t => {
+  for (const name of ['utf-8', 'gzip', 'deflate', 'br', 'gzip, br']) {
+    t.equal(await decode(name, Readable.from([])), '', name)
   }
 })
 
