@@ -78,11 +78,12 @@ t.test('every variable and every error code that is named exists', async t => {
   }
 })
 
-/** Titles of all tests, as they are written. */
-const titles = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+/** Titles of all tests, as they are written, with their file below test/. */
+const tests = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
   .filter(file => /\.test\.[jt]s$/.test(file))
-  .flatMap(file => [...read(join('test', file)).matchAll(/\bt\.test\(\s*(['"`])(.*?[^\\])\1,/g)])
-  .map(([, , title = '']) => title.replaceAll('\\', ''))
+  .flatMap(file => [...read(join('test', file)).matchAll(/\bt\.test\(\s*(['"`])(.*?[^\\])\1,/g)]
+    .map(([, , title = '']) => ({ file: file.replace(/\.test\.[jt]s$/, ''), title: title.replaceAll('\\', '') })))
+const titles = tests.map(({ title }) => title)
 
 /** The rows of all tables in a text, each as its cells. */
 const rowsOf = (text: string) => [...text.matchAll(/(?:^\|.*\|\n)+/gm)]
@@ -98,13 +99,16 @@ t.test('every row of the threat model names a test that there is', async t => {
   }
 })
 
-t.test('every demand of the protocol names a test that there is, or says why it does not apply', async t => {
+t.test('every demand of the protocol names a test and its file, or says why there is none', async t => {
   const rows = rowsOf(read('docs/protocol.md'))
-  t.ok(rows.length > 50)
+  t.ok(rows.length > 100)
   for (const row of rows) {
-    const [, , heldBy = ''] = row
-    const isHeld = titles.some(title => title.includes(heldBy))
-    t.ok(heldBy.length > 10 && (isHeld || /^does not apply: ./.test(heldBy)), row.join(' | '))
+    const [demand = '', level = '', heldBy = '', where = ''] = row
+    const file = where.replaceAll('`', '')
+    const isHeld = heldBy.length > 10 && tests.some(test => test.file === file && test.title.includes(heldBy))
+    const isExplained = where === '' && /^(does not apply|not held): .{10}/.test(heldBy)
+    t.ok(demand !== '' && /^(MUST|SHOULD)( NOT)?(, (MUST|SHOULD)( NOT)?)?$/.test(level), row.join(' | '))
+    t.ok(isHeld || isExplained, row.join(' | '))
   }
 })
 

@@ -252,3 +252,19 @@ t.test('a message that cannot be sent ends its request with the reason', async (
   const { ask } = connect({ send: async () => { throw new Error('no way') } })
   await t.rejects(ask(), { message: 'no way' })
 })
+
+t.test('a notification is never answered, whatever it is', async t => {
+  for (const answersRequests of [true, false]) {
+    const { connection, sent } = connect({ answersRequests: () => answersRequests })
+    for (const method of [
+      'notifications/message', 'notifications/progress', 'notifications/cancelled', 'notifications/unknown',
+      'notifications/elicitation/complete', 'ping',
+      'roots/list', ''
+    ]) {
+      for (const rest of ['', ',"params":{}', ',"params":{"requestId":1,"progressToken":9}', ',"params":null']) {
+        connection.receive(`{"jsonrpc":"2.0","method":"${method}"${rest}}`)
+      }
+    }
+    t.strictSame(sent, [])
+  }
+})

@@ -234,3 +234,25 @@ t.test('a stream that goes on after its answer is given up', async t => {
   await ended
   t.pass('its connection was closed')
 })
+
+t.test('a stream that broke off is resumed from its last event, after the pause that the server asked for', async t => {
+  const times: number[] = []
+  const { ask, server } = await connect(t, ({ http }, response) => {
+    times.push(performance.now())
+    if (http === 'POST') response.writeHead(200, events).end('id: a/7\nretry: 150\ndata:\n\n')
+    else if (times.length === 2) response.writeHead(200, events).end('id: b/8\ndata: {"jsonrpc":"2.0","method":"x"}\n\n')
+    else response.writeHead(200, events).end(`data: ${text}\n\n`)
+  }, { sessionId: 'session-1', protocolVersion: '2025-11-25' })
+  t.equal(await ask(), '{}')
+  t.strictSame(server.requests.map(({ http }) => http), ['POST', 'GET', 'GET'])
+  for (const [index, lastEventId] of [[1, 'a/7'], [2, 'b/8']] as const) {
+    t.match(server.requests[index]?.headers, {
+      accept: 'text/event-stream',
+      'last-event-id': lastEventId,
+      'mcp-session-id': 'session-1',
+      'mcp-protocol-version': '2025-11-25'
+    })
+    const pause = (times[index] ?? 0) - (times[index - 1] ?? 0)
+    t.ok(pause > 140, `it came after ${Math.round(pause)} ms`)
+  }
+})
