@@ -106,5 +106,10 @@ export const arrayText = (items: readonly string[]): string => `[${items.join(',
 
 /** An object of members, each given as the JSON text of its value. */
 export function objectText (members: Iterable<readonly [name: string, text: string]>): string {
-  return `{${Array.from(members, ([name, text]) => `${JSON.stringify(name)}:${text}`).join(',')}}`
+  let text = '{'
+  for (const [name, value] of members) text += `${text.length === 1 ? '' : ','}${quoted(name)}:${value}`
+  return `${text}}`
 }
+
+/** Most names are plain words, for which JSON.stringify is a detour. */
+const quoted = (name: string) => /^[\w/.-]*$/.test(name) ? `"${name}"` : JSON.stringify(name)

@@ -18,6 +18,7 @@ const maxBaggageLength = 8_192
  * @see https://www.w3.org/TR/trace-context/
  */
 export function traceContext (headers: Headers, { withBaggage }: { withBaggage: boolean }): Record<string, string> {
+  if (headers.traceparent === undefined && !withBaggage) return {}
   const traceparent = single(headers.traceparent)
   const tracestate = joined(headers.tracestate)
   const baggage = withBaggage ? joined(headers.baggage) : ''

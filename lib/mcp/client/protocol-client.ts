@@ -80,6 +80,7 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
     firstId,
     declaresElicitation,
     isExclusive,
+    hasExchanges: transport.hasPerRequestStream === true,
     answersRequests: () => peer?.era.kind !== 'modern',
     // In the era of 2026 the end of a request's own stream cancels it.
     sendsCancellation: () => peer?.era.kind !== 'modern' || transport.hasPerRequestStream !== true,

@@ -7,7 +7,7 @@ import {
 import { readMessages, type RpcMessage, type RpcValue } from './rpc-message.ts'
 
 export interface ProtocolConnectionOptions {
-  /** Sends a message whole. The signal aborts when a request is given up. */
+  /** Sends a message whole. The signal aborts when a request is given up; only HTTP exchanges have one. */
   send: (message: MessageText, signal?: AbortSignal) => Promise<void>
   /** The id of the first request. Others count up from it. */
   firstId: number
@@ -20,6 +20,8 @@ export interface ProtocolConnectionOptions {
   isExclusive: boolean
   /** Whether the server may send requests, which are answered then. In the era of 2026 it must not. */
   answersRequests: () => boolean
+  /** Each request is an HTTP exchange of its own, which ends when the request is given up. */
+  hasExchanges: boolean
   /** Whether a server is told with `notifications/cancelled` that a request was given up. */
   sendsCancellation: () => boolean
   onNotification: (method: string, params: RpcValue | null) => void
@@ -86,14 +88,14 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
     if (signal?.aborted) return Promise.reject(signal.reason)
     const id = nextId++
     return new Promise((resolve, reject) => {
-      const exchange = new AbortController()
+      const exchange = options.hasExchanges ? new AbortController() : null
       let idleTimer = startTimer(Math.min(inactivityMs, timeoutMs))
       const totalTimer = inactivityMs < timeoutMs ? startTimer(timeoutMs) : undefined
       signal?.addEventListener('abort', onAbort, { once: true })
       const text = `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)},"params":${params(id)}}`
       const sending = options.send({
         id, method, text, ...(headers && { headers }), ...(secrets && { secrets })
-      }, exchange.signal)
+      }, exchange?.signal)
       pending.set(id, {
         sending,
         settle (outcome) {
@@ -132,10 +134,10 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
         if (waiting === undefined) return
         hasGivenUp = true
         waiting.settle(reason)
-        if (handshakeMethods.has(method) || !options.sendsCancellation()) return exchange.abort()
+        if (handshakeMethods.has(method) || !options.sendsCancellation()) return exchange?.abort()
         notify('notifications/cancelled', JSON.stringify({ requestId: id, reason: cancellationReason(reason) }))
           .catch(() => {}) // the server is gone, or ends with this request
-          .finally(() => exchange.abort())
+          .finally(() => exchange?.abort())
       }
     })
   }

@@ -19,6 +19,7 @@ function connect (options: Partial<ProtocolConnectionOptions> = {}) {
     isExclusive: true,
     declaresElicitation: false,
     answersRequests: () => true,
+    hasExchanges: false,
     sendsCancellation: () => true,
     onNotification: (method, params) => notified.push(`${method} ${params && jsonOf(params)}`),
     ...options
