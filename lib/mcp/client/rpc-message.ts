@@ -84,8 +84,10 @@ const saysSomething = (error: JsonNode) =>
 /** The version may be missing or be written as a number. A log line in JSON has other fields. */
 const rpcFields = new Set(['jsonrpc', 'id', 'result', 'error', 'method', 'params'])
 
-const isRpc = (node: JsonNode) =>
-  memberOf(node, 'jsonrpc') !== null || (node.members ?? []).every(({ name }) => rpcFields.has(name))
+function isRpc (node: JsonNode): boolean {
+  const isAnswer = presentMember(node, 'id') !== null && memberOf(node, 'result') !== null
+  return isAnswer || memberOf(node, 'jsonrpc') !== null || (node.members ?? []).every(({ name }) => rpcFields.has(name))
+}
 
 /** Our ids are whole numbers; a server may give them back as text. */
 function readId (document: JsonDocument, id: JsonNode | null): ResponseId {

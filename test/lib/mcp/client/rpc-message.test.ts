@@ -23,7 +23,7 @@ t.test('a message is found in whatever stands around it', async t => {
     `mcp> ${wellText}\r`, `[${wellText}]`, '{"id":7,"result":{"ok":1}}', '{"jsonrpc":2.0,"id":7,"result":{"ok":1}}',
     '{"jsonrpc":null,"id":7,"result":{"ok":1}}', '{"jsonrpc":"2.0","id":"7","result":{"ok":1},"error":null}',
     '{"jsonrpc":"2.0","id":7,"result":{"ok":1},"error":{}}', '{"jsonrpc":"2.0","id":7,"result":{"ok":1},"error":false}',
-    '{"jsonrpc":"2.0","id":7,"method":null,"result":{"ok":1}}', '{"jsonrpc":"2.0","id":7,"result":{"ok":1},"took_ms":3}'
+    '{"jsonrpc":"2.0","id":7,"method":null,"result":{"ok":1}}', '{"id":7,"result":{"ok":1},"took_ms":3}', '{"jsonrpc":"2.0","id":7,"result":{"ok":1},"took_ms":3}'
   ]) t.strictSame(read(text), well, text)
 })
 
