@@ -1,12 +1,30 @@
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { type AddressInfo, createServer } from 'node:net'
+import { createServer } from 'node:net'
 
-/** A port without a listener. Another process may take it at any time. */
+/*
+ * Ports below those that a system gives to a socket without a port of its own (from 32768 on Linux, from 49152
+ * elsewhere). So no other test's server comes to listen there by chance.
+ */
+const firstPort = 20_000
+const portCount = 12_000
+
+/** A port without a listener, by chance one of thousands. Only a program that is given this number takes it. */
 export async function freePort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
+  for (;;) {
+    const port = firstPort + randomInt(portCount)
+    if (await isFree(port)) return port
+  }
+}
+
+async function isFree (port: number): Promise<boolean> {
+  const server = createServer().listen(port, '127.0.0.1')
+  try {
+    await once(server, 'listening')
+  } catch {
+    return false
+  }
   server.close()
   await once(server, 'close')
-  return port
+  return true
 }
