@@ -45,7 +45,7 @@ export function memberTexts (document: JsonDocument, node: JsonNode = document.r
 export interface JsonEdit {
   start: number
   end: number
-  /** What stands there instead. */
+  /** The text that stands there instead. */
   text: string
 }
 

@@ -90,7 +90,7 @@ interface Failure {
   statusCode?: number
   retryable?: boolean
   acted?: Acted
-  /** What an MCP server wants for its authorization, as it says. */
+  /** The authorization that an MCP server wants, in its own words. */
   authorization?: JsonObject
   /** When the request may be sent again (s), as an MCP server says. */
   retryAfter?: number

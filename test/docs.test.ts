@@ -139,7 +139,7 @@ t.test('the session in the README is what the service answers', async t => {
   }
 })
 
-/** What a text shows of an answer, with … for what it leaves out. */
+/** An answer as a text shows it, with … for what the text leaves out. */
 function asPattern (shown: string): RegExp {
   const pieces = shown.split('…').map(piece => piece.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
   return new RegExp(`^${pieces.join('.*')}$`, 's')

@@ -31,7 +31,7 @@ export function ownerOf ({ apiUrl, jwtToken, credentials }: Identity, key: strin
   }
 }
 
-/** What a credential's text says, or the text itself where a value cannot hold all of it. */
+/** A credential's value, or its text where a value cannot hold all of it. */
 function comparable (text: string): unknown {
   const value: unknown = JSON.parse(text)
   return typeof value === 'string' || JSON.stringify(value) === text ? value : text

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 
@@ -28,12 +28,18 @@ export async function serve (t: Test, handle: HttpHandler) {
       requests.push(request)
       handle(request, response)
     })
-  }).listen(0, '127.0.0.1')
+  })
+  const origin = await listenOnLoopback(t, server)
+  return { origin, url: `${origin}/mcp`, requests, close: () => server.closeAllConnections() }
+}
+
+/** Lets a server listen on a free port of loopback until the test ends. Gives its origin. */
+export async function listenOnLoopback (t: Test, server: Server): Promise<string> {
+  server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => {
     server.closeAllConnections()
     server.close()
   })
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  return { origin, url: `${origin}/mcp`, requests, close: () => server.closeAllConnections() }
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }

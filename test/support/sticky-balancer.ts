@@ -1,7 +1,6 @@
-import { once } from 'node:events'
 import { createServer, type IncomingMessage, request as httpRequest } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
+import { listenOnLoopback } from './http-server.ts'
 
 export interface Balancer {
   url: string
@@ -38,12 +37,7 @@ export async function startBalancer (t: Test, replicas: readonly string[], mark:
     outgoing.on('error', () => response.destroy())
     response.on('close', () => outgoing.destroy())
     incoming.pipe(outgoing)
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
   })
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const origin = await listenOnLoopback(t, server)
   return { url: `${origin}${new URL(replicas[0] ?? '').pathname}`, cookies, places }
 }

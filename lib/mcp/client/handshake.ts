@@ -10,8 +10,6 @@ import type { RpcValue } from './rpc-message.ts'
 /** A server, once it is connected. */
 export interface Peer {
   era: Era
-  /** The version that both speak; `null` where the server named none. */
-  version: string | null
   /** Names of the capabilities that the server declared; absent where they are not known. */
   capabilities?: readonly string[]
   /** The server's own instructions. */
@@ -55,7 +53,7 @@ export async function shakeHands (known: Era | null, options: HandshakeOptions):
 }
 
 const modernPeer = (discover: JsonObject): Peer =>
-  ({ era: { kind: 'modern', discover }, version: modernVersion, ...describe(discover) })
+  ({ era: { kind: 'modern', discover }, ...describe(discover) })
 
 /** The capabilities that decide what a server is asked for. */
 const usedCapabilities = ['tools', 'resources', 'prompts', 'completions']
@@ -68,7 +66,7 @@ function describe ({ instructions, capabilities }: JsonObject): Pick<Peer, 'inst
   }
 }
 
-/** What the probe found: a modern server's description of itself. `null` for a server of an older era. */
+/** A modern server's description of itself; `null` for a server of an older era. */
 type Probed = { discover: JsonObject } | { failure: Error } | null
 
 /** A server that answers the probe with nothing that can be used may be of an older era. */
@@ -103,7 +101,7 @@ async function initialize (options: HandshakeOptions, offered: string, mayOfferA
   const { protocolVersion } = answer
   const version = typeof protocolVersion === 'string' && protocolVersion !== '' ? protocolVersion : null
   await options.initialized(version)
-  return { era: { kind: 'legacy' }, version, ...describe(answer) }
+  return { era: { kind: 'legacy' }, ...describe(answer) }
 }
 
 /**

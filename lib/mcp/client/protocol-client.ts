@@ -29,7 +29,7 @@ export interface ConnectOptions {
   probeTimeoutMs: number
   signal: AbortSignal
   /** Resumes a session that was begun before: there is no handshake. */
-  resumed?: { protocolVersion: string, capabilities?: readonly string[] }
+  resumed?: { capabilities?: readonly string[] }
 }
 
 /** Members of a request's params: names, and JSON texts. */
@@ -122,8 +122,8 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
       const deadline = performance.now() + timeoutMs
       await transport.start()
       if (resumed !== undefined) {
-        const { protocolVersion: version, capabilities } = resumed
-        peer = { era: { kind: 'legacy' }, version, ...(capabilities && { capabilities }) }
+        const { capabilities } = resumed
+        peer = { era: { kind: 'legacy' }, ...(capabilities && { capabilities }) }
         return peer
       }
       peer = await shakeHands(era, {

@@ -1,6 +1,7 @@
 import {
   type JsonDocument, type JsonNode, memberOf, presentMember, readJson, stringMember, textOf, valueOf
 } from '../../json-text.ts'
+import { errorCodes } from './protocol.ts'
 
 /** A value that a server sent, within the text of its message. */
 export interface RpcValue { readonly document: JsonDocument, readonly node: JsonNode }
@@ -101,7 +102,7 @@ function asInteger (value: unknown): number | null {
 }
 
 /** The code of an error that says none. */
-const unknownCode = -32_603
+const unknownCode = errorCodes.internalError
 
 function readFailure (document: JsonDocument, error: JsonNode): RpcFailure {
   const data = presentMember(error, 'data')

@@ -2,12 +2,12 @@ import type { JsonObject } from '../../json.ts'
 import type { Mask } from '../../mask.ts'
 import type { HttpError } from '../transports/http-request.ts'
 
-/** What a refusal says beside its sentence. */
+/** The parts of a refusal beside its sentence. */
 export interface RefusalFacts {
   /** When the request may be sent again (s). */
   retryAfter?: number
   retryable?: boolean
-  /** What the server wants for its authorization. */
+  /** The authorization that the server wants. */
   authorization?: JsonObject
 }
 
@@ -55,7 +55,7 @@ const parameter = /([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))/g
 /** @see https://www.rfc-editor.org/rfc/rfc9110#field.www-authenticate */
 function authorizationIn ({ status, headers }: HttpError, mask: Mask): JsonObject | null {
   const all = [headers['www-authenticate'] ?? []].flat().join(', ').slice(0, 10_000)
-  // What is quoted may look like a challenge.
+  // A quoted text may look like a challenge.
   const unquoted = all.replace(/"(?:[^"\\]|\\.)*"/g, quoted => '"'.repeat(quoted.length))
   const found = [...unquoted.matchAll(challenge)].map((match, index, matches) => ({
     scheme: match[1] ?? '', text: all.slice(match.index + match[0].length, matches[index + 1]?.index)

@@ -40,7 +40,7 @@ export async function readAnswer (reply: Reply, options: AnswerOptions): Promise
   let lastEventId: string | undefined
   let retryMs = defaultRetryMs
   let isAnswered = false
-  /** What came last and was no message. */
+  /** The last text that was no message. */
   let noise = ''
   let cutOff: NodeJS.Timeout | undefined
 

@@ -76,7 +76,7 @@ function explained (decoder: Transform, encoding: string): Transform {
 /** The first bytes of a body, which stay in it; `null` when it has none. */
 async function startOf (body: Readable): Promise<Buffer | null> {
   while (body.readableLength === 0 && !body.readableEnded && !body.destroyed) {
-    // Whoever reads the body learns of its error.
+    // The reader of the body learns of its error.
     await Promise.race([once(body, 'readable'), once(body, 'end'), once(body, 'close')]).catch(() => {})
   }
   const start: Buffer | null = body.destroyed ? null : body.read()

@@ -83,7 +83,7 @@ function createProxyAgent ({ origin, username, password }: URL): ProxyAgent {
   })
 }
 
-/** What a name is found to be on this machine. */
+/** The place that a name leads to, as this machine sees it. */
 type Finding = 'elsewhere' | 'here' | 'link-local'
 
 /** How long a name may take to be found (ms). A network behind a proxy may know no names. */

@@ -7,7 +7,7 @@ const entities: Readonly<Record<string, string>> = { lt: '<', gt: '>', amp: '&',
 
 /**
  * The words of a body that is no message, on one line: a page of HTML without its tags. Empty when it says nothing.
- * What is a secret in it is still there.
+ * Secrets are not masked in it.
  */
 export function quoteOf (text: string): string {
   const isPage = /^\s*<(!doctype|[a-z][a-z\d]*[\s>/])/i.test(text.slice(0, 1_000))

@@ -165,7 +165,7 @@ const lostSession = new RegExp([
 const mayBeAboutSession = ({ status, text }: HttpError) =>
   status === 500 || (sessionStatuses.has(status) && lostSession.test(text))
 
-/** What the status says matters more than the body: who was refused, and when to come again. */
+/** The status matters more than the body: it tells who was refused, and when to come again. */
 const saysMoreThanItsBody = (error: HttpError) => [401, 429, 503].includes(error.status) || challenges(error)
 
 /** Whether a 403 asks for other credentials. */

@@ -41,7 +41,7 @@ function open (t: Test, url: string, headers: Record<string, string> = {}, resum
       timeoutMs: 5_000,
       probeTimeoutMs: 5_000,
       signal: new AbortController().signal,
-      resumed: { protocolVersion: '2025-11-25' }
+      resumed: {}
     })
     const { document, node } = await client.request('tools/list', members, { timeoutMs: 5_000, headers })
     return textOf(document, node)
