@@ -48,6 +48,8 @@ export const options: FastifyServerOptions = {
   keepAliveTimeout: 72_000,
   // A body that trickles in must not hold a connection for ever.
   requestTimeout: 120_000,
+  // The name of a value is part of a path.
+  routerOptions: { maxParamLength: 4_096 },
   // A request on an open connection is still answered while the service closes; the connection ends after it.
   return503OnClosing: false,
   // `frameworkErrors` is typed for a server without options of its own; ours is the plain HTTP one.

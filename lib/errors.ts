@@ -89,6 +89,12 @@ export const MissingCredentialError = define<[server: string, credential: string
   'MCP server %s needs the credential %s, which the session does not have%s. Please run /init with it.',
   409
 )
+export const MissingValueError = define<[tool: string, name: string, from: string]>(
+  'MCPC_ERR_MISSING_VALUE', 'Tool %s needs the value %s of %s, which the session does not have', 409, { acted: 'no' }
+)
+export const ValueNotWritableError = define<[string]>(
+  'MCPC_ERR_VALUE_NOT_WRITABLE', 'The value %s cannot be changed: the operator gives it to a tool', 403
+)
 export const ValidationApiError = define<[string] | [string, Because]>(
   'MCPC_ERR_VALIDATION_API', 'The credentials could not be checked: %s', 502, { retryable: true }
 )

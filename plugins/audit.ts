@@ -20,7 +20,7 @@ const kFacts = Symbol('auditFacts')
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** The event of this route in the audit log. Requests of other routes are logged only when they are refused. */
-    audit?: 'init' | 'shutdown' | 'tool_call'
+    audit?: 'init' | 'shutdown' | 'tool_call' | 'values'
   }
   interface FastifyRequest {
     /** Adds to what the audit log says of this request. */

@@ -70,7 +70,7 @@ export default fp(async (fastify) => {
 
   function answerNotFound (request: FastifyRequest, reply: FastifyReply) {
     const path = request.url.split('?', 1)[0] ?? ''
-    const allowed = ['GET', 'POST', 'DELETE'].filter(method => fastify.findRoute({ method, url: path }) !== null)
+    const allowed = ['GET', 'POST', 'PUT', 'DELETE'].filter(method => fastify.findRoute({ method, url: path }) !== null)
     if (allowed.length === 0) return sendFailure(reply, new RouteNotFoundError(request.method, path), 404)
     reply.header('allow', allowed.join(', '))
     return sendFailure(reply, new MethodNotAllowedError(path, allowed.join(', ')), 405)
@@ -92,6 +92,8 @@ interface Failure {
   acted?: Acted
   /** The authorization that an MCP server wants, in its own words. */
   authorization?: JsonObject
+  /** The arguments of a tool call that do not fit: where each is, and what it must be. */
+  arguments?: ReadonlyArray<{ pointer: string, message: string }>
   /** When the request may be sent again (s), as an MCP server says. */
   retryAfter?: number
 }
@@ -110,8 +112,8 @@ function troubleOf (failure: Failure): string | null {
   return meansUnavailable(reason) ? reason : null
 }
 
-const bodyOf = ({ code, message, retryable = false, authorization }: Failure, acted?: Acted) =>
-  JSON.stringify({ status: 'error', error: message, code, retryable, acted, authorization })
+const bodyOf = ({ code, message, retryable = false, authorization, arguments: faults }: Failure, acted?: Acted) =>
+  JSON.stringify({ status: 'error', error: message, code, retryable, acted, authorization, arguments: faults })
 
 function translate (error: FastifyError, maxBodyBytes: number): Failure {
   if (isServiceError(error)) return error

@@ -77,7 +77,7 @@ export default fp(async (fastify) => {
   })
 
   fastify.addHook('preValidation', (request, reply, done) => {
-    done(request.method === 'POST' ? faultOf(request) : undefined)
+    done(request.method === 'POST' || request.method === 'PUT' ? faultOf(request) : undefined)
   })
 
   // `verbose` gives the formatter below the value and its schema.

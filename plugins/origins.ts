@@ -53,7 +53,7 @@ export default fp(async (fastify) => {
     delegator: ({ method, headers }: FastifyRequest, done: (error: null, options: object) => void) => done(null, {
       origin: headers.origin ?? false,
       preflight: method === 'OPTIONS' && headers['access-control-request-method'] !== undefined,
-      methods: 'GET, POST, DELETE',
+      methods: 'GET, POST, PUT, DELETE',
       allowedHeaders: 'Authorization, Content-Type, X-API-Key, X-Session-Id',
       exposedHeaders: 'Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, X-MCP-Not-Cached',
       maxAge: 600

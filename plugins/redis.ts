@@ -28,7 +28,7 @@ declare module 'fastify' {
  * `quit()` at close would reject while Redis is down.
  */
 export default fp(async (fastify) => {
-  const { redis: options, session, sensitiveParams, encryptionKeys, apiKeys } = fastify.config
+  const { redis: options, session, sensitiveParams, encryptionKeys, apiKeys, serverScript } = fastify.config
   const { client, address, close } = await openRedis(options, {
     keyPrefix: session.keyPrefix,
     onLost: err => fastify.log.error({ err }, 'redis lost'),
@@ -45,6 +45,7 @@ export default fp(async (fastify) => {
   })
   fastify.decorate('sessions', createSessionRepository(client, {
     ...session,
+    sharesNames: serverScript !== undefined,
     sensitiveParams,
     encryptionKeys,
     clients: [...new Set(apiKeys?.map(({ name }) => name))],

@@ -17,11 +17,12 @@ declare module 'fastify' {
 
 /** Start phase: the configuration of the MCP servers, checked before any server is started or connected. */
 export default fp(async (fastify) => {
-  const { config: { serverScript, serversFile, sensitiveParams }, hostEnvironment: host } = fastify
+  const { config: { serverScript, serversFile, sensitiveParams, values }, hostEnvironment: host } = fastify
+  const { policyDefaults, scriptValidation: validation } = values
 
   function readServerSpecs (): readonly ServerSpec[] {
-    if (serverScript !== undefined) return [resolveScript(serverScript, host)]
-    return readServersFile(serversFile ?? '', { host, sensitiveParams })
+    if (serverScript !== undefined) return [resolveScript(serverScript, { host, validation })]
+    return readServersFile(serversFile ?? '', { host, sensitiveParams, policyDefaults })
   }
 
   fastify.decorate('readServerSpecs', readServerSpecs)

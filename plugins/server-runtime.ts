@@ -8,6 +8,7 @@ import type { Server } from '../lib/mcp/server.ts'
 import { createServerRegistry, type ServerRegistry } from '../lib/mcp/servers.ts'
 import { proxiesIn } from '../lib/mcp/servers-file/host-environment.ts'
 import type { ServerSpec } from '../lib/mcp/servers-file/server-spec.ts'
+import { describePolicy } from '../lib/mcp/servers-file/value-policy.ts'
 import { createUpstreamAgents } from '../lib/mcp/transports/http-agent.ts'
 import { createReaper } from '../lib/mcp/transports/reaper.ts'
 import { createSemaphore } from '../lib/semaphore.ts'
@@ -33,7 +34,7 @@ declare module 'fastify' {
  * connections.
  */
 export default fp(async (fastify) => {
-  const { timeouts, maxResultBytes, toolsCacheTtlMs, sensitiveParams, elicitation, processes } = fastify.config
+  const { timeouts, maxResultBytes, toolsCacheTtlMs, sensitiveParams, elicitation, processes, values } = fastify.config
   if (process.platform === 'win32') {
     throw new ConfigError(
       'MCP servers are ended by process group, which Windows does not have: run the service on Linux, macOS, or in WSL'
@@ -85,7 +86,20 @@ export default fp(async (fastify) => {
 
   function replaceServers (specs: readonly ServerSpec[]): void {
     registry.replace(specs)
-    catalog = createServerCatalog(registry.servers, { toolsCacheTtlMs, sensitiveParams })
+    catalog = createServerCatalog(registry.servers, {
+      toolsCacheTtlMs,
+      sensitiveParams,
+      marksFilled: values.listsFilled,
+      onRefusedCredential: (server, tool, credential) => fastify.log.warn(
+        { server, tool, credential, add: `"credentials": [${JSON.stringify(credential)}]` },
+        'a tool is left out, because it declares a credential that its server may not have'
+      )
+    })
+  }
+  function describePolicies (): void {
+    for (const { spec: { name: server, policy } } of registry.servers) {
+      fastify.log.info({ server, ...describePolicy(policy) }, 'what is kept and filled in for an mcp server')
+    }
   }
   replaceServers(fastify.serverSpecs)
 
@@ -95,6 +109,7 @@ export default fp(async (fastify) => {
   fastify.decorate('leaseServer', registry.lease)
   fastify.decorate('replaceServers', (specs: readonly ServerSpec[]) => {
     replaceServers(specs)
+    describePolicies()
     refillSpares()
   })
   fastify.decorate('processCounts', () => ({
@@ -105,6 +120,7 @@ export default fp(async (fastify) => {
   }))
 
   fastify.addHook('onReady', async () => refillSpares())
+  fastify.addHook('onListen', async () => describePolicies())
   fastify.addHook('onClose', async () => {
     await fastify.deferredSettled()
     await registry.close()

@@ -20,7 +20,7 @@ declare module 'fastify' {
     /** The request is a tool call: it holds one of the session's call slots. Answer 429 when all are taken. */
     toolCall?: boolean
     /** Names of fields to read along with the session, as far as the body says. They cost no further round trip. */
-    wants?: (request: FastifyRequest) => Pick<LoadOptions, 'valueNames' | 'upstreams'>
+    wants?: (request: FastifyRequest) => Pick<LoadOptions, 'values' | 'upstreams'>
   }
 }
 

@@ -2,11 +2,16 @@ import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { type Acted, UnknownContinuationError, UnknownToolError } from '../lib/errors.ts'
 import type { EventWriter } from '../lib/http/event-stream.ts'
+import { nameList } from '../lib/http/name-list.ts'
 import { editedText, type JsonValue, presentMember, removalsOf } from '../lib/json-text.ts'
 import type { Watcher } from '../lib/mcp/client/server-client.ts'
+import type { ResultShape } from '../lib/mcp/servers-file/value-policy.ts'
 import type { PendingCall } from '../lib/sessions/pending-calls.ts'
+import { createArgumentChecker } from '../lib/tools/argument-check.ts'
 import { createToolCaller, type PreparedCall, type ToolReply } from '../lib/tools/call-tool.ts'
 import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
+import { describeCall } from '../lib/tools/dry-run.ts'
+import type { Inject } from '../lib/tools/parameter-injection.ts'
 import type { CatalogTool } from '../lib/tools/tool-catalog.ts'
 
 declare module 'fastify' {
@@ -15,9 +20,12 @@ declare module 'fastify' {
      * Calls a tool for this request's session, or resumes a call that waits for input. The arguments are the body's
      * `params`, and the responses to the server's input requests its `responses`.
      */
-    callTool: (call: ToolCallRequest) => Promise<ToolReply>
+    callTool: (call: ToolCallRequest) => Promise<CallReply>
   }
 }
+
+/** A call that was made, or that was only described. */
+export type CallReply = ToolReply | { body: string, outcome: 'dry_run', notCached: [] }
 
 export interface ToolCallRequest {
   tool?: string | undefined
@@ -25,6 +33,14 @@ export interface ToolCallRequest {
   timeout?: number | undefined
   /** Token of the call to resume. */
   continue?: string | undefined
+  /** Which gaps are filled; all that the tool's policy allows where nothing is said. */
+  inject?: Inject | undefined
+  /** The call is described and not made. */
+  dryRun?: boolean | undefined
+  /** The form of the reply, where it is another one than the server's policy says. */
+  shape?: ResultShape | undefined
+  /** Receives facts about the call for the header of the answer, also when the call fails later. */
+  note: (name: string, value: string) => void
   /** Receives what happens while the tool runs. */
   events?: Pick<EventWriter, 'send'>
 }
@@ -36,7 +52,10 @@ export default fp(async (fastify) => {
     sessions,
     pendingCalls: elicitation ? pendingCalls : null,
     sensitiveParams,
-    cacheResults
+    cacheResults,
+    checker: createArgumentChecker({
+      onUnusable: reason => fastify.log.warn({ reason }, 'arguments are not checked against an input schema')
+    })
   })
 
   fastify.decorateRequest('callTool', function (call) {
@@ -47,13 +66,15 @@ export default fp(async (fastify) => {
     return reply
   })
 
-  async function begin (request: FastifyRequest, call: ToolCallRequest): Promise<ToolReply> {
-    const { tool: exposedName = '' } = call
+  async function begin (request: FastifyRequest, call: ToolCallRequest): Promise<CallReply> {
+    const { tool: exposedName = '', inject = true, dryRun: isDryRun = false } = call
     const server = request.servers.byExposedName(exposedName)
     const tool = server && await findTool(request, server, exposedName)
     if (server === null || tool === null) throw new UnknownToolError(exposedName)
     const { session } = request
-    const prepared = await caller.prepare({ session, exposedName, tool, params: paramsOf(request) })
+    const params = paramsOf(request)
+    const prepared = await caller.prepare({ session, exposedName, tool, params, inject, isDryRun })
+    if (isDryRun) return { body: describeCall(prepared), outcome: 'dry_run', notCached: [] }
     return await run(request, server, prepared, call)
   }
 
@@ -88,14 +109,18 @@ export default fp(async (fastify) => {
     request: FastifyRequest,
     server: CatalogedServer,
     call: PreparedCall,
-    { timeout = Infinity, events }: ToolCallRequest
+    { timeout = Infinity, shape, note, events }: ToolCallRequest
   ): Promise<ToolReply> {
-    return await request.useServer(server, 'call', (client, limits) => caller.run(call, {
+    noteArguments(request, call, note)
+    const reply = await request.useServer(server, 'call', (client, limits) => caller.run(call, {
       client,
+      shape,
       limits: { ...limits, timeoutMs: Math.min(limits.timeoutMs, timeout * 1000) },
       watcher: events && createWatcher(events, request.limits(server, 'list').timeoutMs),
       onNotCached: err => request.log.warn({ err, tool: call.exposedName }, 'the values of a call could not be kept')
     }))
+    if (reply.form !== undefined) note('x-mcp-result', resultHeader(reply.form, reply.leftOut))
+    return reply
   }
 }, {
   name: 'tool-calls',
@@ -103,6 +128,25 @@ export default fp(async (fastify) => {
     'config', 'redis', 'json-body', 'audit', 'after-response', 'session', 'request-clients', 'server-requests'
   ]
 })
+
+/** Longest list of names in a header (characters). */
+const maxListLength = 1_024
+
+/** Says before the call is made which arguments are not the caller's, and which do not fit. */
+function noteArguments (
+  { log }: FastifyRequest, { exposedName, tool, filled, faults }: PreparedCall, note: ToolCallRequest['note']
+): void {
+  if (filled.length > 0) note('x-mcp-injected', nameList(filled.map(({ name }) => name), maxListLength))
+  if (faults.length === 0) return
+  const pointers = faults.map(({ pointer }) => pointer)
+  note('x-mcp-unfit-arguments', nameList(pointers, maxListLength))
+  const line = { tool: exposedName, server: tool.server, pointers, rules: faults.map(({ message }) => message) }
+  log.warn(line, 'arguments do not fit the input schema of their tool')
+}
+
+/** A structured field (RFC 8941): the form, and what the reply leaves out. */
+const resultHeader = (form: string, leftOut: readonly string[]) =>
+  leftOut.length === 0 ? form : `${form};left-out="${leftOut.join(' ')}"`
 
 /** Throws an error that says whether the tool can have acted. */
 const throwWith = (acted: Acted) => (error: unknown): never => {

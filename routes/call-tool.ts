@@ -1,16 +1,18 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
-import Type from 'typebox'
+import Type, { type Static } from 'typebox'
 import {
   AnySchema, callErrorResponses, ContinueSchema, inputRequired, jsonBody, jsonType, ResponsesSchema, SessionIdSchema
 } from '../lib/http/schemas.ts'
+import { InvalidFieldError } from '../lib/errors.ts'
 import { presentMember, stringMember } from '../lib/json-text.ts'
-import { gapsIn } from '../lib/tools/parameter-injection.ts'
+import type { LoadOptions } from '../lib/sessions/session.ts'
+import { type Inject, planReads } from '../lib/tools/parameter-injection.ts'
 
 const ParamsSchema = Type.Unsafe<Record<string, unknown> | null>({
   type: ['object', 'null'],
   additionalProperties: true,
-  description: 'Arguments of the tool. A missing one is filled from the session, where that has a value of its name.'
+  description: 'Arguments of the tool. A missing one is filled from the session, where the operator lets it.'
 })
 
 const BodySchema = Type.Object({
@@ -27,24 +29,41 @@ const BodySchema = Type.Object({
     title: 'a number of seconds above 0',
     description: 'How long the tool may take (s), where that is less than the service allows.'
   })),
+  inject: Type.Optional(Type.Unsafe<Inject>({
+    type: ['boolean', 'array'],
+    items: { type: 'string' },
+    title: 'true, false, or an array of names',
+    description: 'Which missing arguments the session may fill: all that the operator lets it, none, or these. ' +
+      'Credentials, and arguments that the operator gives, are sent in any case.'
+  })),
+  dry_run: Type.Optional(Type.Boolean({
+    title: 'true or false',
+    description: 'Says what the tool would be called with, and does not call it.'
+  })),
+  result: Type.Optional(Type.Unsafe<'default' | 'json' | 'mcp'>(Type.Enum(['default', 'json', 'mcp'], {
+    title: '"default", "json" or "mcp"',
+    description: 'The form of the answer: `json` for the JSON in a text, `mcp` for MCP\'s own result.'
+  }))),
   continue: Type.Optional(ContinueSchema),
   responses: Type.Optional(ResponsesSchema)
 })
+
+type Body = Static<typeof BodySchema>
 
 /**
  * Calls a tool and answers with its result. The HTTP status is about the service, the body's `status` about the tool.
  */
 export default (async (fastify) => {
-  const { sensitiveParams } = fastify.config
-
   /** The fields that the call will read from its session. A guess where the server's tools differ by session. */
-  function predictReads ({ bodyDocument, servers }: FastifyRequest): { valueNames: string[], upstreams: string[] } {
+  function predictReads ({ body, bodyDocument, servers }: FastifyRequest): Pick<LoadOptions, 'values' | 'upstreams'> {
     const exposedName = stringMember(bodyDocument, bodyDocument.root, 'tool') ?? ''
     const server = servers.byExposedName(exposedName)
-    const declared = server?.peekTool(exposedName)?.declared ?? []
+    const tool = server?.peekTool(exposedName)
+    const { inject = true, dry_run: wantsOrigins = false } = body as Body
+    const params = presentMember(bodyDocument.root, 'params')
     return {
       // A wrong guess costs a round trip and nothing else.
-      valueNames: gapsIn(presentMember(bodyDocument.root, 'params'), { declared, sensitiveParams }),
+      values: tool ? planReads(params, tool, { inject, wantsOrigins }).map(({ read }) => read) : [],
       upstreams: server?.server.sessions ? [server.name] : []
     }
   }
@@ -76,7 +95,8 @@ export default (async (fastify) => {
           400: 'A field is missing or wrong, or the tool refused its arguments.',
           401: 'The tool\'s server refused the session\'s credentials, which are no longer good.',
           404: 'There is no such tool, or no call to resume under that token.',
-          409: 'There is no such session, or it lacks a credential that the tool\'s server needs.',
+          409: 'There is no such session, or it lacks a credential or a value that the tool needs.',
+          422: 'The arguments do not fit the tool\'s input schema, and the operator wants them to.',
           429: 'The session has as many calls running as it may.',
           502: 'The MCP server cannot be reached or broke off.',
           503: 'Redis does not answer, or too many requests wait for a server.',
@@ -85,15 +105,17 @@ export default (async (fastify) => {
       }
     }
   }, async (request, reply) => {
-    const { tool, timeout, continue: token } = request.body
-    const call = { tool, timeout, continue: token }
+    const { tool, timeout, continue: token, inject, dry_run: dryRun, result: shape } = request.body
+    if (dryRun && token !== undefined) throw new InvalidFieldError('dry_run', 'absent in a request with `continue`')
+    const call = { tool, timeout, continue: token, inject, dryRun, shape }
     if (!request.wantsEvents) {
-      const { body, outcome, notCached } = await request.callTool(call)
+      const note = (name: string, value: string) => { reply.header(name, value) }
+      const { body, outcome, notCached } = await request.callTool({ ...call, note })
       reply.notCached(notCached).code(outcome === 'input_required' ? 202 : 200)
       return reply.type(jsonType).send(jsonBody(body))
     }
     return reply.sendEvents(async events => {
-      const { body, outcome, notCached } = await request.callTool({ ...call, events })
+      const { body, outcome, notCached } = await request.callTool({ ...call, note: events.note, events })
       if (notCached.length > 0) events.send('not_cached', JSON.stringify(notCached))
       return { event: outcome === 'input_required' ? outcome : 'result', json: body }
     })

@@ -19,9 +19,17 @@ const DescriptionSchema = Type.Object({
     Type.Null()
   ]),
   cached_bytes: Type.Integer({ description: 'Stored bytes of all cached values and their names.' }),
-  values: Type.Array(Type.Object({ name: Type.String(), bytes: Type.Integer() }), {
-    description: 'Names and stored bytes of the cached values.'
-  })
+  values: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      bytes: Type.Integer({ description: 'As stored.' }),
+      server: Type.Optional(Type.String({ description: 'The server that was sent it or gave it, or `caller`.' })),
+      tool: Type.Optional(Type.String()),
+      as: Type.Optional(Type.String({ description: '`parameter`, `result`, `init` or `put`.' })),
+      at: Type.Optional(Type.String({ description: 'ISO 8601, UTC.' }))
+    }, { description: 'Where it came from is absent where that is not known.' }),
+    { description: 'The cached values, without what they hold.' }
+  )
 }, { description: 'The session, without its credentials and values.' })
 
 /** Describes or ends the caller's own session, whose id is in the header `X-Session-Id`. */
@@ -54,7 +62,7 @@ export default (async (fastify) => {
       calls,
       last_call: lastCall,
       cached_bytes: cachedBytes,
-      values: [...values].map(([name, bytes]) => ({ name, bytes }))
+      values: values.map(({ name, bytes, origin }) => ({ name, bytes, ...origin }))
     }
   })
 

@@ -37,6 +37,12 @@ export function resolveConfig (env: Environment) {
     /** Names of the fields that are credentials. */
     sensitiveParams: env.MCP_SENSITIVE_PARAMS.split(',').map(name => name.trim()),
     cacheResults: env.MCP_CACHE_RESULTS,
+    values: {
+      policyDefaults: { values: env.MCP_VALUES, validation: env.MCP_VALIDATE_ARGUMENTS ?? 'warn' },
+      scriptValidation: env.MCP_VALIDATE_ARGUMENTS ?? 'off',
+      /** Whether lists show parameters that the session fills as not required. */
+      listsFilled: env.MCP_SERVER_SCRIPT === undefined || env.MCP_LIST_FILLED === 'optional'
+    },
     validation: resolveValidation(env),
     apiHosts: {
       allowed: parse(env, 'MCP_ALLOWED_API_HOSTS', parseApiHosts),

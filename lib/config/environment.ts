@@ -123,6 +123,26 @@ export const EnvironmentSchema = Type.Object({
       'Which object results fill later calls: those whose `status` is `"success"`, any that is no failure, or ' +
       'none.'
   }),
+  MCP_VALUES: Type.Enum(['chain', 'none'], {
+    default: 'none',
+    title: 'chain or none',
+    description:
+      'What an entry of MCP_SERVERS_FILE means that says no `values`: `chain` keeps parameters and results and fills ' +
+      'later calls, `none` does neither. The server of MCP_SERVER_SCRIPT is always `chain`.'
+  }),
+  MCP_VALIDATE_ARGUMENTS: Type.Optional(Type.Enum(['off', 'warn', 'on'], {
+    title: 'off, warn or on',
+    description:
+      'Whether arguments are checked against their tool\'s input schema before a server is started: `warn` logs and ' +
+      'calls, `on` answers 422. Unset: `warn` for entries of MCP_SERVERS_FILE, `off` for MCP_SERVER_SCRIPT.'
+  })),
+  MCP_LIST_FILLED: Type.Enum(['unchanged', 'optional'], {
+    default: 'unchanged',
+    title: 'unchanged or optional',
+    description:
+      'Whether the lists of MCP_SERVER_SCRIPT show parameters that the session fills as not required. Lists of ' +
+      'MCP_SERVERS_FILE always do.'
+  }),
   MCP_SESSION_MAX_BYTES: Type.Integer({
     default: 16_777_216,
     minimum: 0,

@@ -8,6 +8,8 @@ export interface EventWriter {
    * recent.
    */
   send: (event: string, json: string) => void
+  /** Adds a field to the last event, which says about the request what a header cannot say any more. */
+  note: (name: string, value: string) => void
   /** Sends the last event, as JSON text, and ends the stream. */
   end: (event: string, json: string) => void
 }
@@ -23,6 +25,7 @@ export interface EventWriter {
 export function createEventWriter ({ heartbeatMs }: { heartbeatMs: number }): EventWriter {
   let isFlowing = true
   let isOver = false
+  const notes = new Map<string, string>()
   const stream = new Readable({ read () { isFlowing = true } })
   const push = (text: string) => { if (!isOver) isFlowing = stream.push(text) }
   const heartbeat = setInterval(() => push(': alive\n\n'), heartbeatMs)
@@ -34,9 +37,13 @@ export function createEventWriter ({ heartbeatMs }: { heartbeatMs: number }): Ev
     send (event, json) {
       if (isFlowing) push(asEvent(event, json))
     },
+    note (name, value) {
+      notes.set(name, value)
+    },
     end (event, json) {
       if (isOver) return
-      push(asEvent(event, json))
+      const fields = Array.from(notes, ([name, value]) => `${name}: ${value}\n`).join('')
+      push(fields + asEvent(event, json))
       stream.push(null)
       stop()
     }

@@ -62,7 +62,10 @@ const CallErrorSchema = Type.Object({
   ...ErrorSchema.properties,
   acted: Type.Union([Type.Literal('no'), Type.Literal('unknown')], {
     description: 'Whether the tool can have acted: `no` only where it is certain that it has not.'
-  })
+  }),
+  arguments: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() }), {
+    description: 'With 422: where the arguments do not fit, by JSON Pointer, and what each value must be.'
+  }))
 })
 
 /** Error answers for the response schema of a route: each status has the one body shape. */

@@ -7,11 +7,6 @@ export interface NewSession {
   values: ReadonlyMap<string, string>
 }
 
-/** The field of a session's hash that holds a cached value. */
-export const valueField = (name: string) => `p:${name}`
-
-export const nameOfValue = (field: string) => field.slice(valueField('').length)
-
 /** The field that holds the session's own session at an MCP server. */
 export const upstreamField = (server: string) => `u:${server}`
 

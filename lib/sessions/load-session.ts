@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { TooManyCallsError } from '../errors.ts'
 import { createCallSlot, slotMs } from './call-slot.ts'
-import { upstreamField, valueField } from './fields.ts'
+import { upstreamField } from './fields.ts'
 import type { SessionRedis, StoredFields } from './scripts.ts'
 import type { LoadOptions, Session } from './session.ts'
 import { recordFields, type SessionCodec } from './session-record.ts'
 import { hashOfToken, type SessionRef } from './session-ref.ts'
+import type { ValueFields, ValueRead } from './values.ts'
 
 /**
  * Loads a session and restarts its idle TTL, in one round trip. A session that the Flask service wrote is converted.
@@ -21,27 +22,37 @@ export interface LoadSessionOptions {
   maxConcurrency: number
   /** Replaces what was seen at a key by the session in it. Rejects with SessionUnreadableError when there is none. */
   convert: (ref: SessionRef, seen: string) => Promise<void>
+  valueFields: ValueFields
 }
+
+/** Lua bounds how many values a function can take. */
+const mostFieldsToLoad = 4_000
 
 export function createLoadSession (redis: SessionRedis, codec: SessionCodec, options: LoadSessionOptions): LoadSession {
   const { scripts, inTime } = redis
-  const { idleTtlSeconds, maxConcurrency, convert } = options
+  const { idleTtlSeconds, maxConcurrency, convert, valueFields } = options
 
   return async function load (ref, loadOptions = {}) {
-    const { takeSlot = false, valueNames = [], upstreams = [] } = loadOptions
+    const { takeSlot = false, values = [], upstreams = [] } = loadOptions
     const slotId = takeSlot ? randomUUID() : null
     const reading = await inTime(scripts.loadSession(codec.keyOf(ref), {
       ttlSeconds: idleTtlSeconds,
       now: new Date(),
       tokenHash: tokenHashOf(ref),
       slot: slotId === null ? null : { id: slotId, holdMs: slotMs, mostSlots: maxConcurrency },
-      fields: [...recordFields, ...valueNames.map(valueField), ...upstreams.map(upstreamField)]
+      fields: [...recordFields, ...upstreams.map(upstreamField), ...fieldsToLoad(values)]
     }))
     if (reading.is === 'none') return null
     if (reading.is === 'busy') throw new TooManyCallsError(ref.id, maxConcurrency)
     if (reading.is === 'session') return await decode(ref, reading.fields, slotId)
     await convert(ref, reading.seen)
     return await load(ref, loadOptions)
+  }
+
+  /** A tool with more parameters than a script can read costs a round trip of its own. */
+  function fieldsToLoad (values: readonly ValueRead[]): string[] {
+    const fields = values.flatMap(valueFields.fieldsOf)
+    return fields.length <= mostFieldsToLoad ? fields : []
   }
 
   async function decode (ref: SessionRef, fields: StoredFields, slotId: string | null): Promise<Session | null> {

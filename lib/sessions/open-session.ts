@@ -1,9 +1,11 @@
 import { SessionTakenError, StoreUnavailableError } from '../errors.ts'
+import { callerOrigin } from '../value-origin.ts'
 import type { NewSession } from './fields.ts'
 import { isSameHash, ownerOf } from './owner.ts'
 import type { Changes } from './session-contents.ts'
 import { createSessionToken, hashOfToken, type SessionRef } from './session-ref.ts'
 import type { SessionRepository } from './session-repository.ts'
+import { keptAs } from './values.ts'
 
 export interface OpeningContext {
   sessions: Pick<SessionRepository, 'find' | 'create' | 'load' | 'write'>
@@ -50,7 +52,8 @@ export async function openSession (
     const isTokenKnown = found.tokenHash !== null && isSameHash(hashOfToken(givenToken), found.tokenHash)
     const newToken = givenToken === undefined || isTokenKnown ? undefined : createSessionToken()
     const token = newToken ?? givenToken
-    const changes = { values: opened.values, token: newToken, ...(!isUnchanged && { identity: opened.identity }) }
+    const values = keptAs(opened.values, { server: callerOrigin, as: 'init', at: new Date().toISOString() })
+    const changes = { values, token: newToken, ...(!isUnchanged && { identity: opened.identity }) }
     const notCached = owner === null
       ? await sessions.create(ref, opened, found, token)
       : await renew(owner.key, changes)

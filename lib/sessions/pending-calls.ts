@@ -13,10 +13,12 @@ export interface PendingCall {
   tool: string
   /** The tool's name, as its server knows it. */
   name: string
-  /** Arguments of the call, without credentials: the JSON text of an object. */
+  /** Arguments of the call, but for some: the JSON text of an object. */
   args: string
-  /** Names of the credentials among the arguments. */
+  /** Names of the arguments that are left out: they are taken from the session's credentials and the operator again. */
   secretNames: string[]
+  /** Names of the arguments that the session has filled in. */
+  filled?: string[]
   /** The server's own state, to be returned to it unchanged: JSON text. */
   state?: string
 }

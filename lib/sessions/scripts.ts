@@ -24,10 +24,18 @@ export interface LoadArguments {
   fields: readonly string[]
 }
 
+/** A cached value as it is stored. */
+export interface EncodedValue {
+  field: string
+  text: string
+  /** '' for none. */
+  origin: string
+}
+
 /** Fields to write. Those of cached values are stored as far as they fit. */
 export interface Written {
   fields: Readonly<Record<string, string>>
-  values: ReadonlyMap<string, string>
+  values: readonly EncodedValue[]
   /** Bounds all cached values, names included. */
   mostBytes: number
   /** Bounds all fields of the session. */
@@ -73,8 +81,8 @@ export interface Description {
   bytes: string | null
   calls: string | null
   lastCall: string | null
-  /** Bytes of the cached values, by name. */
-  values: ReadonlyMap<string, number>
+  /** The cached values, by their fields. An origin is '' where it is not known. */
+  values: ReadonlyArray<{ field: string, bytes: number, origin: string }>
 }
 
 export interface SessionScripts {
@@ -87,6 +95,8 @@ export interface SessionScripts {
   renewCallSlot: Script<{ meta: string, slotId: string, slotMs: number }, 0 | 1>
   releaseCallSlot: Script<{ meta: string, slotId: string }, 0 | 1>
   exchangeField: Script<{ meta: string, field: string, before: string | null, after: string | null }, string | null>
+  /** Gives the number of values; `null` when the session is gone. */
+  removeValues: Script<{ meta: string, name: string }, number | null>
   removeSession: Script<RemoveArguments, { removed: number, fields: StoredFields }>
   describeSession: Script<{ meta: string }, Description | null>
   /** Gives 0 when the session is gone, -1 when the call is too large. */
@@ -145,6 +155,7 @@ export function defineSessionScripts (client: RedisClient): SessionScripts {
     releaseCallSlot: define('release-call-slot', ({ meta, slotId }) => [meta, slotId]),
     exchangeField: define('exchange-field', ({ meta, field, before, after }) =>
       [meta, field, before ?? '', after ?? '']),
+    removeValues: define('remove-values', ({ meta, name }) => [meta, name]),
     removeSession: decoded(
       define<RemoveArguments, RemoveReply>('remove-session', ({ tokenHash, fields }) => [tokenHash ?? '', ...fields]),
       ([removed, ...texts], { fields }) => ({ removed, fields: byName(fields, texts) })
@@ -167,8 +178,10 @@ function decoded<Args, Raw, Reply> (
   return async (key, args) => decode(await script(key, args), args)
 }
 
-const argvOf = ({ fields, values, mostBytes, mostFields }: Written): ScriptArgument[] =>
-  [mostBytes, mostFields, Object.keys(fields).length, ...Object.entries(fields).flat(), ...[...values].flat()]
+const argvOf = ({ fields, values, mostBytes, mostFields }: Written): ScriptArgument[] => [
+  mostBytes, mostFields, Object.keys(fields).length, ...Object.entries(fields).flat(),
+  ...values.flatMap(({ field, text, origin }) => [field, text, origin])
+]
 
 function readingOf (reply: ReadReply, names: readonly string[]): Reading {
   if (reply[0] === 'none') return { is: 'none' }
@@ -186,8 +199,10 @@ function leftOutOf ([isWritten, ...fields]: WriteReply): string[] | null {
 
 function descriptionOf (reply: DescribeReply | null): Description | null {
   if (reply === null) return null
-  const [idleLeftMs, bytes, calls, lastCall, ...sizes] = reply
-  const values = new Map<string, number>()
-  for (let i = 0; i < sizes.length; i += 2) values.set(String(sizes[i]), Number(sizes[i + 1]))
+  const [idleLeftMs, bytes, calls, lastCall, ...items] = reply
+  const values: Array<Description['values'][number]> = []
+  for (let i = 0; i < items.length; i += 3) {
+    values.push({ field: String(items[i]), bytes: Number(items[i + 1]), origin: String(items[i + 2]) })
+  }
   return { idleLeftMs, bytes, calls, lastCall, values }
 }

@@ -2,20 +2,23 @@ import { SessionUnreadableError } from '../errors.ts'
 import { parseJsonObject } from '../json.ts'
 import { readJson } from '../json-text.ts'
 import { openField, tryToOpen } from './field-encryption.ts'
-import { nameOfValue, upstreamField, valueField } from './fields.ts'
+import { upstreamField } from './fields.ts'
 import type { SessionRedis, StoredFields } from './scripts.ts'
 import type { Session } from './session.ts'
 import {
   type CallRecord, encodeChanges, encodeValues, isSealedField, type RecordChanges, type SessionMeta
 } from './session-record.ts'
+import {
+  type KeptValue, nameOfValue, describeOrigin, originField, type ValueFields, type ValueOrigin, type ValueRead
+} from './values.ts'
 
 /** The contents of a session that was loaded. Each method rejects as those of SessionRepository do. */
 export interface SessionContents {
   /**
-   * The cached values that exist, of those named: JSON texts by name. No round trip when all were read with the
-   * session. `null` when the session has ended since it was loaded.
+   * The cached values that exist, of those that are read, in their order: one for each name. No round trip when all
+   * were read with the session. `null` when the session has ended since it was loaded.
    */
-  readValues: (session: Session, names: readonly string[]) => Promise<Map<string, string> | null>
+  readValues: (session: Session, reads: readonly ValueRead[]) => Promise<Array<KeptValue | null> | null>
   /**
    * Writes changes in one round trip, and restarts the idle TTL. The record of a call releases the call's slot.
    *
@@ -23,6 +26,11 @@ export interface SessionContents {
    * when the session has ended since it was loaded.
    */
   write: (session: Session, changes: Changes) => Promise<string[] | null>
+  /**
+   * Removes the cached values of a name, whatever their origin. Gives their number; `null` when the session has ended
+   * since it was loaded.
+   */
+  removeValues: (session: Session, name: string) => Promise<number | null>
   /** The session's own session at an MCP server, as it was written; no round trip when it was read with the session. */
   readUpstream: (session: Session, server: string) => Promise<StoredText | null>
   /**
@@ -39,8 +47,8 @@ export interface SessionContents {
 }
 
 export interface Changes extends RecordChanges {
-  /** Cached values: JSON texts by name. */
-  values?: ReadonlyMap<string, string>
+  /** Cached values by name. */
+  values?: ReadonlyMap<string, KeptValue>
 }
 
 /** A field as it is stored, and its text. */
@@ -54,22 +62,34 @@ export interface SessionDescription {
   lastCall: CallRecord | null
   /** Bytes of all cached values, names included, as they are stored. */
   cachedBytes: number
-  /** Bytes as stored, by name. */
-  values: ReadonlyMap<string, number>
+  values: readonly ValueDescription[]
+}
+
+/** A cached value as it may be shown. */
+export interface ValueDescription {
+  name: string
+  /** As stored. */
+  bytes: number
+  /** `null` where it is not known. */
+  origin: ValueOrigin | null
 }
 
 export interface SessionContentsOptions {
   idleTtlSeconds: number
   /** Most bytes of a session's cached values, names included. */
   maxBytes: number
+  valueFields: ValueFields
 }
 
-/** Most fields of a session. A name and a short value take more memory in Redis than they have bytes. */
-export const mostFields = 10_000
+/**
+ * Most fields of a session: a value and its origin are two. A name and a short value take more memory in Redis than
+ * they have bytes.
+ */
+export const mostFields = 20_000
 
 export function createSessionContents (redis: SessionRedis, options: SessionContentsOptions): SessionContents {
   const { client, scripts, inTime } = redis
-  const { idleTtlSeconds, maxBytes } = options
+  const { idleTtlSeconds, maxBytes, valueFields } = options
 
   /** Fields as they are stored; `null` when the session has ended since it was loaded. */
   async function readFields (session: Session, names: readonly string[]): Promise<StoredFields | null> {
@@ -81,18 +101,15 @@ export function createSessionContents (redis: SessionRedis, options: SessionCont
   }
 
   return {
-    async readValues (session, names) {
-      const fields = await readFields(session, names.map(valueField))
+    async readValues (session, reads) {
+      const fields = await readFields(session, reads.flatMap(valueFields.fieldsOf))
       if (fields === null) return null
-      const values = new Map<string, string>()
-      for (const name of names) {
-        const field = valueField(name)
-        const stored = fields.get(field) ?? null
-        if (stored === null) continue
-        const text = openField(session.seal, field, stored, session.id)
-        values.set(name, checkedValue(text, session.id))
-      }
-      return values
+      return reads.map(read => {
+        const value = valueFields.pick(read, fields)
+        if (value === null) return null
+        const text = openField(session.seal, value.field, value.stored, session.id)
+        return { text: checkedValue(text, session.id), origin: value.origin }
+      })
     },
 
     async write (session, { values = new Map(), ...changes }) {
@@ -104,12 +121,16 @@ export function createSessionContents (redis: SessionRedis, options: SessionCont
         slotId: slot?.id ?? null,
         calls: changes.call === undefined ? 0 : 1,
         fields: encodeChanges(changes, session),
-        values: encodeValues(values, session.seal),
+        values: encodeValues(values, { valueFields, seal: session.seal }),
         mostBytes: maxBytes,
         mostFields
       }))
       slot?.markReleased()
       return leftOut?.map(nameOfValue) ?? null
+    },
+
+    async removeValues ({ id, key, meta }, name) {
+      return await inTime(scripts.removeValues(key, { meta, name }), id)
     },
 
     async readUpstream (session, server) {
@@ -136,7 +157,12 @@ export function createSessionContents (redis: SessionRedis, options: SessionCont
         const text = tryToOpen(seal, field, before)
         // A field that does not open is reported when it is used; the others need not wait for it.
         if (text === null) continue
-        await inTime(scripts.exchangeField(key, { meta, field, before, after: seal.seal(field, text) }))
+        const after = seal.seal(field, text)
+        await inTime(scripts.exchangeField(key, { meta, field, before, after }))
+        const origin = { field: originField(field), text: stored[originField(field)] }
+        if (origin.text === undefined) continue
+        const renewed = valueFields.renewOrigin(field, { before, after }, origin.text)
+        await inTime(scripts.exchangeField(key, { meta, field: origin.field, before: origin.text, after: renewed }))
       }
     },
 
@@ -150,7 +176,8 @@ export function createSessionContents (redis: SessionRedis, options: SessionCont
         calls: Number(calls ?? 0),
         lastCall: parseJsonObject(lastCall ?? '') as CallRecord | null, // this service wrote it
         cachedBytes: Number(bytes ?? 0),
-        values
+        values: values.map(({ field, bytes, origin }) =>
+          ({ name: nameOfValue(field), bytes, origin: describeOrigin(origin) }))
       }
     }
   }

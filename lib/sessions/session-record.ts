@@ -3,10 +3,11 @@ import { SessionUnreadableError } from '../errors.ts'
 import { type JsonObject, parseJsonObject } from '../json.ts'
 import { memberTexts, objectText, readJson } from '../json-text.ts'
 import { createSealing, type EncryptionKey, type FieldSeal, openField, tryToOpen } from './field-encryption.ts'
-import { type NewSession, valueField } from './fields.ts'
+import type { NewSession } from './fields.ts'
 import { type Identity, type Owner, ownerOf, parseOwner } from './owner.ts'
-import type { StoredFields } from './scripts.ts'
+import type { EncodedValue, StoredFields } from './scripts.ts'
 import { hashOfToken, sessionKey, type SessionRef } from './session-ref.ts'
+import { keptAs, type KeptValue, type ValueFields, type ValueOrigin } from './values.ts'
 
 /*
  * The fields of a session that are no cached values: their names, and how they are written and read. A new one is added
@@ -31,7 +32,7 @@ export interface SessionRecord {
 export const recordFields = ['meta', 'credentials', 'ends'] as const
 
 /** Whether a field is sealed where there are keys. The others hold no data of a user. */
-export const isSealedField = (field: string) => field === 'credentials' || field === 'owner' || /^[puq]:/.test(field)
+export const isSealedField = (field: string) => field === 'credentials' || field === 'owner' || /^[pvuq]:/.test(field)
 
 /** A session's `meta`. It never changes, and no two are the same. */
 export interface SessionMeta {
@@ -71,6 +72,7 @@ export interface SessionCodecOptions {
   keyPrefix: string
   /** Secret. None: nothing is sealed. */
   encryptionKeys: readonly EncryptionKey[]
+  valueFields: ValueFields
 }
 
 export interface NewRecordOptions {
@@ -79,19 +81,20 @@ export interface NewRecordOptions {
   createdAt?: string | undefined
   /** End of the whole lifetime (ms since 1970); `null` for none. */
   endsAt: number | null
+  /** Where the session's values came from; `null` where that is not known. */
+  valueOrigin: ValueOrigin | null
 }
 
 export interface EncodedSession {
   fields: Record<string, string>
-  /** Fields of the cached values. */
-  values: Map<string, string>
+  values: EncodedValue[]
 }
 
 /** Between a session and its fields in Redis. Does no I/O. */
 export interface SessionCodec {
   keyOf: (ref: SessionRef) => string
   sealOf: (ref: SessionRef, meta: string) => FieldSeal
-  /** The fields of a new session, and those of its cached values. */
+  /** The fields of a new session, and its cached values. */
   encode: (ref: SessionRef, session: NewSession, options: NewRecordOptions) => EncodedSession
   /** Whether a session was opened with the reference's API key. */
   isOpenedBy: (ref: SessionRef, meta: string) => boolean
@@ -101,7 +104,8 @@ export interface SessionCodec {
   decodeOwner: (ref: SessionRef, fields: StoredFields) => KeyedOwner | null
 }
 
-export function createSessionCodec ({ keyPrefix, encryptionKeys }: SessionCodecOptions): SessionCodec {
+export function createSessionCodec (options: SessionCodecOptions): SessionCodec {
+  const { keyPrefix, encryptionKeys, valueFields } = options
   const sealFor = createSealing(encryptionKeys)
   const keyOf = (ref: SessionRef) => sessionKey(keyPrefix, ref)
   const sealOf = (ref: SessionRef, meta: string) => sealFor(keyOf(ref), meta)
@@ -111,13 +115,13 @@ export function createSessionCodec ({ keyPrefix, encryptionKeys }: SessionCodecO
     sealOf,
     isOpenedBy: (ref, meta) => isOpenedBy(ref, parseJsonObject(meta) ?? {}),
 
-    encode (ref, { identity, values }, { token, createdAt, endsAt }) {
+    encode (ref, { identity, values }, { token, createdAt, endsAt, valueOrigin }) {
       const meta = createMeta(ref.client, createdAt)
       const seal = sealOf(ref, meta)
       const changes = encodeChanges({ identity, token }, { meta, seal })
       return {
         fields: { meta, calls: '0', ...(endsAt !== null && { ends: String(endsAt) }), ...changes },
-        values: encodeValues(values, seal)
+        values: encodeValues(keptAs(values, valueOrigin), { valueFields, seal })
       }
     },
 
@@ -175,9 +179,16 @@ export function encodeChanges (
   }
 }
 
-/** The fields of cached values, from JSON texts by name. */
-export const encodeValues = (values: ReadonlyMap<string, string>, seal: FieldSeal) =>
-  new Map([...values].map(([name, text]) => [valueField(name), seal.seal(valueField(name), text)]))
+/** Cached values as they are stored. */
+export function encodeValues (
+  values: ReadonlyMap<string, KeptValue>, { valueFields, seal }: { valueFields: ValueFields, seal: FieldSeal }
+): EncodedValue[] {
+  return Array.from(values, ([name, { text, origin }]) => {
+    const field = valueFields.fieldOf(name, origin)
+    const stored = seal.seal(field, text)
+    return { field, text: stored, origin: valueFields.encodeOrigin(field, stored, origin) }
+  })
+}
 
 function createMeta (client: string | null, createdAt = new Date().toISOString()): string {
   const meta: SessionMeta = {

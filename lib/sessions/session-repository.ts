@@ -2,10 +2,11 @@ import { SessionUnreadableError, TooManySessionsError } from '../errors.ts'
 import { type JsonObject, parseJsonObject } from '../json.ts'
 import type { RedisClient } from '../redis/client.ts'
 import { probeRedis } from '../redis/probe.ts'
+import { callerOrigin } from '../value-origin.ts'
 import type { NameSession } from './audit-name.ts'
 import { createExpiryIndexes } from './expiry-index.ts'
 import { tryToOpen } from './field-encryption.ts'
-import { nameOfValue, type NewSession, upstreamField } from './fields.ts'
+import { type NewSession, upstreamField } from './fields.ts'
 import { readFlaskSession } from './flask-session.ts'
 import { createLoadSession, type LoadSession, tokenHashOf } from './load-session.ts'
 import { ownerOf } from './owner.ts'
@@ -17,6 +18,7 @@ import {
   createSessionCodec, type KeyedOwner, type NewRecordOptions, type SessionCodecOptions
 } from './session-record.ts'
 import type { SessionRef } from './session-ref.ts'
+import { createValueFields, nameOfValue, type ValueOrigin } from './values.ts'
 
 /**
  * The sessions, which live in Redis and nowhere else.
@@ -65,7 +67,10 @@ export interface RemovedSession {
   upstreams: ReadonlyMap<string, string>
 }
 
-export interface SessionRepositoryOptions extends SessionCodecOptions, SessionContentsOptions {
+export interface SessionRepositoryOptions extends
+  Omit<SessionCodecOptions, 'valueFields'>, Omit<SessionContentsOptions, 'valueFields'> {
+  /** There is one server, and its values and those of callers share their names; see values.ts. */
+  sharesNames: boolean
   /** How long a session lives, however much it is used; 0 for no end. */
   maxLifetimeSeconds: number
   /** How many calls of one session may run at once, over all workers. */
@@ -95,7 +100,8 @@ export function createSessionRepository (client: RedisClient, options: SessionRe
   const { keyPrefix, idleTtlSeconds, maxLifetimeSeconds, maxBytes, sensitiveParams } = options
   const redis = createSessionRedis(client, options.commandTimeoutMs)
   const { scripts, inTime } = redis
-  const codec = createSessionCodec(options)
+  const valueFields = createValueFields(options)
+  const codec = createSessionCodec({ ...options, valueFields })
   const { keyOf } = codec
   const ttlSeconds = maxLifetimeSeconds === 0 ? idleTtlSeconds : Math.min(idleTtlSeconds, maxLifetimeSeconds)
   const indexes = createExpiryIndexes(redis, { keyPrefix, ttlSeconds, clients: options.clients })
@@ -114,12 +120,12 @@ export function createSessionRepository (client: RedisClient, options: SessionRe
     if (flask === null) throw new SessionUnreadableError(ref.id)
     await inTime(indexes.of(ref.client).add(ref.id))
     // Another worker may convert or end this session now. The one that comes second changes nothing.
-    await replace(ref, seen, flask.session, { createdAt: flask.createdAt, limits: noLimits })
+    await replace(ref, seen, flask.session, { createdAt: flask.createdAt, limits: noLimits, valueOrigin: null })
   }
 
   return {
-    ...createSessionContents(redis, options),
-    load: createLoadSession(redis, codec, { ...options, convert }),
+    ...createSessionContents(redis, { ...options, valueFields }),
+    load: createLoadSession(redis, codec, { ...options, valueFields, convert }),
 
     async find (ref) {
       const names = ['meta', 'credentials', 'owner', 'token']
@@ -143,7 +149,9 @@ export function createSessionRepository (client: RedisClient, options: SessionRe
       // The index first: an entry without a session is cleared away in time, a session without an entry is never
       // counted.
       await inTime(index.add(id))
-      const leftOut = await replace(ref, seen, session, { token, limits: { mostBytes: maxBytes, mostFields } })
+      const valueOrigin: ValueOrigin = { server: callerOrigin, as: 'init', at: new Date().toISOString() }
+      const limits = { mostBytes: maxBytes, mostFields }
+      const leftOut = await replace(ref, seen, session, { token, limits, valueOrigin })
       return leftOut?.map(nameOfValue) ?? null
     },
 

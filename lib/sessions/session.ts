@@ -1,6 +1,7 @@
 import type { CallSlot } from './call-slot.ts'
 import type { FieldSeal } from './field-encryption.ts'
 import type { SessionRecord } from './session-record.ts'
+import type { ValueRead } from './values.ts'
 
 /** A session as it was loaded. */
 export interface Session extends SessionRecord {
@@ -17,8 +18,8 @@ export interface Session extends SessionRecord {
 export interface LoadOptions {
   /** Takes one of the session's call slots. */
   takeSlot?: boolean
-  /** Names of values to read with the session, so that `readValues` needs no round trip for them. */
-  valueNames?: readonly string[]
+  /** Values to read with the session, so that `readValues` needs no round trip for them. */
+  values?: readonly ValueRead[]
   /** MCP servers whose sessions to read with ours, so that `readUpstream` needs no round trip for them. */
   upstreams?: readonly string[]
 }

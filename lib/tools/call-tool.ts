@@ -1,19 +1,25 @@
-import { CallerLeftError, SessionNotFoundError, UnknownContinuationError } from '../errors.ts'
+import { CallerLeftError, MissingValueError, SessionNotFoundError, UnknownContinuationError } from '../errors.ts'
 import { applyEdits, type JsonValue, readJson, removalsOf, withAdded } from '../json-text.ts'
 import type { InputRequests, RequestLimits, ServerClient, ToolRequest, Watcher } from '../mcp/client/server-client.ts'
+import type { ResultShape } from '../mcp/servers-file/value-policy.ts'
 import type { PendingCall, PendingCalls } from '../sessions/pending-calls.ts'
 import type { Session } from '../sessions/session.ts'
 import type { CallRecord } from '../sessions/session-record.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
-import { gapsIn, injectParameters } from './parameter-injection.ts'
+import { keptAs, type KeptValue } from '../sessions/values.ts'
+import type { ArgumentCheck, ArgumentChecker, ArgumentFault } from './argument-check.ts'
+import { refusedCredential, unfitArguments } from './call-errors.ts'
+import { type Filled, type Inject, injectParameters, planReads } from './parameter-injection.ts'
 import { continuationOf, suspend } from './suspended-request.ts'
 import type { CatalogTool } from './tool-catalog.ts'
-import { readToolResult, type ToolResultOptions } from './tool-result.ts'
+import { type ReplyForm, readToolResult, type ToolResultOptions } from './tool-result.ts'
 
-export interface ToolCallerOptions extends Pick<ToolResultOptions, 'cacheResults' | 'sensitiveParams'> {
+export interface ToolCallerOptions extends Pick<ToolResultOptions, 'cacheResults'> {
+  sensitiveParams: readonly string[]
   sessions: Pick<SessionRepository, 'readValues' | 'write'>
   /** Keeps calls that wait for input; `null` when servers are not allowed to request any. */
   pendingCalls: PendingCalls | null
+  checker: ArgumentChecker
 }
 
 export interface ToolCall {
@@ -23,19 +29,32 @@ export interface ToolCall {
   tool: CatalogTool
   /** The arguments that the caller sent, an object. */
   params: JsonValue
+  inject: Inject
+  /** The call will only be described, so the origins of its values are wanted. */
+  isDryRun: boolean
 }
 
 /** A call with all its arguments, ready to be sent to its server. */
-export interface PreparedCall extends Omit<ToolCall, 'params'> {
+export interface PreparedCall extends Pick<ToolCall, 'session' | 'exposedName' | 'tool'> {
   request: Pick<ToolRequest, 'name' | 'args' | 'inputSchema' | 'continuation'>
-  /** The caller's own arguments, which may fill later calls: JSON texts by name. */
+  /** The caller's own arguments as they are sent: the JSON text of an object. */
+  own: string
+  /** The same, which may fill later calls: JSON texts by name. */
   given: ReadonlyMap<string, string>
+  /** Arguments that the session filled in. */
+  filled: readonly Filled[]
+  /** Names of arguments that callers do not see. */
+  hiddenNames: readonly string[]
+  /** Arguments that do not fit the tool's input schema, where the policy only warns of them. */
+  faults: readonly ArgumentFault[]
 }
 
 /** How one call is made. */
 export interface CallOptions {
   client: Pick<ServerClient, 'serverName' | 'callTool'>
   limits: RequestLimits
+  /** The form of the reply, where it is another one than the server's policy says. */
+  shape: ResultShape | undefined
   /** Follows the call while it runs. */
   watcher?: Watcher | undefined
   /** Gets the error when values could not be kept in the session. The call itself does not fail for it. */
@@ -47,22 +66,32 @@ export interface ToolReply {
   body: string
   /** The tool gave its result, failed, or requests input first. */
   outcome: 'ok' | 'tool_error' | 'input_required'
+  /** What the reply was made of; absent for one that requests input. */
+  form?: ReplyForm
+  /** What the tool gave and the reply does not hold: types of content blocks, or `intermediate`. */
+  leftOut: readonly string[]
   /** Names of values that will not fill later calls, although this call had them. */
   notCached: string[]
 }
 
 /** Calls tools for sessions, in two steps: a call is prepared before its server is opened. */
 export interface ToolCaller {
-  /** Fills the call's parameters from its session. Rejects with SessionNotFoundError when the session has ended. */
+  /**
+   * Fills the call's parameters from its session, and checks them. Rejects with SessionNotFoundError when the session
+   * has ended, with MissingCredentialError or MissingValueError when it lacks what the operator wants sent, and with
+   * ToolArgumentsError when the arguments do not fit and the policy wants them to.
+   */
   prepare: (call: ToolCall) => Promise<PreparedCall>
   /**
    * The call that its server answered with input requests, once more and with the caller's responses. Credentials are
    * those that the session has now. `responses` is the JSON text of an object. Throws UnknownContinuationError when
    * the server's tool is another one by now.
    */
-  resume: (call: Omit<ToolCall, 'params'>, pending: PendingCall, responses?: string) => PreparedCall
+  resume: (
+    call: Pick<ToolCall, 'session' | 'exposedName' | 'tool'>, pending: PendingCall, responses?: string
+  ) => PreparedCall
   /**
-   * Calls the tool, and keeps the caller's arguments and the tool's outputs in the session.
+   * Calls the tool, and keeps what its policy says of the caller's arguments and the tool's outputs in the session.
    *
    * Redis acknowledges what is kept before this resolves: the caller's next request may reach another worker, which
    * must see it. The record of the call is written with it and costs no round trip of its own. A failure says in
@@ -72,36 +101,71 @@ export interface ToolCaller {
 }
 
 export function createToolCaller (options: ToolCallerOptions): ToolCaller {
-  const { sessions, pendingCalls, cacheResults, sensitiveParams } = options
+  const { sessions, pendingCalls, cacheResults, checker } = options
+  const sensitiveParams = new Set(options.sensitiveParams)
 
-  async function prepare ({ params, ...call }: ToolCall): Promise<PreparedCall> {
-    const { session, tool } = call
-    const { declared } = tool
-    const gaps = gapsIn(params.node, { declared, sensitiveParams })
-    const values = gaps.length === 0 ? new Map<string, string>() : await sessions.readValues(session, gaps)
+  async function prepare ({ params, inject, isDryRun, ...call }: ToolCall): Promise<PreparedCall> {
+    const { session, exposedName, tool } = call
+    if (tool.refusedCredential !== undefined) {
+      throw refusedCredential(exposedName, tool.refusedCredential, tool)
+    }
+    const plan = planReads(params.node, tool, { inject, wantsOrigins: isDryRun })
+    const values = plan.length === 0 ? [] : await sessions.readValues(session, plan.map(({ read }) => read))
     if (values === null) throw new SessionNotFoundError(session.id)
-    const sources = { declared, sensitiveParams, credentials: session.credentialTexts(), values }
-    const { args, given } = injectParameters(params, sources)
-    return { ...call, request: { ...requestOf(tool), args }, given }
+    const { args, own, given, filled, hidden } = injectParameters(params, {
+      tool,
+      values: plan.map((planned, index) => [planned, values[index] ?? null]),
+      fixed: fixedArguments(tool, session),
+      onMissing: (_, { name, from }) => { throw new MissingValueError(exposedName, name, from) }
+    })
+    const hiddenNames = [...hidden.keys()]
+    return {
+      ...call,
+      request: { ...requestOf(tool), args },
+      own,
+      given,
+      filled,
+      hiddenNames,
+      faults: checkArguments(call, args)
+    }
   }
 
-  function resume (call: Omit<ToolCall, 'params'>, pending: PendingCall, responses?: string): PreparedCall {
+  /** Faults that the call goes on with. */
+  function checkArguments ({ exposedName, tool }: Omit<ToolCall, 'params' | 'inject' | 'isDryRun'>, args: string) {
+    const { validation } = tool.serverPolicy
+    if (validation === 'off') return []
+    const { faults, formatFaults } = checker.check(tool.schemaText(), args) ?? noFaults
+    // A caller cannot mend what the operator or the session gives in its place.
+    const isVisible = ({ argument }: ArgumentFault) => argument === null || !tool.hidden.has(argument)
+    const visible = faults.filter(isVisible)
+    if (validation === 'on' && visible.length > 0) throw unfitArguments(exposedName, visible)
+    return [...visible, ...formatFaults.filter(isVisible)]
+  }
+
+  function resume (
+    call: Pick<ToolCall, 'session' | 'exposedName' | 'tool'>, pending: PendingCall, responses?: string
+  ): PreparedCall {
     const { session, tool } = call
     if (tool.name !== pending.name) throw new UnknownContinuationError() // the servers have changed since
-    const secrets = [...session.credentialTexts()].filter(([name]) => pending.secretNames.includes(name))
+    const fixed = [...fixedArguments(tool, session)].filter(([name]) => pending.secretNames.includes(name))
     return {
       ...call,
       request: {
         ...requestOf(tool),
-        args: withAdded(pending.args, secrets),
+        args: withAdded(pending.args, fixed),
         continuation: continuationOf(pending, responses)
       },
-      given: new Map() // it was kept when the server requested input
+      own: '{}',
+      given: new Map(), // it was kept when the server requested input
+      filled: (pending.filled ?? []).map(name => ({ name, text: 'null', origin: null })),
+      hiddenNames: pending.secretNames,
+      faults: []
     }
   }
 
-  async function run (call: PreparedCall, { client, limits, watcher, onNotCached }: CallOptions): Promise<ToolReply> {
-    const { session, exposedName, request, given } = call
+  async function run (call: PreparedCall, { client, limits, shape, watcher, onNotCached }: CallOptions) {
+    const { session, exposedName, tool, request } = call
+    const { policy, serverPolicy, server, wrapsResult } = tool
     const startedAt = new Date()
     const start = performance.now()
 
@@ -109,7 +173,12 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
     async function keep (
       outcome: CallRecord['outcome'], outputs: ReadonlyMap<string, string> = new Map()
     ): Promise<string[]> {
-      const values = new Map([...given, ...outputs])
+      const at = new Date().toISOString()
+      const given = policy.keepsParameters ? fittingArguments(call, outcome) : new Map<string, string>()
+      const values: ReadonlyMap<string, KeptValue> = new Map([
+        ...keptAs(given, { server, tool: nameForOrigin(exposedName), as: 'parameter', at }),
+        ...keptAs(outputs, { server, tool: nameForOrigin(exposedName), as: 'result', at })
+      ])
       const durationMs = Math.round(performance.now() - start)
       const record = { tool: exposedName, outcome, duration_ms: durationMs, at: startedAt.toISOString() }
       try {
@@ -124,23 +193,49 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
       const answer = await client.callTool({ ...request, ...(watcher && { watcher }) }, limits)
       if ('inputRequired' in answer) {
         const body = await keepUntilAnswered(call, answer.inputRequired, client.serverName)
-        return { body, outcome: 'input_required', notCached: await keep('input_required') }
+        return { body, outcome: 'input_required', leftOut: [], notCached: await keep('input_required') } as const
       }
-      const options = { tool: exposedName, cacheResults, sensitiveParams }
-      const { body, outcome, outputs } = readToolResult(answer.result, options)
-      return { body, outcome, notCached: await keep(outcome, outputs) }
+      const { outputs, ...reply } = readToolResult(answer.result, {
+        tool: exposedName,
+        isChain: serverPolicy.kind === 'chain',
+        shape: shape ?? serverPolicy.result,
+        policy,
+        wrapsResult,
+        cacheResults,
+        sensitiveParams
+      })
+      return { ...reply, notCached: await keep(reply.outcome, outputs) }
     } catch (error) {
       await keep(error instanceof CallerLeftError ? 'abandoned' : 'failed')
       throw withActed(error)
     }
   }
 
+  /**
+   * The caller's arguments that may fill later calls. One that does not fit the tool's schema is kept only when the
+   * tool took it: it would make every later call fail.
+   */
+  function fittingArguments (
+    { tool, given, request }: PreparedCall, outcome: CallRecord['outcome']
+  ): ReadonlyMap<string, string> {
+    const kept = new Map([...given].filter(([name]) => !tool.guarded.has(name)))
+    if (outcome === 'ok' || kept.size === 0) return kept
+    const { faults, formatFaults } = checker.check(tool.schemaText(), request.args) ?? noFaults
+    for (const { argument, isMissing } of [...faults, ...formatFaults]) {
+      if (argument !== null) kept.delete(argument)
+      else if (!isMissing) return new Map() // nobody knows which one it is
+    }
+    return kept
+  }
+
   async function keepUntilAnswered (
-    { session, exposedName, request }: PreparedCall, requests: InputRequests, server: string
+    { session, exposedName, tool, request, filled }: PreparedCall, requests: InputRequests, server: string
   ): Promise<string> {
     const args = readJson(request.args)
-    const isSecret = ({ name }: { name: string }) => sensitiveParams.includes(name)
-    const secrets = args?.root.members?.filter(isSecret) ?? []
+    // Credentials are taken from the session again, and the operator's words from the servers file.
+    const isFixed = ({ name }: { name: string }) =>
+      sensitiveParams.has(name) || tool.policy.sources.get(name)?.kind === 'operator'
+    const fixed = args?.root.members?.filter(isFixed) ?? []
     return await suspend(requests, {
       pendingCalls,
       session,
@@ -148,8 +243,9 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
       request: {
         tool: exposedName,
         name: request.name,
-        args: args === null ? '{}' : applyEdits(args.text, removalsOf(args.root, isSecret)).trim(),
-        secretNames: secrets.map(({ name }) => name)
+        args: args === null ? '{}' : applyEdits(args.text, removalsOf(args.root, isFixed)).trim(),
+        secretNames: fixed.map(({ name }) => name),
+        ...(filled.length > 0 && { filled: filled.map(({ name }) => name) })
       },
       server,
       what: `tool ${exposedName}`
@@ -159,8 +255,31 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
   return { prepare, resume, run }
 }
 
+const noFaults: ArgumentCheck = { faults: [], formatFaults: [] }
+
 const requestOf = ({ name, inputSchema }: CatalogTool): Pick<ToolRequest, 'name' | 'inputSchema'> =>
   ({ name, ...(inputSchema !== undefined && { inputSchema }) })
+
+/**
+ * Arguments that need nothing of what the session has cached: its credentials, and what the operator has written. JSON
+ * texts by name. Throws MissingCredentialError.
+ */
+function fixedArguments ({ credentials, policy }: CatalogTool, session: Session): Map<string, string> {
+  const fixed = new Map<string, string>()
+  if (credentials.length === 0 && policy.sources.size === 0) return fixed
+  const texts = session.credentialTexts()
+  for (const name of credentials) {
+    const text = texts.get(name)
+    if (text !== undefined) fixed.set(name, text)
+  }
+  for (const [name, source] of policy.sources) {
+    if (source.kind === 'operator') fixed.set(name, source.fill(session.credentials, texts))
+  }
+  return fixed
+}
+
+/** The name is the server's: it may be long. */
+const nameForOrigin = (tool: string) => tool.slice(0, 128)
 
 /** The error of a tool that was called: unless its error says otherwise, it may have acted. */
 function withActed (error: unknown): unknown {

@@ -9,7 +9,7 @@ import type { ToolNames } from '../mcp/servers-file/tool-names.ts'
 import { createListCache, type FetchList, type ListCache } from './list-cache.ts'
 import { createListers, type Lister, type ListKind, type ServerLists } from './server-lists.ts'
 import type { Waiter } from './shared-work.ts'
-import type { CatalogTool } from './tool-catalog.ts'
+import type { CatalogTool, ToolCatalogOptions } from './tool-catalog.ts'
 
 /** The request that needs a list. */
 export interface ListReader {
@@ -43,21 +43,41 @@ export interface CatalogedServer {
   forgetLists: () => void
 }
 
-export interface CatalogOptions {
+export interface CatalogOptions extends Pick<ToolCatalogOptions, 'sensitiveParams' | 'marksFilled'> {
   toolsCacheTtlMs: number
-  sensitiveParams: readonly string[]
+  /** A tool of a server is left out: it declares a credential that the server may not have. */
+  onRefusedCredential: (server: string, tool: string, credential: string) => void
+}
+
+export interface ServerContext {
+  names: ToolNames
+  /** It is the only server. */
+  isOnly: boolean
+  /** Names of its values that are arguments of the operator's, somewhere. */
+  guarded: ReadonlySet<string>
 }
 
 interface CachedList<List> { cache: ListCache<List>, lister: Lister<List> }
 type CachedLists = { readonly [Kind in ListKind]: CachedList<ServerLists[Kind]> }
 
 export function createCatalogedServer (
-  server: Server, names: ToolNames, isOnly: boolean, { toolsCacheTtlMs: ttlMs, sensitiveParams }: CatalogOptions
+  server: Server, { names, isOnly, guarded }: ServerContext, options: CatalogOptions
 ): CatalogedServer {
+  const { toolsCacheTtlMs: ttlMs, sensitiveParams, marksFilled, onRefusedCredential } = options
   const { spec } = server
   const personal = credentialNames(spec)
   const exposedName = (name: string) => names.exposedName(spec.name, name)
+  const refused = new Set<string>()
   const listers = createListers({
+    server: spec.name,
+    policy: spec.policy,
+    guarded,
+    marksFilled,
+    onRefusedCredential (tool, credential) {
+      if (refused.has(tool)) return // it was said when the tool was first listed
+      refused.add(tool)
+      onRefusedCredential(spec.name, tool, credential)
+    },
     sensitiveParams,
     exposedName,
     offers: tool => offersTool(spec, tool),

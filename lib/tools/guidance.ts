@@ -11,7 +11,7 @@ export function readGuidance (file: string): Guidance {
   const path = resolve(file)
   let document: unknown
   try {
-    document = readJsonFile(path)
+    document = readJsonFile(path).value
   } catch (error) {
     const fault = error instanceof SyntaxError ? 'is not valid JSON' : 'cannot be read'
     throw new ConfigError(`MCP_GUIDANCE_FILE must be a JSON file, but ${path} ${fault}`)

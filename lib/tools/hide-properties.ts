@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject } from '../json.ts'
+import { isJsonObject, type JsonObject, mapValues } from '../json.ts'
 import {
   describesSameValue, holdsDefinitions, mapSubschemas, resolveReference, schemasOfSameValue, topLevelSchemas
 } from './json-schema.ts'
@@ -35,7 +35,29 @@ const maxCopiedLength = 1_000_000
  *
  * A hidden property that is referenced from elsewhere (`"$ref": "#/properties/apiUrl"`) gets a copy in the same way.
  */
-export function withoutNames (root: JsonObject, names: ReadonlySet<unknown>): JsonObject {
+export const withoutNames = (root: JsonObject, names: ReadonlySet<unknown>): JsonObject =>
+  changeTopLevel(root, names, { before: strip, after: schema => schema })
+
+/** The keyword that says that the session fills a parameter. */
+const filledMark = 'x-mcp-filled'
+
+/**
+ * A schema in which some properties of the value that it describes need not be there, and say `"x-mcp-filled": true`.
+ * Everything else stays as it is, and so do properties of these names within the value. Takes what `withoutNames`
+ * takes.
+ */
+export const withFilledNames = (root: JsonObject, names: ReadonlySet<unknown>): JsonObject =>
+  changeTopLevel(root, names, { before: withoutRequired, after: withMarks })
+
+interface TopLevelChange {
+  /** Changes one schema before the schemas within it. */
+  before: (schema: JsonObject, names: ReadonlySet<unknown>) => JsonObject
+  /** Changes it after them. */
+  after: (schema: JsonObject, names: ReadonlySet<unknown>) => JsonObject
+}
+
+/** A schema with each schema changed that describes the input itself, and no other. */
+function changeTopLevel (root: JsonObject, names: ReadonlySet<unknown>, change: TopLevelChange): JsonObject {
   const changed = schemasThatChange(root, names)
   if (changed.size === 0) return root
 
@@ -52,15 +74,16 @@ export function withoutNames (root: JsonObject, names: ReadonlySet<unknown>): Js
   /** Records the meaning of each schema in its place. A schema that is hidden with its property is not recorded. */
   function note (schema: JsonObject, view: View): JsonObject {
     inPlace.set(schema, view)
-    const visible = view === 'top' ? strip(schema, names) : schema
+    const visible = view === 'top' ? change.before(schema, names) : schema
     return mapSubschemas(visible, (subschema, keyword) => note(subschema, viewWithin(view, subschema, keyword)))
   }
 
   function rewrite (schema: JsonObject, { view, isCopy }: Position): JsonObject {
-    const visible = view === 'top' ? strip(schema, names) : schema
+    const visible = view === 'top' ? change.before(schema, names) : schema
     const rewritten = mapSubschemas(isCopy ? anonymous(visible) : visible, (subschema, keyword) =>
       rewrite(subschema, { view: viewWithin(view, subschema, keyword), isCopy }))
-    return Object.hasOwn(schema, '$ref') ? { ...rewritten, $ref: redirect(schema.$ref, view) } : rewritten
+    const finished = view === 'top' ? change.after(rewritten, names) : rewritten
+    return Object.hasOwn(schema, '$ref') ? { ...finished, $ref: redirect(schema.$ref, view) } : finished
   }
 
   /** A reference to the target in the given meaning. */
@@ -134,6 +157,25 @@ function strip (schema: JsonObject, names: ReadonlySet<unknown>): JsonObject {
     const left = Object.entries(value).filter(([name]) => !names.has(name))
     return [keyword, Object.fromEntries(left.map(([name, value]) => [name, unlisted(value)]))]
   }))
+}
+
+/** One schema that does not require the names. */
+function withoutRequired (schema: JsonObject, names: ReadonlySet<unknown>): JsonObject {
+  if (!Array.isArray(schema.required)) return schema
+  return { ...schema, required: schema.required.filter(name => !names.has(name)) }
+}
+
+/** One schema with its properties of the names marked. `false`, which lets no value be there, stays. */
+function withMarks (schema: JsonObject, names: ReadonlySet<unknown>): JsonObject {
+  const { properties } = schema
+  if (!isJsonObject(properties)) return schema
+  return {
+    ...schema,
+    properties: mapValues(properties, (property, name) => {
+      if (!names.has(name) || property === false) return property
+      return isJsonObject(property) ? { ...property, [filledMark]: true } : { [filledMark]: true }
+    })
+  }
 }
 
 /** Keywords that only the original keeps: a name must not stand twice, and all references lead to its definitions. */

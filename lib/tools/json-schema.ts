@@ -71,6 +71,31 @@ export function schemasOfSameValue (schema: JsonObject, root: JsonObject): JsonO
   return found
 }
 
+/** Names of the properties that a schema declares, also in schemas that it references or combines. */
+export function declaredNames (schema: unknown): string[] {
+  if (!isJsonObject(schema)) return []
+  const names = new Set<string>()
+  for (const { properties } of topLevelSchemas(schema)) {
+    for (const name of isJsonObject(properties) ? Object.keys(properties) : []) names.add(name)
+  }
+  return [...names]
+}
+
+/** Names of the properties that a schema requires in any case, also in schemas that it references or that all hold. */
+export function requiredNames (root: unknown): string[] {
+  if (!isJsonObject(root)) return []
+  const names = new Set<string>()
+  const schemas = new Set([root])
+  // The loop reaches members that it adds on the way.
+  for (const { required, $ref, allOf } of schemas) {
+    for (const name of Array.isArray(required) ? required : []) if (typeof name === 'string') names.add(name)
+    for (const next of [resolveReference(root, $ref), ...Array.isArray(allOf) ? allOf as unknown[] : []]) {
+      if (isJsonObject(next)) schemas.add(next)
+    }
+  }
+  return [...names]
+}
+
 /** All schemas that describe the value that `root` describes, `root` first. */
 export function topLevelSchemas (root: JsonObject): Set<JsonObject> {
   const found = new Set([root])

@@ -1,14 +1,36 @@
+import { memberOf, readJson, textOf } from '../json-text.ts'
 import type { Listed, ListedItem } from '../mcp/client/list-pages.ts'
 import { hasInvalidHeaders } from '../mcp/client/parameter-headers.ts'
+import type { ServerPolicy, ToolPolicy } from '../mcp/servers-file/value-policy.ts'
 import { exposeTool, isTooDeep } from './exposed-tool.ts'
-import { declaredNames } from './parameter-injection.ts'
+import { declaredNames, requiredNames } from './json-schema.ts'
+import { isWrapSchema, outputNames } from './wrapped-result.ts'
 
 /** A tool, as it is called. */
 export interface CatalogTool {
   /** The server's own name of the tool. */
   name: string
+  /** Name of the server. */
+  server: string
+  /** What is kept of its calls, and what they are filled with. */
+  policy: ToolPolicy
+  serverPolicy: ServerPolicy
   /** Names that the tool's input declares, hidden ones included. */
   declared: readonly string[]
+  /** Names that it requires. */
+  required: readonly string[]
+  /** Names that callers neither see nor send, whether the tool declares them or not. */
+  hidden: ReadonlySet<string>
+  /** Names under which a caller's arguments are not kept: an argument that the operator gives is read from there. */
+  guarded: ReadonlySet<string>
+  /** Credentials that the tool gets, where the session has them. */
+  credentials: readonly string[]
+  /** A credential that the tool declares and its server may not have: nobody can call the tool. */
+  refusedCredential?: string
+  /** The tool's results are plain values that its server has wrapped; see wrapped-result.ts. */
+  wrapsResult: boolean
+  /** The tool's input schema as the server wrote it. */
+  schemaText: () => string
   /** The tool's input schema. Present only for a tool that wants arguments repeated in headers. */
   inputSchema?: unknown
 }
@@ -18,35 +40,54 @@ export interface ToolCatalog {
   items: readonly string[]
   /** Tools that are left out, and why. */
   warnings: readonly string[]
-  /** The same tools by the names that callers know. */
+  /** The tools by the names that callers know. */
   byName: ReadonlyMap<string, CatalogTool>
   /** How the server says that it is used, if it says so. */
   instructions: string | undefined
 }
 
 export interface ToolCatalogOptions {
+  /** Name of the server. */
+  server: string
+  policy: ServerPolicy
   sensitiveParams: readonly string[]
   /** The name that callers know a tool under. */
   exposedName: (tool: string) => string
   /** Whether the operator offers a tool at all. */
   offers: (tool: string) => boolean
+  /** See CatalogTool. */
+  guarded: ReadonlySet<string>
+  /** Parameters that the session fills are shown as not required. */
+  marksFilled: boolean
+  /** A tool is left out: it declares a credential that its server may not have. */
+  onRefusedCredential: (tool: string, credential: string) => void
 }
 
 /** The tools of one server: those that are offered, as callers see them and as the server is called. */
 export function createToolCatalog (
-  { items, warnings }: Pick<Listed, 'items' | 'warnings'>,
-  instructions: string | undefined,
-  { sensitiveParams, exposedName, offers }: ToolCatalogOptions
+  { items, warnings }: Pick<Listed, 'items' | 'warnings'>, instructions: string | undefined, options: ToolCatalogOptions
 ): ToolCatalog {
+  const { exposedName, offers, marksFilled, onRefusedCredential } = options
   const offered = items.filter(item => offers(nameOf(item)))
-  const [usable, faulty] = [offered.filter(item => !asksInvalidly(item)), offered.filter(asksInvalidly)]
+  const [sound, faulty] = [offered.filter(item => !asksInvalidly(item)), offered.filter(asksInvalidly)]
+  const tools = sound.map(item => ({ item, tool: describe(item, options) }))
+  const usable = tools.filter(({ tool }) => tool.refusedCredential === undefined)
+  const filledNames = marksFilled ? createFilledNames(usable) : () => new Set<string>()
+  const refusals = tools.flatMap(({ tool: { name, refusedCredential } }) => {
+    if (refusedCredential === undefined) return []
+    onRefusedCredential(name, refusedCredential)
+    return [`tool ${quote(name)} needs the credential ${refusedCredential}, which its server may not have`]
+  })
   return {
-    items: usable.map(item => exposeTool(item, exposedName(nameOf(item)), sensitiveParams)),
+    items: usable.map(({ item, tool }) => exposeTool(item, {
+      name: exposedName(tool.name), hidden: tool.hidden, filled: filledNames(tool)
+    })),
     warnings: [
       ...warnings,
-      ...faulty.map(item => `tool ${quote(nameOf(item))} has an x-mcp-header that is not allowed`)
+      ...faulty.map(item => `tool ${quote(nameOf(item))} has an x-mcp-header that is not allowed`),
+      ...refusals
     ],
-    byName: new Map(usable.map(item => [exposedName(nameOf(item)), describe(item)])),
+    byName: new Map(tools.map(({ tool }) => [exposedName(tool.name), tool])),
     instructions
   }
 }
@@ -68,7 +109,59 @@ const wantsHeaders = ({ text, value }: ListedItem) => text.includes('x-mcp-heade
 /** The specification wants such a tool left out, so that nothing that routes by headers is misled. */
 const asksInvalidly = (item: ListedItem) => wantsHeaders(item) && hasInvalidHeaders(item.value.inputSchema)
 
-function describe (item: ListedItem): CatalogTool {
-  const { inputSchema } = item.value
-  return { name: nameOf(item), declared: declaredNames(inputSchema), ...(wantsHeaders(item) && { inputSchema }) }
+function describe (item: ListedItem, { server, policy, sensitiveParams, guarded }: ToolCatalogOptions): CatalogTool {
+  const { inputSchema, outputSchema } = item.value
+  const name = nameOf(item)
+  const toolPolicy = policy.tools.get(name) ?? policy
+  const declared = declaredNames(inputSchema)
+  const secrets = declared.filter(name => sensitiveParams.includes(name) && !toolPolicy.sources.has(name))
+  const refused = secrets.find(name => policy.credentials !== 'declared' && !policy.credentials.includes(name))
+  return {
+    name,
+    server,
+    policy: toolPolicy,
+    serverPolicy: policy,
+    declared,
+    required: requiredNames(inputSchema),
+    hidden: new Set([...sensitiveParams, ...toolPolicy.sources.keys()]),
+    guarded,
+    credentials: secrets,
+    ...(refused !== undefined && { refusedCredential: refused }),
+    wrapsResult: isWrapSchema(outputSchema),
+    schemaText: () => schemaTextOf(item),
+    ...(wantsHeaders(item) && { inputSchema })
+  }
+}
+
+function schemaTextOf ({ text }: ListedItem): string {
+  const document = readJson(text)
+  const schema = document && memberOf(document.root, 'inputSchema')
+  return document === null || schema === null ? '{}' : textOf(document, schema)
+}
+
+/** Whether a call of the tool is filled in a parameter, when the session has a value for it. */
+export function isFillable ({ policy: { fill }, hidden, required }: CatalogTool, name: string): boolean {
+  return !hidden.has(name) && (fill === 'declared' || (fill === 'required' && required.includes(name)))
+}
+
+/**
+ * Gives the parameters of a tool that its session is known to fill: the operator names them, or another tool of the
+ * server says in its output schema that it gives them. What a session holds does not matter, so that all sessions see
+ * one list.
+ */
+function createFilledNames (tools: ReadonlyArray<{ item: ListedItem, tool: CatalogTool }>) {
+  const given = new Map<string, Set<CatalogTool>>()
+  for (const { item, tool } of tools) {
+    if (!tool.policy.keepsResults) continue
+    const isChain = tool.serverPolicy.kind === 'chain'
+    for (const name of outputNames(item.value.outputSchema, isChain)) {
+      given.set(name, (given.get(name) ?? new Set()).add(tool))
+    }
+  }
+  return function filledNames (tool: CatalogTool): ReadonlySet<string> {
+    const isGiven = (name: string) => tool.policy.from.includes(tool.server) &&
+      [...given.get(name) ?? []].some(other => other !== tool)
+    return new Set(tool.declared.filter(name =>
+      isFillable(tool, name) && (tool.policy.filled.includes(name) || isGiven(name))))
+  }
 }

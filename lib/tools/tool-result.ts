@@ -1,11 +1,20 @@
 import {
-  applyEdits, editedText, type JsonDocument, type JsonNode, type JsonValue, memberOf, memberTexts, presentMember,
-  readJson, removalsOf, stringMember, stringOf, textOf
+  applyEdits, editedText, type JsonDocument, type JsonEdit, type JsonNode, type JsonValue, memberOf, memberTexts,
+  presentMember, readJson, removalsOf, stringMember, stringOf, textOf
 } from '../json-text.ts'
+import type { ResultShape, ToolPolicy } from '../mcp/servers-file/value-policy.ts'
+import { blocksLeftOut } from './repeated-blocks.ts'
+import { wrappedValue } from './wrapped-result.ts'
+
+/** The origin of a reply: `structuredContent`, the JSON in a text, texts, the list of blocks, or MCP's own result. */
+export type ReplyForm = 'structured' | 'json' | 'text' | 'content' | 'mcp'
 
 export interface ToolResult {
   /** The reply's body, JSON text. */
   body: string
+  form: ReplyForm
+  /** Types of content blocks that the reply leaves out and does not repeat; `intermediate` where that is left out. */
+  leftOut: readonly string[]
   /** Whether the tool did its work, by MCP's own mark. */
   outcome: 'ok' | 'tool_error'
   /** Values that may fill later calls: JSON texts by name. */
@@ -14,85 +23,164 @@ export interface ToolResult {
 
 export interface ToolResultOptions {
   tool: string
-  /** Which object results are kept: those whose `status` is "success", any that is no failure, or none. */
+  /** A result under the policy `chain` may be JSON in a text, and its `intermediate` is for the next tool. */
+  isChain: boolean
+  shape: ResultShape
+  policy: Pick<ToolPolicy, 'keepsResults'>
+  /** The tool's results are plain values that its server has wrapped. */
+  wrapsResult: boolean
+  /** Which object results of a chain are kept: those whose `status` is "success", any that is no failure, or none. */
   cacheResults: 'success' | 'any' | 'off'
   /** Names that no result may set. */
-  sensitiveParams: readonly string[]
+  sensitiveParams: ReadonlySet<string>
+}
+
+/** A result, taken apart. */
+interface Answer extends JsonValue {
+  content: JsonNode | null
+  blocks: readonly JsonNode[]
+  structured: JsonNode | null
+  /** The text of a result that is one text block and nothing else. */
+  text: JsonNode | null
 }
 
 /**
- * Turns what a tool gave into the caller's reply and the session's values.
+ * Turns what a tool gave into the caller's reply and the session's values. docs/api.md has the table of replies.
  *
- * One text block that is JSON becomes that JSON, bare; else `structuredContent`; else one text block is
- * `{"result": text}`; anything else is `{"content": […]}` as MCP has it. A failed tool is
- * `{"status":"error","error": text}`. `intermediate` is for the next tool only and never in the reply; everything
- * around it stays as the tool wrote it.
+ * Everything that is not left out stays as the tool wrote it.
  *
  * @see https://modelcontextprotocol.io/specification/2025-11-25/server/tools#tool-result
  */
-export function readToolResult ({ document, node }: JsonValue, options: ToolResultOptions): ToolResult {
+export function readToolResult (result: JsonValue, options: ToolResultOptions): ToolResult {
+  const { isChain, shape } = options
+  const answer = takeApart(result)
+  const isError = memberOf(result.node, 'isError')
+  const isFailure = isError !== null && textOf(result.document, isError) === 'true'
+  const json = answer.text !== null && !isFailure && (isChain || shape === 'json')
+    ? jsonIn(stringOf(result.document, answer.text))
+    : null
+  const outputs = isFailure || !options.policy.keepsResults
+    ? new Map<string, string>()
+    : outputsOf(answer, isChain ? json : null, options)
+  const outcome = isFailure ? 'tool_error' : 'ok'
+  if (shape === 'mcp') return { ...wholeResult(answer, isChain), outcome, outputs }
+  if (isFailure) return { ...failure(answer, options.tool), outcome, outputs }
+  return { ...replyOf(answer, json, options), outcome, outputs }
+}
+
+type Reply = Pick<ToolResult, 'body' | 'form' | 'leftOut'>
+
+function takeApart ({ document, node }: JsonValue): Answer {
   const content = presentMember(node, 'content')
   // Some servers give a block where a list of blocks is due.
   const blocks = content?.items ?? (content?.members === undefined ? [] : [content])
-  const isError = memberOf(node, 'isError')
-  if (isError !== null && textOf(document, isError) === 'true') {
-    const texts = blocks.flatMap(block => stringMember(document, block, 'text') ?? [])
-    const error = texts.join('\n') || `Tool ${options.tool} failed`
-    return { body: JSON.stringify({ status: 'error', error }), outcome: 'tool_error', outputs: new Map() }
+  const [block, ...others] = blocks
+  const isText = block !== undefined && others.length === 0 && stringMember(document, block, 'type') === 'text'
+  const text = isText ? memberOf(block, 'text') : null
+  return {
+    document,
+    node,
+    content,
+    blocks,
+    structured: presentMember(node, 'structuredContent'),
+    text: text?.type === 'string' ? text : null
   }
-  const text = onlyText(document, blocks)
-  if (text !== null) {
-    const given = stringOf(document, text)
-    const json = readJson(given)
-    // A text that is nothing but `NaN` or `Infinity` is a word, as any other.
-    const isWord = json?.root.type === 'null' && !given.includes('null')
-    if (json !== null && !isWord) {
-      const outputs = collectOutputs({ document: json, node: json.root }, options)
-      return { body: applyEdits(json.text, intermediateIn(json.root)), outcome: 'ok', outputs }
-    }
-  }
-  const structured = presentMember(node, 'structuredContent')
-  if (structured !== null) {
-    const value = { document, node: structured }
-    const body = editedText(value, intermediateIn(structured))
-    return { body, outcome: 'ok', outputs: collectOutputs(value, options) }
-  }
-  const body = text === null
-    ? `{"content":${content === null ? '[]' : textOf(document, content)}}`
-    : `{"result":${textOf(document, text)}}`
-  return { body, outcome: 'ok', outputs: new Map() }
 }
 
-/** The text of a result that is one text block and nothing else. */
-function onlyText (document: JsonDocument, blocks: readonly JsonNode[]): JsonNode | null {
-  const [block, ...others] = blocks
-  if (block === undefined || others.length > 0 || stringMember(document, block, 'type') !== 'text') return null
-  const text = memberOf(block, 'text')
-  return text?.type === 'string' ? text : null
+/** The JSON in a text. A text that is nothing but `NaN` or `Infinity` is a word, as any other. */
+function jsonIn (text: string): JsonDocument | null {
+  const json = readJson(text)
+  return json?.root.type === 'null' && !text.includes('null') ? null : json
+}
+
+function failure ({ document, blocks }: Answer, tool: string): Reply {
+  const texts = blocks.flatMap(block => stringMember(document, block, 'text') ?? [])
+  const error = texts.join('\n') || `Tool ${tool} failed`
+  const body = JSON.stringify({ status: 'error', error })
+  return { body, form: 'text', leftOut: blocksLeftOut({ document, blocks }) }
+}
+
+function replyOf (answer: Answer, json: JsonDocument | null, { isChain, wrapsResult }: ToolResultOptions): Reply {
+  const { document, structured, text, content } = answer
+  if (json !== null) {
+    const body = isChain ? applyEdits(json.text, intermediateIn(json.root)) : json.text
+    return { body, form: 'json', leftOut: [] }
+  }
+  if (structured !== null) {
+    const wrapped = wrapsResult ? wrappedValue(structured) : null
+    // A text in its wrap is what the Flask service gave for a text.
+    const node = isChain && wrapped !== null && wrapped.type !== 'string' ? wrapped : structured
+    return {
+      body: isChain ? withoutIntermediate({ document, node }) : textOf(document, node),
+      form: 'structured',
+      leftOut: blocksLeftOut({ ...answer, wrapped })
+    }
+  }
+  if (text !== null) return { body: `{"result":${textOf(document, text)}}`, form: 'text', leftOut: [] }
+  const items = content === null ? '[]' : textOf(document, content)
+  return { body: `{"content":${items}}`, form: 'content', leftOut: [] }
+}
+
+/** MCP's own result, for a chain without what is for the next tool only. */
+function wholeResult ({ document, node, structured, blocks }: Answer, isChain: boolean): Reply {
+  const edits = isChain ? [...hiddenInStructured(structured), ...blocks.flatMap(hiddenInText)] : []
+  return {
+    body: editedText({ document, node }, edits), form: 'mcp', leftOut: edits.length === 0 ? [] : ['intermediate']
+  }
+
+  function hiddenInStructured (value: JsonNode | null): JsonEdit[] {
+    return value === null ? [] : intermediateIn(value)
+  }
+
+  function hiddenInText (block: JsonNode): JsonEdit[] {
+    const text = memberOf(block, 'text')
+    const json = text?.type === 'string' ? readJson(stringOf(document, text)) : null
+    const hidden = json === null ? [] : intermediateIn(json.root)
+    if (text === null || json === null || hidden.length === 0) return []
+    return [{ start: text.start, end: text.end, text: JSON.stringify(applyEdits(json.text, hidden)) }]
+  }
+}
+
+const isIntermediate = ({ name }: { name: string }) => name === 'intermediate'
+const intermediateIn = (node: JsonNode) => removalsOf(node, isIntermediate)
+const withoutIntermediate = (value: JsonValue) => editedText(value, intermediateIn(value.node))
+
+/**
+ * The values that a result gives. A text counts only where the operator has said so with `chain`: what a file, a page
+ * or a mail holds must not decide what later calls do.
+ */
+function outputsOf (answer: Answer, json: JsonDocument | null, options: ToolResultOptions): Map<string, string> {
+  if (json !== null) return collectOutputs({ document: json, node: json.root }, options)
+  const { document, structured } = answer
+  if (structured === null) return new Map()
+  const wrapped = options.wrapsResult ? wrappedValue(structured) : null
+  if (wrapped === null) return collectOutputs({ document, node: structured }, options)
+  const value = readJson(textOf(document, wrapped))
+  return value === null ? new Map() : collectOutputs({ document: value, node: value.root }, options)
+}
+
+function collectOutputs (
+  { document, node }: JsonValue, { isChain, cacheResults, sensitiveParams }: ToolResultOptions
+): Map<string, string> {
+  const outputs = new Map<string, string>()
+  if (node.members === undefined) return outputs
+  const status = stringMember(document, node, 'status')
+  // An entry's own word decides what is kept, and MCP's mark what is a failure; `status` is a chain's way to say both.
+  const kept = isChain ? cacheResults : cacheResults === 'off' ? 'off' : 'any'
+  const isKept = kept === 'any' ? status !== 'error' : kept === 'success' && status === 'success'
+  if (!isKept) return outputs
+  const intermediate = isChain ? memberOf(node, 'intermediate') : null
+  const visible = node.members.filter(member => member.name !== 'status' && !(isChain && isIntermediate(member)))
+  const hidden = intermediate === null ? [] : hiddenOutputs(textOf(document, intermediate))
+  const shown = visible.map(({ name, value }) => [name, textOf(document, value)] as const)
+  for (const [name, text] of [...shown, ...hidden]) {
+    if (!sensitiveParams.has(name)) outputs.set(name, text)
+  }
+  return outputs
 }
 
 /** The values in `intermediate`, which is one value itself when it is no object. */
 function hiddenOutputs (text: string): Iterable<readonly [name: string, text: string]> {
   const document = readJson(text)
   return document?.root.members === undefined ? [['intermediate', text]] : memberTexts(document)
-}
-
-const intermediateIn = (node: JsonNode) => removalsOf(node, ({ name }) => name === 'intermediate')
-
-function collectOutputs (
-  { document, node }: JsonValue, { cacheResults, sensitiveParams }: ToolResultOptions
-): Map<string, string> {
-  const outputs = new Map<string, string>()
-  if (node.members === undefined) return outputs
-  const status = stringMember(document, node, 'status')
-  const isKept = cacheResults === 'any' ? status !== 'error' : cacheResults === 'success' && status === 'success'
-  if (!isKept) return outputs
-  const intermediate = memberOf(node, 'intermediate')
-  const visible = node.members.filter(({ name }) => name !== 'status' && name !== 'intermediate')
-  const hidden = intermediate === null ? [] : hiddenOutputs(textOf(document, intermediate))
-  const shown = visible.map(({ name, value }) => [name, textOf(document, value)] as const)
-  for (const [name, text] of [...shown, ...hidden]) {
-    if (!sensitiveParams.includes(name)) outputs.set(name, text)
-  }
-  return outputs
 }

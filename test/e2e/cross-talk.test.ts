@@ -306,7 +306,9 @@ async function oneCall ({ worker, user, kind, nonce, tell }: Call): Promise<stri
 
 /** The fields of a good answer that tell whose it is. */
 function expectedBody ({ token, apiUrl, note }: User, kind: string, nonce: string): Json {
-  const args = { nonce, jwtToken: token, apiUrl, ...(note !== undefined && { text: note }) }
+  // The note is a value of http25: no other server of the same user gets it.
+  const noted = kind === 'http25__whoami' && note !== undefined
+  const args = { nonce, jwtToken: token, apiUrl, text: noted ? note : undefined }
   const asked = { authorization: `Bearer ${token}`, 'x-api-url': apiUrl }
   switch (kind) {
     case 'stdio__whoami':
@@ -318,7 +320,7 @@ function expectedBody ({ token, apiUrl, note }: User, kind: string, nonce: strin
     case 'sse__whoami':
       return { ...asked, stream: { ...asked, token } }
     case 'plain__echo':
-      return { nonce, jwtToken: token, ...(note !== undefined && { text: note }), apiUrl: undefined }
+      return { nonce, jwtToken: token, text: undefined, apiUrl: undefined }
     default:
       return { status: 'error', error: JSON.stringify({ failed: labelOf(token) }) }
   }

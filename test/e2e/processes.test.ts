@@ -83,7 +83,7 @@ t.test('a caller who leaves cancels the tool and frees its process', async t => 
   await app.deferredSettled()
   const stored = await (await redisClient(t)).hgetall((await (await redisClient(t)).keys(`*:${session}`))[0] ?? '')
   t.match(JSON.parse(stored.last_call ?? '{}'), { tool: 'act', outcome: 'abandoned' }, 'the call is on record')
-  t.equal(stored['p:given'], '"before leaving"')
+  t.equal(stored['v:zoo:given'], '"before leaving"')
   t.equal(stored.running, undefined, 'its place is free')
   t.match(await readFile(note, 'utf8'), /^cancelled \d+$/m, 'the server was told')
 })

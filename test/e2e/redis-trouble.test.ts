@@ -13,7 +13,7 @@ import { redisClient, startRedis } from '../support/redis.ts'
 import { type Answer, callAt, failureAt, openSession, post } from '../support/requests.ts'
 import { serversFile } from '../support/servers-file.ts'
 import { listen, type ListeningService } from '../support/service.ts'
-import { repositoryOptions, texts } from '../support/session-repository.ts'
+import { repositoryOptions, texts, values } from '../support/session-repository.ts'
 import { measureWaiting, until } from '../support/wait.ts'
 import { splitFields } from '../../lib/sessions/fields.ts'
 import { createSessionRepository } from '../../lib/sessions/session-repository.ts'
@@ -314,7 +314,7 @@ t.test('a full Redis loses no session that is opened anew, whatever it takes and
     { code: 'MCPC_ERR_STORE_UNAVAILABLE' }
   )
   if (session !== null) {
-    await t.rejects(repository.write(session, { values: new Map([['second', '2']]) }), {
+    await t.rejects(repository.write(session, { values: values({ second: 2 }) }), {
       code: 'MCPC_ERR_STORE_UNAVAILABLE'
     })
   }
@@ -329,7 +329,7 @@ t.test('a full Redis loses no session that is opened anew, whatever it takes and
       now: new Date(),
       endsAt: null,
       fields: { meta: '{}', credentials: '{}' },
-      values: new Map(),
+      values: [],
       mostBytes: 1_000,
       mostFields: 1_000
     })

@@ -100,7 +100,7 @@ t.test('a preflight of a listed origin needs no API key', async t => {
     body: '',
     headers: {
       'access-control-allow-origin': page,
-      'access-control-allow-methods': 'GET, POST, DELETE',
+      'access-control-allow-methods': 'GET, POST, PUT, DELETE',
       'access-control-allow-headers': 'Authorization, Content-Type, X-API-Key, X-Session-Id',
       'access-control-max-age': '600'
     }

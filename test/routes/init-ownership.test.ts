@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
+import { keptAs } from '../../lib/sessions/values.ts'
 import { apiUrl, jwtToken, tokenOf } from '../support/credentials.ts'
 import { fixture } from '../support/paths.ts'
 import { redisClient } from '../support/redis.ts'
 import { call, failure } from '../support/requests.ts'
 import { build } from '../support/service.ts'
 import { answer, type Api, startApi } from '../support/validation-api.ts'
+import { texts } from '../support/session-repository.ts'
 
 const tools = { MCP_SERVERS_FILE: fixture('shared-tool-server.json') }
 
@@ -78,7 +80,8 @@ t.test('a session belongs to who opened it', async t => {
     const id = await openFor(tokenOf({ sub: 'ann' }))
     const session = await app.sessions.load({ id, client: null })
     await init(app, { session_id: id, apiUrl, jwtToken: tokenOf({ sub: 'ann' }) })
-    t.strictSame(await app.sessions.write(session as never, { values: new Map([['name', '"of the call"']]) }), [])
+    const origin = { server: 'caller', as: 'put', at: new Date().toISOString() } as const
+    t.strictSame(await app.sessions.write(session as never, { values: keptAs(texts({ name: 'of the call' }), origin) }), [])
     t.match(await received(app, id), { name: 'of the call' })
   })
 

@@ -63,8 +63,10 @@ t.test('every endpoint is described with the statuses it may answer', async t =>
     'POST /sessions': [201, 400, 401, 429, 502, 503, 504],
     'GET /session': [200, 400, 409, 503],
     'DELETE /session': [200, 400, 503],
+    'PUT /session/values': [200, 400, 403, 409, 503],
+    'DELETE /session/values/{name}': [200, 400, 403, 409, 503],
     'POST /tools': [200, 400, 401, 409, 502, 503, 504],
-    'POST /call-tool': [200, 202, 400, 401, 404, 409, 429, 502, 503, 504],
+    'POST /call-tool': [200, 202, 400, 401, 404, 409, 422, 429, 502, 503, 504],
     'POST /resources': [200, 400, 401, 409, 502, 503, 504],
     'POST /resource-templates': [200, 400, 401, 409, 502, 503, 504],
     'POST /read-resource': [200, 202, 400, 401, 404, 409, 502, 503, 504],
@@ -98,10 +100,11 @@ t.test('every failure has the one shape', async t => {
       for (const [status, { content }] of Object.entries(responses).filter(([status]) => Number(status) >= 400)) {
         const { properties = {}, required } = content['application/json']?.schema ?? {}
         const acted = path === '/call-tool' ? ['acted'] : []
+        const more = path === '/call-tool' ? ['acted', 'arguments'] : []
         t.strictSame(
           [Object.keys(properties), required],
           [
-            ['status', 'error', 'code', 'retryable', 'authorization', ...acted],
+            ['status', 'error', 'code', 'retryable', 'authorization', ...more],
             ['status', 'error', 'code', 'retryable', ...acted]
           ],
           `${path} ${status}`
@@ -127,7 +130,10 @@ t.test('every body is described with its required fields', async t => {
       ['apiUrl', 'jwtToken']
     ],
     '/tools': [['session_id'], ['session_id']],
-    '/call-tool': [['session_id'], ['session_id', 'tool', 'params', 'timeout', 'continue', 'responses']],
+    '/call-tool': [
+      ['session_id'],
+      ['session_id', 'tool', 'params', 'timeout', 'inject', 'dry_run', 'result', 'continue', 'responses']
+    ],
     '/resources': [['session_id'], ['session_id']],
     '/resource-templates': [['session_id'], ['session_id']],
     '/read-resource': [

@@ -10,6 +10,9 @@ export type Entries = Record<string, Record<string, unknown>>
 export const credential = (name: string) => `\${session.${name}}`
 export const variable = (name: string) => `\${env.${name}}`
 
+/** What holds where an entry says nothing of values, as the service has it without settings. */
+export const policyDefaults = { values: 'none', validation: 'warn' } as const
+
 /** A servers file of these entries. */
 export async function serversFile (t: Test, mcpServers: Entries): Promise<string> {
   const file = join(await makeFolder(t), 'servers.json')

@@ -3,6 +3,7 @@ import type { Test } from 'tap'
 import { splitFields } from '../../lib/sessions/fields.ts'
 import { ownerOf } from '../../lib/sessions/owner.ts'
 import type { LoadOptions, Session } from '../../lib/sessions/session.ts'
+import { keptAs, type ValueRead } from '../../lib/sessions/values.ts'
 import {
   createSessionRepository, type SessionRepository, type SessionRepositoryOptions
 } from '../../lib/sessions/session-repository.ts'
@@ -11,6 +12,22 @@ import { redisClient } from './redis.ts'
 /** Values as JSON texts by name. */
 export const texts = (values: Record<string, unknown>) =>
   new Map(Object.entries(values).map(([name, value]) => [name, JSON.stringify(value)]))
+
+/** The same as values to keep, of which nobody knows where they came from. */
+export const values = (values: Record<string, unknown>) => keptAs(texts(values), null)
+
+/** Reads of values of any origin. */
+export const reads = (...names: string[]): ValueRead[] =>
+  names.map(name => ({ name, from: [], acceptsUnknown: true }))
+
+/** The values of a session that exist, of those named: JSON texts by name. `null` when the session has ended. */
+export async function readTexts (repository: SessionRepository, session: Session, names: string[]) {
+  const found = await repository.readValues(session, reads(...names))
+  return found && new Map(names.flatMap((name, index) => {
+    const value = found[index] ?? null
+    return value === null ? [] : [[name, value.text] as const]
+  }))
+}
 
 export const sensitiveParams = ['apiUrl', 'jwtToken']
 export const fields = { apiUrl: 'https://api.example.com', jwtToken: 'a.b.c', question: 'why?' }
@@ -21,6 +38,7 @@ export const repositoryOptions = (
   keyPrefix: string, options: Partial<SessionRepositoryOptions> = {}
 ): SessionRepositoryOptions => ({
   keyPrefix,
+  sharesNames: true,
   idleTtlSeconds: 100,
   maxLifetimeSeconds: 0,
   maxBytes: 1_000_000,

@@ -34,7 +34,13 @@ const commonFields = {
   includeTools: patterns(),
   excludeTools: patterns(),
   stateful: flag(),
-  baggage: flag()
+  baggage: flag(),
+  // resolve-policy.ts checks these two.
+  values: Type.Optional(Type.Unknown()),
+  tools: Type.Optional(Type.Unknown()),
+  credentials: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { title: 'an array of non-empty strings' })),
+  result: Type.Optional(oneOf('default', 'json', 'mcp')),
+  validateArguments: Type.Optional(oneOf('off', 'warn', 'on'))
 }
 const stdioFields = {
   command: text('a non-empty string, or the server must have a url instead'),

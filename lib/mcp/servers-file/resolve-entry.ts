@@ -5,9 +5,11 @@ import { entryError } from './entry-error.ts'
 import type { HttpEntry, ServerEntry, StdioEntry } from './entry-schema.ts'
 import { findExecutable, isDirectory, isExecutable } from './executables.ts'
 import { type HostEnvironment, inheritedEnvironment } from './host-environment.ts'
+import { type PolicyDefaults, resolvePolicy } from './resolve-policy.ts'
 import { credentialNames, type HttpSpec, identityOf, type ServerSpec, type StdioSpec } from './server-spec.ts'
 import { literal, parseTemplate, parseUrlTemplate, type Template, type TemplateOptions } from './template.ts'
 import { defaultPrefix } from './tool-names.ts'
+import type { ServerPolicy } from './value-policy.ts'
 
 export interface EntryContext {
   host: HostEnvironment
@@ -15,6 +17,12 @@ export interface EntryContext {
   sensitiveParams: readonly string[]
   /** The folder of the servers file. A relative `cwd` counts from there. */
   folder: string
+  /** What holds where the entry says nothing of values. */
+  policyDefaults: PolicyDefaults
+  /** All servers of the file that are not disabled. */
+  serverNames: readonly string[]
+  /** The text of a member within an entry, as it was written; the names lead to it. */
+  textAt: (server: string, path: readonly string[]) => string
 }
 
 /** The spec of an entry on this machine: its command found, its placeholders read. Throws ConfigError. */
@@ -40,6 +48,13 @@ function commonFields (name: string, entry: ServerEntry) {
   }
 }
 
+function policyOf (
+  name: string, entry: ServerEntry, placeholderNames: readonly string[], context: EntryContext
+): ServerPolicy {
+  const { policyDefaults: defaults, textAt, ...common } = context
+  return resolvePolicy(name, entry, { ...common, defaults, placeholderNames, textAt: path => textAt(name, path) })
+}
+
 function resolveStdioEntry (name: string, entry: StdioEntry, context: EntryContext): StdioSpec {
   const { args = [], env = {}, lifecycle = 'request', warmSpares } = entry
   checkLifecycle(name, entry)
@@ -59,7 +74,8 @@ function resolveStdioEntry (name: string, entry: StdioEntry, context: EntryConte
     ...(warmSpares !== undefined && { warmSpares })
   }
   checkSharing(name, said)
-  return { ...said, env: { ...inherited, ...ownEnv }, identity: identityOf(said) }
+  const policy = policyOf(name, entry, credentialNames(said), context)
+  return { ...said, policy, env: { ...inherited, ...ownEnv }, identity: identityOf({ ...said, policy }) }
 }
 
 function checkLifecycle (name: string, { stateful, lifecycle = 'request', warmSpares }: StdioEntry): void {
@@ -80,7 +96,7 @@ function checkLifecycle (name: string, { stateful, lifecycle = 'request', warmSp
  * A process that serves more than one session, or that is started before its request, can have no session's
  * credential.
  */
-function checkSharing (name: string, spec: Omit<StdioSpec, 'identity'>): void {
+function checkSharing (name: string, spec: Omit<StdioSpec, 'identity' | 'policy'>): void {
   const [credential] = credentialNames(spec)
   if (credential === undefined) return
   if (spec.lifecycle === 'shared') {
@@ -142,7 +158,8 @@ function resolveHttpEntry (name: string, entry: HttpEntry, context: EntryContext
     }),
     session
   }
-  return { ...said, identity: identityOf(said) }
+  const policy = policyOf(name, entry, credentialNames(said), context)
+  return { ...said, policy, identity: identityOf({ ...said, policy }) }
 }
 
 function checkUrl (name: string, template: Template): void {

@@ -7,6 +7,12 @@ import { type HostEnvironment, inheritedEnvironment } from './host-environment.t
 import { identityOf, type StdioSpec } from './server-spec.ts'
 import { literal } from './template.ts'
 import { defaultPrefix } from './tool-names.ts'
+import { type ArgumentValidation, chainPolicy } from './value-policy.ts'
+
+export interface ScriptContext {
+  host: HostEnvironment
+  validation: ArgumentValidation
+}
 
 /**
  * The server of `MCP_SERVER_SCRIPT`.
@@ -14,7 +20,7 @@ import { defaultPrefix } from './tool-names.ts'
  * A `.py` file runs as `mcp run SCRIPT` where the Python SDK's command is installed, else with python3. A `.js`,
  * `.mjs` or `.cjs` file runs with this Node. Any other file must be executable. Throws ConfigError.
  */
-export function resolveScript (script: string, host: HostEnvironment): StdioSpec {
+export function resolveScript (script: string, { host, validation }: ScriptContext): StdioSpec {
   const path = resolve(script)
   if (!isFile(path)) throw new ConfigError(`MCP_SERVER_SCRIPT must be a file, but there is none at ${path}`)
   const name = basename(path, extname(path))
@@ -24,6 +30,7 @@ export function resolveScript (script: string, host: HostEnvironment): StdioSpec
     name,
     prefix: defaultPrefix(name),
     timeouts: {},
+    policy: { ...chainPolicy(name), validation },
     command,
     args: args.map(literal),
     // The service that this one replaced did the same: a script finds its data relative to where the service was

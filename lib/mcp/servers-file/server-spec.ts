@@ -5,6 +5,7 @@ import type { StdioCommand } from '../transports/stdio.ts'
 import type { TransportKind } from '../transports/transport-kinds.ts'
 import type { Template } from './template.ts'
 import type { ToolFilter } from './tool-filter.ts'
+import { policyContent, type ServerPolicy } from './value-policy.ts'
 
 export interface CommonSpec extends ToolFilter {
   readonly name: string
@@ -16,6 +17,8 @@ export interface CommonSpec extends ToolFilter {
   readonly timeouts: { readonly startMs?: number, readonly listMs?: number, readonly callMs?: number }
   /** The server gets the caller's `baggage`. */
   readonly baggage?: true
+  /** What happens to a session's values and credentials at this server. */
+  readonly policy: ServerPolicy
 }
 
 /** A server that is started as a process. Only templates hold what its operator wrote, secrets included. */
@@ -48,17 +51,19 @@ export interface HttpSpec extends CommonSpec {
 export type ServerSpec = StdioSpec | HttpSpec
 
 type Unidentified = Omit<StdioSpec, 'identity'> | Omit<HttpSpec, 'identity'>
+type PolicyFree = Omit<StdioSpec, 'identity' | 'policy'> | Omit<HttpSpec, 'identity' | 'policy'>
 
 /** The identity of a spec that is complete but for it. */
 export function identityOf (spec: Unidentified): string {
   const contentOf = (template: Template) => template.content()
+  const policy = policyContent(spec.policy)
   return digestOf(spec.kind === 'stdio'
-    ? { ...spec, args: spec.args.map(contentOf), env: mapValues(spec.env, contentOf) }
-    : { ...spec, url: contentOf(spec.url), headers: mapValues(spec.headers, contentOf) })
+    ? { ...spec, policy, args: spec.args.map(contentOf), env: mapValues(spec.env, contentOf) }
+    : { ...spec, policy, url: contentOf(spec.url), headers: mapValues(spec.headers, contentOf) })
 }
 
 /** Credentials that the server cannot be reached without; none: it is the same for every session. */
-export function credentialNames (spec: Unidentified): readonly string[] {
+export function credentialNames (spec: PolicyFree): readonly string[] {
   const templates = spec.kind === 'stdio'
     ? [...spec.args, ...Object.values(spec.env)]
     : [spec.url, ...Object.values(spec.headers)]

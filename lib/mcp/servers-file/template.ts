@@ -29,8 +29,8 @@ export interface TemplateOptions {
   field: string
   /** Fields of a session that are credentials; no others can be used. */
   sensitiveParams: readonly string[]
-  /** Where the text goes. An argument or a variable of a process takes all but NUL; a header takes less. */
-  use?: 'process' | 'header'
+  /** Where the text goes. An argument or a variable of a process takes all but NUL; a header takes less; JSON all. */
+  use?: 'process' | 'header' | 'json'
 }
 
 /**
@@ -40,7 +40,8 @@ export interface TemplateOptions {
 const unusable = {
   process: { characters: /\0/, rule: 'must not hold a NUL character' },
   header: { characters: /[^\t\x20-\x7e\x80-\xff]/, rule: 'must not hold characters that cannot be sent in a header' },
-  url: { characters: /\p{Cs}/u, rule: 'must not hold half a character' }
+  url: { characters: /\p{Cs}/u, rule: 'must not hold half a character' },
+  json: { characters: /(?!)/, rule: '' }
 }
 
 /** `value` is a variable's value before it is encoded. */

@@ -8,8 +8,8 @@
   ARGV[4]   end of the session's whole lifetime (ms); '' for none
   ARGV[5]   most bytes of cached values, names included
   ARGV[6]   most fields
-  ARGV[7]   how many of the pairs that follow are no cached values
-  ARGV[8…]  pairs of a field and its text, the cached values last
+  ARGV[7]   how many pairs follow
+  ARGV[8…]  pairs of a field and its text, then cached values, each a field, its text and its origin; '' for none
 
   Returns {1, field of each value that did not fit …}, or {0} when something else is there: then nothing was changed.
 ]]

@@ -5,7 +5,7 @@
   ARGV[1]  `meta` that the session was loaded with
 
   Returns {idle time left (ms), bytes of all cached values or nil, number of calls or nil, record of the last call or
-  nil, name and bytes of each cached value …}, or nil when the session is gone.
+  nil, then for each cached value its field, its bytes and its origin or '' …}, or nil when the session is gone.
 ]]
 local key = KEYS[1]
 local meta = ARGV[1]
@@ -16,9 +16,11 @@ if session.err or session[1] ~= meta then return false end
 local reply = session
 reply[1] = redis.call('PTTL', key)
 for _, field in ipairs(redis.call('HKEYS', key)) do
-  if string.sub(field, 1, 2) == 'p:' then
-    reply[#reply + 1] = string.sub(field, 3)
+  local kind = string.sub(field, 1, 2)
+  if kind == 'p:' or kind == 'v:' then
+    reply[#reply + 1] = field
     reply[#reply + 1] = redis.call('HSTRLEN', key, field)
+    reply[#reply + 1] = redis.call('HGET', key, 'o:' .. field) or ''
   end
 end
 return reply

@@ -23,7 +23,8 @@ if after == '' then
 else
   redis.call('HSET', key, field, after)
 end
-local is_cached_value = string.sub(field, 1, 2) == 'p:'
+local kind = string.sub(field, 1, 2)
+local is_cached_value = kind == 'p:' or kind == 'v:'
 if is_cached_value then redis.call('HINCRBY', key, 'bytes', #after - #before) end
 if after == '' then return false end
 return after

@@ -12,8 +12,8 @@
   ARGV[5]   how many calls to count
   ARGV[6]   most bytes of cached values, names included
   ARGV[7]   most fields
-  ARGV[8]   how many of the pairs that follow are no cached values
-  ARGV[9…]  pairs of a field and its text, the cached values last
+  ARGV[8]   how many pairs follow
+  ARGV[9…]  pairs of a field and its text, then cached values, each a field, its text and its origin; '' for none
 
   Returns {1, field of each value that did not fit …}, or {0} when the session is gone: then nothing was changed.
 ]]

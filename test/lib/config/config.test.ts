@@ -118,6 +118,11 @@ t.test('the defaults are those that are documented', async t => {
     audit: 'log',
     sensitiveParams: ['apiUrl', 'jwtToken'],
     cacheResults: 'success',
+    values: {
+      policyDefaults: { values: 'none', validation: 'warn' },
+      scriptValidation: 'off',
+      listsFilled: false
+    },
     validation: { url: 'https://api.example.com/settings/validate', timeoutMs: 5_000 },
     apiHosts: { allowed: null, requiresHttps: false },
     timeouts: { listMs: 60_000, callMs: 300_000, startMs: 30_000, stopStepMs: 500 },

@@ -4,7 +4,7 @@ import { splitFields } from '../../../lib/sessions/fields.ts'
 import { createSessionRedis } from '../../../lib/sessions/scripts.ts'
 import { createSessionRepository } from '../../../lib/sessions/session-repository.ts'
 import { redisClient } from '../../support/redis.ts'
-import { repositoryOptions, texts } from '../../support/session-repository.ts'
+import { repositoryOptions, texts, values } from '../../support/session-repository.ts'
 
 const ref = { id: 'one', client: null }
 
@@ -81,7 +81,7 @@ t.test('a renewal that was sent before the release and arrives after it does not
 t.test('changes that are no call keep the slot', async t => {
   const { repository, load, running } = await open(t)
   const { session, slot } = await load()
-  await repository.write(session, { values: new Map([['a', '1']]) })
+  await repository.write(session, { values: values({ a: 1 }) })
   t.match(await running(), slot.id)
 })
 

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { isGiven } from '../../support/redis.ts'
-import { fields, isOwn, load, openRepository, ref } from '../../support/session-repository.ts'
+import { fields, isOwn, load, openRepository, readTexts, ref } from '../../support/session-repository.ts'
 
 t.test('a session that the Flask service wrote is converted at first use', async t => {
   const { client, repository, key } = await openRepository(t)
@@ -24,8 +24,8 @@ t.test('a session that the Flask service wrote is converted at first use', async
   const stored = await client.hgetall(key('old'))
   t.equal(JSON.parse(stored.meta ?? '').created_at, blob.created_at)
   t.strictSame(Object.keys(stored).filter(name => name.startsWith('p:')).sort(), ['p:big', 'p:columnAnalysis'])
-  const values = await repository.readValues(session, ['columnAnalysis', 'big'])
-  t.strictSame([...values ?? []], [
+  const found = await readTexts(repository, session, ['columnAnalysis', 'big'])
+  t.strictSame([...found ?? []], [
     ['columnAnalysis', JSON.stringify(blob.columnAnalysis)], ['big', '1915883588174806058']
   ])
 })
@@ -37,7 +37,7 @@ t.test('numbers that only Python writes do not lose a session', async t => {
 
   const session = await load(repository, 'old')
 
-  t.equal((await repository.readValues(session, ['rows']))?.get('rows'),
+  t.equal((await readTexts(repository, session, ['rows']))?.get('rows'),
     '[null, null, null, "NaN \\" Infinity", 1e400]')
 })
 

@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import t from 'tap'
 import type { EncryptionKey } from '../../../lib/sessions/field-encryption.ts'
-import { fields, isOwn, load, opened, openRepository, ref, texts } from '../../support/session-repository.ts'
+import {
+  fields, isOwn, load, opened, openRepository, reads, readTexts, ref, values
+} from '../../support/session-repository.ts'
 
 const [k1, k2] = ['k1', 'k2'].map(id => ({ id, key: randomBytes(32) })) as [EncryptionKey, EncryptionKey]
 
@@ -10,16 +12,16 @@ t.test('with a key, no data of a user can be read in Redis, and every field is w
   const { client, repository, create, key } = await openRepository(t, { encryptionKeys: [k1] })
   await create('one')
   const session = await load(repository, 'one')
-  await repository.write(session, { values: texts({ rows: ['secret row'] }) })
+  await repository.write(session, { values: values({ rows: ['secret row'] }) })
   await repository.replaceUpstream(session, 'charts', null, '{"sessionId":"secret session"}')
 
-  const { meta, last_accessed: lastAccessed, calls, bytes, ...sealed } = await client.hgetall(key('one'))
+  const { meta, last_accessed: lastAccessed, calls, bytes, 'o:p:question': origin, ...sealed } = await client.hgetall(key('one'))
   t.strictSame(Object.keys(sealed).sort(), ['credentials', 'owner', 'p:question', 'p:rows', 'u:charts'])
   for (const [field, text] of Object.entries(sealed)) t.match(text, /^s1\.k1\.[\w-]+$/, field)
 
-  const loaded = await load(repository, 'one', { valueNames: ['rows'], upstreams: ['charts'] })
+  const loaded = await load(repository, 'one', { values: reads('rows'), upstreams: ['charts'] })
   t.strictSame(loaded.credentialTexts(), opened.identity.credentials)
-  t.equal((await repository.readValues(loaded, ['rows']))?.get('rows'), '["secret row"]')
+  t.equal((await readTexts(repository, loaded, ['rows']))?.get('rows'), '["secret row"]')
   const upstream = await repository.readUpstream(loaded, 'charts')
   t.equal(upstream?.text, '{"sessionId":"secret session"}')
   t.equal((await repository.replaceUpstream(loaded, 'charts', upstream, 'next'))?.text, 'next')
@@ -42,7 +44,7 @@ t.test('a field that was copied into another session does not open there, nor in
   await create('one')
   await client.hset(key('one'), 'p:question', copied)
   const session = await load(repository, 'one')
-  await t.rejects(repository.readValues(session, ['question']), { code: 'MCPC_ERR_SESSION_UNREADABLE' })
+  await t.rejects(readTexts(repository, session, ['question']), { code: 'MCPC_ERR_SESSION_UNREADABLE' })
 })
 
 t.test('after a rotation a session opens with the old key, and its use seals it with the new one', async t => {
@@ -53,14 +55,14 @@ t.test('after a rotation a session opens with the old key, and its use seals it 
   }
   await create('one')
   const before = await load(old, 'one')
-  await old.write(before, { values: texts({ rows: [1] }) })
+  await old.write(before, { values: values({ rows: [1] }) })
   t.equal(before.isStale, false)
 
   const rotated = await withKeys(k2, k1)
-  const session = await load(rotated, 'one', { valueNames: ['rows'] })
+  const session = await load(rotated, 'one', { values: reads('rows') })
   t.equal(session.isStale, true)
-  t.strictSame((await rotated.readValues(session, ['rows']))?.get('rows'), '[1]')
-  t.strictSame(await rotated.write(session, { values: texts({ more: 2 }) }), [], 'what is written meanwhile is kept')
+  t.strictSame((await readTexts(rotated, session, ['rows']))?.get('rows'), '[1]')
+  t.strictSame(await rotated.write(session, { values: values({ more: 2 }) }), [], 'what is written meanwhile is kept')
   await rotated.reseal(session)
 
   for (const [field, text] of Object.entries(await client.hgetall(key('one')))) {
@@ -69,8 +71,8 @@ t.test('after a rotation a session opens with the old key, and its use seals it 
   const onlyNew = await withKeys(k2)
   const later = await load(onlyNew, 'one')
   t.equal(later?.isStale, false)
-  const values = await onlyNew.readValues(later, ['rows', 'more', 'question'])
-  t.strictSame([...values ?? []], [['rows', '[1]'], ['more', '2'], ['question', '"why?"']])
+  const found = await readTexts(onlyNew, later, ['rows', 'more', 'question'])
+  t.strictSame([...found ?? []], [['rows', '[1]'], ['more', '2'], ['question', '"why?"']])
   t.equal(Number(await client.hget(key('one'), 'bytes')), await storedBytes(client, key('one')))
 
   const unreadable = { code: 'MCPC_ERR_SESSION_UNREADABLE', cause: { message: /sealed with the key k2/ } }
@@ -100,10 +102,10 @@ t.test('resealing brings back nothing that was ended, and replaces nothing that 
   const session = await load(repository, 'one')
   await Promise.all([
     repository.reseal(session),
-    ...[1, 2, 3, 4, 5].map(question => repository.write(session, { values: texts({ question }) }))
+    ...[1, 2, 3, 4, 5].map(question => repository.write(session, { values: values({ question }) }))
   ])
   const later = await load(repository, 'one')
-  t.equal((await repository.readValues(later, ['question']))?.get('question'), '5')
+  t.equal((await readTexts(repository, later, ['question']))?.get('question'), '5')
 
   await repository.remove(ref('one'))
   await repository.reseal(session)
@@ -113,7 +115,7 @@ t.test('resealing brings back nothing that was ended, and replaces nothing that 
 t.test('resealing passes over what does not open', async t => {
   const { client, repository: old, create, keyPrefix, key } = await openRepository(t, { encryptionKeys: [k1] })
   await create('one')
-  await old.write(await load(old, 'one'), { values: texts({ good: 1 }) })
+  await old.write(await load(old, 'one'), { values: values({ good: 1 }) })
   await client.hset(key('one'), 'p:question', 's1.k0.AAAA')
   const { repository } = await openRepository(t, { keyPrefix, encryptionKeys: [k2, k1] })
   await repository.reseal(await load(repository, 'one'))

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { ownerOf } from '../../../lib/sessions/owner.ts'
 import { isGiven } from '../../support/redis.ts'
-import { fields, isOwn, load, opened, openRepository, ref, texts } from '../../support/session-repository.ts'
+import { fields, isOwn, load, opened, openRepository, ref, values } from '../../support/session-repository.ts'
 import { until } from '../../support/wait.ts'
 
 t.test('a session is one hash with an idle TTL, its credentials apart from its values', async t => {
@@ -91,7 +91,7 @@ t.test('the whole lifetime bounds the idle TTL, and no use makes it longer', asy
   t.ok(ends >= before + 100_000 && ends <= Date.now() + 100_000)
   const session = await load(repository, 'one')
 
-  t.strictSame(await repository.write(session, { values: texts({ a: 1 }) }), [])
+  t.strictSame(await repository.write(session, { values: values({ a: 1 }) }), [])
 
   t.ok(await client.pttl(key('one')) <= 100_000)
   t.equal(session.endsAt, ends)

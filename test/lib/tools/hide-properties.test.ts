@@ -1,8 +1,8 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import t from 'tap'
 import { isJsonObject, type JsonObject } from '../../../lib/json.ts'
-import { declaredNames } from '../../../lib/tools/parameter-injection.ts'
-import { withoutNames } from '../../../lib/tools/hide-properties.ts'
+import { withFilledNames, withoutNames } from '../../../lib/tools/hide-properties.ts'
+import { declaredNames, requiredNames } from '../../../lib/tools/json-schema.ts'
 
 const sensitive = ['apiUrl', 'jwtToken']
 const string = { type: 'string' }
@@ -447,4 +447,56 @@ t.test('a filtered schema takes exactly what the original takes with the credent
     }
   }
   t.ok(takes > 100 && refuses > 100, `${takes} were taken, ${refuses} refused`)
+})
+
+const filled = (schema: object, ...names: string[]) =>
+  withFilledNames(freeze(JSON.parse(JSON.stringify(schema))) as JsonObject, new Set(names))
+
+t.test('a filled parameter is marked and need not be sent, and everything else is as it was', async t => {
+  t.strictSame(filled({
+    type: 'object',
+    properties: { rows: { type: 'array', description: 'Rows.' }, any: true, never: false, title: string },
+    required: ['rows', 'title', 'never'],
+    additionalProperties: false
+  }, 'rows', 'any', 'never', 'absent'), {
+    type: 'object',
+    properties: {
+      rows: { type: 'array', description: 'Rows.', 'x-mcp-filled': true },
+      any: { 'x-mcp-filled': true },
+      never: false,
+      title: string
+    },
+    required: ['title'],
+    additionalProperties: false
+  })
+  const untouched = { properties: { title: string }, required: ['title'] }
+  t.strictSame(filled(untouched, 'rows'), untouched)
+})
+
+t.test('a filled parameter is marked where a referenced schema declares it, and a value within is left alone', async t => {
+  const base = { properties: { rows: {}, n: {} }, required: ['rows', 'n'] }
+  const { $defs, ...marked } = filled({
+    allOf: [{ $ref: '#/$defs/base' }],
+    properties: { inner: { $ref: '#/$defs/base' }, list: { items: { required: ['rows'], properties: { rows: {} } } } },
+    $defs: { base }
+  }, 'rows') as { $defs: Record<string, object> } & JsonObject
+  t.strictSame(marked, {
+    allOf: [{ $ref: '#/$defs/base' }],
+    properties: { inner: { $ref: '#/$defs/copy_1' }, list: { items: { required: ['rows'], properties: { rows: {} } } } }
+  })
+  t.strictSame($defs, {
+    base: { properties: { rows: { 'x-mcp-filled': true }, n: {} }, required: ['n'] },
+    copy_1: base
+  })
+})
+
+t.test('required names are those of the schema in any case', async t => {
+  t.strictSame(requiredNames({
+    required: ['a', 7],
+    allOf: [{ required: ['b'] }, { $ref: '#/$defs/c' }, true],
+    anyOf: [{ required: ['d'] }],
+    properties: { e: { required: ['f'] } },
+    $defs: { c: { required: ['c'], $ref: '#' } }
+  }), ['a', 'b', 'c'])
+  for (const odd of [null, true, [], { required: 'a' }, { allOf: {} }]) t.strictSame(requiredNames(odd), [])
 })

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { readJson } from '../../../lib/json-text.ts'
-import { gapsIn, injectParameters, type InjectionSources } from '../../../lib/tools/parameter-injection.ts'
+import { type JsonNode, type JsonValue, readJson } from '../../../lib/json-text.ts'
+import { type Inject, injectParameters, planReads } from '../../../lib/tools/parameter-injection.ts'
+import { toolWith } from '../../support/tools.ts'
 
 const sensitiveParams = ['apiUrl', 'jwtToken']
 const credentials = new Map([['apiUrl', '"https://api.example.com"'], ['jwtToken', '"a.b.c"']])
@@ -12,9 +13,27 @@ function parse (text: string) {
   return { document, node: document.root }
 }
 
-function inject (params: string, sources: Partial<InjectionSources> = {}) {
-  const { args, given } = injectParameters(parse(params), {
-    declared: [], sensitiveParams, credentials, values: new Map(), ...sources
+interface Given { declared?: string[], credentials?: Map<string, string>, values?: Map<string, string> }
+
+/** A call of a chain, filled from these values. */
+function inject (params: string, given: Given = {}) {
+  const { declared = [], credentials: secrets = credentials, values = new Map() } = given
+  return injectInto(parse(params), declared, secrets, values)
+}
+
+function injectInto (
+  params: JsonValue, declared: string[], secrets: ReadonlyMap<string, string>, values: ReadonlyMap<string, string>
+) {
+  const tool = toolWith(declared)
+  const plan = planReads(params.node, tool, { inject: true, wantsOrigins: false })
+  const { args, given } = injectParameters(params, {
+    tool,
+    values: plan.map(planned => {
+      const text = values.get(planned.read.name)
+      return [planned, text === undefined ? null : { text, origin: null }]
+    }),
+    fixed: new Map([...secrets].filter(([name]) => tool.credentials.includes(name))),
+    onMissing: () => { throw new Error('nothing can be missing') }
   })
   return { args, given: Object.fromEntries(given) }
 }
@@ -29,9 +48,7 @@ t.test('params may be a part of a larger text', async t => {
   const document = readJson('{"session_id":"a", "params": {"jwtToken":"no", "a": 1.0 }, "tool":"b"}', 2)
   const node = document?.root.members?.[1]?.value
   if (document === null || node === undefined) throw new Error('no params')
-  const { args } = injectParameters({ document, node }, {
-    declared: ['b'], sensitiveParams, credentials, values: new Map([['b', '2.0']])
-  })
+  const { args } = injectInto({ document, node }, ['b'], credentials, new Map([['b', '2.0']]))
   t.equal(args, '{"a": 1.0 ,"b":2.0}')
 })
 
@@ -56,9 +73,14 @@ t.test('a credential comes from the session, and goes only to a tool that declar
 })
 
 t.test('gaps are what a cached value may fill', async t => {
-  const names = { declared: ['a', 'b', 'jwtToken', 'toString'], sensitiveParams }
-  t.strictSame(gapsIn(parse('{"a":null,"x":1}').node, names), ['b', 'toString'])
-  t.strictSame(gapsIn(null, names), ['a', 'b', 'toString'])
+  const tool = toolWith(['a', 'b', 'jwtToken', 'toString'])
+  const gaps = (params: JsonNode | null, inject: Inject = true) =>
+    planReads(params, tool, { inject, wantsOrigins: false }).map(({ argument }) => argument)
+  t.strictSame(gaps(parse('{"a":null,"x":1}').node), ['b', 'toString'])
+  t.strictSame(gaps(null), ['a', 'b', 'toString'])
+  t.strictSame(gaps(null, false), [])
+  t.strictSame(gaps(null, []), [])
+  t.strictSame(gaps(null, ['b', 'jwtToken', 'x']), ['b'])
 })
 
 t.test('the arguments are what the caller sent and what fills it, whatever that is', async t => {

@@ -1,19 +1,13 @@
 import t from 'tap'
-import { readJson, valueOf } from '../../../lib/json-text.ts'
-import type { ListedItem } from '../../../lib/mcp/client/list-pages.ts'
 import { exposeTool } from '../../../lib/tools/exposed-tool.ts'
+import type { ServerPolicy } from '../../../lib/mcp/servers-file/value-policy.ts'
 import { boundedWarnings } from '../../../lib/tools/server-lists.ts'
-import { createToolCatalog } from '../../../lib/tools/tool-catalog.ts'
+import { catalogOf, chain, listedItem } from '../../support/tools.ts'
 
 const sensitiveParams = ['apiUrl', 'jwtToken']
 
-function item (text: string): ListedItem {
-  const document = readJson(text)
-  if (document === null) throw new Error(`${text} is no JSON`)
-  return { text, value: valueOf(document, document.root) as ListedItem['value'] }
-}
-
-const expose = (text: string, name = 'act') => exposeTool(item(text), name, sensitiveParams)
+const expose = (text: string, name = 'act') =>
+  exposeTool(listedItem(text), { name, hidden: new Set(sensitiveParams), filled: new Set() })
 
 t.test('a tool without anything to hide is listed as its server wrote it', async t => {
   const text = '{ "title" : "\\u00e9", "name":"act","inputSchema": { "type":"object", ' +
@@ -65,22 +59,18 @@ t.test('a schema that is nested too deep costs that schema only, and other field
   t.ok(expose(text) === text)
 })
 
-function catalogOf (texts: string[]) {
-  const listed = { items: texts.map(item), warnings: ['tools[0] is odd'] }
-  return createToolCatalog(listed, 'Use it.', {
-    sensitiveParams,
-    exposedName: tool => `up__${tool}`,
-    offers: tool => !tool.startsWith('hidden')
-  })
+const naming = {
+  sensitiveParams, exposedName: (tool: string) => `up__${tool}`, offers: (tool: string) => !tool.startsWith('hidden')
 }
 
 t.test('a catalog has the tools that are offered, and knows what each declares', async t => {
-  const { items, byName, warnings, instructions } = catalogOf([
-    '{"name":"a","inputSchema":{"properties":{"x":{},"jwtToken":{}}}}', '{"name":"hidden","inputSchema":{}}'
-  ])
-  t.strictSame(items, ['{"name":"up__a","inputSchema":{"properties":{"x":{}}}}'])
-  t.strictSame([...byName], [['up__a', { name: 'a', declared: ['x', 'jwtToken'] }]])
-  t.strictSame([warnings, instructions], [['tools[0] is odd'], 'Use it.'])
+  const { items, byName } = catalogOf([
+    '{"name":"a","inputSchema":{"properties":{"x":{},"jwtToken":{}},"required":["x"]}}',
+    '{"name":"hidden","inputSchema":{}}'
+  ], naming)
+  t.strictSame(items, ['{"name":"up__a","inputSchema":{"properties":{"x":{}},"required":["x"]}}'])
+  t.strictSame([...byName.keys()], ['up__a'])
+  t.match(byName.get('up__a'), { name: 'a', declared: ['x', 'jwtToken'], required: ['x'], credentials: ['jwtToken'] })
 })
 
 t.test('a tool that asks for headers keeps its schema, and one that may not is named instead of listed', async t => {
@@ -90,18 +80,16 @@ t.test('a tool that asks for headers keeps its schema, and one that may not is n
   const long = 'n'.repeat(1_000)
   const { items, byName, warnings } = catalogOf([
     tool('good', '"Region"'), tool('bad', '"Re gion"'), tool('hidden', '"Re gion"'), tool(`a"\n${long}`, '7')
-  ])
+  ], naming)
   t.equal(items.length, 1)
-  t.strictSame([...byName], [
-    ['up__good', { name: 'good', declared: ['region'], inputSchema: JSON.parse(asking('"Region"')) }]
-  ])
+  t.strictSame([...byName.keys()], ['up__good'])
+  t.match(byName.get('up__good'), { declared: ['region'], inputSchema: JSON.parse(asking('"Region"')) })
   t.strictSame(warnings, [
-    'tools[0] is odd',
     'tool "bad" has an x-mcp-header that is not allowed',
     `tool "a\\"\\n${'n'.repeat(97)}…" has an x-mcp-header that is not allowed`
   ])
   const deep = `${'{"properties":{"a":'.repeat(10_000)}{"x-mcp-header":7}${'}}'.repeat(10_000)}`
-  t.strictSame(catalogOf([`{"name":"deep","inputSchema":${deep}}`]).items, [
+  t.strictSame(catalogOf([`{"name":"deep","inputSchema":${deep}}`], naming).items, [
     '{"name":"up__deep","inputSchema":{"type":"object"}}'
   ])
 })
@@ -110,4 +98,54 @@ t.test('a reply has a bounded number of warnings', async t => {
   const many = Array.from({ length: 1_000 }, (_, index) => `tools[${index}] has no name`)
   t.strictSame(boundedWarnings(many.slice(0, 20)), many.slice(0, 20))
   t.strictSame(boundedWarnings(many), [...many.slice(0, 20), 'and 980 more'])
+})
+
+const wants = (name: string, ...declared: string[]) => JSON.stringify({
+  name, inputSchema: { properties: Object.fromEntries(declared.map(name => [name, {}])), required: declared }
+})
+const gives = (name: string, outputSchema: object) => JSON.stringify({ name, inputSchema: {}, outputSchema })
+const requiredIn = (texts: string[], options = {}) => catalogOf(texts, { marksFilled: true, ...options }).items
+  .map(text => (JSON.parse(text) as { inputSchema: { required?: string[] } }).inputSchema.required)
+
+t.test('a parameter that another tool gives is filled, and not one that only its own tool gives', async t => {
+  const output = { properties: { rows: {}, status: {}, intermediate: { properties: { chartData: {} } } } }
+  const texts = [wants('use', 'rows', 'title', 'status', 'chartData', 'intermediate'), gives('make', output)]
+  t.strictSame(requiredIn(texts)[0], ['title', 'status', 'intermediate'])
+  t.strictSame(requiredIn(texts, { marksFilled: false })[0], ['rows', 'title', 'status', 'chartData', 'intermediate'])
+  const own = JSON.stringify({ name: 'both', inputSchema: { required: ['rows'], properties: { rows: {} } }, outputSchema: output })
+  t.strictSame(requiredIn([own]), [['rows']])
+  t.strictSame(requiredIn([own, own.replace('both', 'other')]), [[], []])
+})
+
+t.test('what fills is decided by the policy', async t => {
+  const texts = [wants('use', 'rows', 'title'), gives('make', { properties: { rows: {} } })]
+  const required = (policy: Partial<ServerPolicy>) => requiredIn(texts, { policy: { ...chain, ...policy } })[0]
+  t.strictSame(required({ fill: 'none' }), ['rows', 'title'])
+  t.strictSame(required({ fill: 'required' }), ['title'])
+  t.strictSame(required({ keepsResults: false }), ['rows', 'title'])
+  t.strictSame(required({ from: ['caller'] }), ['rows', 'title'])
+  const tool = { ...chain, filled: ['title'] }
+  t.strictSame(required({ tools: new Map([['use', tool]]) }), [])
+})
+
+t.test('a tool that declares a credential that its server may not have is no tool for callers', async t => {
+  const refused: string[] = []
+  const { items, byName, warnings } = catalogOf([wants('needs', 'jwtToken'), wants('may', 'apiUrl')], {
+    policy: { ...chain, kind: 'none', credentials: ['apiUrl'] },
+    onRefusedCredential: (...names) => { refused.push(...names) }
+  })
+  t.equal(items.length, 1)
+  t.strictSame(refused, ['needs', 'jwtToken'])
+  t.strictSame(warnings, ['tool "needs" needs the credential jwtToken, which its server may not have'])
+  t.equal(byName.get('needs')?.refusedCredential, 'jwtToken')
+  t.strictSame(byName.get('may')?.credentials, ['apiUrl'])
+})
+
+t.test('wrapped results are told by the mark and by the schema of Python', async t => {
+  const tool = (outputSchema: object) => catalogOf([gives('a', outputSchema)]).byName.get('a')?.wrapsResult
+  const result = { properties: { result: {} } }
+  t.equal(tool({ ...result, 'x-fastmcp-wrap-result': true }), true)
+  t.equal(tool({ ...result, title: 'aOutput' }), true)
+  t.equal(tool(result), false)
+  t.equal(tool({ properties: { result: {}, more: {} }, title: 'aOutput' }), false)
 })

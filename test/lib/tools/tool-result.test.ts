@@ -1,16 +1,27 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { readJson } from '../../../lib/json-text.ts'
+import { type JsonDocument, readJson } from '../../../lib/json-text.ts'
 import { readToolResult, type ToolResultOptions } from '../../../lib/tools/tool-result.ts'
 
 /** What is made of a result, which is given as the text that a server wrote. */
 function read (result: string, options: Partial<ToolResultOptions> = {}) {
   const document = readJson(result, 3)
   if (document === null) throw new Error(`${result} is no JSON`)
-  const all = { tool: 'act', cacheResults: 'success', sensitiveParams: ['jwtToken'], ...options } as const
-  const { body, outcome, outputs } = readToolResult({ document, node: document.root }, all)
+  const { body, outcome, outputs } = readAll(document, options)
   return { body, outcome, outputs: Object.fromEntries(outputs) }
 }
+
+const readAll = (document: JsonDocument, options: Partial<ToolResultOptions>) =>
+  readToolResult({ document, node: document.root }, {
+    tool: 'act',
+    isChain: true,
+    shape: 'default',
+    policy: { keepsResults: true },
+    wrapsResult: false,
+    cacheResults: 'success',
+    sensitiveParams: new Set(['jwtToken']),
+    ...options
+  })
 
 const inText = (text: string) => `{"content":[{"type":"text","text":${JSON.stringify(text)}}]}`
 const structured = (text: string) => `{"content":[{"type":"text","text":"plain"}],"structuredContent":${text}}`
@@ -93,4 +104,75 @@ t.test('a reply is the text of a JSON value, whatever it is', async t => {
     if (!hasHidden && body !== `${space}${text}${space}`) throw new Error(body)
     if (value !== null && !hasHidden && read(structured(text)).body !== text) throw new Error(text)
   }), { numRuns: 500 })
+})
+
+/** The reply of an entry that is no chain: its body and its header's parts. */
+function reply (result: string, options: Partial<ToolResultOptions> = {}) {
+  const document = readJson(result, 3)
+  if (document === null) throw new Error(`${result} is no JSON`)
+  const entry = { isChain: false, policy: { keepsResults: false } }
+  const { body, form, leftOut, outputs } = readAll(document, { ...entry, ...options })
+  return [body, [form, ...leftOut].join(' '), ...outputs.keys()]
+}
+
+const both = (text: string, value: string, more = '') =>
+  `{"content":[{"type":"text","text":${JSON.stringify(text)}}${more}],"structuredContent":${value},"_meta":{"a":1.0}}`
+
+t.test('an entry passes a text on as a text, whatever it holds', async t => {
+  const text = '{"status":"success","path":"/b","intermediate":{"a":1},"n":12345678901234567890}'
+  t.strictSame(reply(inText(text)), [`{"result":${JSON.stringify(text)}}`, 'text'])
+  t.strictSame(reply(inText(text), { policy: { keepsResults: true } }), [`{"result":${JSON.stringify(text)}}`, 'text'])
+  t.strictSame(reply(inText(text), { shape: 'json' }), [text, 'json'])
+  t.strictSame(reply(inText('no JSON'), { shape: 'json' }), ['{"result":"no JSON"}', 'text'])
+  t.strictSame(reply(inText(text), { shape: 'mcp' }), [inText(text), 'mcp'])
+})
+
+t.test('structuredContent is the reply, and the header names blocks that it does not repeat', async t => {
+  const image = ',{"type":"image","data":"aGVsbG8="},{"type":"an odd one"}'
+  t.strictSame(reply(both('{"n": 1}', '{ "n":1 , "intermediate":2 }')), ['{ "n":1 , "intermediate":2 }', 'structured text'])
+  t.strictSame(reply(both('{"n": 1.0}', '{ "n":1 }')), ['{ "n":1 }', 'structured'], 'the text repeats it')
+  t.strictSame(reply(both('see', '{"n":1}', image)), ['{"n":1}', 'structured text image other'])
+  t.strictSame(reply(both('{"n":1}', '{"n":1}', image)), ['{"n":1}', 'structured image other'])
+  t.strictSame(reply('{"content":[{"type":"image"},{"type":"text","text":"a"}],"isError":true}'), [
+    '{"status":"error","error":"a"}', 'text image'
+  ])
+  t.strictSame(reply(both('{"t":1}', '{"s":1}'), { shape: 'json' }), ['{"t":1}', 'json'])
+  t.strictSame(reply('{"content":[{"type":"image"}]}'), ['{"content":[{"type":"image"}]}', 'content'])
+})
+
+t.test("MCP's own result is passed on whole, also of a tool that failed", async t => {
+  const result = ' {"content":[{"type":"text","text":"a","x":1e400}],' +
+    ' "structuredContent":{"n":1.0},"isError":true,"_meta":{}}'
+  t.strictSame(reply(result, { shape: 'mcp' }), [result.trim(), 'mcp'])
+})
+
+t.test("a chain's own result has no intermediate data, neither in a text nor beside it", async t => {
+  const data = '{"status":"success","intermediate":{"rows":[1]},"n":12345678901234567890}'
+  const without = '{"status":"success","n":12345678901234567890}'
+  t.strictSame(reply(both(data, data), { shape: 'mcp', isChain: true, policy: { keepsResults: true } }), [
+    both(without, without), 'mcp intermediate', 'n', 'rows'
+  ])
+  t.strictSame(reply(both('a', '{"n":1}'), { shape: 'mcp', isChain: true }), [both('a', '{"n":1}'), 'mcp'])
+})
+
+t.test('an entry keeps what MCP types, and not what a text holds', async t => {
+  const keeps = { policy: { keepsResults: true } }
+  const data = '{"status":"success","a":1,"intermediate":{"b":2}}'
+  t.strictSame(reply(inText(data), keeps).slice(2), [])
+  t.strictSame(reply(both(data, data), keeps).slice(2), ['a', 'intermediate'])
+  t.strictSame(reply(both('x', '{"a":1,"jwtToken":"x"}'), keeps).slice(2), ['a'], 'no status is needed')
+  t.strictSame(reply(both('x', '{"status":"error","a":1}'), keeps).slice(2), [])
+  t.strictSame(reply(both('x', '{"a":1}'), { ...keeps, cacheResults: 'off' }).slice(2), [])
+})
+
+t.test('a plain value that FastMCP has wrapped is kept unwrapped, and only a chain replies so', async t => {
+  const wraps = { wrapsResult: true, policy: { keepsResults: true } }
+  t.strictSame(reply(both('1', '{"result":[1.0]}'), wraps), ['{"result":[1.0]}', 'structured'])
+  t.strictSame(reply(both('x', '{"result":{"a":1}}'), wraps), ['{"result":{"a":1}}', 'structured', 'a'])
+  const two = ',{"type":"text","text":"2"}'
+  t.strictSame(reply(both('1', '{"result":[1.0,2]}', two), { ...wraps, isChain: true }), ['[1.0,2]', 'structured'])
+  t.strictSame(reply(both('hello', '{"result":"hello"}'), { ...wraps, isChain: true }), ['{"result":"hello"}', 'structured'])
+  t.strictSame(reply(both('x', '{"result":1,"more":2}'), { ...wraps, isChain: true }), [
+    '{"result":1,"more":2}', 'structured text'
+  ], 'it is no wrap')
 })

@@ -2,24 +2,29 @@
   Writes fields of a session, and those of its cached values that fit. A value that does not fit takes the older value
   of its name along, which is no longer true.
 
-  `fields` and `values` are lists of names and texts in turn. `bytes` is what the cached values take so far, names
-  included; `most_bytes` and `most_fields` bound the session. Returns the field names of the values that did not fit.
+  `fields` is a list of names and texts in turn, and `values` one of names, texts and origins. An origin goes into a
+  field beside the value. `bytes` is what the cached values take so far, names included; `most_bytes` and `most_fields`
+  bound the session. Returns the field names of the values that did not fit.
 
   A script costs what it calls in Redis, not what it computes. So all that changes is set with one HSET.
 ]]
 local function write_fields (key, fields, values, bytes, most_bytes, most_fields)
   local changes, left_out = fields, {}
-  for i = 1, #values, 2 do
-    local name, text = values[i], values[i + 1]
+  for i = 1, #values, 3 do
+    local name, text, origin = values[i], values[i + 1], values[i + 2]
     local size = #name + #text
     local older = redis.call('HSTRLEN', key, name)
     if older > 0 then bytes = bytes - #name - older end
     if bytes + size <= most_bytes and (older > 0 or redis.call('HLEN', key) + #changes / 2 < most_fields) then
       changes[#changes + 1] = name
       changes[#changes + 1] = text
+      if origin ~= '' then
+        changes[#changes + 1] = 'o:' .. name
+        changes[#changes + 1] = origin
+      end
       bytes = bytes + size
     else
-      if older > 0 then redis.call('HDEL', key, name) end
+      if older > 0 then redis.call('HDEL', key, name, 'o:' .. name) end
       left_out[#left_out + 1] = name
     end
   end

@@ -4,6 +4,7 @@ import type { ServerClient } from '../../../../lib/mcp/client/server-client.ts'
 import type { Server } from '../../../../lib/mcp/server.ts'
 import type { StdioSpec } from '../../../../lib/mcp/servers-file/server-spec.ts'
 import { literal } from '../../../../lib/mcp/servers-file/template.ts'
+import { chainPolicy } from '../../../../lib/mcp/servers-file/value-policy.ts'
 import { createSemaphore } from '../../../../lib/semaphore.ts'
 import { fixture } from '../../../support/paths.ts'
 import { processes } from '../../../support/processes.ts'
@@ -28,6 +29,7 @@ export function createZoo (t: Test, args: string[], { limit = 10, spec, ...optio
     identity: 'zoo',
     prefix: 'zoo',
     timeouts: {},
+    policy: { ...chainPolicy('zoo'), validation: 'off' },
     command: process.execPath,
     args: [fixture('zoo-server.mjs'), ...args].map(literal),
     env: { PATH: literal(process.env.PATH ?? '') },

@@ -6,7 +6,7 @@ import { fillCommand } from '../../../../lib/mcp/servers-file/server-spec.ts'
 import { fixture } from '../../../support/paths.ts'
 
 const environmentIn = (host: Record<string, string>) =>
-  fillCommand(resolveScript(fixture('tiny-server.mjs'), host), {}).env
+  fillCommand(resolveScript(fixture('tiny-server.mjs'), { host, validation: 'off' }), {}).env
 
 t.test('a server inherits where Node keeps compiled code, when it is set, and no secret of ours', async t => {
   const host = { PATH: '/usr/bin', NODE_COMPILE_CACHE: '/var/cache/servers' }

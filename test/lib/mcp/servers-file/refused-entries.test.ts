@@ -1,6 +1,7 @@
 /* eslint-disable no-template-curly-in-string -- placeholders of the servers file look like those of JavaScript */
 import t from 'tap'
 import { readServersFile } from '../../../../lib/mcp/servers-file/servers-file.ts'
+import { policyDefaults } from '../../../support/servers-file.ts'
 
 const node = process.execPath
 const host = { PATH: process.env.PATH, API_KEY: 'key-of-the-operator' }
@@ -130,7 +131,7 @@ for (const [entry, field, rule] of [...ofTheEntry, ...ofProcesses, ...ofHttp]) {
     const folder = t.testdir({ 'servers.json': JSON.stringify({ mcpServers: { weather: entry } }) })
     let message = 'it was taken'
     try {
-      readServersFile(`${folder}/servers.json`, { host, sensitiveParams })
+      readServersFile(`${folder}/servers.json`, { host, sensitiveParams, policyDefaults })
     } catch (error) {
       t.match(error, { code: 'MCPC_ERR_CONFIG' })
       message = (error as Error).message

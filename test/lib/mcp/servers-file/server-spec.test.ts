@@ -5,6 +5,7 @@ import t, { type Test } from 'tap'
 import { resolveScript } from '../../../../lib/mcp/servers-file/script-server.ts'
 import { readServersFile } from '../../../../lib/mcp/servers-file/servers-file.ts'
 import { fixture } from '../../../support/paths.ts'
+import { policyDefaults } from '../../../support/servers-file.ts'
 
 const host = { PATH: process.env.PATH, HOME: '/home/user', API_KEY: 'key-of-the-operator' }
 const sensitiveParams = ['jwtToken', 'tenant']
@@ -13,7 +14,7 @@ const fileWith = (t: Test, entry: object) =>
   join(t.testdir({ 'servers.json': JSON.stringify({ mcpServers: { weather: entry } }) }), 'servers.json')
 
 const identityOf = (t: Test, entry: object, env: object = host) =>
-  readServersFile(fileWith(t, entry), { host: { ...env }, sensitiveParams })[0]?.identity
+  readServersFile(fileWith(t, entry), { host: { ...env }, sensitiveParams, policyDefaults })[0]?.identity
 
 const stdio = {
   command: process.execPath,
@@ -32,7 +33,7 @@ t.test('an entry that says the same has the same identity', async t => {
     t.equal(identityOf(t, entry), identityOf(t, entry, elsewhere), 'whatever else the service has in its environment')
     t.equal(identityOf(t, entry), identityOf(t, { ...entry, description: 'a field of another host' }))
   }
-  const script = () => resolveScript(fixture('tiny-server.mjs'), host).identity
+  const script = () => resolveScript(fixture('tiny-server.mjs'), { host, validation: 'off' }).identity
   t.equal(script(), script())
 })
 
@@ -41,7 +42,7 @@ t.test('also in another process', async t => {
   for (const entry of [stdio, http]) {
     const script = `
       import { readServersFile } from ${JSON.stringify(built)}
-      const options = ${JSON.stringify({ host, sensitiveParams })}
+      const options = ${JSON.stringify({ host, sensitiveParams, policyDefaults })}
       console.log(readServersFile(${JSON.stringify(fileWith(t, entry))}, options)[0].identity)
     `
     const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })

@@ -6,13 +6,14 @@ import {
   credentialNames, fillCommand, fillEndpoint, type HttpSpec, type ServerSpec, type StdioSpec
 } from '../../../../lib/mcp/servers-file/server-spec.ts'
 import { readServersFile } from '../../../../lib/mcp/servers-file/servers-file.ts'
+import { policyDefaults } from '../../../support/servers-file.ts'
 
 const node = process.execPath
 const host = { PATH: process.env.PATH, HOME: '/home/${user}', REDIS_PASSWORD: 'canary', API_KEY: 'key-of-the-operator' }
 
 function read (t: Test, mcpServers: unknown): ServerSpec[] {
   const folder = t.testdir({ 'servers.json': JSON.stringify({ mcpServers }) })
-  return readServersFile(`${folder}/servers.json`, { host, sensitiveParams: ['apiUrl', 'jwtToken', 'tenant'] })
+  return readServersFile(`${folder}/servers.json`, { host, sensitiveParams: ['apiUrl', 'jwtToken', 'tenant'], policyDefaults })
 }
 
 const stdio = (t: Test, entry: object) => read(t, { weather: { command: node, ...entry } })[0] as StdioSpec
@@ -46,7 +47,7 @@ t.test('a stdio server with nothing but its command', async t => {
 t.test('a byte order mark before the file is passed over, and nothing else is', async t => {
   const text = JSON.stringify({ mcpServers: { weather: { command: node } } })
   const readText = (content: string) =>
-    readServersFile(`${t.testdir({ 'servers.json': content })}/servers.json`, { host, sensitiveParams: [] })
+    readServersFile(`${t.testdir({ 'servers.json': content })}/servers.json`, { host, sensitiveParams: [], policyDefaults })
   for (const content of [`\ufeff${text}`, `\ufeff \r\n${text}\r\n`]) t.equal(readText(content)[0]?.name, 'weather')
   for (const content of [`\ufeff\ufeff${text}`, '\ufeff', `x${text}`]) t.throws(() => readText(content), /is not valid JSON/)
 })
@@ -176,7 +177,7 @@ t.test('a command is found on the server\'s own PATH, or from its folder', async
     })
   })
   chmodSync(`${folder}/bin/tool`, 0o755)
-  t.match(readServersFile(`${folder}/servers.json`, { host, sensitiveParams: [] }), [
+  t.match(readServersFile(`${folder}/servers.json`, { host, sensitiveParams: [], policyDefaults }), [
     { command: `${folder}/bin/tool`, cwd: process.cwd() },
     { command: `${folder}/bin/tool`, cwd: `${folder}/bin` }
   ])

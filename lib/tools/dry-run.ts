@@ -1,0 +1,27 @@
+import { type JsonType, objectText, readJson } from '../json-text.ts'
+import type { PreparedCall } from './call-tool.ts'
+import type { Filled } from './parameter-injection.ts'
+
+/**
+ * The reply of a call that is not made, as JSON text: the caller's own arguments as they would be sent, where each
+ * argument that the session fills comes from, and how many there are that callers do not see. No value of the session's
+ * is in it.
+ */
+export function describeCall ({ exposedName, own, filled, hiddenNames, faults }: PreparedCall): string {
+  return objectText([
+    ['status', '"dry_run"'],
+    ['tool', JSON.stringify(exposedName)],
+    ['arguments', own.trim()],
+    ['filled', JSON.stringify(filled.map(describeFilled))],
+    ['hidden', String(hiddenNames.length)],
+    ...(faults.length === 0
+      ? []
+      : [['faults', JSON.stringify(faults.map(({ pointer, message }) => ({ pointer, message })))] as const])
+  ])
+}
+
+/** Where a value came from is `null` where that is not known. */
+const describeFilled = ({ name, text, origin }: Filled) =>
+  ({ name, source: origin, type: typeOf(text), bytes: Buffer.byteLength(text) })
+
+const typeOf = (text: string): JsonType | null => readJson(text, 0)?.root.type ?? null
