@@ -20,7 +20,7 @@ const wordOf = (type: string) => /^[\w-]{1,32}$/.test(type) ? type : 'other'
 
 /**
  * Types of the content blocks that a reply neither holds nor repeats. The specification wants a tool with
- * `structuredContent` to repeat it as a text, for older clients.
+ * `structuredContent` to repeat it as a text, for older clients. Some tools repeat one of its texts.
  *
  * @see https://modelcontextprotocol.io/specification/2025-11-25/server/tools#structured-content
  */
@@ -38,8 +38,12 @@ export function blocksLeftOut ({ document, blocks, structured = null, wrapped = 
   function repeats (text: JsonNode, value: JsonNode): boolean {
     if (text.type !== 'string') return false
     if (text.end - text.start > maxComparedLength || value.end - value.start > maxComparedLength) return true
+    const words = stringOf(document, text)
+    if (value.members?.some(member => member.value.type === 'string' && stringOf(document, member.value) === words)) {
+      return true
+    }
     try {
-      return isDeepStrictEqual(JSON.parse(stringOf(document, text)), JSON.parse(textOf(document, value)))
+      return isDeepStrictEqual(JSON.parse(words), JSON.parse(textOf(document, value)))
     } catch {
       return false // it is no JSON, so it says something else
     }
