@@ -20,7 +20,7 @@ import { serversFile } from '../support/servers-file.ts'
 import { type Service, startService } from '../support/service.ts'
 
 /** A short run by default; .ci/run says 20000. */
-const total = Number(process.env.FUZZ_REQUESTS ?? 2_000)
+const total = Number(process.env.FUZZ_REQUESTS ?? 1_000)
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31)
 /** Nothing takes a second; a busy machine may. What hangs takes forever. */
 const limitMs = Number(process.env.FUZZ_LIMIT_MS ?? 30_000)

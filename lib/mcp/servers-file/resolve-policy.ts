@@ -65,7 +65,7 @@ export function resolvePolicy (server: string, fields: PolicyFields, context: Po
 function basePolicy (
   server: string, { values: said }: PolicyFields, context: PolicyContext
 ): Pick<ServerPolicy, 'kind' | keyof ToolPolicy> {
-  const values = said ?? context.defaults.values
+  const values = said === undefined ? context.defaults.values : said
   const nothing = {
     keepsParameters: false, keepsResults: false, fill: 'none', from: [server], sources: new Map(), filled: []
   } as const
@@ -164,6 +164,7 @@ function parseSessionSource (
   if (typeof pointer !== 'string' || !/^(\/([^~]|~[01])*)?$/.test(pointer)) {
     throw entryError(server, `${field}.pointer`, 'must be a JSON Pointer: empty, or names that each follow a /')
   }
+  if (typeof from !== 'string') throw entryError(server, `${field}.from`, 'must be the name of a server, or "caller"')
   const [origin = server] = originsOf(server, `${field}.from`, [from], serverNames)
   return { kind: 'session', name: String(name), from: origin, pointer, isOptional: optional, isWritable: writable }
 }

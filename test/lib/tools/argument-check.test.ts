@@ -266,7 +266,6 @@ t.test('a check ends, also against a schema that is made to last', async t => {
   ] as Array<[string, object, object]>) {
     const checker = createChecker()
     t.equal(checker.check(schema, args), null, title)
-    t.equal(checker.check(schema, args), null, title)
     t.strictSame(checker.reasons, ['a check against it took too many steps'], title)
   }
 })
@@ -333,10 +332,8 @@ t.test('booleans are schemas of properties', async t => {
 
 t.test('many schemas are checked, and the oldest are forgotten', async t => {
   const checker = createChecker()
-  for (let round = 0; round < 2; round++) {
-    for (let index = 0; index < 400; index++) {
-      t.equal(checker.check(objectOf({ [`p${index}`]: string }), { [`p${index}`]: 1 })?.faults.length, 1)
-    }
+  for (const index of [...Array(210).keys(), 0, 1, 209]) {
+    t.equal(checker.check(objectOf({ [`p${index}`]: string }), { [`p${index}`]: 1 })?.faults.length, 1)
   }
   t.strictSame(checker.reasons, [])
   const unusable = (index: number) => ({ $ref: `other#${index}` })

@@ -126,7 +126,52 @@ const ofHttp: Refusal[] = [
     [http({ headers: { [header]: 'canary' } }), `headers.${header}`, 'cannot be set: it belongs to the protocol'])
 ]
 
-for (const [entry, field, rule] of [...ofTheEntry, ...ofProcesses, ...ofHttp]) {
+const withTool = (said: unknown) => stdio({ tools: { read: said } })
+const withSource = (source: unknown) => withTool({ arguments: { path: source } })
+const source = 'tools.read.arguments.path'
+const origins = 'names "other", which is neither "caller" nor an enabled server'
+
+const ofValues: Refusal[] = [
+  ...['canary', true, null, 7].map((values): Refusal =>
+    [stdio({ values }), 'values', 'must be "chain", "none", or an object of keep, fill and from']),
+  [stdio({ values: { keep: 'canary' } }), 'values.keep', /^must be one of "parameters", "results", "both", "neither"$/],
+  [stdio({ values: { fill: true } }), 'values.fill', /^must be one of "declared", "required", "none"$/],
+  [stdio({ values: { from: 'caller' } }), 'values.from', 'must be an array of strings'],
+  [stdio({ values: { from: ['other'] } }), 'values.from', origins],
+  [stdio({ values: { fil: 'declared' } }), 'values', 'has no "fil": it takes keep, fill, from'],
+  [stdio({ tools: 'canary' }), 'tools', 'must be an object with an object for each tool'],
+  [withTool('canary'), 'tools.read', 'must be an object'],
+  [withTool({ keeps: 'both' }), 'tools.read', 'has no "keeps": it takes keep, fill, from, filled, arguments'],
+  [withTool({ fill: 'canary' }), 'tools.read.fill', /^must be one of/],
+  [withTool({ filled: 'canary' }), 'tools.read.filled', 'must be an array of strings'],
+  [withTool({ filled: ['a'] }), 'tools.read.filled', /^names what the session fills, and/],
+  [withTool({ arguments: ['canary'] }), 'tools.read.arguments', 'must be an object with a source for each'],
+  [withSource({}), source, /^must be a constant/],
+  [withSource({ constant: 1, value: 'a' }), source, /^has no "constant"/],
+  [withSource({ value: 7 }), source, /^must be a constant/],
+  [withSource({ value: 'jwtToken' }), source, 'names the credential jwtToken: write "${session.jwtToken}" for it'],
+  [withSource({ value: 'a', from: 'other' }), `${source}.from`, origins],
+  [withSource({ value: 'a', from: 7 }), `${source}.from`, 'must be the name of a server, or "caller"'],
+  ...['a', '/~2', 7].map((pointer): Refusal => [withSource({ value: 'a', pointer }), `${source}.pointer`, /JSON Pointer/]),
+  [withSource({ value: 'a', optional: 'canary' }), `${source}.optional`, 'must be true or false'],
+  [withSource({ value: 'a', writable: 1 }), `${source}.writable`, 'must be true or false'],
+  [withSource('${session.unknown}'), source, /not among MCP_SENSITIVE_PARAMS/],
+  [withSource('canary ${'), source, /neither \$\{session.NAME\} nor/],
+  [stdio({ credentials: 'jwtToken' }), 'credentials', 'must be an array of non-empty strings'],
+  [stdio({ credentials: ['other'] }), 'credentials', 'names "other", which is not among MCP_SENSITIVE_PARAMS'],
+  [stdio({ result: 'canary' }), 'result', 'must be "default", "json" or "mcp"'],
+  [stdio({ validateArguments: true }), 'validateArguments', 'must be "off", "warn" or "on"']
+]
+
+t.test('no server is called as the values of callers are', async t => {
+  const folder = t.testdir({ 'servers.json': JSON.stringify({ mcpServers: { caller: stdio({}) } }) })
+  t.throws(
+    () => readServersFile(`${folder}/servers.json`, { host, sensitiveParams, policyDefaults }),
+    { message: /server "caller": entry must have another name/ }
+  )
+})
+
+for (const [entry, field, rule] of [...ofTheEntry, ...ofProcesses, ...ofHttp, ...ofValues]) {
   t.test(`refused: ${encodeURI(JSON.stringify(entry).slice(0, 120))}`, async t => {
     const folder = t.testdir({ 'servers.json': JSON.stringify({ mcpServers: { weather: entry } }) })
     let message = 'it was taken'
