@@ -55,7 +55,8 @@ export default fp(async (fastify) => {
       preflight: method === 'OPTIONS' && headers['access-control-request-method'] !== undefined,
       methods: 'GET, POST, PUT, DELETE',
       allowedHeaders: 'Authorization, Content-Type, X-API-Key, X-Session-Id',
-      exposedHeaders: 'Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, X-MCP-Not-Cached',
+      exposedHeaders: 'Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, X-MCP-Not-Cached, ' +
+        'X-MCP-Injected, X-MCP-Result, X-MCP-Unfit-Arguments',
       maxAge: 600
     })
   })

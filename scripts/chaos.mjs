@@ -19,7 +19,10 @@ const sessionCount = number('CHAOS_SESSIONS', 200)
 
 const { folder, redis } = await prepareRun('chaos')
 const server = { command: process.execPath, args: [join(root, 'test', 'fixtures', 'tiny-server.mjs'), folder] }
-const mcpServers = { shared: { ...server, lifecycle: 'shared' }, fresh: server }
+const chain = { ...server, values: 'chain' }
+// Values of both servers are checked by a tool of one.
+const recall = { from: ['shared', 'fresh'] }
+const mcpServers = { shared: { ...chain, lifecycle: 'shared', tools: { recall } }, fresh: chain }
 writeFileSync(join(folder, 'servers.json'), JSON.stringify({ mcpServers }))
 
 /** Workers that take requests, in turn. */

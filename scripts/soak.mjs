@@ -14,7 +14,9 @@ const calls = Number(process.argv[2] ?? 10_000)
 const concurrency = Number(process.argv[3] ?? 50)
 
 const { folder, redis } = await prepareRun('soak')
-const soak = { command: process.execPath, args: [join(root, 'test', 'fixtures', 'soak-server.mjs'), folder] }
+const soak = {
+  command: process.execPath, args: [join(root, 'test', 'fixtures', 'soak-server.mjs'), folder], values: 'chain'
+}
 writeFileSync(join(folder, 'servers.json'), JSON.stringify({ mcpServers: { soak } }))
 const { child: service, exited, listening } = startService({
   cwd: folder,

@@ -84,7 +84,7 @@ t.test('a page of a listed origin may read its answers, failures as well', async
       const answer = await ask('POST', '/init', { origin }, { session_id: session, apiUrl, jwtToken })
       t.equal(answer.status, status)
       t.equal(answer.headers['access-control-allow-origin'], origin)
-      t.match(answer.headers['access-control-expose-headers'], /X-MCP-Not-Cached/)
+      t.match(answer.headers['access-control-expose-headers'], /X-MCP-Not-Cached, X-MCP-Injected, X-MCP-Result/)
       t.equal(answer.headers['access-control-allow-credentials'], undefined)
     }
   }
