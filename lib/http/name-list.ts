@@ -1,15 +1,17 @@
 /** As many percent-encoded names as fit into a header, and `;more=<n>` for the others. */
 export function nameList (names: readonly string[], maxLength: number): string {
+  const encoded = names.map(encode)
+  const all = encoded.join(', ')
+  if (all.length <= maxLength) return all
+  const longestSuffix = `;more=${names.length}`.length
   let text = ''
-  for (const [index, name] of names.entries()) {
-    const next = `${text === '' ? '' : `${text}, `}${encoded(name)}`
-    const more = names.length - index
-    const suffix = more === 1 ? '' : `;more=${more - 1}`
-    if (next.length + suffix.length > maxLength) return `${text};more=${more}`
+  for (const [index, name] of encoded.entries()) {
+    const next = index === 0 ? name : `${text}, ${name}`
+    if (next.length + longestSuffix > maxLength) return `${text};more=${names.length - index}`
     text = next
   }
   return text
 }
 
 /** A lone surrogate has no encoding and becomes U+FFFD. */
-const encoded = (name: string) => encodeURIComponent(Buffer.from(name).toString())
+const encode = (name: string) => encodeURIComponent(Buffer.from(name).toString())

@@ -1,4 +1,5 @@
 import { CallerLeftError, MissingValueError, SessionNotFoundError, UnknownContinuationError } from '../errors.ts'
+import { unescapeToken } from '../json-pointer.ts'
 import { applyEdits, type JsonValue, readJson, removalsOf, withAdded } from '../json-text.ts'
 import type { InputRequests, RequestLimits, ServerClient, ToolRequest, Watcher } from '../mcp/client/server-client.ts'
 import type { ResultShape } from '../mcp/servers-file/value-policy.ts'
@@ -135,8 +136,9 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
     const { validation } = tool.serverPolicy
     if (validation === 'off') return []
     const { faults, formatFaults } = checker.check(tool.schemaText(), args) ?? noFaults
-    // A caller cannot mend what the operator or the session gives in its place.
-    const isVisible = ({ argument }: ArgumentFault) => argument === null || !tool.hidden.has(argument)
+    // A caller cannot mend what the operator or the session gives, or should have given, and must not see its name.
+    const isVisible = ({ argument, pointer }: ArgumentFault) =>
+      !tool.hidden.has(argument ?? unescapeToken(pointer.split('/')[1] ?? ''))
     const visible = faults.filter(isVisible)
     if (validation === 'on' && visible.length > 0) throw unfitArguments(exposedName, visible)
     return [...visible, ...formatFaults.filter(isVisible)]

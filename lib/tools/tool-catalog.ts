@@ -125,18 +125,24 @@ function describe (item: ListedItem, { server, policy, sensitiveParams, guarded 
     required: requiredNames(inputSchema),
     hidden: new Set([...sensitiveParams, ...toolPolicy.sources.keys()]),
     guarded,
-    credentials: secrets,
+    credentials: refused === undefined ? secrets : [],
     ...(refused !== undefined && { refusedCredential: refused }),
     wrapsResult: isWrapSchema(outputSchema),
-    schemaText: () => schemaTextOf(item),
+    schemaText: createSchemaText(item.text),
     ...(wantsHeaders(item) && { inputSchema })
   }
 }
 
-function schemaTextOf ({ text }: ListedItem): string {
-  const document = readJson(text)
-  const schema = document && memberOf(document.root, 'inputSchema')
-  return document === null || schema === null ? '{}' : textOf(document, schema)
+/** Looks for the schema when it is first wanted: most tools are listed far more often than they are called. */
+function createSchemaText (toolText: string): () => string {
+  let schemaText: string | null = null
+  return () => {
+    if (schemaText !== null) return schemaText
+    const document = readJson(toolText)
+    const schema = document && memberOf(document.root, 'inputSchema')
+    schemaText = document === null || schema === null ? '{}' : textOf(document, schema)
+    return schemaText
+  }
 }
 
 /** Whether a call of the tool is filled in a parameter, when the session has a value for it. */

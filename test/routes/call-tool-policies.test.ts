@@ -231,14 +231,16 @@ t.test('arguments are checked as the entry says, before its server is called', a
     type: 'object',
     // A caller cannot mend a credential that does not fit.
     properties: { limit: { type: 'integer' }, jwtToken: { type: 'integer' } },
-    required: ['limit']
+    required: ['limit', 'jwtToken', 'tenant']
   }
   const mail = { type: 'object', properties: { mail: { type: 'string', format: 'email' } } }
   const tools = [{ name: 'use', inputSchema }, { name: 'mail', inputSchema: mail }]
+  const tenant = { value: 'tenant', from: 'caller', optional: true }
+  const fields = { credentials: ['jwtToken'], tools: { use: { arguments: { tenant } } } }
   const { app, post, upstream } = await startValuesServers(t, {
-    warns: { entry: { credentials: ['jwtToken'] }, tools },
-    checks: { entry: { validateArguments: 'on', credentials: ['jwtToken'] }, tools },
-    off: { entry: { validateArguments: 'off', credentials: ['jwtToken'] }, tools }
+    warns: { entry: fields, tools },
+    checks: { entry: { validateArguments: 'on', ...fields }, tools },
+    off: { entry: { validateArguments: 'off', ...fields }, tools }
   })
   const session = await initSession(app)
   const calls = async () => (await upstream.stats()).methods['tools/call'] ?? 0
@@ -256,7 +258,9 @@ t.test('arguments are checked as the entry says, before its server is called', a
       code: 'MCPC_ERR_TOOL_ARGUMENTS', acted: 'no', arguments: [{ pointer: '/limit', message: 'must be integer' }]
     })
   }
-  t.match((await post(session, 'checks__use')).json(), { arguments: [{ pointer: '/limit' }] }, 'a missing one is named')
+  const missing = await post(session, 'checks__use')
+  t.match(missing.json(), { arguments: [{ pointer: '/limit' }] }, 'a missing one is named')
+  t.notMatch(missing.body, /tenant|jwtToken/, 'but for one that callers do not see')
   t.equal((await post(session, 'checks__use', { limit: 1 })).statusCode, 200)
   const format = await post(session, 'checks__mail', { mail: 'nobody' })
   t.equal(format.statusCode, 200, 'a format only warns')
