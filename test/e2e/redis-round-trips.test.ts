@@ -1,8 +1,9 @@
 import t, { type Test } from 'tap'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { fixture } from '../support/paths.ts'
 import { redisClient, startRedis } from '../support/redis.ts'
 import { call, initSession } from '../support/requests.ts'
-import { build } from '../support/service.ts'
+import { build, serviceOn } from '../support/service.ts'
 
 /** A Redis of this file's own: MONITOR shows the commands of everybody. */
 const { url: REDIS_URL } = await startRedis(t)
@@ -43,6 +44,31 @@ t.test('a call of a tool that is known takes one round trip before it and one af
     ['evalsha', 'evalsha'],
     'the session with the values that the tool declares, and what is kept'
   )
+})
+
+t.test('so does a call of one server of several, whatever its values come from', async t => {
+  const tiny = { command: process.execPath, args: [fixture('tiny-server.mjs')], lifecycle: 'shared' }
+  const app = await serviceOn(t, {
+    chain: { ...tiny, values: 'chain' },
+    other: {
+      ...tiny,
+      values: { keep: 'both', fill: 'declared', from: ['other', 'chain', 'caller'] },
+      credentials: ['jwtToken'],
+      tools: { echo: { arguments: { text: { value: 'text', from: 'caller' } } } }
+    },
+    none: tiny
+  }, { REDIS_URL, MCP_VALUES: undefined })
+  const session = await initSession(app, { text: 'of /init' })
+  await app.inject({ method: 'POST', url: '/tools', payload: { session_id: session } })
+  for (const tool of ['chain__echo', 'other__echo', 'none__wait']) {
+    await call(app, session, tool, { ms: 0 })
+    await app.deferredSettled()
+    const commands = await commandsOf(t, async () => {
+      t.equal((await call(app, session, tool)).statusCode, 200)
+      await app.deferredSettled()
+    })
+    t.strictSame(commands, ['evalsha', 'evalsha'], tool)
+  }
 })
 
 t.test(
