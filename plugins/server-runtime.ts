@@ -93,6 +93,9 @@ export default fp(async (fastify) => {
       onRefusedCredential: (server, tool, credential) => fastify.log.warn(
         { server, tool, credential, add: `"credentials": [${JSON.stringify(credential)}]` },
         'a tool is left out, because it declares a credential that its server may not have'
+      ),
+      onUnknownTool: (server, tool) => fastify.log.warn(
+        { server, tool }, 'the servers file says something of a tool that its server does not list'
       )
     })
   }

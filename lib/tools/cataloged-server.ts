@@ -47,6 +47,8 @@ export interface CatalogOptions extends Pick<ToolCatalogOptions, 'sensitiveParam
   toolsCacheTtlMs: number
   /** A tool of a server is left out: it declares a credential that the server may not have. */
   onRefusedCredential: (server: string, tool: string, credential: string) => void
+  /** The servers file says something of a tool that its server does not list. */
+  onUnknownTool: (server: string, tool: string) => void
 }
 
 export interface ServerContext {
@@ -63,21 +65,25 @@ type CachedLists = { readonly [Kind in ListKind]: CachedList<ServerLists[Kind]> 
 export function createCatalogedServer (
   server: Server, { names, isOnly, guarded }: ServerContext, options: CatalogOptions
 ): CatalogedServer {
-  const { toolsCacheTtlMs: ttlMs, sensitiveParams, marksFilled, onRefusedCredential } = options
+  const { toolsCacheTtlMs: ttlMs, sensitiveParams, marksFilled, onRefusedCredential, onUnknownTool } = options
   const { spec } = server
   const personal = credentialNames(spec)
   const exposedName = (name: string) => names.exposedName(spec.name, name)
-  const refused = new Set<string>()
+  const told = new Set<string>()
+  /** Tells something of a tool when it is first listed, and not again. */
+  function once (what: string, tell: () => void): void {
+    if (told.has(what)) return
+    told.add(what)
+    tell()
+  }
   const listers = createListers({
     server: spec.name,
     policy: spec.policy,
     guarded,
     marksFilled,
-    onRefusedCredential (tool, credential) {
-      if (refused.has(tool)) return // it was said when the tool was first listed
-      refused.add(tool)
-      onRefusedCredential(spec.name, tool, credential)
-    },
+    onRefusedCredential: (tool, credential) =>
+      once(`refused ${tool}`, () => onRefusedCredential(spec.name, tool, credential)),
+    onUnknownTool: tool => once(`unknown ${tool}`, () => onUnknownTool(spec.name, tool)),
     sensitiveParams,
     exposedName,
     offers: tool => offersTool(spec, tool),

@@ -61,13 +61,17 @@ export interface ToolCatalogOptions {
   marksFilled: boolean
   /** A tool is left out: it declares a credential that its server may not have. */
   onRefusedCredential: (tool: string, credential: string) => void
+  /** The policy is about a tool that the server does not list: what it says of the tool holds for none. */
+  onUnknownTool: (tool: string) => void
 }
 
 /** The tools of one server: those that are offered, as callers see them and as the server is called. */
 export function createToolCatalog (
   { items, warnings }: Pick<Listed, 'items' | 'warnings'>, instructions: string | undefined, options: ToolCatalogOptions
 ): ToolCatalog {
-  const { exposedName, offers, marksFilled, onRefusedCredential } = options
+  const { exposedName, offers, policy, marksFilled, onRefusedCredential, onUnknownTool } = options
+  const listed = new Set(items.map(nameOf))
+  for (const name of policy.tools.keys()) if (!listed.has(name)) onUnknownTool(name)
   const offered = items.filter(item => offers(nameOf(item)))
   const [sound, faulty] = [offered.filter(item => !asksInvalidly(item)), offered.filter(asksInvalidly)]
   const tools = sound.map(item => ({ item, tool: describe(item, options) }))

@@ -1,7 +1,9 @@
 import t from 'tap'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { initSession } from '../support/requests.ts'
-import { credential } from '../support/servers-file.ts'
+import { listen } from '../support/service.ts'
+import { startUpstream } from '../support/mcp-servers.ts'
+import { credential, serversFile } from '../support/servers-file.ts'
 import { startValuesServers, taking } from '../support/values-servers.ts'
 
 const given = { status: 'success', rows: [1], title: 'given', n: 1 }
@@ -314,4 +316,23 @@ t.test('lists mark what the session fills, the same for all sessions', async t =
   t.strictSame(schemas.chain__use, { type: 'object', properties: { rows: { 'x-mcp-filled': true }, q: {} }, required: ['q'] })
   t.strictSame(schemas.named__use, { type: 'object', properties: { rows: {}, q: { 'x-mcp-filled': true } }, required: ['rows'] })
   t.strictSame(schemas.plain__use, use.inputSchema)
+})
+
+t.test('the log says what holds for each server, and what to add, once', async t => {
+  const upstream = await startUpstream(t, 'values')
+  await upstream.control({ tools: { one: [taking('needs', ['jwtToken'])] } })
+  const entry = {
+    url: `${upstream.url}?server=one`, values: { keep: 'results' }, tools: { nees: { arguments: { a: 'a secret' } } }
+  }
+  const service = await listen(t, { MCP_SERVERS_FILE: await serversFile(t, { one: entry }), MCP_VALUES: undefined })
+  for (let time = 0; time < 3; time++) await fetch(`${service.url}/tools-schema`)
+  const lines = service.output().split('\n').filter(line => line.includes('"server":"one"'))
+    .map(line => JSON.parse(line) as Record<string, unknown>)
+  t.match(lines.find(({ values }) => values !== undefined), {
+    values: 'custom', keep: 'results', fill: 'none', credentialNames: [], tools: { nees: { arguments: ['a'] } }
+  })
+  t.match(lines.filter(({ add }) => add !== undefined), [{ tool: 'needs', add: '"credentials": ["jwtToken"]' }])
+  t.equal(lines.filter(({ add }) => add !== undefined).length, 1)
+  t.equal(lines.filter(({ tool }) => tool === 'nees').length, 1)
+  t.notMatch(service.output(), 'a secret')
 })

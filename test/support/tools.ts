@@ -21,6 +21,7 @@ export function catalogOf (texts: readonly string[], options: Partial<ToolCatalo
     guarded: new Set(),
     marksFilled: false,
     onRefusedCredential: () => {},
+    onUnknownTool: () => {},
     exposedName: tool => tool,
     offers: () => true,
     ...options

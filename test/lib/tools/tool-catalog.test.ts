@@ -149,3 +149,12 @@ t.test('wrapped results are told by the mark and by the schema of Python', async
   t.equal(tool(result), false)
   t.equal(tool({ properties: { result: {}, more: {} }, title: 'aOutput' }), false)
 })
+
+t.test('a tool that the policy names and the server does not list is told of', async t => {
+  const unknown: string[] = []
+  const tools = new Map([['use', chain], ['us', chain], ['hidden', chain]])
+  catalogOf([wants('use'), wants('hidden')], {
+    ...naming, policy: { ...chain, tools }, onUnknownTool: tool => { unknown.push(tool) }
+  })
+  t.strictSame(unknown, ['us'])
+})
