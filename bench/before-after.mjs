@@ -44,7 +44,15 @@ await bench(async () => {
       settings: { MCP_TOOLS_CACHE_TTL: '0' }
     },
     { what: 'a call, fresh process', wanted: '1', calls: 4, entry: echoes, body: echo },
-    { what: '8.9 MB that pass through, shared server', wanted: '≤ 0.33', calls: 3, entry: megabytes, body: { tool: 'rows' } }
+    { what: '8.9 MB that pass through, shared server', wanted: '≤ 0.33', calls: 3, entry: megabytes, body: { tool: 'rows' } },
+    {
+      what: 'the same, in the default policy of an entry',
+      wanted: '≤ 0.33',
+      calls: 3,
+      entry: megabytes,
+      body: { tool: 'rows' },
+      settings: { MCP_VALUES: 'none' }
+    }
   ]
 
   const rows = []
@@ -75,6 +83,7 @@ async function start (checkout, redis, { entry, settings }) {
     REDIS_URL: redis.url,
     MCP_SESSION_KEY_PREFIX: `bench${Math.random().toString(36).slice(2)}`,
     MCP_SERVERS_FILE: file,
+    MCP_VALUES: 'chain', // the older checkout knows nothing else
     MCP_SESSION_MAX_CONCURRENCY: '1000',
     ...settings
   }

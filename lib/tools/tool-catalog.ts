@@ -17,7 +17,7 @@ export interface CatalogTool {
   serverPolicy: ServerPolicy
   /** Names that the tool's input declares, hidden ones included. */
   declared: readonly string[]
-  /** Names that it requires. */
+  /** Names that it requires, where the policy fills only these. */
   required: readonly string[]
   /** Names that callers neither see nor send, whether the tool declares them or not. */
   hidden: ReadonlySet<string>
@@ -70,13 +70,14 @@ export function createToolCatalog (
   { items, warnings }: Pick<Listed, 'items' | 'warnings'>, instructions: string | undefined, options: ToolCatalogOptions
 ): ToolCatalog {
   const { exposedName, offers, policy, marksFilled, onRefusedCredential, onUnknownTool } = options
-  const listed = new Set(items.map(nameOf))
-  for (const name of policy.tools.keys()) if (!listed.has(name)) onUnknownTool(name)
+  for (const name of policy.tools.keys()) if (!items.some(item => nameOf(item) === name)) onUnknownTool(name)
   const offered = items.filter(item => offers(nameOf(item)))
   const [sound, faulty] = [offered.filter(item => !asksInvalidly(item)), offered.filter(asksInvalidly)]
-  const tools = sound.map(item => ({ item, tool: describe(item, options) }))
+  // One set for all tools that hide no more: a list may have a thousand.
+  const sensitive = new Set(options.sensitiveParams)
+  const tools = sound.map(item => ({ item, tool: describe(item, options, sensitive) }))
   const usable = tools.filter(({ tool }) => tool.refusedCredential === undefined)
-  const filledNames = marksFilled ? createFilledNames(usable) : () => new Set<string>()
+  const filledNames = marksFilled ? createFilledNames(usable) : () => noNames
   const refusals = tools.flatMap(({ tool: { name, refusedCredential } }) => {
     if (refusedCredential === undefined) return []
     onRefusedCredential(name, refusedCredential)
@@ -113,12 +114,16 @@ const wantsHeaders = ({ text, value }: ListedItem) => text.includes('x-mcp-heade
 /** The specification wants such a tool left out, so that nothing that routes by headers is misled. */
 const asksInvalidly = (item: ListedItem) => wantsHeaders(item) && hasInvalidHeaders(item.value.inputSchema)
 
-function describe (item: ListedItem, { server, policy, sensitiveParams, guarded }: ToolCatalogOptions): CatalogTool {
+const noNames: ReadonlySet<string> = new Set()
+
+function describe (
+  item: ListedItem, { server, policy, guarded }: ToolCatalogOptions, sensitive: ReadonlySet<string>
+): CatalogTool {
   const { inputSchema, outputSchema } = item.value
   const name = nameOf(item)
   const toolPolicy = policy.tools.get(name) ?? policy
   const declared = declaredNames(inputSchema)
-  const secrets = declared.filter(name => sensitiveParams.includes(name) && !toolPolicy.sources.has(name))
+  const secrets = declared.filter(name => sensitive.has(name) && !toolPolicy.sources.has(name))
   const refused = secrets.find(name => policy.credentials !== 'declared' && !policy.credentials.includes(name))
   return {
     name,
@@ -126,8 +131,8 @@ function describe (item: ListedItem, { server, policy, sensitiveParams, guarded 
     policy: toolPolicy,
     serverPolicy: policy,
     declared,
-    required: requiredNames(inputSchema),
-    hidden: new Set([...sensitiveParams, ...toolPolicy.sources.keys()]),
+    required: toolPolicy.fill === 'required' ? requiredNames(inputSchema) : [],
+    hidden: toolPolicy.sources.size === 0 ? sensitive : new Set([...sensitive, ...toolPolicy.sources.keys()]),
     guarded,
     credentials: refused === undefined ? secrets : [],
     ...(refused !== undefined && { refusedCredential: refused }),
@@ -162,13 +167,14 @@ export function isFillable ({ policy: { fill }, hidden, required }: CatalogTool,
 function createFilledNames (tools: ReadonlyArray<{ item: ListedItem, tool: CatalogTool }>) {
   const given = new Map<string, Set<CatalogTool>>()
   for (const { item, tool } of tools) {
-    if (!tool.policy.keepsResults) continue
+    if (!tool.policy.keepsResults || item.value.outputSchema === undefined) continue
     const isChain = tool.serverPolicy.kind === 'chain'
     for (const name of outputNames(item.value.outputSchema, isChain)) {
       given.set(name, (given.get(name) ?? new Set()).add(tool))
     }
   }
   return function filledNames (tool: CatalogTool): ReadonlySet<string> {
+    if (tool.policy.fill === 'none' || (given.size === 0 && tool.policy.filled.length === 0)) return noNames
     const isGiven = (name: string) => tool.policy.from.includes(tool.server) &&
       [...given.get(name) ?? []].some(other => other !== tool)
     return new Set(tool.declared.filter(name =>

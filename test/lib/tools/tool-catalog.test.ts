@@ -70,7 +70,7 @@ t.test('a catalog has the tools that are offered, and knows what each declares',
   ], naming)
   t.strictSame(items, ['{"name":"up__a","inputSchema":{"properties":{"x":{}},"required":["x"]}}'])
   t.strictSame([...byName.keys()], ['up__a'])
-  t.match(byName.get('up__a'), { name: 'a', declared: ['x', 'jwtToken'], required: ['x'], credentials: ['jwtToken'] })
+  t.match(byName.get('up__a'), { name: 'a', declared: ['x', 'jwtToken'], credentials: ['jwtToken'] })
 })
 
 t.test('a tool that asks for headers keeps its schema, and one that may not is named instead of listed', async t => {
