@@ -20,5 +20,8 @@ export function textAt (text: string, pointer: string): string | null {
 const itemAt = <Item>(items: readonly Item[], token: string): Item | null =>
   /^(0|[1-9]\d*)$/.test(token) ? items[Number(token)] ?? null : null
 
+/** A name, as it stands in a pointer. */
+export const escapeToken = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1')
+
 /** A name within a pointer. Section 4: `~1` first, so that `~01` is `~1`. */
 export const unescapeToken = (token: string) => token.replaceAll('~1', '/').replaceAll('~0', '~')

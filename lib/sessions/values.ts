@@ -36,7 +36,7 @@ export interface ValueRead {
 /** A value that is stored. */
 export interface StoredValue { field: string, stored: string, origin: ValueOrigin | null }
 
-/** Values without origins, from JSON texts by name, as they are kept from one origin. */
+/** Values to keep, from JSON texts by name, all from one origin. */
 export const keptAs = (values: ReadonlyMap<string, string>, origin: ValueOrigin | null): Map<string, KeptValue> =>
   new Map(Array.from(values, ([name, text]) => [name, { text, origin }]))
 

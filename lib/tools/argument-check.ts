@@ -137,7 +137,7 @@ function createRun (plain: PlainSchema, { first, meter, onUnusable }: {
         return { faults: [], formatFaults: faultsOf(formatErrors, plain.schema) }
       }
       const listed = length <= maxListedLength ? orElse(all, errors) : errors
-      // Of too many, the first tells most.
+      // The first tells most where there are too many.
       return { faults: faultsOf(areTooMany(listed) ? errors : listed, plain.schema), formatFaults: [] }
     } catch (error) {
       // The stack is too small for the schema, or for what was compiled of it: it would take as long each time. A value

@@ -1,5 +1,6 @@
 import type { ErrorObject } from 'ajv'
 import { isJsonObject, type JsonObject } from '../json.ts'
+import { escapeToken, unescapeToken } from '../json-pointer.ts'
 import { mapSubschemas, resolveReference } from './json-schema.ts'
 
 /** What is wrong with one argument. */
@@ -16,7 +17,7 @@ export interface ArgumentFault {
    * top).
    */
   argument: string | null
-  /** isMissing: a required argument is not there: the others may fit. */
+  /** A required argument is not there; the others may fit. */
   isMissing: boolean
 }
 
@@ -39,8 +40,8 @@ interface Entry {
 export const areTooMany = (errors: ErrorObject[]) => errors.length > maxErrors
 
 /**
- * The faults that Ajv's errors (verbose, in its order) tell, at most 20 and none twice. Of a value that fits none of
- * several alternatives, the one is told that it comes close to, when there is one.
+ * The faults that Ajv's errors (verbose, in its order) tell, at most 20 and none twice. A value that fits none of
+ * several alternatives has the faults of the one that it comes close to, when there is one.
  */
 export function faultsOf (errors: ErrorObject[], root: JsonObject): ArgumentFault[] {
   const entriesOf = (error: ErrorObject): Entry => ({ error, isFirm: true, message: messageOf(error) })
@@ -123,9 +124,6 @@ function toFault ({ error, isFirm, message }: Entry): ArgumentFault {
     isMissing: isAbsent && keyword === 'required' && isFirm
   }
 }
-
-const escapeToken = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1')
-const unescapeToken = (token: string) => token.replaceAll('~1', '/').replaceAll('~0', '~')
 
 function messageOf ({ keyword, message, schema, propertyName }: ErrorObject): string {
   const text = ascii(ownMessage(keyword, schema) ?? message ?? 'must fit its schema')

@@ -1,4 +1,5 @@
 import { isJsonObject, type JsonObject, mapValues } from '../json.ts'
+import { unescapeToken } from '../json-pointer.ts'
 
 /*
  * The places of schemas within a schema, by JSON Schema from draft-07 to 2020-12. Schemas come from servers: this code
@@ -42,7 +43,7 @@ export function resolveReference (root: JsonObject, reference: unknown): JsonObj
   if (typeof reference !== 'string' || !/^#(\/|$)/.test(reference)) return null
   let value: unknown = root
   for (const token of reference.split('/').slice(1)) {
-    const key = unescapeToken(token)
+    const key = decodeToken(token)
     if (typeof value !== 'object' || value === null || key === null || !Object.hasOwn(value, key)) return null
     value = (value as JsonObject)[key]
   }
@@ -50,9 +51,9 @@ export function resolveReference (root: JsonObject, reference: unknown): JsonObj
 }
 
 /** @see https://www.rfc-editor.org/rfc/rfc6901#section-6 */
-function unescapeToken (token: string): string | null {
+function decodeToken (token: string): string | null {
   try {
-    return decodeURIComponent(token).replaceAll('~1', '/').replaceAll('~0', '~')
+    return unescapeToken(decodeURIComponent(token))
   } catch {
     return null // % and no two digits: leads nowhere
   }

@@ -95,7 +95,8 @@ t.test('an answer names what was filled in, also when the call fails', async t =
   const { app, post } = await startValuesServers(t, {
     one: {
       entry: { values: 'chain' },
-      tools: [taking('use', ['a', 'é', 'jwtToken']), taking('many', names), taking('fails', ['a'], { fails: true })]
+      tools: [taking('use', ['a', 'é', 'jwtToken']), taking('many', names), taking('fails', ['a'], { fails: true }),
+        taking('breaks', ['a'], { breaks: true })]
     }
   })
   const session = await initSession(app, { a: 1, é: 2, ...Object.fromEntries(names.map(name => [name, 0])) })
@@ -103,6 +104,8 @@ t.test('an answer names what was filled in, also when the call fails', async t =
   t.equal(await injected('use'), 'a, %C3%A9')
   t.equal(await injected('use', { a: 1, é: 1 }), undefined)
   t.equal(await injected('fails'), 'a')
+  t.equal(await injected('breaks'), 'a')
+  t.equal((await post(session, 'breaks')).statusCode, 502)
   const many = String(await injected('many'))
   t.ok(many.length <= 1_024)
   const [list = '', more] = many.split(';more=')

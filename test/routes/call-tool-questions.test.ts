@@ -53,6 +53,24 @@ t.test('a tool that asks is answered 202, and goes on with the answers, on any w
   t.equal((await upstream.stats()).calls.ask, 2)
 })
 
+t.test('a call goes on with what the session and the operator gave it, and says so again', async t => {
+  const upstream = await startUpstream(t, 'http-2026', ['--modern-only'])
+  const entry = { url: upstream.url, values: 'chain', tools: { ask: { arguments: { kind: 'elicitation' } } } }
+  const service = await build(t, { MCP_SERVERS_FILE: await serversFile(t, { up: entry }), MCP_ELICITATION: 'on' })
+  const id = await initSession(service, { questions: ['Which colour?'] })
+
+  const asked = await call(service, id, 'ask', { kind: 'roots' })
+  t.strictSame([asked.statusCode, asked.headers['x-mcp-injected']], [202, 'questions'])
+  const { requests, continue: token } = asked.json()
+  await call(service, id, 'echo', { questions: ['Another one?'] })
+  const answered = await post(service, { session_id: id, continue: token, responses: answers(requests) })
+  t.strictSame([answered.statusCode, answered.headers['x-mcp-injected']], [200, 'questions'])
+
+  const sent = (await upstream.requests()).filter(({ name }) => name === 'ask')
+    .map(({ body }) => (body as { params: { arguments: unknown } }).params.arguments)
+  t.strictSame(sent, [0, 1].map(() => ({ questions: ['Which colour?'], kind: 'elicitation' })))
+})
+
 t.test('when a call that waits for input cannot be kept, its failure is not retryable', async t => {
   const redis = await startRedis(t)
   const { service, upstream, id } = await start(t, { env: { REDIS_URL: redis.url } })

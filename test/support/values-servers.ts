@@ -11,8 +11,10 @@ export interface ValuesTool {
   outputSchema?: Record<string, unknown>
   /** What a call gives. */
   gives?: Record<string, unknown>
-  /** A call fails. */
+  /** A call fails, by MCP's mark. */
   fails?: boolean
+  /** A call is answered with an error of JSON-RPC. */
+  breaks?: boolean
 }
 
 /** The fields of each server's entry beside its address, and its tools. */
