@@ -164,13 +164,15 @@ t.test('slow calls are waited for, and spread over the services', async t => {
 t.test('a caller who leaves ends the call behind nginx, too', async t => {
   const id = await openSession({ url })
   const caller = new AbortController()
+  const servers = () => services.flatMap(({ pid }) => serversOf(pid))
+  // A server of an earlier call would look like this one's, and the caller would leave before nginx passes it on.
+  await until(() => servers().length === 0, 'the servers of earlier calls are gone')
 
   const call = fetch(`${url}/call-tool`, {
     method: 'POST',
     signal: caller.signal,
     body: JSON.stringify({ session_id: id, tool: 'wait', params: { ms: 600_000 } })
   })
-  const servers = () => services.flatMap(({ pid }) => serversOf(pid))
   await until(() => servers().length > 0, 'a service works on the call')
   caller.abort()
 
