@@ -172,7 +172,8 @@ t.test('no server is called as the values of callers are', async t => {
 })
 
 for (const [entry, field, rule] of [...ofTheEntry, ...ofProcesses, ...ofHttp, ...ofValues]) {
-  t.test(`refused: ${encodeURI(JSON.stringify(entry).slice(0, 120))}`, async t => {
+  // The folder of a test is called after it, and after the path of this file: short, so that any checkout has room.
+  t.test(`refused: ${encodeURI(JSON.stringify(entry).slice(0, 50))}`, async t => {
     const folder = t.testdir({ 'servers.json': JSON.stringify({ mcpServers: { weather: entry } }) })
     let message = 'it was taken'
     try {
