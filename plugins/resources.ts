@@ -11,9 +11,9 @@ import { continuationOf, listText, suspend, type SuspendableReply } from '../lib
 declare module 'fastify' {
   interface FastifyRequest {
     /**
-     * The server that has a resource or a template: the one of that name, or the only one that lists it, or the only
-     * one with a template that the URI matches. Rejects with UnknownResourceError when no server has it, and with
-     * InvalidFieldError when several do.
+     * The server that has a resource or a template: the one of that name, or the only one that lists it or has a
+     * template that the URI matches. Rejects with UnknownResourceError when no server has it, and with
+     * InvalidFieldError when several may be meant.
      */
     serverOfResource: (uri: string, server?: string) => Promise<CatalogedServer>
     /** Reads a resource of the server that has it. */
@@ -37,22 +37,24 @@ export default fp(async (fastify) => {
     const [only, ...others] = all
     if (only !== undefined && others.length === 0) return only
 
+    // A template of one server may match what another lists: nobody but the caller knows which one is meant.
     const namesOfServersWith = async (kind: 'resources' | 'resourceTemplates', isIt: (uri: string) => boolean) => {
       const { answers } = await requestAll(all, server => this.list(server, kind))
       return answers.flatMap(({ server, answer }) => answer.uris.some(isIt) ? [server] : [])
     }
-    const owners = await namesOfServersWith('resources', listed => listed === uri)
-    if (owners.length === 0) {
-      owners.push(...await namesOfServersWith('resourceTemplates', template =>
-        template === uri || matchesTemplate(template, uri)))
-    }
-    const [owner, ...rivals] = owners
+    const found = await Promise.allSettled([
+      namesOfServersWith('resources', listed => listed === uri),
+      namesOfServersWith('resourceTemplates', template => template === uri || matchesTemplate(template, uri))
+    ])
+    const owners = new Set(found.flatMap(outcome => outcome.status === 'fulfilled' ? outcome.value : []))
+    const failure = found.find(outcome => outcome.status === 'rejected')
+    if (owners.size === 0 && failure !== undefined) throw failure.reason
+    const [owner, ...rivals] = all.filter(({ name }) => owners.has(name))
     if (rivals.length > 0) {
-      throw new InvalidFieldError('server', `given, for ${owners.join(' and ')} have this resource`)
+      throw new InvalidFieldError('server', `given, for ${[...owners].join(' and ')} may have this resource`)
     }
-    const found = owner === undefined ? null : byName(owner)
-    if (found === null) throw new UnknownResourceError(uri, 'no server lists it')
-    return found
+    if (owner === undefined) throw new UnknownResourceError(uri, 'no server lists it')
+    return owner
   })
 
   fastify.decorateRequest('readResource', async function (uri, name) {

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { RequestLimits, ServerClient } from '../lib/mcp/client/server-client.ts'
+import type { Session } from '../lib/sessions/session.ts'
 import { requestAll } from '../lib/tools/all-servers.ts'
 import type { CatalogedServer, ListReader } from '../lib/tools/cataloged-server.ts'
 import { boundedWarnings, type ListKind, type ServerLists } from '../lib/tools/server-lists.ts'
@@ -46,6 +47,7 @@ declare module 'fastify' {
 export default fp(async (fastify) => {
   const readerOf = (request: FastifyRequest, server: CatalogedServer): ListReader => ({
     credentials: request.hasSession ? request.session.credentials : {},
+    session: request.hasSession ? nameOf(request.session) : null,
     limits: request.limits(server, 'list'),
     withClient: (signal, work) => request.withClient(server, signal, work)
   })
@@ -81,3 +83,6 @@ export default fp(async (fastify) => {
     return await this.recheckingCredentials(async () => await work(await this.mcp(server), this.limits(server, kind)))
   })
 }, { name: 'server-requests', dependencies: ['session', 'request-clients', 'credential-recheck'] })
+
+/** No two sessions have the same, not even one after the other under the same id. */
+const nameOf = ({ key, meta }: Session) => `${key} ${meta}`

@@ -30,6 +30,8 @@ export interface Server {
   lease: (user: User, signal: AbortSignal) => Lease
   /** The server's own sessions, where it begins one for each of ours that uses it. They are kept with ours. */
   readonly sessions?: {
+    /** False once a handshake has shown that it begins none. */
+    readonly mayBegin: boolean
     /**
      * Ends a session at the server. Never rejects: a server that cannot be reached ends it when it has been idle for
      * long enough.

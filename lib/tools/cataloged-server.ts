@@ -1,9 +1,7 @@
-import { digestOf } from '../digest.ts'
 import { McpTimeoutError } from '../errors.ts'
-import type { JsonObject } from '../json.ts'
+import { type Asker, audienceOf } from '../mcp/audience.ts'
 import type { RequestLimits, ServerClient } from '../mcp/client/server-client.ts'
 import type { Server } from '../mcp/server.ts'
-import { credentialNames } from '../mcp/servers-file/server-spec.ts'
 import { offersTool } from '../mcp/servers-file/tool-filter.ts'
 import type { ToolNames } from '../mcp/servers-file/tool-names.ts'
 import { createListCache, type FetchList, type ListCache } from './list-cache.ts'
@@ -12,9 +10,7 @@ import type { Waiter } from './shared-work.ts'
 import type { CatalogTool, ToolCatalogOptions } from './tool-catalog.ts'
 
 /** The request that needs a list. */
-export interface ListReader {
-  /** Secret. The session's credentials; none where there is no session. */
-  credentials: JsonObject
+export interface ListReader extends Asker {
   limits: RequestLimits
   /**
    * Does `work` with the request's client of the server. The client stays open until the work is done or `signal`
@@ -59,6 +55,11 @@ export interface ServerContext {
   guarded: ReadonlySet<string>
 }
 
+/** A list that was to be everybody's came from a session that its server keeps: it is shown to nobody else. */
+class PersonalListError extends Error {
+  override name = 'PersonalListError'
+}
+
 interface CachedList<List> { cache: ListCache<List>, lister: Lister<List> }
 type CachedLists = { readonly [Kind in ListKind]: CachedList<ServerLists[Kind]> }
 
@@ -67,7 +68,7 @@ export function createCatalogedServer (
 ): CatalogedServer {
   const { toolsCacheTtlMs: ttlMs, sensitiveParams, marksFilled, onRefusedCredential, onUnknownTool } = options
   const { spec } = server
-  const personal = credentialNames(spec)
+  const audience = audienceOf(server)
   const exposedName = (name: string) => names.exposedName(spec.name, name)
   const told = new Set<string>()
   /** Tells something of a tool when it is first listed, and not again. */
@@ -97,23 +98,34 @@ export function createCatalogedServer (
     prompts: cached(listers.prompts)
   }
 
-  /** Names who gets the same lists as the session with these credentials. A digest, so that it reveals none of them. */
-  function audienceOf (credentials: JsonObject): string {
-    return personal.length === 0 ? '' : digestOf(personal.map(name => credentials[name]))
-  }
-
   const waiterOf = ({ limits: { signal, timeoutMs } }: ListReader, { what }: Lister<unknown>): Waiter => ({
     signal, timeoutMs, late: () => new McpTimeoutError(spec.name, what, timeoutMs / 1000)
   })
 
-  const fetchThrough = <List>({ withClient, limits }: ListReader, { fetch }: Lister<List>): FetchList<List> =>
-    async control => await withClient(control.signal, async client =>
-      await fetch(client, { ...limits, ...control, timeoutMs: noTimeoutMs }))
+  const fetchThrough = <List>(reader: ListReader, { fetch }: Lister<List>, expected: string): FetchList<List> =>
+    async control => await reader.withClient(control.signal, async client => {
+      const fetched = await fetch(client, { ...reader.limits, ...control, timeoutMs: noTimeoutMs })
+      const actual = audience.actual(reader, client.usedSession)
+      if (client.usedSession && actual !== expected) throw new PersonalListError()
+      return { ...fetched, audience: actual }
+    })
 
-  async function list<Kind extends ListKind> (kind: Kind, reader: ListReader): Promise<ServerLists[Kind]> {
+  /** A list from memory (`get`) or from the server (`refresh`), for those who may see it. */
+  async function obtain<Kind extends ListKind> (
+    kind: Kind, reader: ListReader, how: 'get' | 'refresh'
+  ): Promise<ServerLists[Kind]> {
     const { cache, lister } = lists[kind]
-    return await cache.get(audienceOf(reader.credentials), waiterOf(reader, lister), fetchThrough(reader, lister))
+    const obtainFor = async (name: string) =>
+      await cache[how](name, waiterOf(reader, lister), fetchThrough(reader, lister, name))
+    try {
+      return await obtainFor(audience.expected(reader))
+    } catch (error) {
+      if (error instanceof PersonalListError) return await obtainFor(audience.actual(reader, true))
+      throw error
+    }
   }
+
+  const list: CatalogedServer['list'] = async (kind, reader) => await obtain(kind, reader, 'get')
 
   return {
     name: spec.name,
@@ -121,12 +133,9 @@ export function createCatalogedServer (
     list,
 
     async findTool (name, reader) {
-      const { cache, lister } = lists.tools
-      const audience = audienceOf(reader.credentials)
-      const known = cache.peek(audience)?.byName.get(name)
+      const known = lists.tools.cache.peek(audience.expected(reader))?.byName.get(name)
       if (known !== undefined) return known
-      const { byName } = await cache.refresh(audience, waiterOf(reader, lister), fetchThrough(reader, lister))
-      return byName.get(name) ?? null
+      return (await obtain('tools', reader, 'refresh')).byName.get(name) ?? null
     },
 
     peekTool: name => lists.tools.cache.peek()?.byName.get(name) ?? null,

@@ -1,8 +1,13 @@
+import { everybody } from '../mcp/audience.ts'
 import { createSharedWork, type Waiter, type WorkControl } from './shared-work.ts'
 
 /** A list as a server gave it. */
 export interface Fetched<List> {
-  list: List
+  create: () => List
+  /** The same for the same list, instructions included. */
+  digest: () => string
+  /** Who may see it; those who asked for it, when it is left out. */
+  audience?: string
   /** How long the server lets it be remembered (ms), when it says so. */
   ttlMs?: number | undefined
 }
@@ -25,38 +30,59 @@ export interface ListCache<List> {
 }
 
 /**
- * How many audiences are remembered, for servers whose lists differ by session. The list that was fetched first goes
- * first.
+ * How many audiences are remembered, for servers whose lists may differ by session, and how many different lists they
+ * may have. What was fetched first goes first.
  */
-const maxAudiences = 500
+const maxAudiences = 20_000
+const maxLists = 500
 /** Longest time that a server can make its list be remembered (ms). */
 const maxTtlMs = 86_400_000
 
-interface Remembered<List> { list: List, freshUntil: number, usableUntil: number }
+interface Remembered<List> { list: List, digest: string, freshUntil: number, usableUntil: number }
 
 /**
  * Remembers one kind of list of one server for a short time: `ttlMs`, or as long as the server says. 0 remembers
  * nothing.
  *
- * An audience names the callers who get the same list. They share a fetch that is under way, too; other audiences never
- * do. A fetch that fails does so for all its waiters and is not remembered. The cache holds nothing of any session: a
- * server that is given nothing of a session gives the same list to everybody.
+ * An audience names the callers who get the same list; see audience.ts. They share a fetch that is under way, too;
+ * other audiences never do. A fetch that fails does so for all its waiters and is not remembered. Audiences whose lists
+ * are equal, to the last byte, share the memory of one.
  */
 export function createListCache<List> ({ ttlMs }: { ttlMs: number }): ListCache<List> {
   const remembered = new Map<string, Remembered<List>>()
+  /** The lists by their digests, and how many audiences have each. */
+  const lists = new Map<string, { list: List, audiences: number }>()
+  let latest: Remembered<List> | null = null
   const fetches = createSharedWork<List>()
   let changes = 0
 
-  async function load (audience: string, control: WorkControl, fetch: FetchList<List>): Promise<List> {
+  async function load (asked: string, control: WorkControl, fetch: FetchList<List>): Promise<List> {
     const changesBefore = changes
-    const { list, ttlMs: ownTtlMs = ttlMs } = await fetch(control)
-    if (ttlMs === 0 || changes !== changesBefore) return list
+    const fetched = await fetch(control)
+    const { audience = asked, ttlMs: ownTtlMs = ttlMs } = fetched
+    if (ttlMs === 0 || changes !== changesBefore) return fetched.create()
+    const digest = audience === everybody ? '' : fetched.digest()
+    const list = (digest === '' ? undefined : lists.get(digest)?.list) ?? fetched.create()
     const now = performance.now()
     const freshMs = Math.min(Math.max(0, ownTtlMs), maxTtlMs)
-    remembered.delete(audience)
-    remembered.set(audience, { list, freshUntil: now + freshMs, usableUntil: now + Math.max(freshMs, ttlMs) })
-    if (remembered.size > maxAudiences) remembered.delete(remembered.keys().next().value as string)
+    remember(audience, { list, digest, freshUntil: now + freshMs, usableUntil: now + Math.max(freshMs, ttlMs) })
     return list
+  }
+
+  function remember (audience: string, entry: Remembered<List>): void {
+    const { list, digest } = entry
+    lists.set(digest, { list, audiences: (lists.get(digest)?.audiences ?? 0) + 1 })
+    drop(audience)
+    remembered.set(audience, entry)
+    latest = entry
+    while (remembered.size > maxAudiences || lists.size > maxLists) drop(remembered.keys().next().value as string)
+  }
+
+  function drop (audience: string): void {
+    const { digest = '' } = remembered.get(audience) ?? {}
+    if (!remembered.delete(audience)) return
+    const shared = lists.get(digest)
+    if (shared !== undefined && --shared.audiences === 0) lists.delete(digest)
   }
 
   const refresh: ListCache<List>['refresh'] = async (audience, waiter, fetch) =>
@@ -72,13 +98,15 @@ export function createListCache<List> ({ ttlMs }: { ttlMs: number }): ListCache<
     refresh,
 
     peek (audience) {
-      const known = audience === undefined ? [...remembered.values()].at(-1) : remembered.get(audience)
-      return known !== undefined && performance.now() < known.usableUntil ? known.list : null
+      const known = audience === undefined ? latest : remembered.get(audience) ?? null
+      return known !== null && performance.now() < known.usableUntil ? known.list : null
     },
 
     forget () {
       changes++
       remembered.clear()
+      lists.clear()
+      latest = null
       fetches.detach() // a fetch that is under way may bring the old list
     }
   }

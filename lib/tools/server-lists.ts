@@ -1,3 +1,4 @@
+import { digestOf } from '../digest.ts'
 import { applyEdits, readJson, settingOf } from '../json-text.ts'
 import { type Listed, type ListedItem, listKinds, type ListName } from '../mcp/client/list-pages.ts'
 import type { RequestLimits, ServerClient } from '../mcp/client/server-client.ts'
@@ -47,7 +48,7 @@ export interface ListersOptions extends ToolCatalogOptions {
 }
 
 /** Makes of a server's list what callers see. */
-type CreateList<List> = (listed: Listed, client: ServerClient, limits: RequestLimits) => List | Promise<List>
+type CreateList<List> = (listed: Listed, instructions: string | undefined) => List
 
 export function createListers (options: ListersOptions): Listers {
   const { exposedName, serverLabel } = options
@@ -57,7 +58,12 @@ export function createListers (options: ListersOptions): Listers {
       what: `the list of ${listKinds[kind].what}`,
       async fetch (client, limits) {
         const listed = await client.list(kind, limits)
-        return { list: await create(listed, client, limits), ttlMs: listed.ttlMs }
+        const instructions = kind === 'tools' ? await client.instructions(limits) : undefined
+        return {
+          create: () => create(listed, instructions),
+          digest: () => digestOf([instructions, listed.warnings, listed.items.map(({ text }) => text)]),
+          ttlMs: listed.ttlMs
+        }
       }
     }
     return lister
@@ -72,8 +78,7 @@ export function createListers (options: ListersOptions): Listers {
   }
 
   return {
-    tools: createLister('tools', async (listed, client, limits) =>
-      createToolCatalog(listed, await client.instructions(limits), options)),
+    tools: createLister('tools', (listed, instructions) => createToolCatalog(listed, instructions, options)),
     resources: createResourceLister('resources'),
     resourceTemplates: createResourceLister('resourceTemplates'),
     prompts: createLister('prompts', ({ items, warnings }) => {

@@ -120,7 +120,7 @@ t.test('a server that never lists its tools is waited for as long as its entry s
 t.test('a list that is given for credentials is remembered for these, and shown to no others', async t => {
   const upstream = await startUpstream(t, 'http-2025')
   const service = await serviceOn(t, {
-    up: { url: upstream.url, headers: { authorization: credential('jwtToken') } }
+    up: { url: upstream.url, session: 'request', headers: { authorization: credential('jwtToken') } }
   })
   const [ann, bob, annAgain] = [
     await initSession(service, { jwtToken: 'a.n.n' }),

@@ -89,6 +89,17 @@ t.test('sessions whose credentials differ never share a list, sessions with the 
   t.equal((await pids()).length, 2)
 })
 
+t.test('a process for all whose tools may get credentials has its list asked for by each session', async t => {
+  for (const [values, lists] of [['chain', 2], ['none', 1]] as const) {
+    const { service, pids, listing, answer } = await startGated(t, { entry: { lifecycle: 'shared', values } })
+    await answer()
+    const ids = await Promise.all(['a.n.n', 'b.o.b'].map(jwtToken => initSession(service, { jwtToken })))
+    for (const id of [...ids, ...ids]) t.equal((await postTo(service, '/tools', { session_id: id })).statusCode, 200)
+    await listing(lists)
+    t.equal((await pids()).length, 1)
+  }
+})
+
 t.test('a list that fails does so for all who waited, and the next request tries again', async t => {
   const { service, pids, listing, answer, fail, recover } = await startGated(t)
   const responses = Array.from({ length: 3 }, () => listWithout(service))

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
+import { Refused, startAnsweringServer } from '../support/answering-server.ts'
 import { startUpstream } from '../support/mcp-servers.ts'
 import { initSession } from '../support/requests.ts'
 import { serversFile } from '../support/servers-file.ts'
@@ -100,7 +101,7 @@ t.test(
     const { resources } = (await ask('/resources')).json()
     t.strictSame([...new Set(resources.map(({ server }: { server: string }) => server))], ['old', 'new'])
     t.match((await ask('/read-resource', { uri: 'note://hello' })).json(), {
-      error: 'server must be given, for old and new have this resource'
+      error: 'server must be given, for old and new may have this resource'
     })
     t.equal((await ask('/read-resource', { uri: 'note://hello', server: 'new' })).statusCode, 200)
     t.match((await ask('/read-resource', { uri: 'note://hello', server: 'none' })).json(), {
@@ -121,6 +122,49 @@ t.test(
     t.match((await ask('/get-prompt', { name: 'old__none' })).json(), { code: 'MCPC_ERR_UNKNOWN_PROMPT' })
   }
 )
+
+t.test('a resource that two servers may mean is asked back for, however each of them lists it', async t => {
+  const resource = (uri: string) => ({ uri, name: 'it' })
+  const listing = async (uris: string[], templates: string[] | null) => {
+    const { url } = await startAnsweringServer(t, {
+      answers: {
+        'resources/list': () => ({ resources: uris.map(resource) }),
+        'resources/templates/list': () => {
+          if (templates === null) throw new Refused(-32_000, 'no templates today')
+          return { resourceTemplates: templates.map(uriTemplate => ({ uriTemplate, name: 'them' })) }
+        },
+        'resources/read': ({ uri }) => ({ contents: [{ uri, text: uris.join() }] })
+      }
+    })
+    return { url }
+  }
+  const service = await build(t, {
+    MCP_SERVERS_FILE: await serversFile(t, {
+      one: await listing(['file:///a/b', 'file:///only', 'db://x/y'], []),
+      two: await listing(['file:///a/b'], ['file:///a/{name}', 'db://{+path}']),
+      three: await listing([], ['db://x/{name}', 'file:///three/{name}']),
+      broken: await listing(['file:///broken'], null)
+    })
+  })
+  const id = await initSession(service)
+  const read = async (uri: string, server?: string) =>
+    await post(service, '/read-resource', { session_id: id, uri, ...(server !== undefined && { server }) })
+  for (const [uri, servers] of [
+    ['file:///a/b', 'one and two'], // both list it
+    ['db://x/y', 'one and two and three'], // one lists it, two have templates
+    ['db://x/z', 'two and three'], // templates only
+    ['db://x/{name}', 'two and three'] // a template itself, which another one's matches
+  ] as const) {
+    const response = await read(uri)
+    t.strictSame(
+      [response.statusCode, response.json().error], [400, `server must be given, for ${servers} may have this resource`]
+    )
+    t.equal((await read(uri, 'two')).statusCode, 200)
+  }
+  t.match((await read('file:///only')).json(), { contents: [{ text: /only/ }] })
+  t.equal((await read('file:///three/x')).statusCode, 200)
+  t.equal((await read('file:///broken')).statusCode, 200, 'a list that fails hides no other one')
+})
 
 t.test('what is missing is named', async t => {
   const { ask } = await start(t, { up: ['http-2025'] })

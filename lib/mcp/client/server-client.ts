@@ -75,6 +75,8 @@ export type Reference = { type: 'ref/prompt', name: string } | { type: 'ref/reso
  */
 export interface ServerClient {
   readonly serverName: string
+  /** Whether the server was reached in a session that it keeps for one of ours: it may know whose answer this is. */
+  readonly usedSession: boolean
   /** The server's own instructions, when it has some. */
   instructions: (limits: RequestLimits) => Promise<string | undefined>
   /** All items, every page; none when the server has no such list. */
@@ -102,6 +104,8 @@ export interface ServerConnection {
   readonly serverName: string
   /** Whether the protocol client is this request's alone, so that all that it receives is for this request. */
   readonly isOwn: boolean
+  /** See ServerClient. */
+  readonly usedSession: boolean
   /** Called when the server's lists are not what was remembered. */
   onListChanged: () => void
   instructions: (limits: RequestLimits) => Promise<string | undefined>
@@ -122,6 +126,7 @@ export function createServerClient (connection: ServerConnection): ServerClient 
 
   return {
     serverName: connection.serverName,
+    get usedSession () { return connection.usedSession },
     instructions: connection.instructions,
 
     list (list, limits) {

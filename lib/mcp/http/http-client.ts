@@ -13,6 +13,8 @@ import { type Connection, createHandshake, type HandshakeOptions, isRefusal, ses
 
 export interface HttpClientOptions extends HandshakeOptions, HttpErrorsOptions {
   onListChanged: () => void
+  /** A connection was made, in a session of the server or without one. */
+  onConnected: (hasSession: boolean) => void
 }
 
 export interface HttpClient extends ServerClient {
@@ -30,10 +32,11 @@ type Outcome<Value> = { value: Value } | { refusal: unknown }
  * was remembered refuses a request unread. That request is sent again, once, over a new connection.
  */
 export function createHttpClient (options: HttpClientOptions): HttpClient {
-  const { serverName, shared, onListChanged } = options
+  const { serverName, shared, slot, onListChanged, onConnected } = options
   const handshake = createHandshake(options)
   const { startError, callError } = createHttpErrors(options, handshake.secrets)
   let current: Promise<Connection> | null = null
+  let usedSession = false
   let isClosed = false
 
   async function connected (limits: RequestLimits): Promise<Connection> {
@@ -48,7 +51,11 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
 
   async function opened (opening: Promise<Connection>, limits: RequestLimits): Promise<Connection> {
     try {
-      return await opening
+      const connection = await opening
+      const hasSession = sessionOf(connection) !== null
+      usedSession ||= hasSession && slot !== null
+      onConnected(hasSession)
+      return connection
     } catch (error) {
       throw startError(error, limits)
     }
@@ -57,6 +64,7 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
   const connection: ServerConnection = {
     serverName,
     isOwn: shared === null,
+    get usedSession () { return usedSession },
     onListChanged,
 
     async instructions (limits) {
@@ -98,15 +106,15 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
     }
   }
 
-  return {
-    ...createServerClient(connection),
+  // Not spread: that would read `usedSession` once and for all.
+  return Object.assign(createServerClient(connection), {
     async close () {
       if (isClosed) return
       isClosed = true
       await current?.catch(() => {}) // the request that connected has this error already
       await handshake.close()
     }
-  }
+  })
 }
 
 /** Whether a connection goes by a session, or by an era that was remembered. */

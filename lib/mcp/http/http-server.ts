@@ -34,6 +34,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
   const { routeTo, maxMessageBytes, startTimeoutMs, declaresElicitation, onListChanged } = options
   const { isLegacy, create: createTransport } = transportKinds[spec.kind]
   const isPersonal = credentialNames(spec).length > 0
+  let mayBegin = true
   const clients = new Map<string, { era: Era, client: Promise<ProtocolClient> }>()
 
   const newClient = (transport: HttpTransport, isExclusive: boolean, firstId = 1) =>
@@ -87,7 +88,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
 
   return {
     spec,
-    ...(spec.session === 'kept' && { sessions: { end: endSession } }),
+    ...(spec.session === 'kept' && { sessions: { get mayBegin () { return mayBegin }, end: endSession } }),
 
     lease ({ credentials, slot, isWatched }: User): Lease {
       const target = common ?? fill(credentials)
@@ -104,6 +105,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
           return { transport, client: newClient(transport, true, firstId) }
         },
         onListChanged,
+        onConnected (hasSession) { mayBegin = hasSession },
         shared: isWatched ? null : era => sharedClient(target, era),
         publicPart
       })

@@ -80,6 +80,7 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
   const connection: ServerConnection = {
     serverName: command.name,
     isOwn: !isShared,
+    usedSession: false,
     onListChanged: () => onListChanged?.(),
     instructions: async () => handshake.current.client.peer?.instructions,
     async request (description, limits, work) {

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { createListCache } from '../../../lib/tools/list-cache.ts'
+import { createListCache, type Fetched } from '../../../lib/tools/list-cache.ts'
 
 /** Lets time pass at once. */
 function clockOf (t: Test) {
@@ -14,9 +14,12 @@ function clockOf (t: Test) {
 /** A caller who stays, and waits for as long as it takes. */
 const patient = { signal: new AbortController().signal, timeoutMs: 60_000, late: () => new Error('late') }
 
+const fetched = <List>(list: List, ttlMs?: number): Fetched<List> =>
+  ({ create: () => list, digest: () => String(list), ttlMs })
+
 function counting (ttlMs?: number) {
   let count = 0
-  return async () => ({ list: ++count, ttlMs })
+  return async () => fetched(++count, ttlMs)
 }
 
 t.test('a list is fetched again when it is too old, or too old for its server', async t => {
@@ -76,7 +79,9 @@ t.test('0 keeps nothing, whatever the server says', async t => {
 
 t.test('lists of different audiences are kept apart, and bounded in number', async t => {
   const cache = createListCache<string>({ ttlMs: 60_000 })
-  for (let index = 0; index < 600; index++) { await cache.get(`audience ${index}`, patient, async () => ({ list: `list ${index}` })) }
+  for (let index = 0; index < 600; index++) {
+    await cache.get(`audience ${index}`, patient, async () => fetched(`list ${index}`))
+  }
   t.equal(cache.peek('audience 599'), 'list 599')
   t.equal(cache.peek('audience 50'), null)
   t.equal(
@@ -86,9 +91,23 @@ t.test('lists of different audiences are kept apart, and bounded in number', asy
   t.equal(cache.peek(), 'list 599', 'for no audience in particular, the last one')
 })
 
+t.test('audiences with equal lists share the memory of one, until it is nobody\'s', async t => {
+  const cache = createListCache<object>({ ttlMs: 60_000 })
+  const get = (audience: string, digest: string) =>
+    cache.get(audience, patient, async () => ({ create: () => ({ digest }), digest: () => digest }))
+  const first = await get('a', 'same')
+  t.equal(await get('b', 'same'), first)
+  t.not(await get('c', 'other'), first)
+  for (let index = 0; index < 600; index++) await get(`another ${index}`, 'same')
+  t.equal(cache.peek('a'), first, 'what is kept once is not in the way of others')
+  for (let index = 0; index < 600; index++) await get(`different ${index}`, `list ${index}`)
+  t.equal(cache.peek('a'), null)
+  t.not(await get('d', 'same'), first)
+})
+
 t.test('a list that changed while it was fetched is not kept', async t => {
   const cache = createListCache<string>({ ttlMs: 60_000 })
-  let answer = (_: { list: string }) => {}
+  let answer = (_: Fetched<string>) => {}
   const listing = cache.get(
     '',
     patient,
@@ -98,10 +117,10 @@ t.test('a list that changed while it was fetched is not kept', async t => {
       })
   )
   cache.forget()
-  answer({ list: 'old' })
+  answer(fetched('old'))
   t.equal(await listing, 'old')
   t.equal(cache.peek(''), null)
-  await cache.get('', patient, async () => ({ list: 'new' }))
+  await cache.get('', patient, async () => fetched('new'))
   t.equal(cache.peek(''), 'new')
   cache.forget()
   t.equal(cache.peek(), null)
@@ -109,7 +128,7 @@ t.test('a list that changed while it was fetched is not kept', async t => {
 
 t.test('a list that could not be had leaves what is known', async t => {
   const cache = createListCache<string>({ ttlMs: 60_000 })
-  await cache.get('', patient, async () => ({ list: 'known' }))
+  await cache.get('', patient, async () => fetched('known'))
   await t.rejects(
     cache.refresh('', patient, async () => {
       throw new Error('away')
@@ -122,8 +141,8 @@ t.test('a list that could not be had leaves what is known', async t => {
 t.test('callers of one audience share a fetch, callers of different audiences never do', async t => {
   for (const ttlMs of [60_000, 0]) {
     const cache = createListCache<string>({ ttlMs })
-    let fetched = 0
-    const list = (audience: string) => cache.get(audience, patient, async () => ({ list: `${audience}${++fetched}` }))
+    let count = 0
+    const list = (audience: string) => cache.get(audience, patient, async () => fetched(`${audience}${++count}`))
     t.strictSame(await Promise.all(['a', 'a', 'b', 'a'].map(list)), ['a1', 'a1', 'b2', 'a1'])
     t.equal(await list('a'), ttlMs === 0 ? 'a3' : 'a1', `${ttlMs} ms: what was fetched is remembered, or not`)
   }
@@ -131,7 +150,7 @@ t.test('callers of one audience share a fetch, callers of different audiences ne
 
 t.test('a fetch that is under way when the list changes is not shared any more', async t => {
   const cache = createListCache<string>({ ttlMs: 60_000 })
-  let answer = (_: { list: string }) => {}
+  let answer = (_: Fetched<string>) => {}
   const before = cache.get(
     '',
     patient,
@@ -141,8 +160,8 @@ t.test('a fetch that is under way when the list changes is not shared any more',
       })
   )
   cache.forget()
-  t.equal(await cache.get('', patient, async () => ({ list: 'new' })), 'new')
-  answer({ list: 'old' })
+  t.equal(await cache.get('', patient, async () => fetched('new')), 'new')
+  answer(fetched('old'))
   t.equal(await before, 'old')
   t.equal(cache.peek(''), 'new')
 })
