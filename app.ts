@@ -15,6 +15,7 @@ import errors, { answerClientError, frameworkErrors } from './plugins/errors.ts'
 import guidance from './plugins/guidance.ts'
 import jsonBody from './plugins/json-body.ts'
 import listRoutes from './plugins/list-routes.ts'
+import masking from './plugins/masking.ts'
 import notCached from './plugins/not-cached.ts'
 import openapi from './plugins/openapi.ts'
 import origins from './plugins/origins.ts'
@@ -79,7 +80,7 @@ const phases: Record<string, Plugin[]> = {
   // The caller's session: counted, loaded, its idle TTL restarted.
   session: [rateLimits, session, credentials],
   // The MCP servers of this worker, and the clients of one request.
-  mcp: [serverRuntime, reload, requestClients, credentialRecheck, serverRequests],
+  mcp: [serverRuntime, reload, requestClients, masking, credentialRecheck, serverRequests],
   // The operations behind the routes, and their description.
   operations: [sessionLifecycle, resources, prompts, toolCalls, openapi, listRoutes]
 }

@@ -1,14 +1,19 @@
+import { isJsonObject, type JsonObject } from './json.ts'
+
 /** A shorter value is a word and no secret; masking it would only make a sentence unreadable. */
 const minSecretLength = 4
+/** A part of a credential that is an object may be a word, like `bearer`, and so may a short number. */
+const minPartLength = 8
 
 export type Mask = (text: string) => string
 
 /**
- * A function that replaces every given secret in a text with `[hidden]`, also one that the text's end cuts off.
+ * A function that replaces every given secret in a text with `[hidden]`, also one that the text's end cuts off, and one
+ * that is written as in JSON, in a URL, or in Base64. A secret that is an object stands for the texts in it.
  */
 export function createMask (secrets: Iterable<unknown>): Mask {
-  const values = [...new Set(secrets)]
-    .filter((secret): secret is string => typeof secret === 'string' && secret.length >= minSecretLength)
+  const texts = new Set([...secrets].flatMap(secret => textsIn(secret)))
+  const values = [...new Set([...texts].flatMap(text => spellingsOf(text)))]
     .sort((a, b) => b.length - a.length) // longest first: masking a part of a secret would leave its rest
 
   return text => values.reduce((masked, secret) => maskCutOff(masked.replaceAll(secret, '[hidden]'), secret), text)
@@ -22,9 +27,81 @@ export function holdsSecret (json: string, secrets: Iterable<unknown>): boolean 
   })
 }
 
-function maskCutOff (text: string, secret: string): string {
-  for (let length = Math.min(secret.length - 1, text.length); length >= minSecretLength * 2; length--) {
-    if (text.endsWith(secret.slice(0, length))) return `${text.slice(0, -length)}[hidden]`
+/** A JSON text with the secrets masked in its strings, names included, and in its numbers. */
+export function maskJson (json: string, mask: Mask): string {
+  const pieces: string[] = []
+  let end = 0
+  for (const token of tokensOf(json)) {
+    const text = json.slice(token.start, token.end)
+    const value = text.startsWith('"') ? JSON.parse(text) as string : text
+    const masked = mask(value)
+    if (masked === value) continue
+    pieces.push(json.slice(end, token.start), JSON.stringify(masked))
+    end = token.end
   }
-  return text
+  return pieces.length === 0 ? json : [...pieces, json.slice(end)].join('')
+}
+
+/**
+ * The credentials that are masked in what a server says: those that are named, or all but URLs, which people must be
+ * able to follow. The token is always one of them.
+ */
+export function maskedCredentials (credentials: JsonObject, named: readonly string[] | null): unknown[] {
+  const isMasked = ([name, value]: [string, unknown]) => name === 'jwtToken' ||
+    (named === null ? !isUrl(value) : named.includes(name))
+  return Object.entries(credentials).filter(isMasked).map(([, value]) => value)
+}
+
+const isUrl = (value: unknown) => typeof value === 'string' && /^https?:\/\//i.test(value)
+
+/** The strings and numbers of a JSON text. No regular expression: one overflows the stack in long strings. */
+function * tokensOf (json: string): Iterable<{ start: number, end: number }> {
+  for (let start = 0; start < json.length; start++) {
+    const code = json.charCodeAt(start)
+    let end = start
+    if (code === quote) {
+      do end += json.charCodeAt(end) === backslash ? 2 : 1
+      while (end < json.length && json.charCodeAt(end) !== quote)
+      end++
+    } else {
+      while (partsOfNumbers.has(json[end] ?? '')) end++
+    }
+    if (end === start) continue
+    yield { start, end }
+    start = end - 1
+  }
+}
+
+const [quote, backslash] = [0x22, 0x5c]
+const partsOfNumbers = new Set('0123456789.eE+-')
+
+function textsIn (secret: unknown, minLength = minSecretLength): string[] {
+  if (typeof secret === 'string') return secret.length < minLength ? [] : [secret]
+  if (typeof secret === 'number') return textsIn(String(secret), minPartLength)
+  if (!isJsonObject(secret) && !Array.isArray(secret)) return []
+  return Object.values(secret).flatMap(part => textsIn(part, minPartLength))
+}
+
+/** A text as programs write it: as it is, in JSON, in JSON within JSON, in a URL, in Base64. */
+function spellingsOf (text: string): string[] {
+  const json = inJson(text)
+  const ascii = json.replace(/[\u007f-\uffff]/g, character =>
+    `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  const encoded = encodeURIComponent(Buffer.from(text).toString()) // a lone surrogate has no encoding
+  const base64 = [Buffer.from(text).toString('base64').replace(/=+$/, ''), Buffer.from(text).toString('base64url')]
+  return [
+    text, json, ascii, json.replaceAll('/', '\\/'), inJson(json),
+    encoded, encoded.replace(/%[\dA-F]{2}/g, code => code.toLowerCase()), encoded.replaceAll('%20', '+'),
+    ...base64
+  ]
+}
+
+const inJson = (text: string) => JSON.stringify(text).slice(1, -1)
+
+function maskCutOff (text: string, secret: string): string {
+  const head = secret.slice(0, minSecretLength * 2)
+  if (secret.length <= head.length) return text
+  let start = text.indexOf(head, text.length - secret.length + 1)
+  while (start !== -1 && !secret.startsWith(text.slice(start))) start = text.indexOf(head, start + 1)
+  return start === -1 ? text : `${text.slice(0, start)}[hidden]`
 }

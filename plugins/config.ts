@@ -24,6 +24,8 @@ export interface ConfigPluginOptions {
 const noValidation = 'MCP_SKIP_VALIDATION is true: credentials are not checked. Never run production like this'
 const noEncryption = 'MCP_ENCRYPTION_KEYS is not set: anyone who can read Redis can read credentials and cached values'
 
+const noCheck = 'the validation API checks apiUrl and jwtToken only: these credentials are what whoever opens a session says'
+
 /** Start phase: reads and checks the environment. A variable with a wrong value ends the start with one line. */
 export default fp<ConfigPluginOptions>(async (fastify, opts) => {
   const environment = { ...process.env, ...opts.env }
@@ -37,6 +39,10 @@ export default fp<ConfigPluginOptions>(async (fastify, opts) => {
   fastify.decorate('config', config)
   fastify.decorate('hostEnvironment', environment)
 
+  const unchecked = config.sensitiveParams.filter(name => name !== 'apiUrl' && name !== 'jwtToken')
+  if (unchecked.length > 0) {
+    fastify.addHook('onListen', async () => fastify.log.warn({ credentialNames: unchecked }, noCheck))
+  }
   if (config.logLevel !== undefined) fastify.log.level = config.logLevel
   if (config.validation === null) fastify.log.warn(noValidation)
   if (config.encryptionKeys.length === 0) {

@@ -55,6 +55,6 @@ function withFacts (refusal: Refusal | null, { acted, authorization }: Refused):
   })
 }
 
-/** The checked fields may be missing from MCP_SENSITIVE_PARAMS; then the session does not keep them as credentials. */
+/** A session of an older version may not have the checked fields as credentials. */
 const areComplete = (credentials: JsonObject): credentials is JsonObject & Credentials =>
   typeof credentials.apiUrl === 'string' && typeof credentials.jwtToken === 'string'

@@ -8,6 +8,7 @@ import {
   MethodNotAllowedError, RouteNotFoundError, StoreUnavailableError
 } from '../lib/errors.ts'
 import type { JsonObject } from '../lib/json.ts'
+import { quotes } from '../lib/quotation.ts'
 import { meansUnavailable, reasonOf } from '../lib/redis/failure.ts'
 import { SealError } from '../lib/sessions/field-encryption.ts'
 
@@ -45,7 +46,7 @@ export default fp(async (fastify) => {
     const line = { code: failure.code, statusCode, route: request.routeOptions.url }
     // An outage has one line at error, not one for each of its requests.
     if (trouble !== null) request.log.info({ ...line, reason: trouble }, 'request refused')
-    else if (statusCode >= 500) request.log.error({ ...line, err: failure }, 'request failed')
+    else if (statusCode >= 500) reportFailure(failure, line, request)
     // The operator must know about an encryption key that is missing.
     else if (error.cause instanceof SealError) request.log.warn({ ...line, reason: error.cause.message }, unsealed)
     // The sentence of a 4xx may repeat the caller's own values, so the log gets only the code.
@@ -83,6 +84,23 @@ export default fp(async (fastify) => {
     else done()
   })
 }, { name: 'errors', dependencies: ['config'] })
+
+/** Fields of a body that name what is requested, and are no data of the caller's. */
+const names = new Set(['session_id', 'tool', 'name', 'server', 'continue'])
+
+/** Logs a failure of the service or of a server. Its sentence may be a server's, and repeat what the caller sent. */
+function reportFailure (failure: Failure, line: object, { body, log }: FastifyRequest): void {
+  const sent = Object.entries(body ?? {}).filter(([name]) => !names.has(name)).map(([, value]) => value)
+  const err = failure
+  if (!messagesOf(failure).some(message => quotes(message, sent))) return log.error({ ...line, err }, 'request failed')
+  log.error({ ...line, quotesCaller: true }, 'request failed; debug shows its sentence, which quotes the caller')
+  log.debug({ ...line, err }, 'request failed')
+}
+
+function messagesOf (error: unknown): string[] {
+  if (!(error instanceof Error)) return []
+  return [error.message, ...messagesOf(error.cause)]
+}
 
 interface Failure {
   code: string

@@ -68,11 +68,12 @@ export default fp(async (fastify) => {
       kind: 'prompt',
       request: { prompt, args },
       server: server.name,
+      mask: request.maskFor(server),
       what: `prompt ${prompt}`
     })
     return { body, isSuspended: true }
   }
 }, {
   name: 'prompts',
-  dependencies: ['config', 'redis', 'json-body', 'session', 'request-clients', 'server-requests']
+  dependencies: ['config', 'redis', 'json-body', 'session', 'request-clients', 'masking', 'server-requests']
 })

@@ -80,11 +80,12 @@ export default fp(async (fastify) => {
       kind: 'resource',
       request: { server: server.name, uri },
       server: server.name,
+      mask: request.maskFor(server),
       what: `resource ${uri}`
     })
     return { body, isSuspended: true }
   }
 }, {
   name: 'resources',
-  dependencies: ['config', 'redis', 'json-body', 'session', 'request-clients', 'server-requests']
+  dependencies: ['config', 'redis', 'json-body', 'session', 'request-clients', 'masking', 'server-requests']
 })

@@ -4,6 +4,7 @@ import { type Acted, UnknownContinuationError, UnknownToolError } from '../lib/e
 import type { EventWriter } from '../lib/http/event-stream.ts'
 import { nameList } from '../lib/http/name-list.ts'
 import { editedText, type JsonValue, presentMember, removalsOf } from '../lib/json-text.ts'
+import { type Mask, maskJson } from '../lib/mask.ts'
 import type { Watcher } from '../lib/mcp/client/server-client.ts'
 import type { ResultShape } from '../lib/mcp/servers-file/value-policy.ts'
 import type { PendingCall } from '../lib/sessions/pending-calls.ts'
@@ -112,11 +113,13 @@ export default fp(async (fastify) => {
     { timeout = Infinity, shape, note, events }: ToolCallRequest
   ): Promise<ToolReply> {
     noteArguments(request, call, note)
+    const mask = request.maskFor(server)
     const reply = await request.useServer(server, 'call', (client, limits) => caller.run(call, {
       client,
       shape,
       limits: { ...limits, timeoutMs: Math.min(limits.timeoutMs, timeout * 1000) },
-      watcher: events && createWatcher(events, request.limits(server, 'list').timeoutMs),
+      mask,
+      watcher: events && createWatcher(events, { inactivityMs: request.limits(server, 'list').timeoutMs, mask }),
       onNotCached: err => request.log.warn({ err, tool: call.exposedName }, 'the values of a call could not be kept')
     }))
     if (reply.form !== undefined) note('x-mcp-result', resultHeader(reply.form, reply.leftOut))
@@ -125,7 +128,8 @@ export default fp(async (fastify) => {
 }, {
   name: 'tool-calls',
   dependencies: [
-    'config', 'redis', 'json-body', 'audit', 'after-response', 'session', 'request-clients', 'server-requests'
+    'config', 'redis', 'json-body', 'audit', 'after-response', 'session', 'request-clients', 'masking',
+    'server-requests'
   ]
 })
 
@@ -154,9 +158,11 @@ const throwWith = (acted: Acted) => (error: unknown): never => {
 }
 
 /** Passes on what a server says while a tool runs. */
-const createWatcher = (events: Pick<EventWriter, 'send'>, inactivityMs: number): Watcher => ({
-  onProgress: progress => events.send('progress', withoutToken(progress)),
-  onLog: message => events.send('log', withoutToken(message)),
+const createWatcher = (
+  events: Pick<EventWriter, 'send'>, { inactivityMs, mask }: Pick<Watcher, 'inactivityMs'> & { mask: Mask }
+): Watcher => ({
+  onProgress: progress => events.send('progress', maskJson(withoutToken(progress), mask)),
+  onLog: message => events.send('log', maskJson(withoutToken(message), mask)),
   inactivityMs
 })
 

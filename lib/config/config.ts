@@ -35,7 +35,9 @@ export function resolveConfig (env: Environment) {
     encryptionKeys: parse(env, 'MCP_ENCRYPTION_KEYS', parseEncryptionKeys) ?? [],
     audit: resolveAudit(env.MCP_AUDIT_LOG),
     /** Names of the fields that are credentials. */
-    sensitiveParams: env.MCP_SENSITIVE_PARAMS.split(',').map(name => name.trim()),
+    sensitiveParams: resolveSensitive(env),
+    /** Names of the credentials that are masked in what servers say; `null` for all that are no URL. */
+    maskedParams: resolveMasked(env),
     cacheResults: env.MCP_CACHE_RESULTS,
     values: {
       policyDefaults: { values: env.MCP_VALUES, validation: env.MCP_VALIDATE_ARGUMENTS ?? 'warn' },
@@ -112,6 +114,20 @@ function checkServers (env: Environment): void {
   if (env.MCP_SERVER_SCRIPT && env.MCP_SERVERS_FILE) {
     throw new ConfigError('MCP_SERVER_SCRIPT and MCP_SERVERS_FILE are both set: keep the one that is meant')
   }
+}
+
+const namesIn = (list: string) => list.split(',').map(name => name.trim())
+
+/** The checked credentials are hidden also where an operator's list leaves them out. */
+const resolveSensitive = (env: Environment) =>
+  [...new Set([...namesIn(env.MCP_SENSITIVE_PARAMS), 'apiUrl', 'jwtToken'])]
+
+function resolveMasked (env: Environment): string[] | null {
+  if (!env.MCP_MASKED_PARAMS) return null
+  const names = namesIn(env.MCP_MASKED_PARAMS)
+  const sensitive = resolveSensitive(env)
+  if (!names.every(name => sensitive.includes(name))) throw invalid('MCP_MASKED_PARAMS', env.MCP_MASKED_PARAMS)
+  return names
 }
 
 /** Where audit lines go: into the log, nowhere, or into a file of their own. */

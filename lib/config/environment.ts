@@ -114,8 +114,16 @@ export const EnvironmentSchema = Type.Object({
     pattern: '^[^,\\s]+(\\s*,\\s*[^,\\s]+)*$',
     title: 'names with commas between',
     description:
-      'Fields of /init that are credentials: hidden from listed tools, set by the session, never by the caller.'
+      'Fields of /init that are credentials: hidden from listed tools, set by the session, never by the caller. ' +
+      '`apiUrl` and `jwtToken` are, also where they are left out; the validation API checks no others.'
   }),
+  MCP_MASKED_PARAMS: Type.Optional(Type.String({
+    pattern: '^[^,\\s]+(\\s*,\\s*[^,\\s]+)*$',
+    title: 'names of MCP_SENSITIVE_PARAMS with commas between',
+    description:
+      'Credentials that are masked in what a server says: failed results, progress, log messages, questions. ' +
+      '`jwtToken` always is. Unset: all that are no URL.'
+  })),
   MCP_CACHE_RESULTS: Type.Enum(['success', 'any', 'off'], {
     default: 'success',
     title: 'success, any or off',

@@ -1,6 +1,7 @@
 import { CallerLeftError, MissingValueError, SessionNotFoundError, UnknownContinuationError } from '../errors.ts'
 import { unescapeToken } from '../json-pointer.ts'
 import { applyEdits, type JsonValue, readJson, removalsOf, withAdded } from '../json-text.ts'
+import type { Mask } from '../mask.ts'
 import type { InputRequests, RequestLimits, ServerClient, ToolRequest, Watcher } from '../mcp/client/server-client.ts'
 import type { ResultShape } from '../mcp/servers-file/value-policy.ts'
 import type { PendingCall, PendingCalls } from '../sessions/pending-calls.ts'
@@ -56,6 +57,8 @@ export interface CallOptions {
   limits: RequestLimits
   /** The form of the reply, where it is another one than the server's policy says. */
   shape: ResultShape | undefined
+  /** For what the server says that is no result. */
+  mask: Mask
   /** Follows the call while it runs. */
   watcher?: Watcher | undefined
   /** Gets the error when values could not be kept in the session. The call itself does not fail for it. */
@@ -165,7 +168,7 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
     }
   }
 
-  async function run (call: PreparedCall, { client, limits, shape, watcher, onNotCached }: CallOptions) {
+  async function run (call: PreparedCall, { client, limits, shape, mask, watcher, onNotCached }: CallOptions) {
     const { session, exposedName, tool, request } = call
     const { policy, serverPolicy, server, wrapsResult } = tool
     const startedAt = new Date()
@@ -194,7 +197,7 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
     try {
       const answer = await client.callTool({ ...request, ...(watcher && { watcher }) }, limits)
       if ('inputRequired' in answer) {
-        const body = await keepUntilAnswered(call, answer.inputRequired, client.serverName)
+        const body = await keepUntilAnswered(call, answer.inputRequired, { server: client.serverName, mask })
         return { body, outcome: 'input_required', leftOut: [], notCached: await keep('input_required') } as const
       }
       const { outputs, ...reply } = readToolResult(answer.result, {
@@ -204,6 +207,7 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
         policy,
         wrapsResult,
         cacheResults,
+        mask,
         sensitiveParams
       })
       return { ...reply, notCached: await keep(reply.outcome, outputs) }
@@ -231,7 +235,9 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
   }
 
   async function keepUntilAnswered (
-    { session, exposedName, tool, request, filled }: PreparedCall, requests: InputRequests, server: string
+    { session, exposedName, tool, request, filled }: PreparedCall,
+    requests: InputRequests,
+    { server, mask }: { server: string, mask: Mask }
   ): Promise<string> {
     const args = readJson(request.args)
     // Credentials are taken from the session again, and the operator's words from the servers file.
@@ -250,6 +256,7 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
         ...(filled.length > 0 && { filled: filled.map(({ name }) => name) })
       },
       server,
+      mask,
       what: `tool ${exposedName}`
     })
   }

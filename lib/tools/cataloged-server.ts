@@ -1,5 +1,5 @@
 import { McpTimeoutError } from '../errors.ts'
-import { type Asker, audienceOf } from '../mcp/audience.ts'
+import { type Asker, audienceOf } from './audience.ts'
 import type { RequestLimits, ServerClient } from '../mcp/client/server-client.ts'
 import type { Server } from '../mcp/server.ts'
 import { offersTool } from '../mcp/servers-file/tool-filter.ts'

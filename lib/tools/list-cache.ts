@@ -1,4 +1,4 @@
-import { everybody } from '../mcp/audience.ts'
+import { everybody } from './audience.ts'
 import { createSharedWork, type Waiter, type WorkControl } from './shared-work.ts'
 
 /** A list as a server gave it. */

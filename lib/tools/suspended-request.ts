@@ -1,5 +1,6 @@
 import { McpCallError, SessionNotFoundError } from '../errors.ts'
-import { type JsonValue, memberTexts, objectText, presentMember, readJson, textOf } from '../json-text.ts'
+import { type JsonValue, memberTexts, objectText, presentMember, readJson, stringMember, textOf } from '../json-text.ts'
+import { type Mask, maskJson } from '../mask.ts'
 import type { Continuation, InputRequests } from '../mcp/client/server-client.ts'
 import type { PendingCalls, PendingRequests } from '../sessions/pending-calls.ts'
 import type { Session } from '../sessions/session.ts'
@@ -21,6 +22,8 @@ export interface Suspension<Kind extends keyof PendingRequests> {
   /** For the sentence of a failure: the server, and what was requested of it (`tool search`). */
   server: string
   what: string
+  /** For the questions. */
+  mask: Mask
 }
 
 /**
@@ -29,9 +32,12 @@ export interface Suspension<Kind extends keyof PendingRequests> {
 export async function suspend<Kind extends keyof PendingRequests> (
   { requests, state }: InputRequests, suspension: Suspension<Kind>
 ): Promise<string> {
-  const { pendingCalls, session, kind, request, server, what } = suspension
+  const { pendingCalls, session, kind, request, server, what, mask } = suspension
   const requested = `requested input for ${what}`
   if (pendingCalls === null) throw new McpCallError(server, `${requested}, although it was told that it gets none`)
+  if (needsWhatIsMasked(requests, mask)) {
+    throw new McpCallError(server, `${requested} with a secret in an address or in the name of a question`)
+  }
   const pending = { ...request, ...(state !== undefined && { state }) } as PendingRequests[Kind]
   const kept = await pendingCalls.keep(session, kind, pending).catch((cause: unknown) => {
     // Not StoreUnavailableError, which says that the same request may be sent again: the tool may have acted already.
@@ -42,7 +48,19 @@ export async function suspend<Kind extends keyof PendingRequests> (
     if (kept.refused === 'session ended') throw new SessionNotFoundError(session.id)
     throw new McpCallError(server, `${requested}, and the call is too large to be kept until the caller responds`)
   }
-  return inputRequiredText(requests, kept.token)
+  return inputRequiredText(maskJson(requests, mask), kept.token)
+}
+
+/**
+ * Whether a caller could not respond to input requests once they are masked: an address would lead elsewhere, and a
+ * name would not be the server's.
+ */
+function needsWhatIsMasked (requests: string, mask: Mask): boolean {
+  const document = readJson(requests, 3)
+  return document?.root.members?.some(({ name, value }) => {
+    const url = stringMember(document, presentMember(value, 'params'), 'url')
+    return mask(name) !== name || (url !== null && mask(url) !== url)
+  }) ?? false
 }
 
 /** How a request that waited goes on: with its own state, and with the caller's responses. */

@@ -2,6 +2,7 @@ import {
   applyEdits, editedText, type JsonDocument, type JsonEdit, type JsonNode, type JsonValue, memberOf, memberTexts,
   presentMember, readJson, removalsOf, stringMember, stringOf, textOf
 } from '../json-text.ts'
+import { type Mask, maskJson } from '../mask.ts'
 import type { ResultShape, ToolPolicy } from '../mcp/servers-file/value-policy.ts'
 import { blocksLeftOut } from './repeated-blocks.ts'
 import { wrappedValue } from './wrapped-result.ts'
@@ -31,6 +32,8 @@ export interface ToolResultOptions {
   wrapsResult: boolean
   /** Which object results of a chain are kept: those whose `status` is "success", any that is no failure, or none. */
   cacheResults: 'success' | 'any' | 'off'
+  /** For the words of a tool that failed. */
+  mask: Mask
   /** Names that no result may set. */
   sensitiveParams: ReadonlySet<string>
 }
@@ -47,7 +50,7 @@ interface Answer extends JsonValue {
 /**
  * Turns what a tool gave into the caller's reply and the session's values. docs/api.md has the table of replies.
  *
- * Everything that is not left out stays as the tool wrote it.
+ * Everything that is not left out stays as the tool wrote it, but for secrets in the words of a tool that failed.
  *
  * @see https://modelcontextprotocol.io/specification/2025-11-25/server/tools#tool-result
  */
@@ -63,8 +66,11 @@ export function readToolResult (result: JsonValue, options: ToolResultOptions): 
     ? new Map<string, string>()
     : outputsOf(answer, isChain ? json : null, options)
   const outcome = isFailure ? 'tool_error' : 'ok'
-  if (shape === 'mcp') return { ...wholeResult(answer, isChain), outcome, outputs }
-  if (isFailure) return { ...failure(answer, options.tool), outcome, outputs }
+  if (shape === 'mcp') {
+    const { body, ...whole } = wholeResult(answer, isChain)
+    return { ...whole, body: isFailure ? maskJson(body, options.mask) : body, outcome, outputs }
+  }
+  if (isFailure) return { ...failure(answer, options), outcome, outputs }
   return { ...replyOf(answer, json, options), outcome, outputs }
 }
 
@@ -93,10 +99,12 @@ function jsonIn (text: string): JsonDocument | null {
   return json?.root.type === 'null' && !text.includes('null') ? null : json
 }
 
-function failure ({ document, blocks }: Answer, tool: string): Reply {
+function failure (
+  { document, blocks }: Answer, { tool, mask }: Pick<ToolResultOptions, 'tool' | 'mask'>
+): Reply {
   const texts = blocks.flatMap(block => stringMember(document, block, 'text') ?? [])
   const error = texts.join('\n') || `Tool ${tool} failed`
-  const body = JSON.stringify({ status: 'error', error })
+  const body = JSON.stringify({ status: 'error', error: mask(error) })
   return { body, form: 'text', leftOut: blocksLeftOut({ document, blocks }) }
 }
 

@@ -1,8 +1,10 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { startUpstream } from '../support/mcp-servers.ts'
 import { call, failure, initSession, postTo } from '../support/requests.ts'
 import { credential } from '../support/servers-file.ts'
-import { serviceOn } from '../support/service.ts'
+import { listen, serviceOn } from '../support/service.ts'
 import { answer, startApi } from '../support/validation-api.ts'
 
 const authorization = { headers: { authorization: `Bearer ${credential('jwtToken')}` } }
@@ -165,4 +167,31 @@ t.test('a session that lacks a credential which a server needs is told which, an
   const only = await serviceOn(t, { needing }, env)
   const listed = await postTo(only, '/tools', { session_id: await initSession(only) })
   t.strictSame([listed.statusCode, listed.json()], [409, failure('MISSING_CREDENTIAL', sentence)])
+})
+
+t.test('a credential that would be an option of the command starts nothing', async t => {
+  const marker = join(t.testdir({}), 'started')
+  const script = `require('node:fs').writeFileSync(${JSON.stringify(marker)}, '')`
+  const service = await serviceOn(
+    t, { up: { command: process.execPath, args: [credential('tenant')] } }, { MCP_SENSITIVE_PARAMS: 'tenant' }
+  )
+  for (const tenant of [`--eval=${script}`, `-e${script}`, '-']) {
+    const id = await initSession(service, { tenant })
+    const response = await postTo(service, '/tools', { session_id: id })
+    t.strictSame([response.statusCode, response.json().code], [409, 'MCPC_ERR_MISSING_CREDENTIAL'])
+    t.notMatch(response.body, /eval/)
+  }
+  t.notOk(existsSync(marker))
+})
+
+t.test('the start says which credentials nobody checks', async t => {
+  for (const [MCP_SENSITIVE_PARAMS, line] of [
+    ['apiUrl,jwtToken,tenant,unit', /"level":40.*"credentialNames":\["tenant","unit"\].*checks apiUrl and jwtToken only/],
+    ['jwtToken', null]
+  ] as const) {
+    const service = await listen(t, { MCP_SENSITIVE_PARAMS })
+    await service.close()
+    if (line === null) t.notMatch(service.output(), /credentialNames":\[.*checks apiUrl/)
+    else t.match(service.output(), line)
+  }
 })

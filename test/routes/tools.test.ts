@@ -86,14 +86,14 @@ t.test('what /tools lists', async t => {
   })
 })
 
-t.test('further sensitive names are hidden, too, and nothing else is', async t => {
+t.test('further sensitive names are hidden, too, and the checked credentials also where they are left out', async t => {
   const app = await build(t, { MCP_SERVER_SCRIPT: toolServer, MCP_SENSITIVE_PARAMS: 'jwtToken, tenant' })
   const [, body] = await tools(app, { session_id: await initSession(app) })
   const { inputSchema } = (body as { tools: Array<typeof reported> }).tools[0] ?? {}
   t.strictSame(inputSchema, {
     type: 'object',
-    properties: { question: { type: ['string', 'null'], description: 'What to ask.' }, apiUrl: { type: 'string' } },
-    required: ['apiUrl', 'question'],
+    properties: { question: { type: ['string', 'null'], description: 'What to ask.' } },
+    required: ['question'],
     additionalProperties: true
   })
 })

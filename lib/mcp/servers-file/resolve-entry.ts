@@ -61,13 +61,14 @@ function resolveStdioEntry (name: string, entry: StdioEntry, context: EntryConte
   if (!Object.keys(env).every(isVariableName)) {
     throw entryError(name, 'env', 'must have names without =, spaces and control characters')
   }
-  const parse = (field: string, text: string) => parseTemplate(text, context.host, optionsFor(name, field, context))
+  const parse = (field: string, text: string, use: TemplateOptions['use'] = 'process') =>
+    parseTemplate(text, context.host, { ...optionsFor(name, field, context), use })
   const inherited = mapValues(inheritedEnvironment(context.host), literal)
   const ownEnv = mapValues(env, (value, variable) => parse(`env.${variable}`, value))
   const said = {
     kind: 'stdio' as const,
     ...commonFields(name, entry),
-    args: args.map((arg, index) => parse(`args[${index}]`, arg)),
+    args: args.map((arg, index) => parse(`args[${index}]`, arg, 'argument')),
     env: ownEnv,
     ...resolveCommand(name, entry, ownEnv.PATH ?? inherited.PATH, context),
     lifecycle,

@@ -81,6 +81,25 @@ export function fillCommand ({ name, command, args, env, cwd }: StdioSpec, crede
   return { name, command, args: args.map(arg => arg.fill(credentials)), env: filled, cwd, secrets }
 }
 
+/** Shorter words of an operator's may be a region or a mode, and no secret. */
+const minOperatorSecretLength = 8
+
+/** What its operator has written into an entry and means to be secret, as far as that can be told. */
+export function operatorSecrets (spec: ServerSpec): string[] {
+  const named = spec.kind === 'stdio'
+    ? Object.entries(spec.env).flatMap(([name, template]) => soundsSecret.test(name) ? [template] : [])
+    : Object.values(spec.headers)
+  const all = spec.kind === 'stdio' ? [...spec.args, ...Object.values(spec.env)] : [spec.url, ...named]
+  const constant = named.filter(({ sessionNames }) => sessionNames.length === 0)
+  return [
+    ...all.flatMap(template => template.operatorValues()),
+    ...constant.flatMap(template => withoutScheme(template.fill({})))
+  ].filter(secret => secret.length >= minOperatorSecretLength)
+}
+
+/** The value of a header as it is, and behind its scheme. */
+const withoutScheme = (value: string) => [value, value.slice(value.indexOf(' ') + 1)]
+
 /** A variable of such a name is taken for a secret, also where the file has its value as plain text. */
 const soundsSecret = /key|token|secret|passw|credential|auth/i
 
@@ -102,7 +121,7 @@ function secretsIn ({ url, headers }: Pick<HttpEndpoint, 'url' | 'headers'>): st
   const { search, searchParams } = new URL(url)
   const sent = search.slice(1).split('&').map(pair => pair.slice(pair.indexOf('=') + 1))
   return [
-    ...Object.values(headers).flatMap(value => [value, value.slice(value.indexOf(' ') + 1)]),
+    ...Object.values(headers).flatMap(withoutScheme),
     ...[...sent, ...searchParams.values()].filter(value => value.length >= minQuerySecretLength)
   ]
 }

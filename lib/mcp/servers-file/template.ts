@@ -30,7 +30,7 @@ export interface TemplateOptions {
   /** Fields of a session that are credentials; no others can be used. */
   sensitiveParams: readonly string[]
   /** Where the text goes. An argument or a variable of a process takes all but NUL; a header takes less; JSON all. */
-  use?: 'process' | 'header' | 'json'
+  use?: 'argument' | 'process' | 'header' | 'json'
 }
 
 /**
@@ -38,6 +38,7 @@ export interface TemplateOptions {
  * cannot encode half a surrogate pair.
  */
 const unusable = {
+  argument: { characters: /\0/, rule: 'must not hold a NUL character' },
   process: { characters: /\0/, rule: 'must not hold a NUL character' },
   header: { characters: /[^\t\x20-\x7e\x80-\xff]/, rule: 'must not hold characters that cannot be sent in a header' },
   url: { characters: /\p{Cs}/u, rule: 'must not hold half a character' },
@@ -139,12 +140,25 @@ function createTemplate (parts: readonly Part[], { server, field, use, encode }:
     return encode(text)
   }
 
+  /**
+   * A credential must not become an option of the command, which may do anything: `-e`, `--config=…`. The operator's
+   * own text before it, like `--tenant=`, says what it is.
+   */
+  function checkArgument (text: string): void {
+    const [first] = parts.filter(part => !('text' in part) || part.text !== '')
+    if (use !== 'argument' || !text.startsWith('-') || first === undefined || 'text' in first) return
+    throw new MissingCredentialError(server, first.credential, ' in a form that can be used there')
+  }
+
   return {
     sessionNames: [...new Set(parts.flatMap(part => 'credential' in part ? [part.credential] : []))],
     operatorValues: () =>
       parts.flatMap(part => 'text' in part && part.value !== undefined ? [part.value, part.text] : []),
     content: () => parts,
-    fill: credentials =>
-      parts.map(part => 'text' in part ? part.text : valueOf(part.credential, credentials)).join('')
+    fill (credentials) {
+      const text = parts.map(part => 'text' in part ? part.text : valueOf(part.credential, credentials)).join('')
+      checkArgument(text)
+      return text
+    }
   }
 }

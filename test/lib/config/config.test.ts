@@ -117,6 +117,7 @@ t.test('the defaults are those that are documented', async t => {
     encryptionKeys: [],
     audit: 'log',
     sensitiveParams: ['apiUrl', 'jwtToken'],
+    maskedParams: null,
     cacheResults: 'success',
     values: {
       policyDefaults: { values: 'none', validation: 'warn' },
@@ -158,6 +159,18 @@ t.test('names with spaces between are names', async t => {
     'jwtToken',
     'tenant'
   ])
+})
+
+t.test('the checked credentials are hidden also where the list leaves them out, and only credentials are masked', async t => {
+  const sensitive = (list: string) => resolveConfig(complete({ MCP_SENSITIVE_PARAMS: list })).sensitiveParams
+  t.strictSame(sensitive('tenant'), ['tenant', 'apiUrl', 'jwtToken'])
+  t.strictSame(sensitive('jwtToken,tenant,tenant'), ['jwtToken', 'tenant', 'apiUrl'])
+  const masked = (list: string) =>
+    resolveConfig(complete({ MCP_SENSITIVE_PARAMS: 'tenant', MCP_MASKED_PARAMS: list })).maskedParams
+  t.strictSame(masked('tenant, apiUrl'), ['tenant', 'apiUrl'])
+  t.throws(() => masked('tenant,other'), {
+    message: 'MCP_MASKED_PARAMS must be names of MCP_SENSITIVE_PARAMS with commas between, but is "tenant,other"'
+  })
 })
 
 t.test('the validation API is asked under the older name, too, and slashes are not doubled', async t => {

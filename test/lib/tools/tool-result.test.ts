@@ -19,6 +19,7 @@ const readAll = (document: JsonDocument, options: Partial<ToolResultOptions>) =>
     policy: { keepsResults: true },
     wrapsResult: false,
     cacheResults: 'success',
+    mask: text => text,
     sensitiveParams: new Set(['jwtToken']),
     ...options
   })

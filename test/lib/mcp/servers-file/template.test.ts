@@ -13,7 +13,7 @@ const options: TemplateOptions = {
   field: 'headers.Authorization',
   sensitiveParams: ['jwtToken', 'apiUrl', 'tenant', '__proto__', 'constructor']
 }
-const argument = (text: string) => parseTemplate(text, host, options)
+const argument = (text: string) => parseTemplate(text, host, { ...options, use: 'argument' })
 const header = (text: string) => parseTemplate(text, host, { ...options, use: 'header' })
 const url = (text: string) => parseUrlTemplate(text, host, { ...options, field: 'url' })
 
@@ -85,6 +85,20 @@ t.test('a credential with characters that cannot be there is named and not shown
   }
   t.throws(() => argument('--tenant=${session.tenant}').fill({ tenant: 'canary\0' }), unusable)
   t.throws(() => url('https://mcp.example.com/?t=${session.tenant}').fill({ tenant: 'canary\ud800' }), unusable)
+})
+
+t.test('a credential does not become an option of a command', async t => {
+  const unusable = missing('tenant', ' in a form that can be used there')
+  for (const tenant of ['-e', '--config=canary', '-', '--', -5]) {
+    t.throws(() => argument('${session.tenant}').fill({ tenant }), unusable, String(tenant))
+    t.throws(() => argument('${session.tenant}/${env.API_KEY}').fill({ tenant }), unusable)
+    t.equal(argument('--tenant=${session.tenant}').fill({ tenant }), `--tenant=${tenant}`)
+    t.equal(argument('/${session.tenant}').fill({ tenant }), `/${tenant}`)
+    t.equal(parseTemplate('${session.tenant}', host, options).fill({ tenant }), String(tenant), 'a variable may have it')
+  }
+  t.throws(() => argument('${session.tenant}${session.apiUrl}').fill({ tenant: '', apiUrl: '-e' }), unusable)
+  t.equal(argument('-v').fill({}), '-v', 'the operator may')
+  t.equal(argument('${session.tenant}').fill({ tenant: 'a-e' }), 'a-e')
 })
 
 t.test('what can be there is', async t => {

@@ -1,7 +1,7 @@
 import { digestOf } from '../digest.ts'
 import type { JsonObject } from '../json.ts'
-import type { Server } from './server.ts'
-import { credentialNames, type ServerSpec } from './servers-file/server-spec.ts'
+import type { Server } from '../mcp/server.ts'
+import { credentialNames, type ServerSpec } from '../mcp/servers-file/server-spec.ts'
 
 /** Who asks a server for a list. */
 export interface Asker {
