@@ -26,6 +26,7 @@ export function resolveConfig (env: Environment) {
       /** 0 for no end. */
       maxLifetimeSeconds: env.MCP_SESSION_MAX_LIFETIME,
       maxBytes: env.MCP_SESSION_MAX_BYTES,
+      maxCredentialBytes: env.MCP_SESSION_MAX_CREDENTIAL_BYTES,
       maxConcurrency: env.MCP_SESSION_MAX_CONCURRENCY,
       maxSessionsPerClient: env.MCP_MAX_SESSIONS_PER_KEY
     },

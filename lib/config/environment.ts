@@ -101,6 +101,15 @@ export const EnvironmentSchema = Type.Object({
       'How long a session lives at most, however much it is used (s); 0 for no end. It holds for sessions that are ' +
       'opened after the change.'
   }),
+  MCP_SESSION_MAX_CREDENTIAL_BYTES: Type.Integer({
+    default: 65_536,
+    minimum: 1_024,
+    maximum: 16_777_216,
+    title: 'bytes from 1024 to 16777216',
+    description:
+      'How much the credentials of a session may take together (bytes, names included); larger ones are answered ' +
+      '400. They count for MCP_SESSION_MAX_BYTES, too.'
+  }),
   MCP_SESSION_KEY_PREFIX: Type.String({
     default: 'mcp_session',
     pattern: '^(?!mcp_(index|audit|rate|era|probe)(:|$))[\\w.:{}-]+$',

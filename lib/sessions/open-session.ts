@@ -4,11 +4,13 @@ import type { NewSession } from './fields.ts'
 import { isSameHash, ownerOf } from './owner.ts'
 import type { Changes } from './session-contents.ts'
 import { createSessionToken, hashOfToken, type SessionRef } from './session-ref.ts'
-import type { SessionRepository } from './session-repository.ts'
+import type { FoundSession, RemovedSession, SessionRepository } from './session-repository.ts'
 import { keptAs } from './values.ts'
 
 export interface OpeningContext {
-  sessions: Pick<SessionRepository, 'find' | 'create' | 'load' | 'write'>
+  sessions: Pick<SessionRepository, 'find' | 'create' | 'load' | 'write' | 'takeUpstreams'>
+  /** MCP servers of which the session may have sessions. */
+  upstreams: readonly string[]
   /** Rejects when the credentials are not good. */
   validate: () => Promise<void>
 }
@@ -18,7 +20,11 @@ export interface OpenedSession {
   token?: string
   /** Names of values that did not fit. */
   notCached: string[]
+  /** What was begun with other credentials, and is to be ended. */
+  replaced?: RemovedSession
 }
+
+type Written = Omit<OpenedSession, 'token'>
 
 /** A turn is lost when another request opens, ends or replaces the same session at that moment. */
 const mostTurns = 5
@@ -26,14 +32,14 @@ const mostTurns = 5
 /**
  * Opens a session, or finds it open. A session belongs to the user who opened it:
  *
- * - the same credentials: the session is used, without another check of them;
+ * - the same credentials: the session is used, without another check of them, unless the caller wants a token for it;
  * - other credentials that are good, of the same user: they replace the old ones, and the values stay;
  * - another user's: SessionTakenError, and nothing changes.
  *
  * Writes only after the credentials are known to be good. Rejects as `validate` does.
  */
 export async function openSession (
-  ref: SessionRef, opened: NewSession, { sessions, validate }: OpeningContext
+  ref: SessionRef, opened: NewSession, { sessions, upstreams, validate }: OpeningContext
 ): Promise<OpenedSession> {
   // A caller who proves that the session is theirs may have its token again; an id alone proves nothing.
   const { token: givenToken, ...anyToken } = ref
@@ -44,29 +50,39 @@ export async function openSession (
     const { owner } = found
     const hashes = owner && ownerOf(opened.identity, owner.key)
     const isUnchanged = owner !== null && hashes !== null && isSameHash(hashes.credentials, owner.credentials)
-    if (!isUnchanged) await (validated ??= validate())
+    // A caller who sends the session's token keeps it, and so do others who have it.
+    const isTokenKnown = found.tokenHash !== null && isSameHash(hashOfToken(givenToken), found.tokenHash)
+    // Credentials that were good once may be withdrawn: they alone do not get a token for what was opened with them.
+    const wantsToken = givenToken !== undefined && !isTokenKnown
+    if (!isUnchanged || wantsToken) await (validated ??= validate())
     const isSameUser = owner !== null && hashes !== null && isSameHash(hashes.user, owner.user)
     if (owner !== null && !isUnchanged && !isSameUser) throw new SessionTakenError(ref.id)
 
-    // A caller who sends the session's token keeps it, and so do others who have it.
-    const isTokenKnown = found.tokenHash !== null && isSameHash(hashOfToken(givenToken), found.tokenHash)
-    const newToken = givenToken === undefined || isTokenKnown ? undefined : createSessionToken()
+    const newToken = wantsToken ? createSessionToken() : undefined
     const token = newToken ?? givenToken
     const values = keptAs(opened.values, { server: callerOrigin, as: 'init', at: new Date().toISOString() })
     const changes = { values, token: newToken, ...(!isUnchanged && { identity: opened.identity }) }
-    const notCached = owner === null
-      ? await sessions.create(ref, opened, found, token)
-      : await renew(owner.key, changes)
-    if (notCached !== null) return { notCached, ...(token !== undefined && { token }) }
+    const written = owner === null ? await create(found, token) : await renew(owner.key, changes)
+    if (written !== null) return { ...written, ...(token !== undefined && { token }) }
   }
   const cause = new Error('other requests opened and ended the same session again and again')
   throw new StoreUnavailableError({ cause })
 
+  async function create (found: FoundSession, token: string | undefined): Promise<Written | null> {
+    const notCached = await sessions.create(ref, opened, found, token)
+    return notCached && { notCached }
+  }
+
   /**
    * `null` when the session is not the one that was found. A Flask session is converted first, so it is found again.
    */
-  async function renew (meta: string, changes: Changes): Promise<string[] | null> {
-    const session = await sessions.load(anyToken)
-    return session?.meta === meta ? await sessions.write(session, changes) : null
+  async function renew (meta: string, changes: Changes): Promise<Written | null> {
+    const isReplacing = changes.identity !== undefined
+    const session = await sessions.load(anyToken, { upstreams: isReplacing ? upstreams : [] })
+    if (session?.meta !== meta) return null
+    const notCached = await sessions.write(session, changes)
+    if (notCached === null || !isReplacing) return notCached && { notCached }
+    const taken = await sessions.takeUpstreams(session, upstreams)
+    return { notCached, replaced: { credentials: session.credentials, upstreams: taken } }
   }
 }

@@ -40,6 +40,8 @@ export interface SessionContents {
   replaceUpstream: (
     session: Session, server: string, previous: StoredText | null, next: string | null
   ) => Promise<StoredText | null>
+  /** Removes the session's own sessions at MCP servers, and gives those that were there: texts by server. */
+  takeUpstreams: (session: Session, servers: readonly string[]) => Promise<Map<string, string>>
   /** Seals all fields of a stale session with the first key. Not an access. */
   reseal: (session: Session) => Promise<void>
   /** `null` when the session has ended since it was loaded. */
@@ -100,6 +102,21 @@ export function createSessionContents (redis: SessionRedis, options: SessionCont
     return new Map(names.map((name, position) => [name, texts[position] ?? null]))
   }
 
+  async function readUpstream (session: Session, server: string): Promise<StoredText | null> {
+    const field = upstreamField(server)
+    const stored = (await readFields(session, [field]))?.get(field) ?? null
+    return stored === null ? null : { stored, text: openField(session.seal, field, stored, session.id) }
+  }
+
+  const replaceUpstream: SessionContents['replaceUpstream'] = async (session, server, previous, next) => {
+    const { id, key, meta, seal } = session
+    const field = upstreamField(server)
+    const before = previous?.stored ?? null
+    const after = next === null ? null : seal.seal(field, next)
+    const stored = await inTime(scripts.exchangeField(key, { meta, field, before, after }))
+    return stored === null ? null : { stored, text: openField(seal, field, stored, id) }
+  }
+
   return {
     async readValues (session, reads) {
       const fields = await readFields(session, reads.flatMap(valueFields.fieldsOf))
@@ -133,18 +150,18 @@ export function createSessionContents (redis: SessionRedis, options: SessionCont
       return await inTime(scripts.removeValues(key, { meta, name }), id)
     },
 
-    async readUpstream (session, server) {
-      const field = upstreamField(server)
-      const stored = (await readFields(session, [field]))?.get(field) ?? null
-      return stored === null ? null : { stored, text: openField(session.seal, field, stored, session.id) }
-    },
+    readUpstream,
+    replaceUpstream,
 
-    async replaceUpstream ({ id, key, meta, seal }, server, previous, next) {
-      const field = upstreamField(server)
-      const before = previous?.stored ?? null
-      const after = next === null ? null : seal.seal(field, next)
-      const stored = await inTime(scripts.exchangeField(key, { meta, field, before, after }))
-      return stored === null ? null : { stored, text: openField(seal, field, stored, id) }
+    async takeUpstreams (session, servers) {
+      const taken = new Map<string, string>()
+      await Promise.all(servers.map(async server => {
+        const found = await readUpstream(session, server)
+        // One that another request has replaced meanwhile was begun with the new credentials, or goes by its endpoint.
+        if (found === null || await replaceUpstream(session, server, found, null) !== null) return
+        taken.set(server, found.text)
+      }))
+      return taken
     },
 
     async reseal ({ id, key, meta, seal }) {

@@ -149,6 +149,31 @@ for (const args of [[], ['--json']]) {
   )
 }
 
+t.test('sessions at servers end when the credentials are renewed, and only then', async t => {
+  const upstreams = { named: await startUpstream(t, 'http-2025'), silent: await startUpstream(t, 'http-2025') }
+  const service = await serviceOn(t, {
+    named: { url: upstreams.named.url, headers: { authorization: `Bearer ${credential('jwtToken')}` } },
+    silent: { url: upstreams.silent.url }
+  })
+  const session = { session_id: 'one', apiUrl }
+  const counts = async () => [
+    (await call(service, 'one', 'named__count')).json().n, (await call(service, 'one', 'silent__count')).json().n
+  ]
+  const [first, renewed] = [tokenOf({ sub: 'ann' }), tokenOf({ sub: 'ann' })]
+  await postTo(service, '/init', { ...session, jwtToken: first })
+  t.strictSame(await counts(), [1, 1])
+  await postTo(service, '/init', { ...session, jwtToken: first, note: 'the same credentials' })
+  t.strictSame(await counts(), [2, 2])
+  await postTo(service, '/init', { ...session, jwtToken: renewed })
+  await service.deferredSettled()
+  for (const upstream of Object.values(upstreams)) t.equal((await upstream.stats()).sessions, 0)
+  t.equal((await upstreams.named.requests()).at(-1)?.headers.authorization, `Bearer ${first}`, 'it ends as it began')
+  t.strictSame(await counts(), [1, 1])
+  const stranger = await postTo(service, '/init', { ...session, jwtToken: tokenOf({ sub: 'bob' }) })
+  t.equal(stranger.statusCode, 403)
+  t.strictSame(await counts(), [2, 2], 'nobody else ends them')
+})
+
 t.test('a session that other credentials began is not used', async t => {
   const upstream = await startUpstream(t, 'http-2025')
   const service = await serviceOn(t, {

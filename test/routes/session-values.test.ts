@@ -1,5 +1,5 @@
 import t from 'tap'
-import { jwtToken } from '../support/credentials.ts'
+import { credentialBytes, jwtToken } from '../support/credentials.ts'
 import { redisClient } from '../support/redis.ts'
 import { failure, initSession, openSession } from '../support/requests.ts'
 import { build, listen } from '../support/service.ts'
@@ -52,7 +52,7 @@ t.test('credentials are refused, and a body with one changes nothing', async t =
 })
 
 t.test('a request that is wrong is refused for what is wrong', async t => {
-  const app = await build(t, { MCP_MAX_PARAMETERS: '2', MCP_SESSION_MAX_BYTES: '20' })
+  const app = await build(t, { MCP_MAX_PARAMETERS: '2', MCP_SESSION_MAX_BYTES: String(20 + credentialBytes()) })
   const session = await initSession(app)
   const refusals: Array<[unknown, object]> = [
     [[], failure('BODY_NOT_OBJECT', 'The body must be a JSON object')],

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { apiUrl, credentialBytes, jwtToken } from '../support/credentials.ts'
 import { fixture } from '../support/paths.ts'
 import { call, failure } from '../support/requests.ts'
 import { build } from '../support/service.ts'
@@ -48,7 +48,7 @@ t.test('what is wrong is said as /init says it', async t => {
 })
 
 t.test('what does not fit is named', async t => {
-  const app = await build(t, { ...tools, MCP_SESSION_MAX_BYTES: '100' })
+  const app = await build(t, { ...tools, MCP_SESSION_MAX_BYTES: String(100 + credentialBytes()) })
   for (const url of ['/sessions', '/init']) {
     const response = await app.inject({
       method: 'POST',

@@ -110,6 +110,7 @@ t.test('the defaults are those that are documented', async t => {
       idleTtlSeconds: 86_400,
       maxLifetimeSeconds: 30 * 86_400,
       maxBytes: 16 * 1024 * 1024,
+      maxCredentialBytes: 65_536,
       maxConcurrency: 10,
       maxSessionsPerClient: 100_000
     },

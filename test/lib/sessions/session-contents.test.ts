@@ -1,6 +1,7 @@
 import t from 'tap'
 import { splitFields } from '../../../lib/sessions/fields.ts'
 import type { SessionDescription } from '../../../lib/sessions/session-contents.ts'
+import { credentialBytes } from '../../support/credentials.ts'
 import { isGiven } from '../../support/redis.ts'
 import {
   fields, load, openRepository, readTexts, ref, sensitiveParams, texts, values
@@ -77,8 +78,27 @@ t.test('neither writes nor reads of a session reach another one under the same i
   t.equal(await client.hexists(key('one'), 'p:stolen'), 0)
 })
 
+const { apiUrl, jwtToken } = fields
+const ownBytes = credentialBytes({ apiUrl, jwtToken })
+
+t.test('credentials count for the bytes of a session, those of now', async t => {
+  const { repository, create } = await openRepository(t, { maxBytes: 100 + ownBytes })
+  await create('one') // 16 bytes of values
+  const session = await load(repository, 'one')
+  const fits = async (length: number) => (await repository.write(session, { values: values({ a: 'x'.repeat(length) }) }))
+  t.strictSame(await fits(79), [])
+  t.strictSame(await fits(80), ['a'])
+  const longer = { apiUrl, jwtToken: 'a.b.c-and-30-characters-more------' }
+  const grown = credentialBytes(longer) - ownBytes
+  const identity = { ...longer, credentials: texts(longer) }
+  // The new credentials are what counts in the write that brings them, and after it.
+  t.strictSame(await repository.write(session, { identity, values: values({ a: 'x'.repeat(80 - grown) }) }), ['a'])
+  t.strictSame(await fits(79 - grown), [])
+  t.strictSame(await fits(80 - grown), ['a'])
+})
+
 t.test('values that do not fit are not kept, nor is what they were before; smaller ones behind them are', async t => {
-  const { client, repository, create, key } = await openRepository(t, { maxBytes: 100 })
+  const { client, repository, create, key } = await openRepository(t, { maxBytes: 100 + ownBytes })
   await create('one') // 'p:question' and '"why?"': 16 bytes
   const session = await load(repository, 'one')
   t.equal(await client.hget(key('one'), 'bytes'), '16')
@@ -97,7 +117,7 @@ t.test('values that do not fit are not kept, nor is what they were before; small
 })
 
 t.test('what /init brings and does not fit is named', async t => {
-  const { repository } = await openRepository(t, { maxBytes: 30 })
+  const { repository } = await openRepository(t, { maxBytes: 30 + ownBytes })
   const session = splitFields(texts({ ...fields, big: 'x'.repeat(100), small: 1 }), sensitiveParams)
   t.strictSame(await repository.create(ref('one'), session, { seen: '' }), ['big'])
   const described = await repository.describe(await load(repository, 'one'))

@@ -1,15 +1,24 @@
+--- Bytes of the credentials, name included, as they are or as they are about to be written.
+local function credentials_size (key, fields)
+  for i = 1, #fields, 2 do
+    if fields[i] == 'credentials' then return #fields[i] + #fields[i + 1] end
+  end
+  return #'credentials' + redis.call('HSTRLEN', key, 'credentials')
+end
+
 --[[
   Writes fields of a session, and those of its cached values that fit. A value that does not fit takes the older value
   of its name along, which is no longer true.
 
   `fields` is a list of names and texts in turn, and `values` one of names, texts and origins. An origin goes into a
-  field beside the value. `bytes` is what the cached values take so far, names included; `most_bytes` and `most_fields`
-  bound the session. Returns the field names of the values that did not fit.
+  field beside the value. `bytes` is what the cached values take so far, names included; `most_bytes` bounds them and
+  the credentials together, and `most_fields` all fields. Returns the field names of the values that did not fit.
 
   A script costs what it calls in Redis, not what it computes. So all that changes is set with one HSET.
 ]]
 local function write_fields (key, fields, values, bytes, most_bytes, most_fields)
   local changes, left_out = fields, {}
+  if #values > 0 then most_bytes = most_bytes - credentials_size(key, fields) end
   for i = 1, #values, 3 do
     local name, text, origin = values[i], values[i + 1], values[i + 2]
     local size = #name + #text
