@@ -36,6 +36,7 @@ import session from './plugins/session.ts'
 import sessionLifecycle from './plugins/session-lifecycle.ts'
 import sessionReference from './plugins/session-reference.ts'
 import toolCalls from './plugins/tool-calls.ts'
+import writeTimeout from './plugins/write-timeout.ts'
 
 /**
  * Server options, which fastify-cli applies when started with `--options`. The service works without them. They add a
@@ -75,7 +76,7 @@ const phases: Record<string, Plugin[]> = {
   edge: [
     errors, requestEnd, afterResponse, callerSignal, requestLog, closing,
     callerAddress, origins, apiKeys, sessionReference, audit,
-    jsonBody, parameterLimit, serverSentEvents, notCached
+    jsonBody, parameterLimit, serverSentEvents, notCached, writeTimeout
   ],
   // The caller's session: counted, loaded, its idle TTL restarted.
   session: [rateLimits, session, credentials],

@@ -1,4 +1,5 @@
-import type { FastifyBaseLogger } from 'fastify'
+import { Readable } from 'node:stream'
+import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { StoreUnavailableError } from '../lib/errors.ts'
 
@@ -13,14 +14,21 @@ declare module 'fastify' {
     deferredSettled: () => Promise<void>
   }
   interface FastifyRequest {
-    /** Runs `task` once, at the end of the request; at once when the request is over. Closing waits for it. */
+    /**
+     * Runs `task` once, when the work of the request is done: its answer is handed over, read or not, or the caller has
+     * left. At once when that was before. Closing waits for it.
+     */
     defer: (task: Task) => void
+    /** Ends the work of a request whose answer is a stream, which may be sent for long. */
+    finishWork: () => void
     [kTasks]: Task[] | 'over' | null
   }
 }
 
 /**
  * Edge phase: runs what must be done after a request and must not delay its answer, like ending an MCP server.
+ *
+ * That is not when the answer is read: a caller who does not read would hold a server that others wait for.
  *
  * Fastify's close() does not wait for such work. This plugin's onClose hook does, before Redis is closed.
  */
@@ -47,11 +55,19 @@ export default fp(async (fastify) => {
     else tasks.push(task)
   })
 
-  fastify.onRequestEnd(({ request }) => {
+  function finish (request: FastifyRequest): void {
     const tasks = request[kTasks]
     request[kTasks] = 'over'
     if (Array.isArray(tasks)) for (const task of tasks) run(task, request.log)
+  }
+
+  fastify.decorateRequest('finishWork', function () { finish(this) })
+  fastify.addHook('onSend', (request, reply, payload, done) => {
+    // The next tick comes once the answer is handed over.
+    if (!(payload instanceof Readable)) process.nextTick(finish, request)
+    done()
   })
+  fastify.onRequestEnd(({ request }) => finish(request))
 
   fastify.addHook('onClose', deferredSettled)
 }, {

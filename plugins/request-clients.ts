@@ -15,7 +15,10 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The servers that this request may use, the same from its beginning to its end. */
     readonly servers: ServerCatalog
-    /** This request's own client of a server. The first call opens it; it is closed when the request is over. */
+    /**
+     * This request's own client of a server. The first call opens it, in a call slot of the session; it is closed when
+     * the request is over.
+     */
     mcp: (server: CatalogedServer) => Promise<ServerClient>
     /**
      * Does `work` with that client for other requests, too. The client stays open until the work is done or `signal`
@@ -57,11 +60,12 @@ export default fp(async (fastify) => {
     }
   })
   fastify.decorateRequest('mcp', async function (server) {
+    await this.holdSlot()
     return await leaseOf(this, server).lease.open()
   })
   fastify.decorateRequest('withClient', async function (server, signal, work) {
     const { lease, uses } = leaseOf(this, server)
-    const use = abortable(lease.open().then(work), signal)
+    const use = abortable(this.holdSlot().then(lease.open).then(work), signal)
     uses.add(use)
     try {
       return await use

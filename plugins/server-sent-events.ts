@@ -31,9 +31,9 @@ export default fp(async (fastify) => {
     work(events).then(
       ({ event, json }) => events.end(event, json),
       (error: FastifyError) => events.end('error', fastify.describeFailure(error, this.request).body)
-    )
+    ).finally(() => this.request.finishWork())
     // Proxies must neither buffer the events nor cache them.
     this.headers({ 'cache-control': 'no-store', 'x-accel-buffering': 'no' })
     return this.type('text/event-stream; charset=utf-8').send(events.stream)
   })
-}, { name: 'server-sent-events', dependencies: ['config', 'errors'] })
+}, { name: 'server-sent-events', dependencies: ['config', 'errors', 'after-response'] })

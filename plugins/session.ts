@@ -5,6 +5,7 @@ import type { CallSlot } from '../lib/sessions/call-slot.ts'
 import type { LoadOptions, Session } from '../lib/sessions/session.ts'
 
 const kSession = Symbol('session')
+const kSlot = Symbol('slot')
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -12,7 +13,14 @@ declare module 'fastify' {
     readonly session: Session
     /** Whether there is one: false on a route without `config.session`. */
     readonly hasSession: boolean
+    /**
+     * Holds one of the session's call slots until the request is over; a tool call does so from its beginning. For
+     * requests that start or ask a server, so that one session cannot keep others from theirs. Rejects with
+     * TooManyCallsError. Does nothing where there is no session.
+     */
+    holdSlot: () => Promise<void>
     [kSession]: Session | null
+    [kSlot]: Promise<void> | null
   }
   interface FastifyContextConfig {
     /** Load the caller's session before the handler runs; answer 409 when there is none. */
@@ -32,6 +40,7 @@ declare module 'fastify' {
  */
 export default fp(async (fastify) => {
   fastify.decorateRequest(kSession, null)
+  fastify.decorateRequest(kSlot, null)
   fastify.decorateRequest('session', {
     getter () {
       const session = this[kSession]
@@ -55,11 +64,18 @@ export default fp(async (fastify) => {
     if (session === null) throw new SessionNotFoundError(id)
     request[kSession] = session
     if (session.isStale) request.defer(() => fastify.sessions.reseal(session))
-    if (session.slot !== null) holdSlot(request, session.slot)
+    if (session.slot !== null) keepSlot(request, session.slot)
   }
 
+  fastify.decorateRequest('holdSlot', async function () {
+    const session = this[kSession]
+    if (session === null || session.slot !== null) return
+    this[kSlot] ??= fastify.sessions.takeSlot(session).then(slot => keepSlot(this, slot))
+    await this[kSlot]
+  })
+
   /** Renews a call's slot until the request is over. Should this worker die before, the slot lapses. */
-  function holdSlot (request: FastifyRequest, slot: CallSlot): void {
+  function keepSlot (request: FastifyRequest, slot: CallSlot): void {
     const timer = setInterval(() => {
       slot.renew().catch(err => {
         // An outage of Redis has a log line of its own.

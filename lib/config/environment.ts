@@ -372,7 +372,8 @@ export const EnvironmentSchema = Type.Object({
     maximum: 10_000,
     title: 'a number from 1 to 10000',
     description:
-      'How many tool calls of one session may run at once, over all workers; further ones are answered 429.'
+      'How many requests of one session may ask servers at once, over all workers, tool calls above all; further ' +
+      'ones are answered 429.'
   }),
   MCP_WARM_SPARES: Type.Integer({
     default: 1,
@@ -410,6 +411,10 @@ export const EnvironmentSchema = Type.Object({
     description:
       'With `env`, servers with a `url` are reached through the proxies of HTTP_PROXY, HTTPS_PROXY and NO_PROXY: ' +
       'never loopback, and never with a credential over http.'
+  }),
+  MCP_WRITE_TIMEOUT: seconds({
+    default: 60,
+    description: 'How long a caller may read nothing of its answer before the connection is ended (s).'
   }),
   MCP_HEARTBEAT_INTERVAL: seconds({
     default: 15,

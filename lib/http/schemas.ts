@@ -166,6 +166,7 @@ const serverFailures = {
   400: 'A field is missing or wrong, or the server refused the request.',
   401: 'A server refused the session\'s credentials, which are no longer valid.',
   409: 'There is no such session, or it lacks a credential that a server needs.',
+  429: 'The session has as many requests to servers running as it may.',
   502: 'The MCP server cannot be reached or broke off.',
   503: 'Redis does not answer, or too many requests wait for a server.',
   504: 'The MCP server did not answer in time.'

@@ -3,7 +3,10 @@ import type { SessionRedis } from './scripts.ts'
 /** How long a slot is held without being renewed (ms). The slots of a worker that died come free after it. */
 export const slotMs = 15_000
 
-/** The slot of a running call: a session has a bounded number of them, over all workers. */
+/**
+ * The slot of a running call, or of another request that a server is asked for: a session has a bounded number of them,
+ * over all workers.
+ */
 export interface CallSlot {
   readonly id: string
   /** How often to renew the slot while the call runs (ms). */

@@ -92,6 +92,8 @@ export interface SessionScripts {
   createSession: Script<CreateArguments, string[] | null>
   /** Gives the fields of the values that did not fit; `null` when the session is gone. */
   writeSession: Script<WriteArguments, string[] | null>
+  /** Gives 0 when all are taken, `null` when the session is gone. */
+  takeCallSlot: Script<{ meta: string, slotId: string, slotMs: number, mostSlots: number }, 0 | 1 | null>
   renewCallSlot: Script<{ meta: string, slotId: string, slotMs: number }, 0 | 1>
   releaseCallSlot: Script<{ meta: string, slotId: string }, 0 | 1>
   exchangeField: Script<{ meta: string, field: string, before: string | null, after: string | null }, string | null>
@@ -151,6 +153,7 @@ export function defineSessionScripts (client: RedisClient): SessionScripts {
         [meta, ttlSeconds, now.getTime(), slotId ?? '', calls, ...argvOf(written)]),
       leftOutOf
     ),
+    takeCallSlot: define('take-call-slot', ({ meta, slotId, slotMs, mostSlots }) => [meta, slotId, slotMs, mostSlots]),
     renewCallSlot: define('renew-call-slot', ({ meta, slotId, slotMs }) => [meta, slotId, slotMs]),
     releaseCallSlot: define('release-call-slot', ({ meta, slotId }) => [meta, slotId]),
     exchangeField: define('exchange-field', ({ meta, field, before, after }) =>

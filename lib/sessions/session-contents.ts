@@ -1,6 +1,8 @@
-import { SessionUnreadableError } from '../errors.ts'
+import { randomUUID } from 'node:crypto'
+import { SessionNotFoundError, SessionUnreadableError, TooManyCallsError } from '../errors.ts'
 import { parseJsonObject } from '../json.ts'
 import { readJson } from '../json-text.ts'
+import { type CallSlot, createCallSlot, slotMs } from './call-slot.ts'
 import { openField, tryToOpen } from './field-encryption.ts'
 import { upstreamField } from './fields.ts'
 import type { SessionRedis, StoredFields } from './scripts.ts'
@@ -14,6 +16,11 @@ import {
 
 /** The contents of a session that was loaded. Each method rejects as those of SessionRepository do. */
 export interface SessionContents {
+  /**
+   * Takes one of the session's call slots, which bound what its requests ask of servers at once. Rejects with
+   * TooManyCallsError when all are taken, with SessionNotFoundError when the session has ended since it was loaded.
+   */
+  takeSlot: (session: Session) => Promise<CallSlot>
   /**
    * The cached values that exist, of those that are read, in their order: one for each name. No round trip when all
    * were read with the session. `null` when the session has ended since it was loaded.
@@ -78,6 +85,8 @@ export interface ValueDescription {
 
 export interface SessionContentsOptions {
   idleTtlSeconds: number
+  /** How many call slots a session has. */
+  maxConcurrency: number
   /** Most bytes of a session's cached values, names included. */
   maxBytes: number
   valueFields: ValueFields
@@ -91,7 +100,7 @@ export const mostFields = 20_000
 
 export function createSessionContents (redis: SessionRedis, options: SessionContentsOptions): SessionContents {
   const { client, scripts, inTime } = redis
-  const { idleTtlSeconds, maxBytes, valueFields } = options
+  const { idleTtlSeconds, maxBytes, maxConcurrency, valueFields } = options
 
   /** Fields as they are stored; `null` when the session has ended since it was loaded. */
   async function readFields (session: Session, names: readonly string[]): Promise<StoredFields | null> {
@@ -118,6 +127,14 @@ export function createSessionContents (redis: SessionRedis, options: SessionCont
   }
 
   return {
+    async takeSlot ({ id, key, meta }) {
+      const slotId = randomUUID()
+      const taken = await inTime(scripts.takeCallSlot(key, { meta, slotId, slotMs, mostSlots: maxConcurrency }))
+      if (taken === null) throw new SessionNotFoundError(id)
+      if (taken === 0) throw new TooManyCallsError(id, maxConcurrency)
+      return createCallSlot(redis, key, { id: slotId, meta })
+    },
+
     async readValues (session, reads) {
       const fields = await readFields(session, reads.flatMap(valueFields.fieldsOf))
       if (fields === null) return null

@@ -1,4 +1,6 @@
-import { InternalError, InvalidCredentialsError, isServiceError, NoServerError } from '../errors.ts'
+import {
+  InternalError, InvalidCredentialsError, isServiceError, NoServerError, TooManyCallsError
+} from '../errors.ts'
 
 export interface Answers<Answer> {
   /** In the order of the servers. */
@@ -10,8 +12,8 @@ export interface Answers<Answer> {
 /**
  * Requests something of all servers at once. A server that fails leaves the others' answers as they are.
  *
- * When all fail, this rejects: with the error of the only server, with the error of credentials that are no longer
- * good, which are the same for all, or with NoServerError, which has all sentences.
+ * When all fail, this rejects: with the error of the only server, with an error that is about the session and so the
+ * same for all, or with NoServerError, which has all sentences.
  */
 export async function requestAll<Server extends { name: string }, Answer> (
   servers: readonly Server[], request: (server: Server) => Promise<Answer>
@@ -25,7 +27,8 @@ export async function requestAll<Server extends { name: string }, Answer> (
     else failures.push([server, outcome?.reason])
   })
   if (answers.length === 0 && failures.length === 1) throw failures[0]?.[1]
-  const refusal = failures.find(([, reason]) => reason instanceof InvalidCredentialsError)
+  const refusal = failures.find(([, reason]) =>
+    reason instanceof InvalidCredentialsError || reason instanceof TooManyCallsError)
   if (answers.length === 0 && refusal !== undefined) throw refusal[1]
   const errors = Object.fromEntries(failures.map(([server, reason]) => [server, sentenceOf(reason)]))
   if (answers.length === 0 && failures.length > 0) throw new NoServerError(Object.values(errors).join('; '))

@@ -149,6 +149,7 @@ t.test('the defaults are those that are documented', async t => {
     toolsCacheTtlMs: 60_000,
     elicitation: false,
     upstreamProxy: false,
+    writeTimeoutMs: 60_000,
     heartbeatMs: 15_000,
     serverScript: 'server.mjs'
   })

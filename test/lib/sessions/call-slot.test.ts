@@ -41,6 +41,26 @@ t.test('a session has so many slots, and no more, until one is released', async 
   t.equal((await load()).slot.id.length, 36)
 })
 
+t.test('a session that is loaded takes the same slots', async t => {
+  const { repository, key, client, load, running } = await open(t)
+  const { session, slot } = await load()
+  const other = await repository.takeSlot(session)
+  t.not(other.id, slot.id)
+  await t.rejects(repository.takeSlot(session), { code: 'MCPC_ERR_TOO_MANY_CALLS', statusCode: 429 })
+  await t.rejects(load(), { code: 'MCPC_ERR_TOO_MANY_CALLS' })
+  t.equal((await running())?.split(' ').length, 4)
+  await other.release()
+  await slot.release()
+  t.equal(await running(), null)
+  const ttl = await client.pttl(key)
+  await client.pexpire(key, 50_000)
+  await (await repository.takeSlot(session)).release()
+  t.ok(ttl > 50_000 && await client.pttl(key) <= 50_000, 'its TTL is left alone')
+  await repository.remove(ref)
+  await t.rejects(repository.takeSlot(session), { code: 'MCPC_ERR_SESSION_NOT_FOUND' })
+  t.equal(await client.exists(key), 0)
+})
+
 t.test('a renewal holds a slot for longer', async t => {
   const { client, key, load, running } = await open(t)
   const { slot } = await load()
