@@ -34,6 +34,7 @@ export default fp(async (fastify) => {
     this.post(path, {
       config: {
         session: true,
+        audit: 'list',
         missing: 'Missing session_id',
         wants: request => ({ upstreams: request.servers.sessionKeepers })
       },
@@ -60,4 +61,4 @@ export default fp(async (fastify) => {
       ]))
     })
   })
-}, { name: 'list-routes', dependencies: ['request-clients', 'server-requests'] })
+}, { name: 'list-routes', dependencies: ['audit', 'request-clients', 'server-requests'] })

@@ -28,7 +28,13 @@ export default fp(async (fastify) => {
   const { pendingCalls, config: { elicitation } } = fastify
 
   fastify.decorateRequest('serverOfResource', async function (uri, name) {
-    const { all, byName } = this.servers
+    const server = await findServer(this, uri, name)
+    this.audit({ server: server.name })
+    return server
+  })
+
+  async function findServer (request: FastifyRequest, uri: string, name?: string): Promise<CatalogedServer> {
+    const { all, byName } = request.servers
     if (name !== undefined) {
       const named = byName(name)
       if (named === null) throw new InvalidFieldError('server', `one of ${all.map(({ name }) => name).join(', ')}`)
@@ -38,7 +44,7 @@ export default fp(async (fastify) => {
     if (only !== undefined && others.length === 0) return only
 
     const namesOfServersWith = async (kind: 'resources' | 'resourceTemplates', isIt: (uri: string) => boolean) => {
-      const { answers } = await requestAll(all, server => this.list(server, kind))
+      const { answers } = await requestAll(all, server => request.list(server, kind))
       return answers.flatMap(({ server, answer }) => answer.uris.some(isIt) ? [server] : [])
     }
     const owners = await namesOfServersWith('resources', listed => listed === uri)
@@ -53,7 +59,7 @@ export default fp(async (fastify) => {
     const found = owner === undefined ? null : byName(owner)
     if (found === null) throw new UnknownResourceError(uri, 'no server lists it')
     return found
-  })
+  }
 
   fastify.decorateRequest('readResource', async function (uri, name) {
     return await read(this, { server: await this.serverOfResource(uri, name), uri })
@@ -63,6 +69,7 @@ export default fp(async (fastify) => {
     const pending = await pendingCalls.take(this.session, 'resource', token)
     const server = pending && this.servers.byName(pending.server)
     if (pending === null || server === null) throw new UnknownContinuationError()
+    this.audit({ server: server.name })
     return await read(this, { server, uri: pending.uri }, continuationOf(pending, this.fieldText('responses')))
   })
 
@@ -80,9 +87,10 @@ export default fp(async (fastify) => {
       server: server.name,
       what: `resource ${uri}`
     })
+    request.audit({ outcome: 'input_required' })
     return { body, isSuspended: true }
   }
 }, {
   name: 'resources',
-  dependencies: ['config', 'redis', 'json-body', 'session', 'request-clients', 'server-requests']
+  dependencies: ['config', 'redis', 'json-body', 'audit', 'session', 'request-clients', 'server-requests']
 })

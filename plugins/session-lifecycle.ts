@@ -37,7 +37,7 @@ export default fp(async (fastify) => {
     const ref = this.sessionRef(id)
     this.audit({ session: ref })
     const removed = await sessions.remove(ref, servers.sessionKeepers)
-    if (removed === null) return
+    if (removed === null) return this.audit({ outcome: 'not_found' })
     for (const [server, text] of removed.upstreams) {
       const upstream = parseUpstream(text)
       if (upstream === null) continue

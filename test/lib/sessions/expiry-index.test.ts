@@ -14,7 +14,7 @@ t.test('the count follows sessions that are opened, ended, expired, or kept aliv
 
   // As if all TTLs that were set at opening had run out: b is gone by itself, c and d live on because they were used.
   await client.del(key('b'))
-  for (const id of ['b', 'c', 'd']) await client.zadd(`mcp_index:${keyPrefix}`, 1, id)
+  for (const id of ['b', 'c', 'd']) await client.zadd(`mcp_index:${keyPrefix}`, '1', id)
   t.equal(await repository.count(), 2)
   // In either order: their times may differ by a millisecond.
   const index = `mcp_index:${keyPrefix}`
