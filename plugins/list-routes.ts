@@ -61,4 +61,4 @@ export default fp(async (fastify) => {
       ]))
     })
   })
-}, { name: 'list-routes', dependencies: ['audit', 'request-clients', 'server-requests'] })
+}, { name: 'list-routes', dependencies: ['request-clients', 'server-requests'] })

@@ -18,7 +18,7 @@ t.test('the count follows sessions that are opened, ended, expired, or kept aliv
   t.equal(await repository.count(), 2)
   // In either order: their times may differ by a millisecond.
   const index = `mcp_index:${keyPrefix}`
-  t.strictSame((await client.zrange(index, 0, -1)).sort(), ['c', 'd'])
+  t.strictSame((await client.zrange(index, '0', '-1')).sort(), ['c', 'd'])
   for (const id of ['c', 'd']) {
     t.ok(Number(await client.zscore(index, id)) > Date.now(), 'what lives has its new time')
   }
