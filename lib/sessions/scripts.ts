@@ -102,8 +102,11 @@ export interface SessionScripts {
   /** Gives 0 when the session is gone, -1 when the call is too large. */
   keepPendingCall: Script<KeepArguments, -1 | 0 | 1>
   takePendingCall: Script<{ meta: string, token: string }, string | null>
-  settleExpiryIndex: Script<{ entries: ReadonlyArray<[id: string, score: string, next: number | null]> }, number>
+  settleExpiryIndex: Script<{ lifeMs: number, entries: readonly SettledEntry[] }, number>
 }
+
+/** An entry of the expiry index: its id, the score that was read, and its next score; `null` to remove it. */
+export type SettledEntry = [id: string, score: string, next: number | null]
 
 /** Redis as the other files of this room use it. */
 export interface SessionRedis {
@@ -167,8 +170,8 @@ export function defineSessionScripts (client: RedisClient): SessionScripts {
     keepPendingCall: define('keep-pending-call', ({ meta, token, call, mostCalls, mostBytes }) =>
       [meta, token, call, mostCalls, mostBytes]),
     takePendingCall: define('take-pending-call', ({ meta, token }) => [meta, token]),
-    settleExpiryIndex: define('settle-expiry-index', ({ entries }) =>
-      entries.flatMap(([id, score, next]) => [id, score, next ?? '']))
+    settleExpiryIndex: define('settle-expiry-index', ({ lifeMs, entries }) =>
+      [lifeMs, ...entries.flatMap(([id, score, next]) => [id, score, next ?? ''])])
   }
 }
 

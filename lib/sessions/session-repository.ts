@@ -123,9 +123,15 @@ export function createSessionRepository (client: RedisClient, options: SessionRe
     await replace(ref, seen, flask.session, { createdAt: flask.createdAt, limits: noLimits, valueOrigin: null })
   }
 
+  const loadSession = createLoadSession(redis, codec, { ...options, valueFields, convert })
+
   return {
     ...createSessionContents(redis, { ...options, valueFields }),
-    load: createLoadSession(redis, codec, { ...options, valueFields, convert }),
+    async load (ref, loadOptions) {
+      const session = await loadSession(ref, loadOptions)
+      if (session !== null) indexes.of(ref.client).keep()
+      return session
+    },
 
     async find (ref) {
       const names = ['meta', 'credentials', 'owner', 'token']
