@@ -92,6 +92,7 @@ export interface SessionScripts {
   createSession: Script<CreateArguments, string[] | null>
   /** Gives the fields of the values that did not fit; `null` when the session is gone. */
   writeSession: Script<WriteArguments, string[] | null>
+  countRequest: Script<{ tokenHash: string | null, windowMs: number, most: number }, [number, number] | null>
   renewCallSlot: Script<{ meta: string, slotId: string, slotMs: number }, 0 | 1>
   releaseCallSlot: Script<{ meta: string, slotId: string }, 0 | 1>
   exchangeField: Script<{ meta: string, field: string, before: string | null, after: string | null }, string | null>
@@ -154,6 +155,7 @@ export function defineSessionScripts (client: RedisClient): SessionScripts {
         [meta, ttlSeconds, now.getTime(), slotId ?? '', calls, ...argvOf(written)]),
       leftOutOf
     ),
+    countRequest: define('count-session-request', ({ tokenHash, windowMs, most }) => [tokenHash ?? '', windowMs, most]),
     renewCallSlot: define('renew-call-slot', ({ meta, slotId, slotMs }) => [meta, slotId, slotMs]),
     releaseCallSlot: define('release-call-slot', ({ meta, slotId }) => [meta, slotId]),
     exchangeField: define('exchange-field', ({ meta, field, before, after }) =>

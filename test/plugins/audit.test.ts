@@ -98,8 +98,9 @@ t.test('a line has the name of the API key, and not the key', async t => {
 
 t.test('a request that exceeds the rate of its session names the session', async t => {
   const service = await start(t, { MCP_RATE_LIMIT_PER_MINUTE: '1' })
+  for (const id of ['one', 'other']) await post(`${service.url}/init`, { session_id: id, apiUrl, jwtToken })
   for (const id of ['one', 'other', 'one']) await post(`${service.url}/tools`, { session_id: id })
-  const [one, other, refused] = await auditOf(inLog(service), 3)
+  const [, , one, other, refused] = await auditOf(inLog(service), 5)
   t.match(refused, { event: 'list', statusCode: 429, outcome: 'MCPC_ERR_RATE_LIMIT', session: one?.session })
   t.notSame(one?.session, other?.session)
 })

@@ -12,9 +12,10 @@
 ]]
 local key = KEYS[1]
 local life_ms = tonumber(ARGV[1])
+local entries = {unpack(ARGV, 2)}
 
-for i = 2, #ARGV, 3 do
-  local id, read_score, next_score = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+for i = 1, #entries, 3 do
+  local id, read_score, next_score = entries[i], entries[i + 1], entries[i + 2]
   local score = redis.call('ZSCORE', key, id)
   if score and tonumber(score) == tonumber(read_score) then
     if next_score == '' then redis.call('ZREM', key, id)
