@@ -28,6 +28,7 @@ import requestClients from './plugins/request-clients.ts'
 import requestEnd from './plugins/request-end.ts'
 import requestLog from './plugins/request-log.ts'
 import resources from './plugins/resources.ts'
+import responseHeaders from './plugins/response-headers.ts'
 import serverConfig from './plugins/server-config.ts'
 import serverRequests from './plugins/server-requests.ts'
 import serverRuntime from './plugins/server-runtime.ts'
@@ -74,7 +75,7 @@ const phases: Record<string, Plugin[]> = {
   start: [config, serverConfig, guidance, redis],
   // HTTP: how a request ends, who calls about which session, and the form of bodies and answers.
   edge: [
-    errors, requestEnd, afterResponse, callerSignal, requestLog, closing,
+    errors, responseHeaders, requestEnd, afterResponse, callerSignal, requestLog, closing,
     callerAddress, origins, apiKeys, sessionReference, audit,
     jsonBody, parameterLimit, serverSentEvents, notCached, writeTimeout
   ],

@@ -5,7 +5,7 @@ import { ApiKeyError } from '../lib/errors.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Name of the API key that the request came with; `null` where no keys are configured, and for probes. */
+    /** Name of the API key that the request came with; `null` where no keys are configured, and for a probe without. */
     client: string | null
   }
 }
@@ -28,10 +28,9 @@ export default fp(async (fastify) => {
   }
 
   fastify.addHook('onRequest', (request, reply, done) => {
-    if (request.routeOptions.config.probe) return done()
     const presented = keyIn(request)
     request.client = presented === undefined ? null : nameOfKey(apiKeys, presented)
-    if (request.client !== null) return done()
+    if (request.client !== null || request.routeOptions.config.probe) return done()
     reply.header('www-authenticate', 'Bearer')
     done(new ApiKeyError())
   })

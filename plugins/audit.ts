@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import type { FastifyBaseLogger } from 'fastify'
 import fp from 'fastify-plugin'
 import { pino } from 'pino'
@@ -8,10 +9,11 @@ import type { RequestEnd } from './request-end.ts'
 /** Facts that only some requests have. The log gets a keyed hash of the session; the other facts are no secrets. */
 export interface AuditFacts {
   session?: SessionRef
-  /** Name of a tool that exists, and of its server. */
+  /** Name of a tool or a prompt that exists, and of its server. No URI of a resource: it may hold a user's data. */
   tool?: string
+  prompt?: string
   server?: string
-  /** How a tool call ended that did not fail. */
+  /** How a request ended that did not fail, where `ok` does not say it. */
   outcome?: string
 }
 
@@ -20,7 +22,7 @@ const kFacts = Symbol('auditFacts')
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** The event of this route in the audit log. Requests of other routes are logged only when they are refused. */
-    audit?: 'init' | 'shutdown' | 'tool_call' | 'values'
+    audit?: 'init' | 'shutdown' | 'tool_call' | 'values' | 'list' | 'read_resource' | 'get_prompt' | 'complete'
   }
   interface FastifyRequest {
     /** Adds to what the audit log says of this request. */
@@ -35,14 +37,17 @@ const reportEveryMs = 60_000
 /** Lines that wait for a full disk. Further lines are lost. */
 const maxUnwrittenBytes = 1_000_000
 
+/** The mode of a new file. */
+const ownersOnly = 0o600
+
 /** Refusals because of who calls or how often, not because of what is wrong in the request. */
 const refusals = new Set([401, 403, 409, 429])
 
 /**
  * Edge phase: writes down who did what, when the request is over.
  *
- * There is one line for each session that is opened or ended, each tool call, and each refused request. The lines have
- * a logger of their own, so that they can go to a file of their own.
+ * There is one line for each session that is opened or ended, each request that is for MCP servers, and each refused
+ * request. The lines have a logger of their own, so that they can go to a file of their own.
  */
 export default fp(async (fastify) => {
   const { config: { audit }, sessions } = fastify
@@ -54,6 +59,11 @@ export default fp(async (fastify) => {
   // A log level of the operator's does not leave out audit lines, unless it is silent.
   const level = fastify.log.level === 'silent' ? 'silent' : 'info'
   const log = audit === 'log' ? fastify.log.child({ name: 'audit' }, { level }) : openFile(audit.file)
+  if (audit !== 'log' && isOpenToOthers(audit.file)) {
+    fastify.addHook('onListen', async () => {
+      fastify.log.warn({ file: audit.file }, 'the audit file can be read or written by other users of the machine')
+    })
+  }
 
   let reportedAt = -Infinity
   fastify.onRequestEnd(end => {
@@ -73,12 +83,21 @@ function openFile (file: string): FastifyBaseLogger {
     return pino(
       { level: 'info', base: null, timestamp: pino.stdTimeFunctions.isoTime },
       // Each line is written at once: an audit log must not lose its last lines in a crash.
-      pino.destination({ dest: file, mkdir: true, sync: true, maxLength: maxUnwrittenBytes })
+      pino.destination({ dest: file, mkdir: true, mode: ownersOnly, sync: true, maxLength: maxUnwrittenBytes })
     )
   } catch (error) {
     const reason = (error as Error).message
     throw new ConfigError(`MCP_AUDIT_LOG must be on, off, or a file that can be written, but ${file} cannot: ${reason}`)
   }
+}
+
+/**
+ * Whether somebody but its owner may use a file. The mode of a file that is there already is its owner's decision: a
+ * collector of logs may need it so. A device or a pipe has no lines to read.
+ */
+function isOpenToOthers (file: string): boolean {
+  const found = statSync(file)
+  return found.isFile() && (found.mode & 0o077) !== 0
 }
 
 type NameForLog = (ref: SessionRef) => string

@@ -146,6 +146,7 @@ function translate (error: FastifyError, maxBodyBytes: number): Failure {
 /** Answers failures that Fastify finds before there is a route, like a path that cannot be decoded. */
 export function frameworkErrors (error: FastifyError, request: FastifyRequest, reply: FastifyReply) {
   const statusCode = error.statusCode ?? 400
+  reply.header('cache-control', 'no-store') // no hook runs
   return sendFailure(reply, Object.assign(new BadRequestError(error.message), { statusCode }), statusCode)
 }
 
@@ -160,6 +161,7 @@ export function answerClientError (error: NodeJS.ErrnoException, socket: Socket)
   socket.end([
     `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}`,
     'connection: close',
+    'cache-control: no-store',
     'content-type: application/json; charset=utf-8',
     `content-length: ${Buffer.byteLength(body)}`,
     '',

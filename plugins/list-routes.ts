@@ -34,6 +34,7 @@ export default fp(async (fastify) => {
     this.post(path, {
       config: {
         session: true,
+        audit: 'list',
         missing: 'Missing session_id',
         wants: request => ({ upstreams: request.servers.sessionKeepers })
       },

@@ -7,10 +7,19 @@ const description = 'Calls the tools of MCP servers over plain HTTP, for a signe
   'any request may also be answered 401 (no API key), 403 (a web page or host name that is not allowed) or 429 (too ' +
   'many requests). docs/errors.md lists the codes.'
 
+/** Styles may stand in the page: Swagger UI puts them on its elements. Scripts may not. */
+const pageHeaders = {
+  'content-security-policy': [
+    "default-src 'none'", "script-src 'self'", "style-src 'self' 'unsafe-inline'", "img-src 'self' data:",
+    "connect-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"
+  ].join('; '),
+  'referrer-policy': 'no-referrer'
+}
+
 /**
  * Operations phase: describes the API from the routes' own schemas, and serves a page that shows the description.
  *
- * The assets of the page come from this service.
+ * All that the page takes and all that it asks comes from this service, and no page of others may embed it.
  */
 export default fp(async (fastify) => {
   await fastify.register(swagger, {
@@ -38,10 +47,20 @@ export default fp(async (fastify) => {
       ]
     }
   })
-  await fastify.register(swaggerUi, { routePrefix: '/docs' })
+  await fastify.register(async (pages) => {
+    pages.addHook('onRoute', route => {
+      route.config = { ...route.config, cacheable: true }
+    })
+    pages.addHook('onRequest', (request, reply, done) => {
+      reply.headers(pageHeaders)
+      done()
+    })
+    // Without `null` a visitor's browser sends the address of the description to a checker of others.
+    await pages.register(swaggerUi, { routePrefix: '/docs', uiConfig: { validatorUrl: null } })
+  })
 }, {
   name: 'openapi',
   dependencies: [
-    'errors', 'api-keys' // order: the pages inherit the error handler and the hooks that are there before them
+    'errors', 'response-headers', 'api-keys' // order: the pages inherit the handler and the hooks before them
   ]
 })

@@ -29,6 +29,7 @@ export default fp(async (fastify) => {
     const server = this.servers.byExposedName(exposedName)
     const name = server && await this.findPromptName(server, exposedName)
     if (server === null || name === null) throw new UnknownPromptError(exposedName)
+    this.audit({ server: server.name })
     return { server, name }
   })
 
@@ -52,6 +53,8 @@ export default fp(async (fastify) => {
   ): Promise<SuspendableReply> {
     const answer = await request.useServer(server, 'list', (client, limits) =>
       client.getPrompt(name, args, limits, continuation))
+    // Only now is it known that the prompt exists. An unknown name may hold anything.
+    request.audit({ prompt })
     if ('result' in answer) {
       const { document, node } = answer.result
       const description = presentMember(node, 'description')
@@ -71,9 +74,10 @@ export default fp(async (fastify) => {
       mask: request.maskFor(server),
       what: `prompt ${prompt}`
     })
+    request.audit({ outcome: 'input_required' })
     return { body, isSuspended: true }
   }
 }, {
   name: 'prompts',
-  dependencies: ['config', 'redis', 'json-body', 'session', 'request-clients', 'masking', 'server-requests']
+  dependencies: ['config', 'redis', 'json-body', 'audit', 'session', 'request-clients', 'masking', 'server-requests']
 })

@@ -1,7 +1,6 @@
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { digestOf } from '../lib/digest.ts'
 import { RateLimitError } from '../lib/errors.ts'
 import { createRateCounter } from '../lib/redis/rate-counter.ts'
 
@@ -16,62 +15,82 @@ type Counted = (error: Error | null, result?: { current: number, ttl: number }) 
 
 const windowMs = 60_000
 
+/** What is left of a window (requests and ms), and whether the request is one too many. */
+interface Verdict { remaining: number, ttl: number, isExceeded: boolean }
+
 /**
  * Session phase: limits how often a session is used and how often an address opens one.
  *
  * A request is counted before its session is loaded: one too many neither restarts the idle TTL nor takes a call slot.
  * A request that cannot be counted is let through: the limits guard the service and are not part of what it does.
+ *
+ * The requests of a session are counted in the session, and those for none are not: callers make no counters by ids and
+ * tokens that they invent.
  */
 export default fp(async (fastify) => {
-  const { rateLimits: { requestsOfSession, initsOfAddress }, session, redis } = fastify.config
+  const { rateLimits: { requestsOfSession, initsOfAddress }, session: { keyPrefix }, redis } = fastify.config
+  const { commandTimeoutMs } = redis
+  let isLost = false
 
-  const count = createRateCounter(fastify.redis, {
-    keyPrefix: session.keyPrefix,
-    commandTimeoutMs: redis.commandTimeoutMs,
-    onLost: err => fastify.log.warn({ err }, 'rates cannot be counted, requests are let through'),
-    onRestored: () => fastify.log.info('rates are counted again')
-  })
-
-  /** The library's own store would wait for Redis without a limit. */
-  class Store {
-    incr (key: string, done: Counted, windowMs: number): void {
-      count(key, windowMs).then(result => done(null, result), done)
-    }
-
-    child (): this {
-      return this
+  /** Logs the first request that cannot be counted, and the first one that is counted again. */
+  async function reported<Count> (counting: Promise<Count>): Promise<Count> {
+    try {
+      const count = await counting
+      if (isLost) fastify.log.info('rates are counted again')
+      isLost = false
+      return count
+    } catch (err) {
+      if (!isLost) fastify.log.warn({ err }, 'rates cannot be counted, requests are let through')
+      isLost = true
+      throw err
     }
   }
 
-  await fastify.register(rateLimit, { global: false, store: Store, skipOnError: true, timeWindow: windowMs })
-
-  const createLimit = (max: number, keyGenerator: (request: FastifyRequest) => string) => {
-    const consume = fastify.createRateLimit({ max, keyGenerator })
-    return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-      const verdict = await consume(request)
-      if (verdict.isAllowed || verdict.ttl === 0) return // nothing was counted
-      const { remaining, ttlInSeconds, isExceeded } = verdict
-      reply.headers({ 'ratelimit-limit': max, 'ratelimit-remaining': remaining, 'ratelimit-reset': ttlInSeconds })
-      if (!isExceeded) return
-      reply.header('retry-after', ttlInSeconds)
-      throw new RateLimitError(ttlInSeconds)
-    }
+  function answer (reply: FastifyReply, max: number, { remaining, ttl, isExceeded }: Verdict): void {
+    const seconds = Math.ceil(ttl / 1000)
+    reply.headers({ 'ratelimit-limit': max, 'ratelimit-remaining': remaining, 'ratelimit-reset': seconds })
+    if (!isExceeded) return
+    reply.header('retry-after', seconds)
+    throw new RateLimitError(seconds)
   }
 
   if (initsOfAddress > 0) {
-    const limit = createLimit(initsOfAddress, ({ callerAddress }) => `init:${rateLimit.normalizeIP(callerAddress, 64)}`)
+    const count = createRateCounter(fastify.redis, { keyPrefix, commandTimeoutMs })
+
+    /** The library's own store would wait for Redis without a limit. */
+    class Store {
+      incr (key: string, done: Counted, windowMs: number): void {
+        reported(count(key, windowMs)).then(result => done(null, result), done)
+      }
+
+      child (): this {
+        return this
+      }
+    }
+
+    await fastify.register(rateLimit, { global: false, store: Store, skipOnError: true, timeWindow: windowMs })
+    const consume = fastify.createRateLimit({
+      max: initsOfAddress,
+      keyGenerator: ({ callerAddress }) => `init:${rateLimit.normalizeIP(callerAddress, 64)}`
+    })
     fastify.addHook('onRequest', async (request, reply) => {
-      if (request.routeOptions.config.initRate) await limit(request, reply)
+      if (!request.routeOptions.config.initRate) return
+      const verdict = await consume(request)
+      if (verdict.isAllowed || verdict.ttl === 0) return // nothing was counted
+      answer(reply, initsOfAddress, verdict)
     })
   }
 
   if (requestsOfSession > 0) {
-    // The token counts, too: a caller who knows only the id of another's session must not use up its rate. The key is a
-    // hash, because an id alone may open a session.
-    const limit = createLimit(requestsOfSession, request => `session:${digestOf(Object.values(refOf(request)))}`)
     const limitSession = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-      request.audit({ session: refOf(request) }) // a refused request never gets as far as the session plugin
-      await limit(request, reply)
+      const ref = refOf(request)
+      request.audit({ session: ref }) // a refused request never gets as far as the session plugin
+      const rate = { windowMs, most: requestsOfSession }
+      const counted = await reported(fastify.sessions.countRequest(ref, rate)).catch(() => null)
+      if (counted === null) return
+      const { current, ttl } = counted
+      const remaining = Math.max(0, requestsOfSession - current)
+      answer(reply, requestsOfSession, { remaining, ttl, isExceeded: current > requestsOfSession })
     }
     const hasIdInHeader = (request: FastifyRequest) => request.idInHeader() !== undefined
     fastify.addHook('onRequest', async (request, reply) => {

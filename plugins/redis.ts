@@ -32,7 +32,8 @@ export default fp(async (fastify) => {
   const { client, address, close } = await openRedis(options, {
     keyPrefix: session.keyPrefix,
     onLost: err => fastify.log.error({ err }, 'redis lost'),
-    onRestored: () => fastify.log.info('redis restored')
+    onRestored: () => fastify.log.info('redis restored'),
+    onVersionUnknown: err => fastify.log.debug({ err }, 'redis does not say its version')
   })
   fastify.addHook('onClose', close)
   await fastify.register(redis, { client })

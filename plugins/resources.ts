@@ -28,7 +28,13 @@ export default fp(async (fastify) => {
   const { pendingCalls, config: { elicitation } } = fastify
 
   fastify.decorateRequest('serverOfResource', async function (uri, name) {
-    const { all, byName } = this.servers
+    const server = await findServer(this, uri, name)
+    this.audit({ server: server.name })
+    return server
+  })
+
+  async function findServer (request: FastifyRequest, uri: string, name?: string): Promise<CatalogedServer> {
+    const { all, byName } = request.servers
     if (name !== undefined) {
       const named = byName(name)
       if (named === null) throw new InvalidFieldError('server', `one of ${all.map(({ name }) => name).join(', ')}`)
@@ -39,7 +45,7 @@ export default fp(async (fastify) => {
 
     // A template of one server may match what another lists: nobody but the caller knows which one is meant.
     const namesOfServersWith = async (kind: 'resources' | 'resourceTemplates', isIt: (uri: string) => boolean) => {
-      const { answers } = await requestAll(all, server => this.list(server, kind))
+      const { answers } = await requestAll(all, server => request.list(server, kind))
       return answers.flatMap(({ server, answer }) => answer.uris.some(isIt) ? [server] : [])
     }
     const found = await Promise.allSettled([
@@ -55,7 +61,7 @@ export default fp(async (fastify) => {
     }
     if (owner === undefined) throw new UnknownResourceError(uri, 'no server lists it')
     return owner
-  })
+  }
 
   fastify.decorateRequest('readResource', async function (uri, name) {
     return await read(this, { server: await this.serverOfResource(uri, name), uri })
@@ -65,6 +71,7 @@ export default fp(async (fastify) => {
     const pending = await pendingCalls.take(this.session, 'resource', token)
     const server = pending && this.servers.byName(pending.server)
     if (pending === null || server === null) throw new UnknownContinuationError()
+    this.audit({ server: server.name })
     return await read(this, { server, uri: pending.uri }, continuationOf(pending, this.fieldText('responses')))
   })
 
@@ -83,9 +90,10 @@ export default fp(async (fastify) => {
       mask: request.maskFor(server),
       what: `resource ${uri}`
     })
+    request.audit({ outcome: 'input_required' })
     return { body, isSuspended: true }
   }
 }, {
   name: 'resources',
-  dependencies: ['config', 'redis', 'json-body', 'session', 'request-clients', 'masking', 'server-requests']
+  dependencies: ['config', 'redis', 'json-body', 'audit', 'session', 'request-clients', 'masking', 'server-requests']
 })

@@ -57,6 +57,8 @@ export default fp(async (fastify) => {
   })
 
   fastify.decorateRequest('listAll', async function (kind) {
+    const [only, ...others] = this.servers.all
+    if (only !== undefined && others.length === 0) this.audit({ server: only.name })
     const { answers, errors } = await requestAll(this.servers.all, server => this.list<ListKind>(server, kind))
     const warnings = answers.flatMap(({ server, answer }) =>
       answer.warnings.length === 0 ? [] : [[server, boundedWarnings(answer.warnings)] as const])
@@ -82,7 +84,7 @@ export default fp(async (fastify) => {
   fastify.decorateRequest('useServer', async function (server, kind, work) {
     return await this.recheckingCredentials(async () => await work(await this.mcp(server), this.limits(server, kind)))
   })
-}, { name: 'server-requests', dependencies: ['session', 'request-clients', 'credential-recheck'] })
+}, { name: 'server-requests', dependencies: ['audit', 'session', 'request-clients', 'credential-recheck'] })
 
 /** No two sessions have the same, not even one after the other under the same id. */
 const nameOf = ({ key, meta }: Session) => `${key} ${meta}`

@@ -44,7 +44,8 @@ export default fp(async (fastify) => {
     const ref = this.sessionRef(id)
     this.audit({ session: ref })
     const removed = await sessions.remove(ref, this.servers.sessionKeepers)
-    if (removed !== null) endUpstreams(this, removed)
+    if (removed === null) return this.audit({ outcome: 'not_found' })
+    endUpstreams(this, removed)
   })
 
   /** Credentials are read with every request, and are no cached values that could be left out. */

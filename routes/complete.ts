@@ -35,6 +35,7 @@ export default (async (fastify) => {
   fastify.post('/complete', {
     config: {
       session: true,
+      audit: 'complete',
       missing: 'Missing session_id, ref, or argument',
       wants: request => ({ upstreams: request.servers.sessionKeepers })
     },

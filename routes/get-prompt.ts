@@ -18,6 +18,7 @@ export default (async (fastify) => {
   fastify.post('/get-prompt', {
     config: {
       session: true,
+      audit: 'get_prompt',
       missing: 'Missing session_id or name',
       requires: body => body.continue === undefined ? ['name'] : [],
       wants: request => ({ upstreams: request.servers.sessionKeepers })

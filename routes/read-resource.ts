@@ -18,6 +18,7 @@ export default (async (fastify) => {
   fastify.post('/read-resource', {
     config: {
       session: true,
+      audit: 'read_resource',
       missing: 'Missing session_id or uri',
       requires: body => body.continue === undefined ? ['uri'] : [],
       wants: request => ({ upstreams: request.servers.sessionKeepers })

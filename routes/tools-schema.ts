@@ -8,6 +8,7 @@ import { arrayText, objectText } from '../lib/json-text.ts'
 /** Lists the tools without a session, for programs that describe them before a user has signed in. */
 export default (async (fastify) => {
   fastify.get('/tools-schema', {
+    config: { audit: 'list' },
     schema: {
       tags: ['tools'],
       summary: 'List the tools without a session',

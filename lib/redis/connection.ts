@@ -5,6 +5,7 @@ import { createRedisClient, reconnectDelayMs, type RedisClient } from './client.
 import { meansUnavailable, reasonOf } from './failure.ts'
 import { createOutage, type RedisEvents } from './outage.ts'
 import { probeRedis } from './probe.ts'
+import { faultOfVersion } from './server-version.ts'
 
 export interface RedisConnection {
   client: RedisClient
@@ -17,6 +18,8 @@ export interface RedisConnection {
 export interface OpenRedisOptions extends RedisEvents {
   /** For the key that is written to find out whether an outage is over. */
   keyPrefix: string
+  /** Called when Redis does not say its version. A managed Redis may refuse INFO. */
+  onVersionUnknown?: (error: Error) => void
 }
 
 const readyTimeoutMs = 5_000
@@ -26,11 +29,11 @@ const quitTimeoutMs = 500
  * Connects, and waits until Redis is ready for commands.
  *
  * Does not bound how long a command may take; createAwaitCommand does.
- * Rejects with StoreStartError, which names the address and the reason, when Redis is not ready within 5 s; with
- * ConfigError when the file of the certificate authority cannot be used.
+ * Rejects with StoreStartError, which names the address and the reason, when Redis is not ready within 5 s or is too
+ * old; with ConfigError when the file of the certificate authority cannot be used.
  */
 export async function openRedis (config: RedisConfig, options: OpenRedisOptions): Promise<RedisConnection> {
-  const { keyPrefix, onLost, onRestored } = options
+  const { keyPrefix, onLost, onRestored, onVersionUnknown } = options
   const address = resolveAddress(config)
   const client = createRedisClient(address, config.commandTimeoutMs)
   let lastError: Error | null = null
@@ -41,6 +44,11 @@ export async function openRedis (config: RedisConfig, options: OpenRedisOptions)
 
   try {
     await becomeReady(client, () => lastError)
+    const fault = await faultOfVersion(client, config.commandTimeoutMs).catch((error: Error) => {
+      onVersionUnknown?.(new Error(reasonOf(error)))
+      return null
+    })
+    if (fault !== null) throw new Error(fault)
   } catch (error) {
     client.disconnect()
     throw new StoreStartError(address.name, reasonOf(error))

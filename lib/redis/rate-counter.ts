@@ -1,10 +1,8 @@
 import type { RedisClient } from './client.ts'
 import { createAwaitCommand } from './command.ts'
 import { defineScript } from './lua.ts'
-import type { RedisEvents } from './outage.ts'
 
-/** Called for the first request that cannot be counted, and for the first one that is counted again. */
-export interface RateCounterOptions extends RedisEvents {
+export interface RateCounterOptions {
   keyPrefix: string
   commandTimeoutMs: number
 }
@@ -19,22 +17,13 @@ type CountReply = [current: number, leftMs: number]
 
 /** Counters at `mcp_rate:<prefix>:<name>`: not under the sessions' own prefix. Each ends with its window. */
 export function createRateCounter (client: RedisClient, options: RateCounterOptions): RateCounter {
-  const { keyPrefix, commandTimeoutMs, onLost, onRestored } = options
+  const { keyPrefix, commandTimeoutMs } = options
   const file = new URL('scripts/count-request.lua', import.meta.url)
   const countRequest = defineScript<{ windowMs: number }, CountReply>(client, file, ({ windowMs }) => [windowMs])
   const inTime = createAwaitCommand(commandTimeoutMs)
-  let isLost = false
 
   return async (name, windowMs) => {
-    try {
-      const [current, ttl] = await inTime(countRequest(`mcp_rate:${keyPrefix}:${name}`, { windowMs }))
-      if (isLost) onRestored()
-      isLost = false
-      return { current, ttl }
-    } catch (error) {
-      if (!isLost) onLost(error as Error)
-      isLost = true
-      throw error
-    }
+    const [current, ttl] = await inTime(countRequest(`mcp_rate:${keyPrefix}:${name}`, { windowMs }))
+    return { current, ttl }
   }
 }

@@ -1,4 +1,4 @@
-import type { SessionRedis } from './scripts.ts'
+import type { SessionRedis, SettledEntry } from './scripts.ts'
 import { sessionKey } from './session-ref.ts'
 
 export interface ExpiryIndexOptions {
@@ -15,12 +15,21 @@ export interface ExpiryIndex {
    */
   find: (id: string) => Promise<string | null>
   remove: (id: string, entry: string) => Promise<void>
-  /** Number of sessions. A session that expired unnoticed counts until its entry is looked at. */
-  count: () => Promise<number>
+  /**
+   * Number of sessions. A session that expired unnoticed counts until its entry is looked at. `most` bounds how many
+   * due entries are.
+   */
+  count: (most?: number) => Promise<number>
+  /** Says that a session is in use, so that the index lives on. Seldom sends a command, and does not wait for it. */
+  keep: () => void
 }
 
-/** How many due entries one /health, and one /init, looks at. */
-const countBatch = 1_000
+/**
+ * How many due entries a count looks at in one index, a count of all indexes looks at in all, and an opening looks at.
+ * Each costs a command. When many sessions have expired at once, only some counts later the number is right.
+ */
+const countBatch = 50
+const countAllBatch = 300
 const addBatch = 10
 
 /**
@@ -32,6 +41,10 @@ const addBatch = 10
  * Counting, and opening a session, look at some due entries: those of living sessions get their new time, the others
  * are removed. An entry is looked at about once in an idle TTL, and the set stays as large as the sessions are many,
  * without a timer that sweeps it.
+ *
+ * The index of an API key that was removed is settled by nobody. So an index ends by itself, two idle TTLs after it was
+ * last settled or kept. A session in use is loaded at least once in an idle TTL, and a load keeps the index when that
+ * was last done half an idle TTL ago. So the index outlives every session in it, and loads hardly pay for that.
  */
 export function createExpiryIndex (
   { client: redis, scripts }: Pick<SessionRedis, 'client' | 'scripts'>,
@@ -40,15 +53,25 @@ export function createExpiryIndex (
 ): ExpiryIndex {
   // Not under the sessions' own prefix: `KEYS <prefix>:*` lists sessions and nothing else.
   const key = `mcp_index:${keyPrefix}${client === null ? '' : `#${client}`}`
+  const lifeMs = 2 * ttlSeconds * 1000
+  const keepEveryMs = ttlSeconds * 1000 / 2
+  let keptAt = -Infinity
+
+  async function settleEntries (entries: SettledEntry[]): Promise<number> {
+    const startedAt = performance.now()
+    const count = await scripts.settleExpiryIndex(key, { lifeMs, entries })
+    keptAt = startedAt
+    return count
+  }
 
   async function settle (most: number): Promise<number> {
     const now = Date.now()
     const due = await redis.zrangebyscore(key, '-inf', now, 'WITHSCORES', 'LIMIT', 0, most)
-    const entries = await Promise.all(pairs(due).map(async ([id, score]): Promise<[string, string, number | null]> => {
+    const entries = await Promise.all(pairs(due).map(async ([id, score]): Promise<SettledEntry> => {
       const remainingMs = await redis.pttl(sessionKey(keyPrefix, { client, id }))
       return [id, score, remainingMs > 0 ? now + remainingMs : null]
     }))
-    return await scripts.settleExpiryIndex(key, { entries })
+    return await settleEntries(entries)
   }
 
   return {
@@ -58,9 +81,14 @@ export function createExpiryIndex (
     },
     find: id => redis.zscore(key, id),
     async remove (id, entry) {
-      await scripts.settleExpiryIndex(key, { entries: [[id, entry, null]] })
+      await settleEntries([[id, entry, null]])
     },
-    count: () => settle(countBatch)
+    count: (most = countBatch) => settle(most),
+    keep () {
+      if (performance.now() - keptAt < keepEveryMs) return
+      keptAt = performance.now() // others need not send it, too
+      settleEntries([]).catch(() => { keptAt = -Infinity }) // the next load tries again
+    }
   }
 }
 
@@ -80,7 +108,8 @@ export function createExpiryIndexes (
   return {
     of: client => indexes.get(client) ?? create(client),
     async count () {
-      const counts = await Promise.all([...indexes.values()].map(index => index.count()))
+      const most = Math.max(1, Math.min(countBatch, Math.floor(countAllBatch / indexes.size)))
+      const counts = await Promise.all([...indexes.values()].map(index => index.count(most)))
       return counts.reduce((sum, count) => sum + count, 0)
     }
   }

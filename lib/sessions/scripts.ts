@@ -94,6 +94,7 @@ export interface SessionScripts {
   writeSession: Script<WriteArguments, string[] | null>
   /** Gives 0 when all are taken, `null` when the session is gone. */
   takeCallSlot: Script<{ meta: string, slotId: string, slotMs: number, mostSlots: number }, 0 | 1 | null>
+  countRequest: Script<{ tokenHash: string | null, windowMs: number, most: number }, [number, number] | null>
   renewCallSlot: Script<{ meta: string, slotId: string, slotMs: number }, 0 | 1>
   releaseCallSlot: Script<{ meta: string, slotId: string }, 0 | 1>
   exchangeField: Script<{ meta: string, field: string, before: string | null, after: string | null }, string | null>
@@ -104,8 +105,11 @@ export interface SessionScripts {
   /** Gives 0 when the session is gone, -1 when the call is too large. */
   keepPendingCall: Script<KeepArguments, -1 | 0 | 1>
   takePendingCall: Script<{ meta: string, token: string }, string | null>
-  settleExpiryIndex: Script<{ entries: ReadonlyArray<[id: string, score: string, next: number | null]> }, number>
+  settleExpiryIndex: Script<{ lifeMs: number, entries: readonly SettledEntry[] }, number>
 }
+
+/** An entry of the expiry index: its id, the score that was read, and its next score; `null` to remove it. */
+export type SettledEntry = [id: string, score: string, next: number | null]
 
 /** Redis as the other files of this room use it. */
 export interface SessionRedis {
@@ -154,6 +158,7 @@ export function defineSessionScripts (client: RedisClient): SessionScripts {
       leftOutOf
     ),
     takeCallSlot: define('take-call-slot', ({ meta, slotId, slotMs, mostSlots }) => [meta, slotId, slotMs, mostSlots]),
+    countRequest: define('count-session-request', ({ tokenHash, windowMs, most }) => [tokenHash ?? '', windowMs, most]),
     renewCallSlot: define('renew-call-slot', ({ meta, slotId, slotMs }) => [meta, slotId, slotMs]),
     releaseCallSlot: define('release-call-slot', ({ meta, slotId }) => [meta, slotId]),
     exchangeField: define('exchange-field', ({ meta, field, before, after }) =>
@@ -170,8 +175,8 @@ export function defineSessionScripts (client: RedisClient): SessionScripts {
     keepPendingCall: define('keep-pending-call', ({ meta, token, call, mostCalls, mostBytes }) =>
       [meta, token, call, mostCalls, mostBytes]),
     takePendingCall: define('take-pending-call', ({ meta, token }) => [meta, token]),
-    settleExpiryIndex: define('settle-expiry-index', ({ entries }) =>
-      entries.flatMap(([id, score, next]) => [id, score, next ?? '']))
+    settleExpiryIndex: define('settle-expiry-index', ({ lifeMs, entries }) =>
+      [lifeMs, ...entries.flatMap(([id, score, next]) => [id, score, next ?? ''])])
   }
 }
 

@@ -10,6 +10,7 @@ import { type NewSession, upstreamField } from './fields.ts'
 import { readFlaskSession } from './flask-session.ts'
 import { createLoadSession, type LoadSession, tokenHashOf } from './load-session.ts'
 import { ownerOf } from './owner.ts'
+import { type CountRequest, createCountRequest } from './request-rate.ts'
 import { createSessionRedis } from './scripts.ts'
 import {
   createSessionContents, mostFields, type SessionContents, type SessionContentsOptions
@@ -37,6 +38,7 @@ export interface SessionRepository extends SessionContents {
     ref: SessionRef, session: NewSession, found: Pick<FoundSession, 'seen'>, token?: string
   ) => Promise<string[] | null>
   load: LoadSession
+  countRequest: CountRequest
   /**
    * Ends a session, whatever is at the id. `null` when there was no readable one. `upstreams` names the MCP servers of
    * which it may have sessions.
@@ -123,9 +125,17 @@ export function createSessionRepository (client: RedisClient, options: SessionRe
     await replace(ref, seen, flask.session, { createdAt: flask.createdAt, limits: noLimits, valueOrigin: null })
   }
 
+  const loadSession = createLoadSession(redis, codec, { ...options, valueFields, convert })
+
   return {
     ...createSessionContents(redis, { ...options, valueFields }),
-    load: createLoadSession(redis, codec, { ...options, valueFields, convert }),
+    countRequest: createCountRequest(redis, codec),
+
+    async load (ref, loadOptions) {
+      const session = await loadSession(ref, loadOptions)
+      if (session !== null) indexes.of(ref.client).keep()
+      return session
+    },
 
     async find (ref) {
       const names = ['meta', 'credentials', 'owner', 'token']

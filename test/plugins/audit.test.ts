@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { apiUrl, jwtToken, tokenOf } from '../support/credentials.ts'
 import { fixture } from '../support/paths.ts'
-import { post } from '../support/requests.ts'
+import { openSession, post } from '../support/requests.ts'
+import { resultText, startScripted } from '../support/scripted-server.ts'
+import { serversFile } from '../support/servers-file.ts'
 import { environment, listen, type ListeningService, spawnService } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
@@ -21,7 +23,7 @@ async function auditOf (read: () => Line[], count: number): Promise<Line[]> {
 
 const inLog = (service: ListeningService) => () => linesIn(service.output()).filter(({ name }) => name === 'audit')
 
-/** Sends requests that are all audited, except the two that neither act nor are refused. */
+/** Sends requests that are all audited, except the last one. */
 async function walk ({ url }: ListeningService, headers: Record<string, string> = {}): Promise<void> {
   const session = { session_id: 'the-canary-id' }
   const send = (path: string, body: object) => post(url + path, { ...session, ...body }, headers)
@@ -40,12 +42,13 @@ const toolCall = { event: 'tool_call', route: '/call-tool' }
 
 const expected = [
   { event: 'init', route: '/init', statusCode: 200, outcome: 'ok' },
+  { event: 'list', route: '/tools', server: 'tool-server', statusCode: 200, outcome: 'ok' },
   { ...toolCall, tool: 'recall', server: 'tool-server', statusCode: 200, outcome: 'ok' },
   { ...toolCall, tool: 'failure', server: 'tool-server', statusCode: 200, outcome: 'tool_error' },
   { ...toolCall, statusCode: 404, outcome: 'MCPC_ERR_UNKNOWN_TOOL' },
   { event: 'init', route: '/init', statusCode: 403, outcome: 'MCPC_ERR_SESSION_TAKEN' },
   { event: 'shutdown', route: '/shutdown', statusCode: 200, outcome: 'ok' },
-  { event: 'refused', route: '/tools', statusCode: 409, outcome: 'MCPC_ERR_SESSION_NOT_FOUND' }
+  { event: 'list', route: '/tools', statusCode: 409, outcome: 'MCPC_ERR_SESSION_NOT_FOUND' }
 ]
 
 const start = (t: Test, env: Record<string, string | undefined> = {}) =>
@@ -95,9 +98,10 @@ t.test('a line has the name of the API key, and not the key', async t => {
 
 t.test('a request that exceeds the rate of its session names the session', async t => {
   const service = await start(t, { MCP_RATE_LIMIT_PER_MINUTE: '1' })
+  for (const id of ['one', 'other']) await post(`${service.url}/init`, { session_id: id, apiUrl, jwtToken })
   for (const id of ['one', 'other', 'one']) await post(`${service.url}/tools`, { session_id: id })
-  const [one, other, refused] = await auditOf(inLog(service), 3)
-  t.match(refused, { event: 'refused', statusCode: 429, outcome: 'MCPC_ERR_RATE_LIMIT', session: one?.session })
+  const [, , one, other, refused] = await auditOf(inLog(service), 5)
+  t.match(refused, { event: 'list', statusCode: 429, outcome: 'MCPC_ERR_RATE_LIMIT', session: one?.session })
   t.notSame(one?.session, other?.session)
 })
 
@@ -138,4 +142,124 @@ t.test('a caller who leaves has the outcome caller_left', async t => {
   leaving.abort()
   await t.rejects(left)
   t.match((await auditOf(inLog(service), 2))[1], { event: 'tool_call', outcome: 'caller_left' })
+})
+
+const scripted = {
+  'server/discover': resultText(
+    '{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{},"resources":{},"prompts":{},"completions":{}}}'
+  ),
+  'tools/list': resultText('{"tools":[]}'),
+  'resources/list': resultText('{"resources":[{"uri":"x:canary","name":"x"}]}'),
+  'resources/templates/list': resultText('{"resourceTemplates":[]}'),
+  'prompts/list': resultText('{"prompts":[{"name":"p"}]}'),
+  'completion/complete': resultText('{"completion":{"values":["canary"]}}'),
+  'resources/read': resultText('{"contents":[]}'),
+  'prompts/get': resultText('{"messages":[]}')
+}
+
+t.test('each request that is for MCP servers is a line, which names its server, and no URI', async t => {
+  const { entry, play } = await startScripted(t, 'http', scripted)
+  const service = await start(t, { MCP_SERVERS_FILE: await serversFile(t, { up: entry }), MCP_ELICITATION: 'on' })
+  const session = await openSession(service)
+  const send = (path: string, body: object = {}) => post(service.url + path, { session_id: session, ...body })
+  const prompt = { ref: { type: 'ref/prompt', name: 'p-canary' }, argument: { name: 'a', value: 'canary' } }
+  const resource = { ...prompt, ref: { type: 'ref/resource', uri: 'x:canary' } }
+
+  const lines = async (count: number) => (await auditOf(inLog(service), count)).slice(1)
+  for (const path of ['/tools', '/resources', '/resource-templates', '/prompts']) await send(path)
+  await fetch(`${service.url}/tools-schema`)
+  await send('/read-resource', { uri: 'x:canary' })
+  await send('/read-resource', { uri: 'x:canary', server: 'up' })
+  await send('/get-prompt', { name: 'p', arguments: { a: 'canary' } })
+  await send('/complete', prompt)
+  await send('/complete', resource)
+  const ok = { server: 'up', statusCode: 200, outcome: 'ok', session: /^[\w-]{22}$/ }
+  t.match(await lines(11), [
+    { ...ok, event: 'list', route: '/tools' },
+    { ...ok, event: 'list', route: '/resources' },
+    { ...ok, event: 'list', route: '/resource-templates' },
+    { ...ok, event: 'list', route: '/prompts' },
+    { ...ok, event: 'list', method: 'GET', route: '/tools-schema', session: undefined },
+    { ...ok, event: 'read_resource', prompt: undefined },
+    { ...ok, event: 'read_resource' },
+    { ...ok, event: 'get_prompt', prompt: 'p' },
+    { ...ok, event: 'complete', prompt: undefined },
+    { ...ok, event: 'complete' }
+  ])
+
+  const asks = resultText('{"resultType":"input_required","inputRequests":{"c":{"method":"elicitation/create",' +
+    '"params":{"message":"Which?","requestedSchema":{}}}},"requestState":"s"}')
+  const refuses = '{"jsonrpc":"2.0","id":$ID,"error":{"code":-32602,"message":"canary"}}'
+  await play({ ...scripted, 'resources/read': asks, 'prompts/get': refuses, 'completion/complete': refuses })
+  await send('/read-resource', { uri: 'x:canary' })
+  await send('/get-prompt', { name: 'p-canary' })
+  await send('/complete', resource)
+  await send('/get-prompt', { continue: 'canary' })
+  await send('/read-resource', { uri: 'x:1', server: 'canary' })
+  await send('/get-prompt', {})
+  t.match((await lines(17)).slice(10), [
+    { event: 'read_resource', server: 'up', statusCode: 202, outcome: 'input_required' },
+    { event: 'get_prompt', server: 'up', prompt: undefined, outcome: 'MCPC_ERR_PROMPT_ARGUMENTS' },
+    { event: 'complete', server: 'up', outcome: /^MCPC_ERR_/ },
+    { event: 'get_prompt', server: undefined, outcome: 'MCPC_ERR_UNKNOWN_CONTINUATION' },
+    { event: 'read_resource', server: undefined, statusCode: 400, outcome: 'MCPC_ERR_INVALID_FIELD' },
+    { event: 'get_prompt', statusCode: 400, outcome: 'MCPC_ERR_MISSING_FIELD' }
+  ])
+  t.notMatch(JSON.stringify(await lines(17)), /canary/)
+})
+
+t.test('a prompt and its server are named as callers know them, of several servers', async t => {
+  const { entry } = await startScripted(t, 'http', scripted)
+  const service = await start(t, { MCP_SERVERS_FILE: await serversFile(t, { one: entry, other: entry }) })
+  const session = await openSession(service)
+  await post(`${service.url}/prompts`, { session_id: session })
+  await post(`${service.url}/get-prompt`, { session_id: session, name: 'other__p' })
+  await post(`${service.url}/get-prompt`, { session_id: session, name: 'other__canary' })
+  const [, list, found, unknown] = await auditOf(inLog(service), 4)
+  t.match(list, { event: 'list', server: undefined, outcome: 'ok' })
+  t.match(found, { event: 'get_prompt', server: 'other', prompt: 'other__p', outcome: 'ok' })
+  t.match(unknown, { event: 'get_prompt', prompt: undefined, outcome: 'MCPC_ERR_UNKNOWN_PROMPT' })
+})
+
+t.test('an end that ended nothing is told from one that ended a session', async t => {
+  const service = await start(t, { MCP_SESSION_TOKENS: 'required' })
+  const init = { session_id: 'a', apiUrl, jwtToken }
+  const { session_token: token } = (await post(`${service.url}/init`, init)).body as { session_token: string }
+  const end = (id: string, authorization = '') =>
+    post(`${service.url}/shutdown`, { session_id: id }, { authorization })
+  const endByHeader = (id: string) =>
+    fetch(`${service.url}/session`, { method: 'DELETE', headers: { 'x-session-id': id } })
+
+  await end('never')
+  await endByHeader('never')
+  await end('a')
+  await end('a', 'Bearer wrong')
+  await end('a', `Bearer ${token}`)
+  await end('a', `Bearer ${token}`)
+  const [, ...ends] = await auditOf(inLog(service), 7)
+  t.strictSame(
+    ends.map(({ event, statusCode, outcome }) => [event, statusCode, outcome]),
+    ['not_found', 'not_found', 'not_found', 'not_found', 'ok', 'not_found'].map(outcome => ['shutdown', 200, outcome])
+  )
+})
+
+t.test('a new audit file is its owner\'s alone; one that others may use stays as it is, and the log says so', async t => {
+  const folder = t.testdir({})
+  const warning = 'the audit file can be read or written by other users of the machine'
+  const startOn = async (name: string, mode?: number) => {
+    const file = join(folder, name)
+    if (mode !== undefined) {
+      writeFileSync(file, '')
+      chmodSync(file, mode)
+    }
+    const service = await start(t, { MCP_AUDIT_LOG: file, MCP_LOG_LEVEL: 'info' })
+    return { mode: statSync(file).mode & 0o777, warnings: service.output().split(warning).length - 1 }
+  }
+  t.strictSame(await startOn('new/folder/audit.log'), { mode: 0o600, warnings: 0 })
+  t.strictSame(await startOn('new/folder/audit.log'), { mode: 0o600, warnings: 0 }, 'the same file, again')
+  for (const mode of [0o600, 0o400 | 0o200]) t.match(await startOn(`own-${mode}`, mode), { mode, warnings: 0 })
+  for (const mode of [0o640, 0o604, 0o620, 0o602, 0o610, 0o644, 0o666, 0o660]) {
+    t.strictSame(await startOn(`wide-${mode}`, mode), { mode, warnings: 1 }, mode.toString(8))
+  }
+  t.equal((await start(t, { MCP_AUDIT_LOG: '/dev/null', MCP_LOG_LEVEL: 'info' })).output().includes(warning), false)
 })

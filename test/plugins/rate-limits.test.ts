@@ -1,11 +1,12 @@
-import { createHash } from 'node:crypto'
-import type { FastifyInstance } from 'fastify'
+import { createHash, randomUUID } from 'node:crypto'
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import t from 'tap'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { fixture } from '../support/paths.ts'
 import { redisClient, startRedis } from '../support/redis.ts'
 import { call, failure, failureAt, initSession, post } from '../support/requests.ts'
 import { build, environment, listen } from '../support/service.ts'
+import { openRepository, ref } from '../support/session-repository.ts'
 import { measureWaiting, until } from '../support/wait.ts'
 
 const requests = { MCP_RATE_LIMIT_PER_MINUTE: '3' }
@@ -101,6 +102,7 @@ t.test('callers who use the same session id are counted apart', async t => {
   const app = await build(
     t, { ...requests, MCP_CLIENT_API_KEYS: `a:${hash('one')},a:${hash('two')},b:${hash('three')}` }
   )
+  for (const key of ['one', 'three']) await init(app, { 'x-api-key': key })
   const remaining = async (key: string) => (await list(app, 'any', { 'x-api-key': key })).headers['ratelimit-remaining']
   t.strictSame([await remaining('one'), await remaining('two'), await remaining('three')], ['2', '1', '2'])
 })
@@ -112,35 +114,99 @@ t.test('after a minute the count begins anew', async t => {
   for (let i = 0; i < 3; i++) await list(app, session)
   t.equal((await list(app, session)).statusCode, 429)
 
-  const [key = ''] = await redis.keys(`mcp_rate:${app.config.session.keyPrefix}:*`)
-  await redis.pexpire(key, 1)
-  await until(async () => await redis.exists(key) === 0, 'the minute has ended')
-  t.equal((await list(app, session)).headers['ratelimit-remaining'], '2')
+  const key = `${app.config.session.keyPrefix}:${session}`
+  const [count, end] = (await redis.hget(key, 'rate'))?.split(' ') ?? []
+  t.equal(count, '3')
+  t.ok(Number(end) > Date.now() && Number(end) < Date.now() + 70_000)
+  // Its minute has ended, the clock of Redis was set back, or something else wrote there.
+  for (const rate of [`3 ${Date.now() - 1}`, `3 ${Date.now() + 3_600_000}`, '3', '', 'three 4', `-3 ${Date.now() + 50_000}`]) {
+    await redis.hset(key, 'rate', rate)
+    t.equal((await list(app, session)).headers['ratelimit-remaining'], '2', rate)
+  }
 })
 
-t.test('every counter expires, has no session id in its name, and does not look like a session', async t => {
+t.test('requests of a session are counted in it, and those of an address at a key that expires', async t => {
   const app = await build(t, { ...requests, ...inits })
   const redis = await redisClient(t)
   const session = await initSession(app)
   await list(app, session)
-  await list(app, 'there-is-none')
 
-  const keys = await redis.keys(`*${app.config.session.keyPrefix}*`)
-  const counters = keys.filter(key => key.startsWith(`mcp_rate:${app.config.session.keyPrefix}:`))
-  t.equal(counters.length, 3)
-  for (const key of counters) {
-    const ttlMs = await redis.pttl(key)
-    t.ok(ttlMs > 0 && ttlMs <= 60_000, `${key}: ${ttlMs} ms`)
-    t.notMatch(key, session)
-    t.notMatch(key, 'there-is-none')
+  const { keyPrefix } = app.config.session
+  const keys = await redis.keys(`*${keyPrefix}*`)
+  const counters = keys.filter(key => key.startsWith(`mcp_rate:${keyPrefix}:`))
+  t.strictSame(counters, [`mcp_rate:${keyPrefix}:init:127.0.0.1`])
+  t.strictSame(keys.filter(key => key.startsWith(keyPrefix)), [`${keyPrefix}:${session}`])
+  const [counter = ''] = counters
+  const ttlMs = await redis.pttl(counter)
+  t.ok(ttlMs > 0 && ttlMs <= 60_000, `${ttlMs} ms`)
+
+  await redis.persist(counter) // as a restore from somewhere might leave it
+  await init(app, { remoteAddress: '127.0.0.1' })
+  t.ok(await redis.pttl(counter) > 0)
+})
+
+t.test('ids and tokens that callers invent make no counters, wherever they are', async t => {
+  const { url: REDIS_URL } = await startRedis(t)
+  const app = await build(t, { ...requests, REDIS_URL, MCP_SESSION_TOKENS: 'required' })
+  const redis = await redisClient(t, REDIS_URL)
+  const opened = await init(app)
+  const { session_token: token } = opened.json<{ session_token: string }>()
+  await redis.hset('another-type:x', 'a', '1')
+  const before = await redis.keys('*')
+
+  const id = () => randomUUID()
+  const bearer = (text: string) => ({ authorization: `Bearer ${text}` })
+  const kinds: Array<() => Promise<LightMyRequestResponse>> = [
+    () => list(app, id()),
+    () => list(app, id(), bearer(id())),
+    () => list(app, 'any', bearer(id())),
+    () => list(app, 'any'),
+    () => list(app, 'any', { authorization: `Basic ${id()}` }),
+    () => call(app, id(), 'echo'),
+    () => app.inject({ url: '/session', headers: { 'x-session-id': id() } }),
+    () => app.inject({ url: '/session', headers: { 'x-session-id': 'any', ...bearer(id()) } }),
+    () => app.inject({ method: 'DELETE', url: '/session/values/a', headers: { 'x-session-id': id() } }),
+    () => app.inject({ method: 'POST', url: '/tools', payload: {}, headers: { 'x-session-id': id() } })
+  ]
+  for (let turn = 0; turn < 50; turn++) {
+    for (const answer of await Promise.all(kinds.map(send => send()))) t.equal(answer.statusCode, 409)
   }
-  t.strictSame(
-    keys.filter(key => key.startsWith(app.config.session.keyPrefix)), [`${app.config.session.keyPrefix}:${session}`]
-  )
+  t.strictSame((await redis.keys('*')).sort(), before.sort(), 'after 500 requests')
+  t.equal(await redis.hget(`${app.config.session.keyPrefix}:any`, 'rate'), null)
+  t.equal((await list(app, 'any', bearer(token))).headers['ratelimit-remaining'], '2', 'its rate was not used up')
+})
 
-  await redis.persist(counters[0] ?? '') // as a restore from somewhere might leave it
-  await Promise.all([list(app, session), list(app, 'there-is-none'), init(app, { remoteAddress: '127.0.0.1' })])
-  for (const key of counters) t.ok(await redis.pttl(key) > 0, key)
+t.test('a count takes one command, restarts no TTL, and a request too many writes nothing', async t => {
+  const { client, repository, create, key } = await openRepository(t)
+  await create('one')
+  await client.expire(key('one'), 50)
+  const rate = { windowMs: 60_000, most: 2 }
+  const counts = []
+  for (let turn = 0; turn < 4; turn++) counts.push((await repository.countRequest(ref('one'), rate))?.current)
+  t.strictSame(counts, [1, 2, 3, 3])
+  t.match(await client.hget(key('one'), 'rate'), /^2 \d{13}$/)
+  t.ok(await client.ttl(key('one')) <= 50)
+  t.equal(await client.hexists(key('one'), 'running'), 0)
+
+  await client.set(key('text'), '{}')
+  await client.lpush(key('list'), 'a')
+  await client.hset(key('hash'), 'a', 'b')
+  for (const id of ['text', 'list', 'hash', 'nothing']) t.equal(await repository.countRequest(ref(id), rate), null, id)
+  t.equal(await client.exists(key('nothing')), 0)
+  t.strictSame(await client.hgetall(key('hash')), { a: 'b' })
+})
+
+t.test('a session that goes on in another way keeps its count; a new one under its id has its own', async t => {
+  const app = await build(t, requests)
+  const remaining = async () => (await list(app, 'any')).headers['ratelimit-remaining']
+  await init(app)
+  t.equal(await remaining(), '2')
+  await init(app)
+  t.equal(await remaining(), '1')
+  await app.inject({ method: 'POST', url: '/shutdown', payload: { session_id: 'any' } })
+  t.equal(await remaining(), undefined)
+  await init(app)
+  t.equal(await remaining(), '2')
 })
 
 t.test('the sessions that an address opens are limited per minute over all workers, whatever the answer', async t => {

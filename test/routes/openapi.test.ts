@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { build } from '../support/service.ts'
 import { version } from '../../lib/version.ts'
@@ -166,4 +167,39 @@ t.test('the page that shows it takes everything from this service', async t => {
     t.equal(response.statusCode, 200, asset)
     t.ok(response.rawPayload.length > 0, asset)
   }
+})
+
+t.test('the page runs scripts of this service only, sends no address on, and cannot be embedded', async t => {
+  const app = await build(t)
+  const key = createHash('sha256').update('key').digest('hex')
+  const closed = await build(t, { MCP_CLIENT_API_KEYS: `a:${key}` })
+  const headers = { 'x-api-key': 'key' }
+  for (const url of ['/docs', '/docs/', '/docs/static/index.html', '/docs/static/swagger-initializer.js', '/docs/json']) {
+    for (const response of [await app.inject({ url }), await closed.inject({ url, headers })]) {
+      const policy = Object.fromEntries(String(response.headers['content-security-policy']).split('; ')
+        .map(directive => [directive.split(' ')[0], directive.split(' ').slice(1).join(' ')]))
+      t.strictSame(policy, {
+        'default-src': "'none'",
+        'script-src': "'self'",
+        'style-src': "'self' 'unsafe-inline'",
+        'img-src': "'self' data:",
+        'connect-src': "'self'",
+        'base-uri': "'none'",
+        'form-action': "'none'",
+        'frame-ancestors': "'none'"
+      }, url)
+      t.match(response.headers, { 'referrer-policy': 'no-referrer', 'x-content-type-options': 'nosniff' })
+    }
+  }
+})
+
+t.test('the page has no script of its own in it, and asks no checker of others', async t => {
+  const app = await build(t)
+  const { body } = await app.inject({ url: '/docs/' })
+  for (const [, attributes = '', script = ''] of body.matchAll(/<script([^>]*)>([^]*?)<\/script>/g)) {
+    t.match(attributes, /src=/)
+    t.equal(script.trim(), '')
+  }
+  t.notMatch(body, /\son\w+=|javascript:|<base/)
+  t.match((await app.inject({ url: '/docs/static/swagger-initializer.js' })).body, /"validatorUrl":\s*null/)
 })

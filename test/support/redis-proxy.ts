@@ -12,8 +12,13 @@ export interface RedisProxy {
   reset: () => void
 }
 
-/** A network between the service and a Redis, which can fail as networks do. */
-export async function startProxy (t: Test, socket: string): Promise<RedisProxy> {
+/**
+ * A network between the service and a Redis, which can fail as networks do. `rewrite` changes what Redis answers; the
+ * text must keep its length.
+ */
+export async function startProxy (
+  t: Test, socket: string, rewrite: (answer: string) => string = answer => answer
+): Promise<RedisProxy> {
   let mode: 'pass' | 'swallow' | 'reset' = 'pass'
   const open = new Set<Socket>()
   const server = createServer(near => {
@@ -25,8 +30,8 @@ export async function startProxy (t: Test, socket: string): Promise<RedisProxy> 
         open.delete(from)
         to.destroy()
       })
-      from.on('data', chunk => {
-        if (mode === 'pass') to.write(chunk)
+      from.on('data', (chunk: Buffer) => {
+        if (mode === 'pass') to.write(from === far ? Buffer.from(rewrite(chunk.toString('latin1')), 'latin1') : chunk)
         else if (mode === 'reset') near.resetAndDestroy()
       })
     }

@@ -21,6 +21,12 @@ export interface AnswerOptions {
 /** How often a stream that broke off is resumed. */
 const maxResumptions = 5
 const defaultRetryMs = 1_000
+/**
+ * Bounds of the pause that a server may ask for (ms). No server is asked again at once, and none makes a request wait
+ * for ever. A timer of Node's that is longer than 25 days would fire at once.
+ */
+const minRetryMs = 100
+const maxRetryMs = 30_000
 /** How long a stream may go on after it has given its answer (ms). */
 const answeredMs = 1_000
 
@@ -56,7 +62,7 @@ export async function readAnswer (reply: Reply, options: AnswerOptions): Promise
       // The stream ends in a moment. Cutting it off at once would cost the connection, which others can use.
       cutOff ??= setTimeout(() => controller.abort(), answeredMs).unref()
     },
-    onRetry: milliseconds => { retryMs = milliseconds }
+    onRetry: milliseconds => { retryMs = Math.min(Math.max(milliseconds, minRetryMs), maxRetryMs) }
   })
   const text = () => createTextReader(maxMessageBytes, text => {
     if (onText(text) !== 'answer') throw noAnswer(reply, text)

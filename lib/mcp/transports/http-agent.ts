@@ -1,6 +1,6 @@
 import { lookup as lookUp } from 'node:dns'
 import { Agent, type Dispatcher, Pool, ProxyAgent } from 'undici'
-import { guardedBy, hostIn, isLinkLocal, isLoopback, linkLocalError, type Lookup } from './addresses.ts'
+import { guardedBy, guardedError, hostIn, isGuarded, isLoopback, type Lookup } from './addresses.ts'
 import type { HttpEndpoint } from './http-transport.ts'
 import { parseNoProxy } from './no-proxy.ts'
 import { NotSentError } from './text-transport.ts'
@@ -48,7 +48,7 @@ export function createUpstreamAgents (proxies: Proxies | null, lookup: Lookup = 
       const target = new URL(url)
       const host = hostIn(target)
       const isEncrypted = target.protocol === 'https:'
-      const isDirect = isLoopback(host) || isLinkLocal(host) || (!isEncrypted && secrets.length > 0) || bypasses(target)
+      const isDirect = isLoopback(host) || isGuarded(host) || (!isEncrypted && secrets.length > 0) || bypasses(target)
       // As in undici and in curl's `all_proxy`, one proxy for http is enough.
       const proxy = (isEncrypted && proxies?.https) || (proxies?.http ?? '')
       return (isDirect ? null : routes.get(proxy)) ?? { dispatcher: direct, proxy: null }
@@ -60,8 +60,8 @@ export function createUpstreamAgents (proxies: Proxies | null, lookup: Lookup = 
 }
 
 /**
- * Connections without a proxy. A name that leads to a link-local address is refused; an operator who wants a server
- * there gives its address.
+ * Connections without a proxy. A name that leads to a link-local address or to a cloud's metadata is refused; an
+ * operator who wants a server there gives its address.
  */
 export function createUpstreamAgent (lookup: Lookup = lookUp): Agent {
   const connect = { timeout: connectTimeoutMs, lookup: guardedBy(lookup) }
@@ -84,7 +84,7 @@ function createProxyAgent ({ origin, username, password }: URL): ProxyAgent {
 }
 
 /** The place that a name leads to, as this machine sees it. */
-type Finding = 'elsewhere' | 'here' | 'link-local'
+type Finding = 'elsewhere' | 'here' | 'guarded'
 
 /** How long a name may take to be found (ms). A network behind a proxy may know no names. */
 const findingMs = 1_000
@@ -107,7 +107,7 @@ function guard (direct: Dispatcher, lookup: Lookup): Dispatcher.DispatcherCompos
     const finding = new Promise<Finding>(resolve => {
       setTimeout(resolve, findingMs, 'elsewhere').unref()
       lookup(host, { all: true }, (error, found) => {
-        if (error !== null) return resolve(error.code === 'EACCES' ? 'link-local' : 'elsewhere')
+        if (error !== null) return resolve(error.code === 'EACCES' ? 'guarded' : 'elsewhere')
         const isHere = Array.isArray(found) && found.every(({ address }) => isLoopback(address))
         resolve(isHere ? 'here' : 'elsewhere')
       })
@@ -119,7 +119,7 @@ function guard (direct: Dispatcher, lookup: Lookup): Dispatcher.DispatcherCompos
   return dispatch => (options, handler) => {
     const url = new URL(options.origin ?? '')
     find(hostIn(url)).then(finding => {
-      if (finding === 'link-local') throw linkLocalError(url.hostname)
+      if (finding === 'guarded') throw guardedError(url.hostname)
       if (finding === 'here' || isReadable(url, options)) direct.dispatch(options, handler)
       else dispatch(options, withProxyErrors(handler))
     }).catch((error: Error) => handler.onResponseError?.(noController, error))

@@ -2,13 +2,17 @@
   Moves or removes entries of the expiry index. An entry whose score has changed since it was read is left alone:
   another worker has settled it, or another session was opened under its id.
 
+  The index then lives for at least so long. Its life is never shortened: a worker with other settings may need it.
+
   KEYS[1]   index
-  ARGV[1…]  triples: id, the score that was read, and its next score or '' to remove the entry
+  ARGV[1]   how long the index lives from now, at least (ms)
+  ARGV[2…]  triples: id, the score that was read, and its next score or '' to remove the entry
 
   Returns the number of entries.
 ]]
 local key = KEYS[1]
-local entries = ARGV
+local life_ms = tonumber(ARGV[1])
+local entries = {unpack(ARGV, 2)}
 
 for i = 1, #entries, 3 do
   local id, read_score, next_score = entries[i], entries[i + 1], entries[i + 2]
@@ -18,4 +22,5 @@ for i = 1, #entries, 3 do
     else redis.call('ZADD', key, next_score, id) end
   end
 end
+if redis.call('PTTL', key) < life_ms then redis.call('PEXPIRE', key, life_ms) end
 return redis.call('ZCARD', key)

@@ -42,7 +42,8 @@ t.test('no proxy is asked for the machine itself or its link, however the addres
   for (const host of [
     'localhost', 'LOCALHOST', 'localhost.', 'mcp.localhost', '127.0.0.1', '127.9.9.9', '127.1', '2130706433', '0x7f.1',
     '0.0.0.0', '[::1]', '[0:0:0:0:0:0:0:1]', '[::]', '[::ffff:127.0.0.1]', '[::ffff:7f00:2]',
-    '169.254.169.254', '[fe80::1]', '[::ffff:169.254.169.254]', '2852039166'
+    '169.254.169.254', '[fe80::1]', '[::ffff:169.254.169.254]', '2852039166', '100.100.100.200', '[fd00:ec2::254]',
+    '[64:ff9b::a9fe:a9fe]', '0xa83f8110'
   ]) {
     for (const scheme of ['http', 'https']) t.equal(proxyOf(`${scheme}://${host}:8080/mcp`), null, host)
   }
@@ -88,11 +89,19 @@ function namesOf (addresses: Record<string, string[]>): Lookup {
 t.test('a name that leads to a link-local address is refused, with a proxy and without one', async t => {
   const proxy = await startForwardProxy(t)
   const names = namesOf({
-    'one.test': ['169.254.169.254'], 'two.test': ['10.0.0.1', 'fe80::1'], 'three.test': ['::ffff:169.254.0.1']
+    'one.test': ['169.254.169.254'],
+    'two.test': ['10.0.0.1', 'fe80::1'],
+    'three.test': ['::ffff:169.254.0.1'],
+    'four.test': ['100.100.100.200'],
+    'five.test': ['fd00:ec2::254'],
+    'six.test': ['10.0.0.1', '64:ff9b::a9fe:a9fe']
   })
   for (const proxies of [{ http: proxy.url, https: proxy.url }, {}]) {
     const { send } = agentsWith(t, proxies, names)
-    for (const url of ['http://one.test/', 'https://two.test/', 'http://two.test/', 'https://three.test:1/']) {
+    for (const url of [
+      'http://one.test/', 'https://two.test/', 'http://two.test/', 'https://three.test:1/', 'http://four.test/',
+      'https://five.test/', 'http://six.test/'
+    ]) {
       await t.rejects(send(url), { name: 'NotSentError', cause: { code: 'EACCES' } }, url)
     }
   }

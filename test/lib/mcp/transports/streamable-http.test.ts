@@ -35,7 +35,9 @@ function open (t: Test, url: string, headers: Record<string, string> = {}, resum
     transport, declaresElicitation: false, isExclusive: false, firstId: 7, isProcess: false
   })
   /** The result, JSON text. */
-  async function ask (headers: Record<string, string> = {}, members: Members = []): Promise<string> {
+  async function ask (
+    headers: Record<string, string> = {}, members: Members = [], timeoutMs = 5_000
+  ): Promise<string> {
     await client.connect({
       era: null,
       timeoutMs: 5_000,
@@ -43,7 +45,7 @@ function open (t: Test, url: string, headers: Record<string, string> = {}, resum
       signal: new AbortController().signal,
       resumed: {}
     })
-    const { document, node } = await client.request('tools/list', members, { timeoutMs: 5_000, headers })
+    const { document, node } = await client.request('tools/list', members, { timeoutMs, headers })
     return textOf(document, node)
   }
   return { transport, ask }
@@ -256,3 +258,29 @@ t.test('a stream that broke off is resumed from its last event, after the pause 
     t.ok(pause > 140, `it came after ${Math.round(pause)} ms`)
   }
 })
+
+for (const retry of ['0', '00', '1', '99']) {
+  t.test(`a server that wants to be asked again after ${retry} ms is asked a few times, with pauses`, async t => {
+    const times: number[] = []
+    const { ask } = await connect(t, (_, response) => {
+      times.push(performance.now())
+      response.writeHead(200, events).end(`id: a\nretry: ${retry}\ndata:\n\n`)
+    })
+    await t.rejects(ask(), { message: /broke off/ })
+    t.equal(times.length, 6)
+    for (const [index, time] of times.entries()) {
+      if (index > 0) t.ok(time - (times[index - 1] ?? 0) > 90, 'a pause')
+    }
+  })
+}
+
+for (const retry of ['30001', '86400000', '2147483648', '4294967296', '999999999999', '9'.repeat(40), '9'.repeat(400)]) {
+  t.test(`a server that wants to be asked again after ${retry.slice(0, 50)} ms is not, before its deadline`, async t => {
+    const { ask, server } = await connect(t, (_, response) => {
+      response.writeHead(200, events).end(`id: a\nretry: ${retry}\ndata:\n\n`)
+    })
+    await t.rejects(ask({}, [], 500), { name: 'TimeoutError' })
+    t.equal(server.requests.filter(({ http }) => http === 'GET').length, 0)
+    t.equal(server.requests.filter(({ message }) => message.method === 'tools/list').length, 1)
+  })
+}
