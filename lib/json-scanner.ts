@@ -63,21 +63,27 @@ const hexDigits = /[\da-fA-F]{4}/y
 
 class Invalid extends Error {}
 
+/** A text has more values than may be listed. */
+export class TooManyValuesError extends RangeError {
+  override name = 'TooManyValuesError'
+}
+
 interface Replacement { start: number, end: number }
 
 /**
  * Reads a JSON text: checks all of it, and lists the members and items of values up to `depth` levels below the root.
  *
- * `null` for a text that is no JSON. A byte order mark before it and Python's `NaN`, `Infinity` and `-Infinity` are
+ * `null` for a text that is no JSON. Throws TooManyValuesError when more than `maxValues` would be listed: each takes
+ * more memory than its text. A byte order mark before it and Python's `NaN`, `Infinity` and `-Infinity` are
  * taken; the latter become `null` in the document's text. Nothing of the values is built, so digits cannot be lost.
  */
-export function readJson (given: string, depth = 1): JsonDocument | null {
+export function readJson (given: string, depth = 1, maxValues = Infinity): JsonDocument | null {
   const text = given.charCodeAt(0) === 0xfeff ? given.slice(1) : given
   const nonFinite: Replacement[] = []
   try {
-    const document = readSource(sourceOf(text, nonFinite), depth)
+    const document = readSource(sourceOf(text, nonFinite, maxValues), depth)
     if (nonFinite.length === 0) return document
-    return readSource(sourceOf(withoutNonFinite(text, nonFinite), []), depth)
+    return readSource(sourceOf(withoutNonFinite(text, nonFinite), [], maxValues), depth)
   } catch (error) {
     if (error instanceof Invalid) return null
     throw error
@@ -107,6 +113,8 @@ interface Source {
   /** Where Python's words for numbers stand. */
   nonFinite: Replacement[]
   longStrings: Map<number, string>
+  /** How many values may still be listed. */
+  valuesLeft: number
   /** One guess a text is enough. */
   mayGuess: boolean
 }
@@ -114,8 +122,8 @@ interface Source {
 /** The code units of a text, and behind them a 0, which stands nowhere in JSON. */
 type CodeUnits = Uint8Array | Uint16Array
 
-const sourceOf = (text: string, nonFinite: Replacement[]): Source =>
-  ({ text, codes: codeUnitsOf(text), nonFinite, longStrings: new Map(), mayGuess: true })
+const sourceOf = (text: string, nonFinite: Replacement[], valuesLeft: number): Source =>
+  ({ text, codes: codeUnitsOf(text), nonFinite, longStrings: new Map(), valuesLeft, mayGuess: true })
 
 function codeUnitsOf (text: string): CodeUnits {
   const { length } = text
@@ -141,6 +149,7 @@ function readSource (source: Source, depth: number): JsonDocument {
 
 /** `start` is where the value begins, behind white space. */
 function readValue (source: Source, start: number, left: number): JsonNode {
+  if (--source.valuesLeft < 0) throw new TooManyValuesError()
   const code = source.codes[start]
   if (code === openBrace) {
     return left > 0 ? readObject(source, start, left - 1) : { type: 'object', start, end: endOfValue(source, start) }

@@ -1,7 +1,7 @@
 import { type JsonDocument, type JsonMember, type JsonNode, type JsonValue, unquote } from './json-scanner.ts'
 
 export {
-  type JsonDocument, type JsonMember, type JsonNode, type JsonType, type JsonValue, readJson
+  type JsonDocument, type JsonMember, type JsonNode, type JsonType, type JsonValue, readJson, TooManyValuesError
 } from './json-scanner.ts'
 
 /** The string that a node stands for. */

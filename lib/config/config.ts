@@ -71,6 +71,13 @@ export function resolveConfig (env: Environment) {
     maxJsonDepth: env.MCP_MAX_JSON_DEPTH,
     maxParameters: env.MCP_MAX_PARAMETERS,
     maxResultBytes: env.MCP_MAX_RESULT_BYTES,
+    /** What one server may send. */
+    serverBounds: {
+      maxBytes: env.MCP_MAX_SERVER_BYTES,
+      maxMessages: env.MCP_MAX_SERVER_MESSAGES,
+      maxRequests: env.MCP_MAX_SERVER_REQUESTS,
+      maxValues: env.MCP_MAX_MESSAGE_VALUES
+    },
     processes: {
       /** `null`: as many as there are cores. */
       maxStarting: env.MCP_MAX_STARTING ?? null,

@@ -341,6 +341,35 @@ export const EnvironmentSchema = Type.Object({
     title: 'bytes from 1024 to 1073741824',
     description: 'Largest message that a server may send (bytes); a larger one is answered 502.'
   }),
+  MCP_MAX_SERVER_BYTES: Type.Integer({
+    default: 268_435_456,
+    minimum: 65_536,
+    maximum: 1_099_511_627_776,
+    title: 'bytes from 65536 to 1099511627776',
+    description: 'What a server may send in a minute, or in the answer to one HTTP request (bytes).'
+  }),
+  MCP_MAX_SERVER_MESSAGES: Type.Integer({
+    default: 50_000,
+    minimum: 100,
+    maximum: 100_000_000,
+    title: 'a number from 100 to 100000000',
+    description:
+      'How many messages, and lines that are none, a server may send in a minute, or in the answer to one HTTP request.'
+  }),
+  MCP_MAX_SERVER_REQUESTS: Type.Integer({
+    default: 100,
+    minimum: 1,
+    maximum: 100_000,
+    title: 'a number from 1 to 100000',
+    description: 'How many requests of a server, pings above all, may wait for it to take their answers.'
+  }),
+  MCP_MAX_MESSAGE_VALUES: Type.Integer({
+    default: 500_000,
+    minimum: 1_000,
+    maximum: 100_000_000,
+    title: 'a number from 1000 to 100000000',
+    description: 'How many values a message of a server may have, four levels down.'
+  }),
   MCP_MAX_STARTING: Type.Optional(Type.Integer({
     minimum: 1,
     maximum: 1_000,

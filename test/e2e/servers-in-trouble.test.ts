@@ -78,7 +78,7 @@ t.test('a reply larger than the limit is a 502 that says so', async t => {
   const app = await buildWith(t, ['long-line', '200000'], { MCP_MAX_RESULT_BYTES: '100000' })
   const response = await call(app, await initSession(app), 'act')
   t.equal(response.statusCode, 502)
-  t.match(response.json(), { error: 'MCP server zoo broke off tool act: a line is longer than 100000 bytes' })
+  t.match(response.json(), { error: 'MCP server zoo broke off tool act: a line is longer than 100000 bytes (MCP_MAX_RESULT_BYTES)' })
 })
 
 t.test('a server that is stubborn, or has grandchildren, is gone when the request is over', async t => {

@@ -108,7 +108,7 @@ t.test('a gigabyte of zeros in a small answer is cut off at the limit, and takes
     const before = peakOf(service.pid)
     const { body } = await callAt(service, session, 'get')
     t.match(body, { code: 'MCPC_ERR_MCP_CALL', acted: 'unknown' }, `${encoding} ${start}`)
-    t.match((body as { error: string }).error, 'a message is longer than 1048576 bytes')
+    t.match((body as { error: string }).error, 'a message is longer than 1048576 bytes (MCP_MAX_RESULT_BYTES)')
     const grown = Math.round((peakOf(service.pid) - before) / 1_048_576)
     t.ok(grown < 64, `it grew by ${grown} MiB`)
   }

@@ -25,8 +25,8 @@ const misbehaviours: Array<[mode: string, sentence: string]> = [
   ['empty', 'broke off …: it answered HTTP 202 with an empty body'],
   ['500', 'answered …: HTTP 500: status 500 from upstream'],
   ['503', 'answered …: HTTP 503: status 503 from upstream'],
-  ['huge', 'broke off …: a message is longer than 1000000 bytes'],
-  ['huge-sse', 'broke off …: a message is longer than 1000000 bytes']
+  ['huge', 'broke off …: a message is longer than 1000000 bytes (MCP_MAX_RESULT_BYTES)'],
+  ['huge-sse', 'broke off …: a message is longer than 1000000 bytes (MCP_MAX_RESULT_BYTES)']
 ]
 
 /** Answers that are odd and can be used. */

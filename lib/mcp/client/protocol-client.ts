@@ -1,4 +1,5 @@
 import { objectText, presentMember, textOf } from '../../json-text.ts'
+import type { ServerBounds } from '../transports/bounds.ts'
 import type { TextTransport } from '../transports/text-transport.ts'
 import { type Peer, shakeHands } from './handshake.ts'
 import { clientCapabilities, clientInfo, metaKeys, modernVersion } from './protocol.ts'
@@ -17,6 +18,7 @@ export interface ProtocolClientOptions {
   firstId?: number
   /** The server is a process; see HandshakeOptions. */
   isProcess: boolean
+  bounds?: ServerBounds | undefined
   onListChanged?: (() => void) | undefined
 }
 
@@ -65,7 +67,7 @@ const listChanged = new Set(['tools', 'resources', 'prompts'].map(list => `notif
 
 /** A client of one MCP server, of any era. It refuses what a server requests; see createProtocolConnection. */
 export function createProtocolClient (options: ProtocolClientOptions): ProtocolClient {
-  const { transport, declaresElicitation, isExclusive, firstId = 1, isProcess, onListChanged } = options
+  const { transport, declaresElicitation, isExclusive, firstId = 1, isProcess, bounds, onListChanged } = options
   const capabilities = clientCapabilities(declaresElicitation)
   const modernMeta: ReadonlyArray<readonly [string, string]> = [
     [metaKeys.protocolVersion, JSON.stringify(modernVersion)],
@@ -80,6 +82,7 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
     firstId,
     declaresElicitation,
     isExclusive,
+    bounds,
     hasExchanges: transport.hasPerRequestStream === true,
     answersRequests: () => peer?.era.kind !== 'modern',
     // In the era of 2026 the end of a request's own stream cancels it.

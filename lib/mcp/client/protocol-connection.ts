@@ -1,4 +1,5 @@
 import { presentMember, valueOf } from '../../json-text.ts'
+import { BoundError, defaultBounds, type ServerBounds } from '../transports/bounds.ts'
 import { type MessageText, NotSentError, type Received } from '../transports/text-transport.ts'
 import { errorCodes } from './protocol.ts'
 import {
@@ -24,6 +25,7 @@ export interface ProtocolConnectionOptions {
   hasExchanges: boolean
   /** Whether a server is told with `notifications/cancelled` that a request was given up. */
   sendsCancellation: () => boolean
+  bounds?: Pick<ServerBounds, 'maxRequests' | 'maxValues'> | undefined
   onNotification: (method: string, params: RpcValue | null) => void
 }
 
@@ -52,7 +54,10 @@ export interface ProtocolConnection {
   request: (request: ConnectionRequest) => Promise<RpcValue>
   /** `params` is JSON text. */
   notify: (method: string, params?: string) => Promise<void>
-  /** Takes a text of the server. `exchange` is the id of the request whose HTTP exchange brought it. */
+  /**
+   * Takes a text of the server. `exchange` is the id of the request whose HTTP exchange brought it. Throws BoundError
+   * when it is more than a server may send.
+   */
   receive: (text: string, exchange?: number) => Received
   /** Rejects all requests that wait, and those that follow. */
   closed: () => void
@@ -64,6 +69,8 @@ interface Pending {
   progress: (params: RpcValue) => void
 }
 
+/** A server's id is given back to it, and is kept until the server takes it (characters). */
+const maxIdLength = 1_024
 /** The longest that a timer can wait (ms): a longer one would be due at once. */
 const maxTimerMs = 2_147_483_647
 /** Requests that are part of the handshake. The specification forbids to cancel one, and servers end at it. */
@@ -76,9 +83,11 @@ const handshakeMethods = new Set(['initialize', 'server/discover'])
  * @see https://modelcontextprotocol.io/specification/2025-11-25/basic
  */
 export function createProtocolConnection (options: ProtocolConnectionOptions): ProtocolConnection {
-  const { firstId, isExclusive, declaresElicitation, onNotification } = options
+  const { firstId, isExclusive, declaresElicitation, onNotification, bounds = defaultBounds } = options
   const pending = new Map<number, Pending>()
   let nextId = firstId
+  /** Answers to requests of the server that it has not taken. */
+  let untaken = 0
   let hasGivenUp = false
   let isClosed = false
 
@@ -148,7 +157,7 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
   }
 
   function receive (text: string, exchange?: number): Received {
-    const messages = readMessages(text)
+    const messages = readMessages(text, bounds.maxValues)
     if (messages === null) return 'noise'
     const isWaiting = exchange !== undefined && pending.has(exchange)
     for (const message of messages) take(message, exchange)
@@ -185,9 +194,15 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
 
   /** Answers a server's request for a client behind which is no person. */
   function answer (method: string, idText: string): void {
-    if (!options.answersRequests()) return
+    if (!options.answersRequests() || idText.length > maxIdLength) return
+    if (untaken === bounds.maxRequests) {
+      throw new BoundError(`it has not taken the answers to ${untaken} requests (MCP_MAX_SERVER_REQUESTS)`)
+    }
     const respond = (body: string) => {
-      options.send({ text: `{"jsonrpc":"2.0","id":${idText},${body}}` }).catch(() => {}) // the server is gone
+      untaken++
+      options.send({ text: `{"jsonrpc":"2.0","id":${idText},${body}}` })
+        .catch(() => {}) // the server is gone
+        .finally(() => { untaken-- })
     }
     if (method === 'ping') return respond('"result":{}')
     if (method === 'elicitation/create' && declaresElicitation) return respond('"result":{"action":"decline"}')

@@ -1,6 +1,7 @@
 import {
-  type JsonDocument, type JsonNode, memberOf, presentMember, readJson, stringMember, textOf, valueOf
+  type JsonDocument, type JsonNode, memberOf, presentMember, readJson, stringMember, textOf, TooManyValuesError, valueOf
 } from '../../json-text.ts'
+import { BoundError, defaultBounds } from '../transports/bounds.ts'
 import { errorCodes } from './protocol.ts'
 
 /** A value that a server sent, within the text of its message. */
@@ -31,15 +32,17 @@ export type RpcMessage =
 const listedDepth = 4
 
 /**
- * The messages in a text: one, or those of a batch. `null` for a text that is no JSON-RPC, which is noise.
+ * The messages in a text: one, or those of a batch. `null` for a text that is no JSON-RPC, which is noise. Throws
+ * BoundError when it has more values than `maxValues`, as far down as they are listed.
  *
  * Takes what real servers write: a byte order mark, a prompt glued before the message, `null` for an absent field, ids
  * and codes as text, a missing `jsonrpc`. Fields that are not known stay in the text.
  *
  * @see https://www.jsonrpc.org/specification
  */
-export function readMessages (text: string): RpcMessage[] | null {
-  const document = readJson(text, listedDepth) ?? readGlued(text)
+export function readMessages (text: string, maxValues = defaultBounds.maxValues): RpcMessage[] | null {
+  if (!text.includes('{')) return null // a server may write many such lines
+  const document = readBounded(text, maxValues) ?? readGlued(text, maxValues)
   if (document === null) return null
   const { root } = document
   if (root.items === undefined) {
@@ -47,15 +50,24 @@ export function readMessages (text: string): RpcMessage[] | null {
     return message === null ? null : [message]
   }
   // The parts of a batch lie a level deeper.
-  const messages = root.items.flatMap(item => readMessages(textOf(document, item)) ?? [])
+  const messages = root.items.flatMap(item => readMessages(textOf(document, item), maxValues) ?? [])
   return messages.length === 0 ? null : messages
 }
 
 /** A REPL or a shell may have written its prompt before the first message of a line. */
-function readGlued (text: string): JsonDocument | null {
+function readGlued (text: string, maxValues: number): JsonDocument | null {
   const start = text.indexOf('{')
   if (start <= 0 || !text.includes('"jsonrpc"', start)) return null
-  return readJson(text.slice(start), listedDepth)
+  return readBounded(text.slice(start), maxValues)
+}
+
+function readBounded (text: string, maxValues: number): JsonDocument | null {
+  try {
+    return readJson(text, listedDepth, maxValues)
+  } catch (error) {
+    if (!(error instanceof TooManyValuesError)) throw error
+    throw new BoundError(`a message has more than ${maxValues} values (MCP_MAX_MESSAGE_VALUES)`)
+  }
 }
 
 function readMessage (document: JsonDocument, node: JsonNode): RpcMessage | null {

@@ -4,6 +4,7 @@ import { createProtocolClient, type ProtocolClient } from '../client/protocol-cl
 import type { Era, EraMemory } from '../client/protocol-era.ts'
 import type { Lease, Server, UpstreamSession, UpstreamSlot, User } from '../server.ts'
 import { credentialNames, fillEndpoint, type HttpSpec } from '../servers-file/server-spec.ts'
+import type { ServerBounds } from '../transports/bounds.ts'
 import type { Route } from '../transports/http-agent.ts'
 import type { HttpEndpoint, HttpTransport, ResumableSession } from '../transports/http-transport.ts'
 import { transportKinds } from '../transports/transport-kinds.ts'
@@ -15,6 +16,7 @@ export interface HttpServerOptions {
   startTimeoutMs: number
   /** Longest message that the server may send (bytes). */
   maxMessageBytes: number
+  bounds?: ServerBounds | undefined
   declaresElicitation: boolean
   era: EraMemory
   onListChanged: () => void
@@ -31,17 +33,19 @@ const maxClients = 500
 
 /** An MCP server that is reached over HTTP. */
 export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): Server {
-  const { routeTo, maxMessageBytes, startTimeoutMs, declaresElicitation, onListChanged } = options
+  const { routeTo, maxMessageBytes, bounds, startTimeoutMs, declaresElicitation, onListChanged } = options
   const { isLegacy, create: createTransport } = transportKinds[spec.kind]
   const isPersonal = credentialNames(spec).length > 0
   let mayBegin = true
   const clients = new Map<string, { era: Era, client: Promise<ProtocolClient> }>()
 
   const newClient = (transport: HttpTransport, isExclusive: boolean, firstId = 1) =>
-    createProtocolClient({ transport, declaresElicitation, isExclusive, firstId, isProcess: false, onListChanged })
+    createProtocolClient({
+      transport, declaresElicitation, isExclusive, firstId, isProcess: false, bounds, onListChanged
+    })
   const newTransport = (endpoint: HttpEndpoint, resume?: ResumableSession, keepsCookies = true) =>
     createTransport(endpoint, {
-      dispatcher: routeTo(endpoint).dispatcher, maxMessageBytes, keepsCookies, ...(resume && { resume })
+      dispatcher: routeTo(endpoint).dispatcher, maxMessageBytes, bounds, keepsCookies, ...(resume && { resume })
     })
 
   const fill = (credentials: JsonObject): Target => {

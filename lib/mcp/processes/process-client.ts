@@ -4,6 +4,7 @@ import { maskOf } from '../client/errors.ts'
 import { createProtocolClient } from '../client/protocol-client.ts'
 import type { EraMemory } from '../client/protocol-era.ts'
 import { createServerClient, type ServerClient, type ServerConnection } from '../client/server-client.ts'
+import type { ServerBounds } from '../transports/bounds.ts'
 import type { Reaper } from '../transports/reaper.ts'
 import { createStdioTransport, type StdioCommand } from '../transports/stdio.ts'
 import { awaitExit, callError, type FailedProcess, startError } from './process-errors.ts'
@@ -16,6 +17,7 @@ export interface ProcessOptions {
   stopStepMs: number
   /** Longest message that the server may send (bytes). */
   maxMessageBytes: number
+  bounds?: ServerBounds | undefined
   /** The server serves several requests at once: its stderr may be about any of them, and is quoted to none. */
   isShared?: boolean
   /** The server's input requests may be answered later; see ServerClient.callTool. */
@@ -55,7 +57,7 @@ export interface RunningProcess { client: ProcessClient, release: Release }
 
 export function createProcessClient (command: StdioCommand, options: ProcessOptions): ProcessClient {
   const { startTimeoutMs, stopStepMs, maxMessageBytes, reaper, onListChanged, isShared = false } = options
-  const { declaresElicitation = false } = options
+  const { declaresElicitation = false, bounds } = options
   let owner: Owner = { secrets: [] }
   let mask = maskOf(command.secrets)
   let opening: Promise<void> | null = null
@@ -64,12 +66,13 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
   function create (): ProcessConnection {
     const transport = createStdioTransport(command, {
       maxMessageBytes,
+      ...(bounds && { bounds }),
       stopStepMs,
       onStderrLine: line => owner.onStderrLine?.(mask(line)),
       ...(reaper && { reaper })
     })
     const client = createProtocolClient({
-      transport, declaresElicitation, isExclusive: !isShared, isProcess: true, onListChanged
+      transport, declaresElicitation, isExclusive: !isShared, isProcess: true, bounds, onListChanged
     })
     return { transport, client }
   }

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Readable } from 'node:stream'
+import type { Intake } from './bounds.ts'
 import { type BodyReader, createTextReader, readBody } from './body-reader.ts'
 import { createEventReader, startsEvents } from './event-stream.ts'
 import type { Reply } from './http-exchange.ts'
@@ -10,6 +11,8 @@ import type { Received } from './text-transport.ts'
 export interface AnswerOptions {
   /** Longest message (bytes). */
   maxMessageBytes: number
+  /** Counts what comes in events. */
+  intake: Intake
   /** Asks the server for the stream again, from the event after this one. */
   resume: (lastEventId: string) => Promise<Readable>
   /** Gets each text that may be a message. */
@@ -35,12 +38,13 @@ const answeredMs = 1_000
  * an id is resumed.
  *
  * Resolves when the answer was given and its stream has ended, and when the request is aborted. Rejects with
- * StreamEndedError when the answer cannot come any more, with RangeError when a message is too long.
+ * StreamEndedError when the answer cannot come any more, with BoundError when the server
+ * sends more than it may.
  *
  * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#resumability-and-redelivery
  */
 export async function readAnswer (reply: Reply, options: AnswerOptions): Promise<void> {
-  const { maxMessageBytes, resume, onText, controller } = options
+  const { maxMessageBytes, intake, resume, onText, controller } = options
   const { signal } = controller
   let body = reply.body
   let lastEventId: string | undefined
@@ -52,6 +56,7 @@ export async function readAnswer (reply: Reply, options: AnswerOptions): Promise
 
   const events = () => createEventReader({
     maxEventBytes: maxMessageBytes,
+    intake,
     onEvent ({ id, data }) {
       if (id) lastEventId = id
       if (data === '') return

@@ -1,4 +1,6 @@
 import type { Readable } from 'node:stream'
+import { BoundError } from './bounds.ts'
+import { readPaced } from './paced-reading.ts'
 
 /** Takes a body as it comes. */
 export interface BodyReader {
@@ -12,22 +14,26 @@ export interface BodyReader {
 export async function readBody (body: Readable, reader: BodyReader): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     if (body.destroyed) return reject(body.errored ?? new Error('it was given up'))
-    body.on('data', (chunk: Buffer) => {
-      try {
-        reader.push(chunk)
-      } catch (error) {
-        body.destroy(error as Error) // the promise rejects with it
+    const { flush } = readPaced(body, {
+      push: reader.push,
+      end: resolve,
+      fail (error) {
+        reject(error)
+        body.destroy(error)
       }
     })
-    body.once('end', resolve)
-    body.once('error', reject)
+    function giveUp (error: Error): void {
+      flush()
+      reject(error)
+    }
+    body.once('error', giveUp)
     // A body that was destroyed without an error has no end. After an end this says nothing new.
-    body.once('close', () => reject(new Error('it was given up')))
+    body.once('close', () => { if (!body.readableEnded) giveUp(new Error('it was given up')) })
   })
   reader.end()
 }
 
-/** Collects a text. Throws RangeError when it is longer than `maxBytes`. */
+/** Collects a text. Throws BoundError when it is longer than `maxBytes`. */
 export function createTextReader (maxBytes: number, onText: (text: string) => void): BodyReader {
   const chunks: Buffer[] = []
   let bytes = 0
@@ -41,11 +47,12 @@ export function createTextReader (maxBytes: number, onText: (text: string) => vo
   }
 }
 
-/** A body as text. Rejects with RangeError, and reads no further, when it is longer than `maxBytes`. */
+/** A body as text. Rejects with BoundError, and reads no further, when it is longer than `maxBytes`. */
 export async function readText (body: Readable, maxBytes: number): Promise<string> {
   let text = ''
   await readBody(body, createTextReader(maxBytes, all => { text = all }))
   return text
 }
 
-export const tooLong = (maxBytes: number) => new RangeError(`a message is longer than ${maxBytes} bytes`)
+export const tooLong = (maxBytes: number) =>
+  new BoundError(`a message is longer than ${maxBytes} bytes (MCP_MAX_RESULT_BYTES)`)

@@ -1,33 +1,45 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
+import type { Intake } from './bounds.ts'
 import { type BodyReader, tooLong } from './body-reader.ts'
 
 export interface EventReaderOptions {
   /** Longest event (bytes), give or take a chunk. */
   maxEventBytes: number
+  /** Counts what comes. */
+  intake?: Intake
   onEvent: (event: EventSourceMessage) => void
   /** Gets the pause (ms) that the server wants before a stream that broke off is resumed. */
   onRetry?: (milliseconds: number) => void
 }
 
+const lineFeed = 0x0a
+const carriageReturn = 0x0d
+
 /**
- * Reads server-sent events. Its `push` throws RangeError when an event is too long.
+ * Reads server-sent events. Its `push` throws BoundError when an event, or a line of a comment, is too long.
  *
  * Differs from the specification in what servers need. An event whose blank line is missing at the end of the stream
  * counts; it has no id, since it may have been cut off.
  *
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
  */
-export function createEventReader ({ maxEventBytes, onEvent, onRetry }: EventReaderOptions): BodyReader {
-  const decoder = new TextDecoder() // a character may be split between two chunks
+export function createEventReader ({ maxEventBytes, intake, onEvent, onRetry }: EventReaderOptions): BodyReader {
+  /** The beginning of a line that has not ended. The parser would look through all of it at each chunk. */
+  let pieces: Buffer[] = []
   let pendingBytes = 0
   let endedInReturn = false
+  let isFirst = true
   let isLast = false
   const parser = createParser({
     onEvent ({ id, ...event }) {
       pendingBytes = 0
+      intake?.message()
       onEvent(id === undefined || isLast ? event : { id, ...event })
     },
-    onComment: () => { pendingBytes = 0 }, // a heartbeat belongs to no event
+    onComment () { // a heartbeat belongs to no event
+      pendingBytes = 0
+      intake?.message()
+    },
     ...(onRetry && { onRetry })
   })
 
@@ -39,15 +51,32 @@ export function createEventReader ({ maxEventBytes, onEvent, onRetry }: EventRea
     return rest.includes('\r') ? rest.replace(/\r\n?/g, '\n') : rest
   }
 
+  /** Lines are decoded whole, so no character is split. */
+  function feed (bytes: Buffer[]): void {
+    const whole = bytes.length === 1 ? bytes[0] as Buffer : Buffer.concat(bytes)
+    const text = whole.toString('utf8')
+    parser.feed(unified(isFirst && text.startsWith('\uFEFF') ? text.slice(1) : text))
+    isFirst = false
+  }
+
   return {
     push (chunk) {
+      intake?.bytes(chunk.length)
       pendingBytes += chunk.length
-      parser.feed(unified(decoder.decode(chunk, { stream: true })))
+      const end = 1 + Math.max(chunk.lastIndexOf(lineFeed), chunk.lastIndexOf(carriageReturn))
+      if (end > 0) {
+        const lines = [...pieces, chunk.subarray(0, end)]
+        pieces = []
+        feed(lines)
+      }
+      if (end < chunk.length) pieces.push(chunk.subarray(end))
       if (pendingBytes > maxEventBytes) throw tooLong(maxEventBytes)
     },
     end () {
       isLast = true
-      parser.feed('\n\n')
+      const last = pieces
+      pieces = []
+      feed([...last, Buffer.from('\n\n')])
     }
   }
 }

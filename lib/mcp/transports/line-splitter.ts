@@ -1,3 +1,5 @@
+import { BoundError } from './bounds.ts'
+
 export interface LineSplitter {
   /** Takes a chunk as it comes; lines and characters may be split anywhere. */
   push: (chunk: Buffer) => void
@@ -10,7 +12,7 @@ export interface LineSplitter {
  * whole.
  *
  * Copies each byte once: the pieces of a line are joined when its end has come. The SDK's buffer joins them at every
- * chunk, which for a line of 9 MB is 200 ms of processor. Throws RangeError when a line grows past `maxLineBytes`.
+ * chunk, which for a line of 9 MB is 200 ms of processor. Throws BoundError when a line grows past `maxLineBytes`.
  */
 export function createLineSplitter (maxLineBytes: number, onLine: (line: string) => void): LineSplitter {
   let pieces: Buffer[] = []
@@ -47,6 +49,6 @@ export function createLineSplitter (maxLineBytes: number, onLine: (line: string)
     pieceBytes += bytes
     if (pieceBytes <= maxLineBytes) return
     pieces = []
-    throw new RangeError(`a line is longer than ${maxLineBytes} bytes`)
+    throw new BoundError(`a line is longer than ${maxLineBytes} bytes (MCP_MAX_RESULT_BYTES)`)
   }
 }

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import { createIntake, defaultBounds } from './bounds.ts'
 import { readBody, readText } from './body-reader.ts'
 import { createCookieJar } from './cookie-jar.ts'
 import { createEventReader } from './event-stream.ts'
@@ -14,7 +15,7 @@ import { asText, deliver, NotSentError } from './text-transport.ts'
  * @see https://modelcontextprotocol.io/specification/2024-11-05/basic/transports#http-with-sse
  */
 export function createSseTransport (endpoint: HttpEndpoint, options: HttpTransportOptions): HttpTransport {
-  const { dispatcher, maxMessageBytes, keepsCookies } = options
+  const { dispatcher, maxMessageBytes, bounds = defaultBounds, keepsCookies } = options
   const url = new URL(endpoint.url)
   const cookies = keepsCookies ? createCookieJar(url) : null
   const ownHeaders = commonHeaders(endpoint.headers)
@@ -67,6 +68,7 @@ export function createSseTransport (endpoint: HttpEndpoint, options: HttpTranspo
   async function listen (body: Readable, onAddress: (address: URL) => void): Promise<void> {
     await readBody(body, createEventReader({
       maxEventBytes: maxMessageBytes,
+      intake: createIntake(bounds),
       onEvent ({ event, data }) {
         if (event === 'endpoint') onAddress(addressIn(data))
         else deliver(transport, data)

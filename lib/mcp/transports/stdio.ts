@@ -2,9 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { corkWrites } from '../../corked-writes.ts'
+import { createIntake, defaultBounds, type ServerBounds } from './bounds.ts'
 import { createLineSplitter } from './line-splitter.ts'
+import { readPaced } from './paced-reading.ts'
 import { killProcessGroup } from './process-group.ts'
 import type { Reaper } from './reaper.ts'
+import { readStderr } from './stderr-reading.ts'
 import { createStderrTail } from './stderr-tail.ts'
 import { asText, deliver, NotSentError, type TextTransport } from './text-transport.ts'
 
@@ -22,6 +25,7 @@ export interface StdioCommand {
 export interface StdioTransportOptions {
   /** Longest line that the server may write (bytes); a longer one ends it. */
   maxMessageBytes: number
+  bounds?: ServerBounds
   /** How long the server may take to end after its input closed, and again after SIGTERM (ms). */
   stopStepMs: number
   /** Gets each complete line that the server writes to stderr, and to stdout when it is no message. */
@@ -79,6 +83,9 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
   let exited: Promise<void> = Promise.resolve()
   let closing: Promise<void> | null = null
   let announce = (): void => {}
+  /** Reads what has come, before the end of the process is told. */
+  let flush = (): void => {}
+  let readSkipped = (): void => {}
   const ended = new Promise<void>(resolve => { announce = resolve })
 
   const transport: StdioTransport = {
@@ -91,7 +98,10 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
     get failure () { return failure },
     get noiseLines () { return noiseLines },
     ended,
-    stderrLines: tail.lines,
+    stderrLines () {
+      readSkipped()
+      return tail.lines()
+    },
 
     async start () {
       if (child !== null) throw new Error('the transport was started before')
@@ -120,24 +130,37 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
   }
 
   function attach (child: ChildProcess): void {
+    const intake = createIntake(options.bounds ?? defaultBounds)
     const lines = createLineSplitter(options.maxMessageBytes, line => {
+      intake.message()
       if (deliver(transport, line) !== 'noise' || line.trim() === '') return
       // Some servers print banners to stdout, or why they end, although they must not. It is kept like stderr.
       noiseLines++
       tail.push(Buffer.from(`${line.slice(0, maxNoiseLength)}\n`))
     })
-    child.stdout?.on('data', (chunk: Buffer) => {
-      if (failure !== null) return
-      try {
-        lines.push(chunk)
-      } catch (error) {
-        failure = error as Error
-        transport.onerror?.(failure)
-        transport.close().catch(() => {}) // never rejects
-      }
-    })
-    child.stdout?.once('end', () => { if (failure === null) lines.end() })
-    child.stderr?.on('data', tail.push)
+    function giveUp (error: Error): void {
+      failure ??= error
+      transport.onerror?.(failure)
+      transport.close().catch(() => {}) // never rejects
+    }
+    if (child.stdout !== null) {
+      const stdout = readPaced(child.stdout, {
+        push (chunk) {
+          intake.bytes(chunk.length)
+          lines.push(chunk)
+        },
+        end () {
+          try {
+            lines.end()
+          } catch (error) {
+            giveUp(error as Error)
+          }
+        },
+        fail: giveUp
+      })
+      flush = stdout.flush
+    }
+    if (child.stderr !== null) readSkipped = readStderr(child.stderr, tail.push)
     for (const stream of [child.stdin, child.stdout, child.stderr]) {
       stream?.on('error', error => transport.onerror?.(error)) // EPIPE when the server ends first; its exit says more
     }
@@ -157,6 +180,7 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
   function announceEnd (child: ChildProcess): void {
     const drained = Promise.all([drainedOf(child.stdout), drainedOf(child.stderr)])
     Promise.race([drained, delay(drainMs, undefined, { ref: false })]).finally(() => {
+      flush()
       announce()
       transport.onclose?.()
     })

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { readAnswer } from './answer-body.ts'
+import { createIntake, defaultBounds } from './bounds.ts'
 import { createCookieJar } from './cookie-jar.ts'
 import { discard, type HttpMessage } from './http-exchange.ts'
 import { commonHeaders, deliverAnswer, exchange, HttpError, sendNotification } from './http-request.ts'
@@ -21,7 +22,7 @@ const saysNothingOfMethods = new Set([401, 407, 429, 503, 504])
  * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#streamable-http
  */
 export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: HttpTransportOptions): HttpTransport {
-  const { dispatcher, maxMessageBytes, resume, keepsCookies } = options
+  const { dispatcher, maxMessageBytes, bounds = defaultBounds, resume, keepsCookies } = options
   const url = new URL(endpoint.url)
   const cookies = keepsCookies ? createCookieJar(url, resume?.cookies) : null
   const ownHeaders = commonHeaders(endpoint.headers)
@@ -102,6 +103,7 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
       }
       await settle(readAnswer(reply, {
         maxMessageBytes,
+        intake: createIntake(bounds),
         resume: lastEventId => resumeStream(lastEventId, signal),
         onText: text => deliver(transport, text, id),
         controller

@@ -136,6 +136,7 @@ t.test('the defaults are those that are documented', async t => {
     maxBodyBytes: 8 * 1024 * 1024,
     maxJsonDepth: 100,
     maxParameters: 1_000,
+    serverBounds: { maxBytes: 268_435_456, maxMessages: 50_000, maxRequests: 100, maxValues: 500_000 },
     maxResultBytes: 32 * 1024 * 1024,
     processes: {
       maxStarting: null,

@@ -127,9 +127,16 @@ t.test('a caller who leaves ends the wait at once', async t => {
 
 t.test('a flood on stderr blocks nothing and is kept to its last lines', async t => {
   let lines = 0
-  const client = await opened(t, ['floods-stderr', '64'], { onStderrLine: () => { lines++ } })
+  const client = await opened(t, ['floods-stderr', '3'], { onStderrLine: () => { lines++ } })
   t.equal(await act(client), 'flooded')
-  await until(() => lines === 64 * 1_024, 'all lines were seen')
+  await until(() => lines === 3 * 1_024, 'all lines were seen')
+})
+
+t.test('a flood on stderr beyond what is read in a minute is passed over, but for its end', async t => {
+  const lines: string[] = []
+  const client = await opened(t, ['floods-stderr', '64', 'the last word'], { onStderrLine: line => { lines.push(line) } })
+  await t.rejects(client.callTool({ name: 'act', args: '{}' }, limits), { message: /the last word$/ })
+  t.ok(lines.length > 3_000 && lines.length < 6_000, `${lines.length} of 65536 lines were read`)
 })
 
 t.test('noise on stdout is passed over', async t => {
@@ -148,7 +155,7 @@ t.test('a line within the limit is read, a longer one ends the server', async t 
 
   const beyond = await opened(t, ['long-line', '40000000'])
   await t.rejects(beyond.callTool({ name: 'act', args: '{}' }, limits), {
-    code: 'MCPC_ERR_MCP_CALL', message: 'MCP server zoo broke off tool act: a line is longer than 33554432 bytes'
+    code: 'MCPC_ERR_MCP_CALL', message: 'MCP server zoo broke off tool act: a line is longer than 33554432 bytes (MCP_MAX_RESULT_BYTES)'
   })
 })
 

@@ -200,7 +200,7 @@ t.test('answers and refusals are decoded, and are no longer than messages may be
     for (const type of [json, events]) {
       const start = type === json ? '{"x":"' : 'data: '
       const bomb = await connect(t, reply(200, { ...type, ...encoding }, encode(start + 'x'.repeat(5_000_000))))
-      await t.rejects(bomb.ask(), { name: 'RangeError', message: 'a message is longer than 10000 bytes' })
+      await t.rejects(bomb.ask(), { name: 'BoundError', message: 'a message is longer than 10000 bytes (MCP_MAX_RESULT_BYTES)' })
     }
   }
 })

@@ -1,0 +1,62 @@
+/** Bounds on what one server sends. Beyond one of them it is ended, or the request fails with a BoundError. */
+export interface ServerBounds {
+  /** Bytes in a minute, or in the answer to one HTTP request. */
+  maxBytes: number
+  /** Messages, and lines that are none, in the same. */
+  maxMessages: number
+  /** Requests of the server that were answered and whose answers it has not taken. */
+  maxRequests: number
+  /** Values in one message, as far down as they are looked at. */
+  maxValues: number
+}
+
+export const defaultBounds: ServerBounds = {
+  maxBytes: 268_435_456, maxMessages: 50_000, maxRequests: 100, maxValues: 500_000
+}
+
+/** A server sent more than it may. The sentence names the setting. */
+export class BoundError extends RangeError {
+  override name = 'BoundError'
+}
+
+/** Counts what a server sends. */
+export interface Intake {
+  /** Throws BoundError. */
+  bytes: (count: number) => void
+  /** Throws BoundError. */
+  message: () => void
+}
+
+/** A server that serves for days may send more in all (ms). */
+const windowMs = 60_000
+
+export function createIntake ({ maxBytes, maxMessages }: Pick<ServerBounds, 'maxBytes' | 'maxMessages'>): Intake {
+  let begunAt = performance.now()
+  let bytes = 0
+  let messages = 0
+
+  return {
+    bytes (count) {
+      bytes += count
+      if (bytes <= maxBytes) return
+      const now = performance.now()
+      if (now - begunAt < windowMs) {
+        throw new BoundError(`it sent more than ${maxBytes} bytes in a minute (MCP_MAX_SERVER_BYTES)`)
+      }
+      begunAt = now
+      bytes = count
+      messages = 0
+    },
+    message () {
+      messages++
+      if (messages <= maxMessages) return
+      const now = performance.now()
+      if (now - begunAt < windowMs) {
+        throw new BoundError(`it sent more than ${maxMessages} messages in a minute (MCP_MAX_SERVER_MESSAGES)`)
+      }
+      begunAt = now
+      bytes = 0
+      messages = 1
+    }
+  }
+}
