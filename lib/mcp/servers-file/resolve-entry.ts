@@ -3,6 +3,7 @@ import { mapValues } from '../../json.ts'
 import { transportKinds } from '../transports/transport-kinds.ts'
 import { entryError } from './entry-error.ts'
 import type { HttpEntry, ServerEntry, StdioEntry } from './entry-schema.ts'
+import { checkUser, userOf } from './entry-user.ts'
 import { findExecutable, isDirectory, isExecutable } from './executables.ts'
 import { type HostEnvironment, inheritedEnvironment } from './host-environment.ts'
 import { type PolicyDefaults, resolvePolicy } from './resolve-policy.ts'
@@ -62,7 +63,8 @@ function resolveStdioEntry (name: string, entry: StdioEntry, context: EntryConte
     throw entryError(name, 'env', 'must have names without =, spaces and control characters')
   }
   const parse = (field: string, text: string) => parseTemplate(text, context.host, optionsFor(name, field, context))
-  const inherited = mapValues(inheritedEnvironment(context.host), literal)
+  const user = userOf(name, entry)
+  const inherited = mapValues(inheritedEnvironment(context.host, user), literal)
   const ownEnv = mapValues(env, (value, variable) => parse(`env.${variable}`, value))
   const said = {
     kind: 'stdio' as const,
@@ -70,10 +72,12 @@ function resolveStdioEntry (name: string, entry: StdioEntry, context: EntryConte
     args: args.map((arg, index) => parse(`args[${index}]`, arg)),
     env: ownEnv,
     ...resolveCommand(name, entry, ownEnv.PATH ?? inherited.PATH, context),
+    ...(user && { user }),
     lifecycle,
     ...(warmSpares !== undefined && { warmSpares })
   }
   checkSharing(name, said)
+  checkUser(name, said)
   const policy = policyOf(name, entry, credentialNames(said), context)
   return { ...said, policy, env: { ...inherited, ...ownEnv }, identity: identityOf({ ...said, policy }) }
 }

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { corkWrites } from '../../corked-writes.ts'
 import { createLineSplitter } from './line-splitter.ts'
 import { killProcessGroup } from './process-group.ts'
+import type { ProcessUser } from './process-user.ts'
 import type { Reaper } from './reaper.ts'
 import { createStderrTail } from './stderr-tail.ts'
 import { asText, deliver, NotSentError, type TextTransport } from './text-transport.ts'
@@ -15,6 +16,8 @@ export interface StdioCommand {
   readonly args: readonly string[]
   readonly env: Readonly<Record<string, string>>
   readonly cwd: string
+  /** Left out: the service's own. */
+  readonly user?: ProcessUser
   /** The operator's secrets in it, as far as they can be known: no sentence and no log line may hold one. */
   readonly secrets?: readonly string[]
 }
@@ -96,8 +99,8 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
     async start () {
       if (child !== null) throw new Error('the transport was started before')
       if (closing !== null) throw new Error('the transport is closed')
-      const { cwd, env } = command
-      child = spawn(command.command, command.args, { cwd, env, stdio: 'pipe', detached: true })
+      const { cwd, env, user } = command
+      child = spawn(command.command, command.args, { ...user, cwd, env, stdio: 'pipe', detached: true })
       if (child.pid !== undefined) options.reaper?.add(child.pid)
       attach(child)
       await spawned(child)
