@@ -4,6 +4,7 @@ import { type Config, resolveConfig } from '../lib/config/config.ts'
 import {
   describeInvalidVariable, type Environment, EnvironmentSchema, normalizeEnvironment
 } from '../lib/config/environment.ts'
+import { readSecretFiles } from '../lib/config/secret-files.ts'
 import { ConfigError } from '../lib/errors.ts'
 import type { HostEnvironment } from '../lib/mcp/servers-file/host-environment.ts'
 
@@ -29,7 +30,7 @@ const noCheck = 'the validation API checks apiUrl and jwtToken only: these crede
 /** Start phase: reads and checks the environment. A variable with a wrong value ends the start with one line. */
 export default fp<ConfigPluginOptions>(async (fastify, opts) => {
   const environment = { ...process.env, ...opts.env }
-  const data = normalizeEnvironment(environment)
+  const data = normalizeEnvironment(readSecretFiles(environment))
   try {
     await fastify.register(env, { schema: EnvironmentSchema, data, env: false, confKey: 'environment' })
   } catch (error) {

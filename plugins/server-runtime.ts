@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import { dirname, resolve } from 'node:path'
 import fp from 'fastify-plugin'
 import { ConfigError } from '../lib/errors.ts'
 import { createEraMemory } from '../lib/mcp/client/protocol-era.ts'
@@ -6,6 +7,7 @@ import { createHttpServer } from '../lib/mcp/http/http-server.ts'
 import { createProcessServer } from '../lib/mcp/processes/process-server.ts'
 import type { Server } from '../lib/mcp/server.ts'
 import { createServerRegistry, type ServerRegistry } from '../lib/mcp/servers.ts'
+import { readableEnvFiles } from '../lib/mcp/servers-file/env-files.ts'
 import { proxiesIn } from '../lib/mcp/servers-file/host-environment.ts'
 import type { ServerSpec } from '../lib/mcp/servers-file/server-spec.ts'
 import { describePolicy } from '../lib/mcp/servers-file/value-policy.ts'
@@ -106,6 +108,17 @@ export default fp(async (fastify) => {
       fastify.log.info({ server, ...describePolicy(policy) }, 'what is kept and filled in for an mcp server')
     }
   }
+  const { serverScript } = fastify.config
+  const scriptFolder = serverScript === undefined ? undefined : dirname(resolve(serverScript))
+  const warnedOf = new Set<string>()
+  /** Each file of each server once: a reload tells of new ones. */
+  function warnOfEnvFiles (): void {
+    for (const found of readableEnvFiles(registry.servers.map(({ spec }) => spec), scriptFolder)) {
+      const name = JSON.stringify(found)
+      if (!warnedOf.has(name)) fastify.log.warn(found, 'an mcp server can read a .env file in its folder')
+      warnedOf.add(name)
+    }
+  }
   replaceServers(fastify.serverSpecs)
 
   const refillSpares = () => registry.servers.forEach(({ spares }) => spares?.refill())
@@ -115,6 +128,7 @@ export default fp(async (fastify) => {
   fastify.decorate('replaceServers', (specs: readonly ServerSpec[]) => {
     replaceServers(specs)
     describePolicies()
+    warnOfEnvFiles()
     refillSpares()
   })
   fastify.decorate('processCounts', () => ({
@@ -125,7 +139,10 @@ export default fp(async (fastify) => {
   }))
 
   fastify.addHook('onReady', async () => refillSpares())
-  fastify.addHook('onListen', async () => describePolicies())
+  fastify.addHook('onListen', async () => {
+    describePolicies()
+    warnOfEnvFiles()
+  })
   fastify.addHook('onClose', async () => {
     await fastify.deferredSettled()
     await registry.close()

@@ -55,7 +55,8 @@ try {
 
 async function provideRedis () {
   const { REDIS_HOST, REDIS_PORT = '6379' } = process.env
-  const variable = ['REDIS_URL', 'REDIS_SENTINELS', 'REDIS_CLUSTER_NODES'].find(name => process.env[name])
+  const addresses = ['REDIS_URL', 'REDIS_URL_FILE', 'REDIS_SENTINELS', 'REDIS_CLUSTER_NODES']
+  const variable = addresses.find(name => process.env[name])
   const address = variable ?? (REDIS_HOST && `${REDIS_HOST}:${REDIS_PORT}`)
   if (address) return { address, environment: {} }
   const binary = provideRedisServer()

@@ -18,6 +18,10 @@ const seconds = (options: { default: number, description: string }) =>
     ...options
   })
 
+/** A secret may be in a file instead, which no other process finds in this one's environment. */
+const fileOf = (name: string) =>
+  Type.Optional(Type.String({ title: 'a path', description: `File that holds ${name}, instead of that variable.` }))
+
 /**
  * Every variable that the service reads: type, default, bounds, and one sentence for docs/configuration.md.
  * `title` completes "NAME must be …".
@@ -30,6 +34,7 @@ export const EnvironmentSchema = Type.Object({
       'Address of Redis, in one URL. REDIS_HOST, REDIS_PORT and REDIS_DB are then not read; REDIS_USERNAME and ' +
       'REDIS_PASSWORD are read only when the URL has none. `unix:///run/redis.sock?db=0` for a socket.'
   })),
+  REDIS_URL_FILE: fileOf('REDIS_URL'),
   REDIS_HOST: Type.String({ default: 'localhost', title: 'a host name or address', description: 'Host of Redis.' }),
   REDIS_PORT: Type.Integer({
     default: 6379,
@@ -53,6 +58,7 @@ export const EnvironmentSchema = Type.Object({
     title: 'a password',
     description: 'Password of Redis. Never logged.'
   })),
+  REDIS_PASSWORD_FILE: fileOf('REDIS_PASSWORD'),
   REDIS_TLS_CA: Type.Optional(Type.String({
     title: 'a path',
     description:
@@ -74,6 +80,7 @@ export const EnvironmentSchema = Type.Object({
     title: 'a password',
     description: 'Password of the sentinels themselves. Never logged.'
   })),
+  REDIS_SENTINEL_PASSWORD_FILE: fileOf('REDIS_SENTINEL_PASSWORD'),
   REDIS_CLUSTER_NODES: addresses({
     description: 'Some nodes of a Redis Cluster; they know the others. REDIS_HOST and REDIS_PORT are then not read.'
   }),
@@ -188,6 +195,7 @@ export const EnvironmentSchema = Type.Object({
     title: 'pairs id:key with commas between, each key 32 bytes in Base64',
     description: 'Keys that seal a user\'s data in Redis. The first one seals, all of them open. Never logged.'
   })),
+  MCP_ENCRYPTION_KEYS_FILE: fileOf('MCP_ENCRYPTION_KEYS'),
   MCP_AUDIT_LOG: Type.String({
     default: 'on',
     pattern: '^(on|off|.*/.+)$',
@@ -278,6 +286,7 @@ export const EnvironmentSchema = Type.Object({
       'API keys that may call, each as `name:sha256`; `npm run api-key` makes one. A name may have several keys. ' +
       'Unset: anyone may call. Never logged.'
   })),
+  MCP_CLIENT_API_KEYS_FILE: fileOf('MCP_CLIENT_API_KEYS'),
   MCP_ALLOWED_ORIGINS: Type.Optional(Type.String({
     title: 'origins (scheme://host[:port]) with commas between',
     description:
@@ -465,8 +474,8 @@ export const EnvironmentSchema = Type.Object({
   }))
 })
 
-/** Variables whose value is never repeated, not even when it is wrong. */
-const secretNames = new Set([
+/** Variables whose value is never repeated, not even when it is wrong. Each may be in a file: `<NAME>_FILE`. */
+export const secretNames: ReadonlySet<string> = new Set([
   'REDIS_URL', 'REDIS_PASSWORD', 'REDIS_SENTINEL_PASSWORD', 'MCP_ENCRYPTION_KEYS', 'MCP_CLIENT_API_KEYS'
 ])
 

@@ -78,7 +78,7 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
   }
 
   const failed = (mask: Mask): FailedProcess =>
-    ({ serverName: command.name, transport: handshake.current.transport, mask, isShared })
+    ({ serverName: command.name, transport: handshake.current.transport, user: command.user, mask, isShared })
 
   const connection: ServerConnection = {
     serverName: command.name,

@@ -4,12 +4,15 @@ import type { Mask } from '../../mask.ts'
 import { actedIn, causeOf, maxQuoteLength, sentenceOf, translate } from '../client/errors.ts'
 import { reasonOf, RequestTimeoutError, RpcError, UnusableAnswerError } from '../client/protocol-errors.ts'
 import type { RequestDescription, RequestLimits } from '../client/server-client.ts'
+import type { ProcessUser } from '../transports/process-user.ts'
 import type { Exit, StdioTransport } from '../transports/stdio.ts'
 
 /** A process at which a request or a start failed. */
 export interface FailedProcess {
   serverName: string
   transport: StdioTransport
+  /** Absent: the service's own. */
+  user?: ProcessUser | undefined
   mask: Mask
   /** Several requests use it, so that its stderr may be about another one and is not quoted. */
   isShared: boolean
@@ -33,7 +36,7 @@ const isOfRunningServer = (error: unknown) =>
 
 /** The error of lib/errors.ts for a server that could not be started. */
 export function startError (
-  error: unknown, { serverName, transport, mask }: FailedProcess, startTimeoutMs: number, signal: AbortSignal
+  error: unknown, { serverName, transport, user, mask }: FailedProcess, startTimeoutMs: number, signal: AbortSignal
 ): Error {
   if (signal.aborted) return new CallerLeftError()
   const quote = quoteStderr(transport, mask)
@@ -50,7 +53,8 @@ export function startError (
     return new McpStartError(serverName, `ended before it was ready (${describeExit(transport.exit)})${quote}`)
   }
   const reason = sentenceOf(transport.failure ?? reasonOf(error), mask)
-  return new McpStartError(serverName, `could not be started: ${reason}${quote}`, { cause })
+  const asUser = user === undefined ? '' : ` as user ${user.uid}`
+  return new McpStartError(serverName, `could not be started${asUser}: ${reason}${quote}`, { cause })
 }
 
 /** The error of lib/errors.ts for a request that failed. */

@@ -16,6 +16,9 @@ const patterns = () =>
   Type.Optional(Type.Array(Type.String({ minLength: 1 }), { title: 'an array of non-empty strings' }))
 const flag = () => Type.Optional(Type.Boolean({ title: 'true or false' }))
 const seconds = () => Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 86_400 }))
+/** As Node takes it. */
+const userId = () =>
+  Type.Optional(Type.Integer({ minimum: 0, maximum: 2_147_483_647, title: 'a whole number from 0 to 2147483647' }))
 const oneOf = <Word extends string>(...words: Word[]) => Type.Unsafe<Word>(Type.Enum(words, { title: either(words) }))
 
 /*
@@ -47,6 +50,8 @@ const stdioFields = {
   args: Type.Optional(Type.Array(Type.String(), { title: 'an array of strings' })),
   env: Type.Optional(texts('an object of strings')),
   cwd: Type.Optional(Type.String({ title: 'a string' })),
+  uid: userId(),
+  gid: userId(),
   lifecycle: Type.Optional(oneOf('request', 'shared')),
   warmSpares: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000, title: 'a whole number from 0 to 1000' }))
 }

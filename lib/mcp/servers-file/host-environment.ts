@@ -1,5 +1,6 @@
 import { ConfigError } from '../../errors.ts'
 import type { Proxies } from '../transports/http-agent.ts'
+import type { ProcessUser } from '../transports/process-user.ts'
 
 /** The service's own environment. Holds secrets: never log it. */
 export type HostEnvironment = Readonly<Record<string, string | undefined>>
@@ -14,10 +15,17 @@ const inheritedNames = [
   'NODE_EXTRA_CA_CERTS', 'NODE_COMPILE_CACHE'
 ]
 
-/** The variables that every server inherits from the service. */
-export function inheritedEnvironment (host: HostEnvironment): Record<string, string> {
+/** What is about the service's own user: its names, and folders that belong to it. */
+const ownNames = new Set(['HOME', 'LOGNAME', 'SHELL', 'USER', 'TMPDIR', 'NODE_COMPILE_CACHE'])
+
+/**
+ * The variables that a server inherits from the service. One with a user of its own gets none that is about the
+ * service's user: a HOME that it cannot use would be worse than none.
+ */
+export function inheritedEnvironment (host: HostEnvironment, user?: ProcessUser): Record<string, string> {
   const env: Record<string, string> = {}
   for (const name of inheritedNames) {
+    if (user !== undefined && ownNames.has(name)) continue
     const value = host[name]
     if (value !== undefined) env[name] = value
   }

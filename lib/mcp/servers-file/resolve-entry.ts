@@ -3,6 +3,7 @@ import { mapValues } from '../../json.ts'
 import { transportKinds } from '../transports/transport-kinds.ts'
 import { entryError } from './entry-error.ts'
 import type { HttpEntry, ServerEntry, StdioEntry } from './entry-schema.ts'
+import { checkUser, userOf } from './entry-user.ts'
 import { findExecutable, isDirectory, isExecutable } from './executables.ts'
 import { type HostEnvironment, inheritedEnvironment } from './host-environment.ts'
 import { type PolicyDefaults, resolvePolicy } from './resolve-policy.ts'
@@ -63,7 +64,8 @@ function resolveStdioEntry (name: string, entry: StdioEntry, context: EntryConte
   }
   const parse = (field: string, text: string, use: TemplateOptions['use'] = 'process') =>
     parseTemplate(text, context.host, { ...optionsFor(name, field, context), use })
-  const inherited = mapValues(inheritedEnvironment(context.host), literal)
+  const user = userOf(name, entry)
+  const inherited = mapValues(inheritedEnvironment(context.host, user), literal)
   const ownEnv = mapValues(env, (value, variable) => parse(`env.${variable}`, value))
   const said = {
     kind: 'stdio' as const,
@@ -71,10 +73,12 @@ function resolveStdioEntry (name: string, entry: StdioEntry, context: EntryConte
     args: args.map((arg, index) => parse(`args[${index}]`, arg, 'argument')),
     env: ownEnv,
     ...resolveCommand(name, entry, ownEnv.PATH ?? inherited.PATH, context),
+    ...(user && { user }),
     lifecycle,
     ...(warmSpares !== undefined && { warmSpares })
   }
   checkSharing(name, said)
+  checkUser(name, said)
   const policy = policyOf(name, entry, credentialNames(said), context)
   return { ...said, policy, env: { ...inherited, ...ownEnv }, identity: identityOf({ ...said, policy }) }
 }

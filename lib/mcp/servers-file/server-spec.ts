@@ -1,6 +1,7 @@
 import { digestOf } from '../../digest.ts'
 import { type JsonObject, mapValues } from '../../json.ts'
 import type { HttpEndpoint } from '../transports/http-transport.ts'
+import type { ProcessUser } from '../transports/process-user.ts'
 import type { StdioCommand } from '../transports/stdio.ts'
 import type { TransportKind } from '../transports/transport-kinds.ts'
 import type { Template } from './template.ts'
@@ -30,6 +31,8 @@ export interface StdioSpec extends CommonSpec {
   /** The child's whole environment. */
   readonly env: Readonly<Record<string, Template>>
   readonly cwd: string
+  /** Absent: the service's own. */
+  readonly user?: ProcessUser
   /** `request`: a fresh process for each request. `shared`: one process a worker, which serves all requests. */
   readonly lifecycle: 'request' | 'shared'
   /** How many processes a worker starts ahead of demand; absent: the service's own number. */
@@ -71,14 +74,16 @@ export function credentialNames (spec: PolicyFree): readonly string[] {
 }
 
 /** The command of a server for one session. Throws MissingCredentialError. */
-export function fillCommand ({ name, command, args, env, cwd }: StdioSpec, credentials: JsonObject): StdioCommand {
+export function fillCommand (spec: StdioSpec, credentials: JsonObject): StdioCommand {
+  const { name, command, args, env, cwd, user } = spec
   const filled = fillAll(env, credentials)
   const soundingSecret = Object.keys(filled).filter(variable => soundsSecret.test(variable))
   const secrets = [
     ...[...args, ...Object.values(env)].flatMap(template => template.operatorValues()),
     ...soundingSecret.map(variable => filled[variable] ?? '')
   ]
-  return { name, command, args: args.map(arg => arg.fill(credentials)), env: filled, cwd, secrets }
+  const filledArgs = args.map(arg => arg.fill(credentials))
+  return { name, command, args: filledArgs, env: filled, cwd, ...(user && { user }), secrets }
 }
 
 /** Shorter words of an operator's may be a region or a mode, and no secret. */

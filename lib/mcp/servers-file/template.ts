@@ -1,11 +1,13 @@
 import { MissingCredentialError } from '../../errors.ts'
 import type { JsonObject } from '../../json.ts'
+import { type FileValue, valueFromFile } from '../../secret-file.ts'
 import { entryError } from './entry-error.ts'
 import type { HostEnvironment } from './host-environment.ts'
 
 /**
  * A text of the servers file with placeholders: `${session.NAME}` stands for a credential of the session, `${env.NAME}`
- * for a variable of the service. Variables are filled in when the file is read, credentials for each request.
+ * for a variable of the service, or for what is in the file that `NAME_FILE` names. Variables are filled in when the
+ * servers file is read, credentials for each request.
  *
  * Only functions give away the text, so that a template that ends up in a log or an answer shows nothing.
  */
@@ -78,7 +80,7 @@ export function parseUrlTemplate (
     }
     const written = isValue && part.variable !== undefined ? encodeURIComponent(part.text) : part.text
     before += written
-    return { text: written }
+    return { ...part, text: written }
   })
   return createTemplate(parts, { ...options, use: 'url', encode: encodeURIComponent })
 }
@@ -109,9 +111,9 @@ function readParts (text: string, host: HostEnvironment, options: TemplateOption
     } else if (name === undefined) {
       throw entryError(server, field, placeholderRule)
     } else if (groups?.kind === 'env') {
-      const value = host[name]
-      if (!value) throw entryError(server, field, `needs the variable ${name}, which is not set`)
-      parts.push({ text: value, variable: name, value })
+      const found = variableOf(name, host)
+      if ('fault' in found) throw entryError(server, field, `needs the variable ${name}, ${found.fault}`)
+      parts.push({ text: found.value, variable: name, value: found.value })
     } else {
       if (!sensitiveParams.includes(name)) {
         throw entryError(server, field, `needs the credential ${name}, which is not among MCP_SENSITIVE_PARAMS`)
@@ -120,6 +122,15 @@ function readParts (text: string, host: HostEnvironment, options: TemplateOption
     }
   }
   return [...parts, { text: text.slice(end) }]
+}
+
+/** Where both are set the variable counts: names that end in _FILE have other meanings, too (`LOG` and `LOG_FILE`). */
+function variableOf (name: string, host: HostEnvironment): FileValue {
+  const value = host[name]
+  if (value) return { value }
+  const found = valueFromFile(name, host)
+  if (found === null) return { fault: 'which is not set' }
+  return 'fault' in found ? { fault: `and ${found.fault}` } : found
 }
 
 interface FillOptions extends Pick<TemplateOptions, 'server' | 'field'> {

@@ -6,6 +6,7 @@ import { createIntake, defaultBounds, type ServerBounds } from './bounds.ts'
 import { createLineSplitter } from './line-splitter.ts'
 import { readPaced } from './paced-reading.ts'
 import { killProcessGroup } from './process-group.ts'
+import type { ProcessUser } from './process-user.ts'
 import type { Reaper } from './reaper.ts'
 import { readStderr } from './stderr-reading.ts'
 import { createStderrTail } from './stderr-tail.ts'
@@ -18,6 +19,8 @@ export interface StdioCommand {
   readonly args: readonly string[]
   readonly env: Readonly<Record<string, string>>
   readonly cwd: string
+  /** Left out: the service's own. */
+  readonly user?: ProcessUser
   /** The operator's secrets in it, as far as they can be known: no sentence and no log line may hold one. */
   readonly secrets?: readonly string[]
 }
@@ -106,8 +109,8 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
     async start () {
       if (child !== null) throw new Error('the transport was started before')
       if (closing !== null) throw new Error('the transport is closed')
-      const { cwd, env } = command
-      child = spawn(command.command, command.args, { cwd, env, stdio: 'pipe', detached: true })
+      const { cwd, env, user } = command
+      child = spawn(command.command, command.args, { ...user, cwd, env, stdio: 'pipe', detached: true })
       if (child.pid !== undefined) options.reaper?.add(child.pid)
       attach(child)
       await spawned(child)

@@ -1,6 +1,6 @@
 import t from 'tap'
 
-import { proxiesIn } from '../../../../lib/mcp/servers-file/host-environment.ts'
+import { inheritedEnvironment, proxiesIn } from '../../../../lib/mcp/servers-file/host-environment.ts'
 import { resolveScript } from '../../../../lib/mcp/servers-file/script-server.ts'
 import { fillCommand } from '../../../../lib/mcp/servers-file/server-spec.ts'
 import { fixture } from '../../../support/paths.ts'
@@ -12,6 +12,15 @@ t.test('a server inherits where Node keeps compiled code, when it is set, and no
   const host = { PATH: '/usr/bin', NODE_COMPILE_CACHE: '/var/cache/servers' }
   t.strictSame(environmentIn({ ...host, REDIS_PASSWORD: 'not-a-real-password' }), host)
   t.strictSame(environmentIn({ PATH: '/usr/bin' }), { PATH: '/usr/bin' }, 'the service sets none itself')
+})
+
+t.test('a server of another user inherits nothing that is about the service\'s user', async t => {
+  const ofTheUser = {
+    HOME: '/root', LOGNAME: 'root', SHELL: '/bin/sh', USER: 'root', TMPDIR: '/root/tmp', NODE_COMPILE_CACHE: '/var/cache'
+  }
+  const host = { PATH: '/usr/bin', LANG: 'C', VIRTUAL_ENV: '/opt/venv', ...ofTheUser }
+  t.strictSame(inheritedEnvironment(host), host)
+  t.strictSame(inheritedEnvironment(host, { uid: 1234 }), { PATH: '/usr/bin', LANG: 'C', VIRTUAL_ENV: '/opt/venv' })
 })
 
 t.test('the proxies of the environment are read in both spellings', async t => {

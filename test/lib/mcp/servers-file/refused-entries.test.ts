@@ -42,7 +42,7 @@ const ofTheEntry: Refusal[] = [
   [stdio({ headers: { canary: 'canary' } }), 'headers', belongsTo('http', 'stdio')],
   [stdio({ session: 'kept' }), 'session', belongsTo('http', 'stdio')],
   [http({ type: 'sse', session: 'kept' }), 'session', belongsTo('http', 'sse')],
-  ...['args', 'env', 'cwd', 'lifecycle', 'warmSpares']
+  ...['args', 'env', 'cwd', 'uid', 'gid', 'lifecycle', 'warmSpares']
     .map((field): Refusal => [http({ [field]: 'canary' }), field, belongsTo('stdio', 'http')]),
 
   ...[0, -1, 86_401, '1', null].map((start): Refusal => [stdio({ timeouts: { start } }), 'timeouts', timeouts]),
@@ -77,6 +77,12 @@ const ofProcesses: Refusal[] = [
   ],
   [stdio({ cwd: 1 }), 'cwd', 'must be a string'],
   [stdio({ cwd: 'nowhere' }), 'cwd', /^must be a folder, but there is none at \/.+\/nowhere$/],
+  ...['uid', 'gid'].flatMap(field => [-1, 1.5, '0', 'nobody', null, true, [], 2_147_483_648, 4_294_967_295]
+    .map((value): Refusal => [stdio({ uid: 0, [field]: value }), field, 'must be a whole number from 0 to 2147483647'])),
+  [
+    stdio({ gid: 0 }), 'gid',
+    'needs a uid: a group alone does not keep a server from what is the service\'s'
+  ],
   [stdio({ lifecycle: 'canary' }), 'lifecycle', 'must be "request" or "shared"'],
   [stdio({ lifecycle: 'shared', args: ['${session.tenant}'] }), 'lifecycle', oneForAll],
   [stdio({ lifecycle: 'shared', env: { KEY: '${session.tenant}' } }), 'lifecycle', oneForAll],

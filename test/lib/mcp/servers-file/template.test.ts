@@ -1,9 +1,12 @@
 /* eslint-disable no-template-curly-in-string -- placeholders of the servers file look like those of JavaScript */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { inspect } from 'node:util'
 import t from 'tap'
 import {
   literal, parseTemplate, parseUrlTemplate, type TemplateOptions
 } from '../../../../lib/mcp/servers-file/template.ts'
+import { makeFolder } from '../../../support/folders.ts'
 
 const host = {
   API_KEY: 'k&y=1', HOST: 'mcp.example.com', BASE: 'https://mcp.example.com/v1', EMPTY: '', UNUSED: 'canary'
@@ -128,6 +131,41 @@ t.test('a variable that is not set, or empty, is named', async t => {
       () => header(`canary \${env.${name}}`),
       config('headers.Authorization', `needs the variable ${name}, which is not set`)
     )
+  }
+})
+
+t.test('a variable that is not set may be in a file, and is masked like any other', async t => {
+  const file = join(await makeFolder(t), 'token')
+  writeFileSync(file, 'canary&1\n')
+  const parse = (text: string, host: Record<string, string>) => parseTemplate(text, host, options)
+  for (const TOKEN of [{}, { TOKEN: '' }]) {
+    const template = parse('Bearer ${env.TOKEN}', { ...TOKEN, TOKEN_FILE: file })
+    t.equal(template.fill({}), 'Bearer canary&1')
+    t.ok(template.operatorValues().includes('canary&1'))
+  }
+  t.equal(parse('${env.TOKEN}', { TOKEN: 'set', TOKEN_FILE: file }).fill({}), 'set', 'a variable that is set counts')
+  t.equal(parse('${env.TOKEN}', { TOKEN: 'set', TOKEN_FILE: '/nowhere' }).fill({}), 'set', 'whatever its file is')
+  t.equal(parse('${env.TOKEN_FILE}', { TOKEN_FILE: file }).fill({}), file, 'the path is a variable, too')
+
+  const address = parseUrlTemplate('https://h/${env.TOKEN}/mcp?key=${env.TOKEN}', { TOKEN_FILE: file }, options)
+  t.equal(address.fill({}), 'https://h/canary&1/mcp?key=canary%261')
+  for (const value of ['canary&1', 'canary%261']) t.ok(address.operatorValues().includes(value), 'wherever it is in a url')
+
+  const before = parse('${env.TOKEN}', { TOKEN_FILE: file })
+  writeFileSync(file, 'another')
+  t.equal(before.fill({}), 'canary&1')
+  t.equal(parse('${env.TOKEN}', { TOKEN_FILE: file }).fill({}), 'another', 'the file is read with the servers file')
+})
+
+t.test('a file of a variable that holds no value is named with the variable', async t => {
+  const folder = await makeFolder(t)
+  for (const [content, reason] of [['', 'is empty'], ['canary\0', 'holds a NUL character'], [null, 'does not exist']]) {
+    const file = join(folder, `token-${reason}`)
+    if (content !== null) writeFileSync(file, content ?? '')
+    t.throws(() => parseTemplate('${env.TOKEN}', { TOKEN_FILE: file }, options), config(
+      'headers.Authorization',
+      `needs the variable TOKEN, and TOKEN_FILE must be a text file that holds the value, but "${file}" ${reason}`
+    ))
   }
 })
 
