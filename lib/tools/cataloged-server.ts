@@ -48,6 +48,8 @@ export interface CatalogOptions extends Pick<ToolCatalogOptions, 'sensitiveParam
 }
 
 export interface ServerContext {
+  /** How much of one kind of its lists is remembered (bytes). */
+  maxBytes: number
   names: ToolNames
   /** It is the only server. */
   isOnly: boolean
@@ -64,7 +66,7 @@ interface CachedList<List> { cache: ListCache<List>, lister: Lister<List> }
 type CachedLists = { readonly [Kind in ListKind]: CachedList<ServerLists[Kind]> }
 
 export function createCatalogedServer (
-  server: Server, { names, isOnly, guarded }: ServerContext, options: CatalogOptions
+  server: Server, { names, isOnly, guarded, maxBytes }: ServerContext, options: CatalogOptions
 ): CatalogedServer {
   const { toolsCacheTtlMs: ttlMs, sensitiveParams, marksFilled, onRefusedCredential, onUnknownTool } = options
   const { spec } = server
@@ -90,7 +92,8 @@ export function createCatalogedServer (
     offers: tool => offersTool(spec, tool),
     serverLabel: isOnly ? null : spec.name
   })
-  const cached = <List>(lister: Lister<List>): CachedList<List> => ({ lister, cache: createListCache({ ttlMs }) })
+  const cached = <List>(lister: Lister<List>): CachedList<List> =>
+    ({ lister, cache: createListCache({ ttlMs, maxBytes }) })
   const lists: CachedLists = {
     tools: cached(listers.tools),
     resources: cached(listers.resources),

@@ -6,6 +6,8 @@ export interface Fetched<List> {
   create: () => List
   /** The same for the same list, instructions included. */
   digest: () => string
+  /** About how much the server has sent of it (bytes). */
+  bytes: number
   /** Who may see it; those who asked for it, when it is left out. */
   audience?: string
   /** How long the server lets it be remembered (ms), when it says so. */
@@ -38,7 +40,7 @@ const maxLists = 500
 /** Longest time that a server can make its list be remembered (ms). */
 const maxTtlMs = 86_400_000
 
-interface Remembered<List> { list: List, digest: string, freshUntil: number, usableUntil: number }
+interface Remembered<List> { list: List, digest: string, bytes: number, freshUntil: number, usableUntil: number }
 
 /**
  * Remembers one kind of list of one server for a short time: `ttlMs`, or as long as the server says. 0 remembers
@@ -46,13 +48,17 @@ interface Remembered<List> { list: List, digest: string, freshUntil: number, usa
  *
  * An audience names the callers who get the same list; see audience.ts. They share a fetch that is under way, too;
  * other audiences never do. A fetch that fails does so for all its waiters and is not remembered. Audiences whose lists
- * are equal, to the last byte, share the memory of one.
+ * are equal, to the last byte, share the memory of one. All lists together have at most `maxBytes`; a list that is
+ * larger alone is not remembered.
  */
-export function createListCache<List> ({ ttlMs }: { ttlMs: number }): ListCache<List> {
+export function createListCache<List> (
+  { ttlMs, maxBytes = Infinity }: { ttlMs: number, maxBytes?: number }
+): ListCache<List> {
   const remembered = new Map<string, Remembered<List>>()
   /** The lists by their digests, and how many audiences have each. */
   const lists = new Map<string, { list: List, audiences: number }>()
   let latest: Remembered<List> | null = null
+  let bytesOfLists = 0
   const fetches = createSharedWork<List>()
   let changes = 0
 
@@ -60,29 +66,38 @@ export function createListCache<List> ({ ttlMs }: { ttlMs: number }): ListCache<
     const changesBefore = changes
     const fetched = await fetch(control)
     const { audience = asked, ttlMs: ownTtlMs = ttlMs } = fetched
-    if (ttlMs === 0 || changes !== changesBefore) return fetched.create()
+    if (ttlMs === 0 || changes !== changesBefore || fetched.bytes > maxBytes) return fetched.create()
     const digest = audience === everybody ? '' : fetched.digest()
     const list = (digest === '' ? undefined : lists.get(digest)?.list) ?? fetched.create()
     const now = performance.now()
     const freshMs = Math.min(Math.max(0, ownTtlMs), maxTtlMs)
-    remember(audience, { list, digest, freshUntil: now + freshMs, usableUntil: now + Math.max(freshMs, ttlMs) })
+    const { bytes } = fetched
+    remember(audience, { list, digest, bytes, freshUntil: now + freshMs, usableUntil: now + Math.max(freshMs, ttlMs) })
     return list
   }
 
   function remember (audience: string, entry: Remembered<List>): void {
-    const { list, digest } = entry
-    lists.set(digest, { list, audiences: (lists.get(digest)?.audiences ?? 0) + 1 })
+    const { list, digest, bytes } = entry
+    const known = lists.get(digest)
+    if (known === undefined) bytesOfLists += bytes
+    lists.set(digest, { list, audiences: (known?.audiences ?? 0) + 1 })
     drop(audience)
     remembered.set(audience, entry)
     latest = entry
-    while (remembered.size > maxAudiences || lists.size > maxLists) drop(remembered.keys().next().value as string)
+    while (remembered.size > maxAudiences || lists.size > maxLists || bytesOfLists > maxBytes) {
+      drop(remembered.keys().next().value as string)
+    }
   }
 
   function drop (audience: string): void {
-    const { digest = '' } = remembered.get(audience) ?? {}
-    if (!remembered.delete(audience)) return
-    const shared = lists.get(digest)
-    if (shared !== undefined && --shared.audiences === 0) lists.delete(digest)
+    const dropped = remembered.get(audience)
+    if (dropped === undefined) return
+    remembered.delete(audience)
+    if (latest === dropped) latest = null
+    const shared = lists.get(dropped.digest)
+    if (shared === undefined || --shared.audiences > 0) return
+    lists.delete(dropped.digest)
+    bytesOfLists -= dropped.bytes
   }
 
   const refresh: ListCache<List>['refresh'] = async (audience, waiter, fetch) =>
@@ -106,6 +121,7 @@ export function createListCache<List> ({ ttlMs }: { ttlMs: number }): ListCache<
       changes++
       remembered.clear()
       lists.clear()
+      bytesOfLists = 0
       latest = null
       fetches.detach() // a fetch that is under way may bring the old list
     }

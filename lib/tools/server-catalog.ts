@@ -22,10 +22,17 @@ export interface ServerCatalog {
   isRemovable: (name: string) => boolean
 }
 
+/** How much a worker remembers of each kind of the servers' lists (bytes), and of one server's at least. */
+const rememberedBytes = 16_777_216
+const leastListBytes = 1_048_576
+
 export function createServerCatalog (servers: readonly Server[], options: CatalogOptions): ServerCatalog {
   const names = createToolNames(servers.map(({ spec }) => spec))
   const all = servers.map(server => createCatalogedServer(server, {
-    names, isOnly: servers.length === 1, guarded: guardedNames(servers, server.spec.name)
+    names,
+    isOnly: servers.length === 1,
+    guarded: guardedNames(servers, server.spec.name),
+    maxBytes: Math.max(leastListBytes, rememberedBytes / servers.length)
   }, options))
   const sources = sessionSources(servers).filter(({ isWritable }) => !isWritable)
   const known = new Map(all.map(server => [server.name, server]))

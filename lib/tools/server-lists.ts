@@ -61,6 +61,7 @@ export function createListers (options: ListersOptions): Listers {
         const instructions = kind === 'tools' ? await client.instructions(limits) : undefined
         return {
           create: () => create(listed, instructions),
+          bytes: listed.items.reduce((sum, { text }) => sum + text.length, instructions?.length ?? 0),
           digest: () => digestOf([instructions, listed.warnings, listed.items.map(({ text }) => text)]),
           ttlMs: listed.ttlMs
         }

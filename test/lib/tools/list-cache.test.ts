@@ -15,7 +15,7 @@ function clockOf (t: Test) {
 const patient = { signal: new AbortController().signal, timeoutMs: 60_000, late: () => new Error('late') }
 
 const fetched = <List>(list: List, ttlMs?: number): Fetched<List> =>
-  ({ create: () => list, digest: () => String(list), ttlMs })
+  ({ create: () => list, digest: () => String(list), bytes: 10, ttlMs })
 
 function counting (ttlMs?: number) {
   let count = 0
@@ -94,7 +94,7 @@ t.test('lists of different audiences are kept apart, and bounded in number', asy
 t.test('audiences with equal lists share the memory of one, until it is nobody\'s', async t => {
   const cache = createListCache<object>({ ttlMs: 60_000 })
   const get = (audience: string, digest: string) =>
-    cache.get(audience, patient, async () => ({ create: () => ({ digest }), digest: () => digest }))
+    cache.get(audience, patient, async () => ({ create: () => ({ digest }), digest: () => digest, bytes: 10 }))
   const first = await get('a', 'same')
   t.equal(await get('b', 'same'), first)
   t.not(await get('c', 'other'), first)
@@ -103,6 +103,21 @@ t.test('audiences with equal lists share the memory of one, until it is nobody\'
   for (let index = 0; index < 600; index++) await get(`different ${index}`, `list ${index}`)
   t.equal(cache.peek('a'), null)
   t.not(await get('d', 'same'), first)
+})
+
+t.test('lists are bounded in bytes, and one that is too large alone is not kept', async t => {
+  const cache = createListCache<string>({ ttlMs: 60_000, maxBytes: 100 })
+  const get = (audience: string, bytes: number, digest = audience) =>
+    cache.get(audience, patient, async () => ({ create: () => audience, digest: () => digest, bytes }))
+  const known = (...audiences: string[]) => audiences.filter(audience => cache.peek(audience) !== null)
+  for (const audience of ['a', 'b', 'c']) await get(audience, 40)
+  t.strictSame(known('a', 'b', 'c'), ['b', 'c'])
+  for (let index = 0; index < 50; index++) await get(`same as b ${index}`, 40, 'b')
+  t.strictSame(known('b', 'c', 'same as b 0', 'same as b 49'), ['b', 'c', 'same as b 0', 'same as b 49'])
+  t.equal(await get('large', 101), 'large')
+  t.strictSame(known('large', 'b', 'c'), ['b', 'c'], 'and drops no other')
+  await get('d', 100)
+  t.strictSame(known('b', 'c', 'same as b 0', 'd'), ['d'])
 })
 
 t.test('a list that changed while it was fetched is not kept', async t => {
