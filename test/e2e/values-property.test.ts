@@ -116,6 +116,8 @@ t.test('each argument of a tool is somebody\'s who may give it', async t => {
       const { parameters, results, fill, from } = meaningOf(server.values, origin)
       const mayHaveToken = server.values === 'chain' ? true : server.credentials
       const declaresToken = tool.declared.includes('jwtToken')
+      // What a tool that fails repeats of it is masked.
+      const tokenShown = tool.fails ? '[hidden]' : jwtToken
       const response = await post(session, `${origin}__t${number}`, params, { inject, result: 'mcp' })
       if (declaresToken && !mayHaveToken) {
         if (response.statusCode !== 409) throw new Error(`a credential went to ${origin}`)
@@ -134,7 +136,7 @@ t.test('each argument of a tool is somebody\'s who may give it', async t => {
         if (isFilled) filledTimes++
         const isExplained = tool.fixed.includes(name)
           ? value === fixedValues.get(`${index} ${number} ${name}`)
-          : name === 'jwtToken' ? declaresToken && value === jwtToken : params[name] === value || isFilled
+          : name === 'jwtToken' ? declaresToken && value === tokenShown : params[name] === value || isFilled
         if (!isExplained) throw new Error(`${origin} t${number} got ${name}: ${String(value)}`)
         explained.add(name)
       }

@@ -93,7 +93,7 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
     }
   })
   transport.ontext = connection.receive
-  transport.onclose = connection.closed
+  transport.onclose = () => connection.closed(transport.failure)
 
   async function send (method: string, members: Members, era: Era['kind'], request: RequestOptions): Promise<RpcValue> {
     const { meta = [], headers, onProgress } = request

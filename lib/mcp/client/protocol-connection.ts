@@ -59,8 +59,8 @@ export interface ProtocolConnection {
    * when it is more than a server may send.
    */
   receive: (text: string, exchange?: number) => Received
-  /** Rejects all requests that wait, and those that follow. */
-  closed: () => void
+  /** Rejects all requests that wait, with the failure where there was one, and those that follow. */
+  closed: (failure?: Error | null) => void
 }
 
 interface Pending {
@@ -214,10 +214,12 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
     request,
     notify,
     receive,
-    closed () {
+    closed (failure) {
       isClosed = true
       // A message that is still being written fails in its own way: its server cannot have read it.
-      for (const { sending, settle } of pending.values()) sending.then(() => settle(connectionClosed()), () => {})
+      for (const { sending, settle } of pending.values()) {
+        sending.then(() => settle(failure ?? connectionClosed()), () => {})
+      }
     }
   }
 }

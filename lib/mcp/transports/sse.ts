@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { createIntake, defaultBounds } from './bounds.ts'
+import { BoundError, createIntake, defaultBounds } from './bounds.ts'
 import { readBody, readText } from './body-reader.ts'
 import { createCookieJar } from './cookie-jar.ts'
 import { createEventReader } from './event-stream.ts'
@@ -22,14 +22,20 @@ export function createSseTransport (endpoint: HttpEndpoint, options: HttpTranspo
   const lifetime = new AbortController()
   const { signal } = lifetime
   let address: URL | null = null
+  let failure: Error | null = null
 
   const transport: HttpTransport = {
+    get failure () { return failure },
+
     async start () {
       const headers = { ...ownHeaders, accept: 'text/event-stream' }
       const { body } = await exchange(dispatcher, { method: 'GET', url, headers, signal, cookies })
       address = await new Promise((resolve, reject) => {
         // Before the address is known, the end of the stream is a start that failed; later it ends the transport.
-        listen(body, resolve).catch(reject).finally(() => {
+        listen(body, resolve).catch((error: Error) => {
+          if (error instanceof BoundError) failure = error
+          reject(error)
+        }).finally(() => {
           reject(new Error('its event stream ended before it named an address'))
           lifetime.abort()
           transport.onclose?.()

@@ -31,6 +31,8 @@ export interface TextTransport extends Omit<Transport, 'send'> {
   send: (message: MessageText | JSONRPCMessage, options?: SendOptions) => Promise<void>
   /** Gets each text before anything is parsed. `exchange` is the id of the request whose HTTP exchange brought it. */
   ontext?: (text: string, exchange?: number) => Received
+  /** Why the transport gave the server up, when it did. */
+  readonly failure?: Error | null
   /**
    * Whether a failed `send` may mean that the server does not know the request's method. Absent where a server has no
    * other way to say so than an answer.
