@@ -2,7 +2,7 @@
  * Compares this checkout with another one, by the processor time that a worker takes for each kind of call, and by the
  * memory that megabytes take that only pass through. Both are built. The two take turns in blocks of calls.
  *
- *   node bench/before-after.mjs ../other-checkout [rounds]
+ *   node bench/before-after.mjs ../other-checkout [rounds] [part of the name of a kind]
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
@@ -14,7 +14,7 @@ import {
   temporaryFolder
 } from './bench.mjs'
 
-const [before, roundsGiven] = process.argv.slice(2)
+const [before, roundsGiven, only = ''] = process.argv.slice(2)
 if (before === undefined) throw new Error('usage: node bench/before-after.mjs <other checkout, built> [rounds]')
 const rounds = Number(roundsGiven ?? 12)
 const echoes = { command: process.execPath, args: [echoServer] }
@@ -56,7 +56,7 @@ await bench(async () => {
   ]
 
   const rows = []
-  for (const kind of kinds) {
+  for (const kind of kinds.filter(({ what }) => what.includes(only))) {
     const services = await Promise.all([resolve(before), root].map(checkout => start(checkout, redis, kind)))
     const times = [[], []]
     for (let round = -2; round < rounds; round++) {

@@ -1,9 +1,8 @@
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { startUpstream } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
-import { isAlive } from '../support/processes.ts'
 import { call, initSession } from '../support/requests.ts'
-import { type Environment, serviceOn } from '../support/service.ts'
+import { serviceOn } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
 /** Small bounds: what is held is the same, and the tests are short. */
@@ -22,18 +21,19 @@ const message = 'a message is longer than 12000000 bytes (MCP_MAX_RESULT_BYTES)'
 const line = 'a line is longer than 12000000 bytes (MCP_MAX_RESULT_BYTES)'
 const bytes = 'it sent more than 30000000 bytes in a minute (MCP_MAX_SERVER_BYTES)'
 
-async function start (t: Test, over: string, attack: string, more: Environment = {}) {
-  const good = await startUpstream(t, 'http-2025', ['--stateless'])
-  const hostile = over === 'stdio' || over === 'shared'
-    ? {
-        command: process.execPath,
-        args: [fixture('hostile-server.mjs'), attack],
-        lifecycle: over === 'shared' ? 'shared' : 'request'
-      }
-    : { type: over, url: (await startUpstream(t, 'hostile', [attack, over])).url }
-  const service = await serviceOn(t, { hostile, good: { url: good.url } }, { ...env, ...more })
-  return { service, id: await initSession(service), other: await initSession(service) }
-}
+const stdio = { command: process.execPath, args: [fixture('hostile-server.mjs')] }
+const [good, http, sse] = await Promise.all([
+  startUpstream(t, 'http-2025', ['--stateless']),
+  startUpstream(t, 'hostile', ['http']),
+  startUpstream(t, 'hostile', ['sse'])
+])
+const service = await serviceOn(t, {
+  good: { url: good.url },
+  stdio,
+  shared: { ...stdio, lifecycle: 'shared' },
+  http: { url: http.url },
+  sse: { type: 'sse', url: sse.url }
+}, env)
 
 for (const [over, attack, sentence] of [
   ['stdio', 'noise', messages],
@@ -61,9 +61,9 @@ for (const [over, attack, sentence] of [
   ['sse', 'pings', requests]
 ] as const) {
   t.test(`what a server sends without end is ended by a bound: ${attack} over ${over}`, async t => {
-    const { service, id, other } = await start(t, over, attack)
+    const [id, other] = [await initSession(service), await initSession(service)]
     let turns = 0
-    const attacked = call(service, id, 'hostile__act')
+    const attacked = call(service, id, `${over}__${attack}`)
     const state = { isOver: false }
     attacked.finally(() => { state.isOver = true }).catch(() => {})
     // Another user's calls, one after the other, while it goes on.
@@ -76,27 +76,25 @@ for (const [over, attack, sentence] of [
     t.equal(response.json().error.slice(-sentence.length), sentence)
     t.match(response.json(), { code: 'MCPC_ERR_MCP_CALL', acted: 'unknown' })
     await service.deferredSettled()
-    if (over === 'shared') {
-      await until(() => service.processCounts().alive === 0, 'the process is ended')
-    }
-    t.equal(service.processCounts().alive, 0)
-    const again = await call(service, id, 'hostile__act', { calm: true })
+    const isGone = () => service.processCounts().alive === 0
+    if (over === 'stdio') t.ok(isGone(), 'its process is gone')
+    if (over === 'shared') await until(isGone, 'its process is gone')
+    const again = await call(service, id, `${over}__calm`)
     t.match(again.json(), { result: 'calm' }, 'the next call is as good as its server')
   })
 }
 
 t.test('answers that a server does not take are bounded in connections', async t => {
-  const upstream = await startUpstream(t, 'hostile', ['pings', 'sse'])
+  const upstream = await startUpstream(t, 'hostile', ['sse'])
   const service = await serviceOn(t, { hostile: { type: 'sse', url: upstream.url } }, env)
-  const response = await call(service, await initSession(service), 'act')
+  const response = await call(service, await initSession(service), 'pings')
   t.equal(response.statusCode, 502)
   const { peak, sockets } = await upstream.stats() as unknown as { peak: number, sockets: number }
   t.ok(peak <= 50 && sockets <= 60, `${peak} answers of 2000 at once over ${sockets} connections`)
 })
 
 t.test('a good server may send as much in all as it likes', async t => {
-  const upstream = await startUpstream(t, 'http-2025')
-  const service = await serviceOn(t, { up: { url: upstream.url } }, { ...env, MCP_MAX_SERVER_MESSAGES: '100' })
+  const service = await serviceOn(t, { good: { url: good.url } }, { ...env, MCP_MAX_SERVER_MESSAGES: '100' })
   const id = await initSession(service)
   for (let round = 0; round < 5; round++) {
     const response = await service.inject({
@@ -110,11 +108,10 @@ t.test('a good server may send as much in all as it likes', async t => {
 })
 
 t.test('a process for all that is given up takes no request with it that comes later', async t => {
-  const { service, id, other } = await start(t, 'shared', 'noise')
-  t.match((await call(service, other, 'hostile__act', { calm: true })).json(), { result: 'calm' })
-  const third = await initSession(service)
-  const both = await Promise.all([call(service, id, 'hostile__act'), call(service, third, 'hostile__act')])
+  const service = await serviceOn(t, { shared: { ...stdio, lifecycle: 'shared' } }, env)
+  const id = await initSession(service)
+  t.match((await call(service, id, 'calm')).json(), { result: 'calm' })
+  const both = await Promise.all([call(service, id, 'noise'), call(service, id, 'noise')])
   for (const response of both) t.equal(response.statusCode, 502, response.body)
-  t.match((await call(service, other, 'hostile__act', { calm: true })).json(), { result: 'calm' })
-  t.ok(isAlive(process.pid))
+  t.match((await call(service, id, 'calm')).json(), { result: 'calm' })
 })
