@@ -34,7 +34,8 @@ declare module 'fastify' {
  * connections.
  */
 export default fp(async (fastify) => {
-  const { timeouts, maxResultBytes, toolsCacheTtlMs, sensitiveParams, elicitation, processes, values } = fastify.config
+  const { timeouts, maxResultBytes, serverBounds, toolsCacheTtlMs, sensitiveParams } = fastify.config
+  const { elicitation, processes, values } = fastify.config
   if (process.platform === 'win32') {
     throw new ConfigError(
       'MCP servers are ended by process group, which Windows does not have: run the service on Linux, macOS, or in WSL'
@@ -57,6 +58,7 @@ export default fp(async (fastify) => {
     const common = {
       startTimeoutMs: spec.timeouts.startMs ?? timeouts.startMs,
       maxMessageBytes: maxResultBytes,
+      bounds: serverBounds,
       declaresElicitation: elicitation,
       era: createEraMemory({
         store: fastify.eraStore,

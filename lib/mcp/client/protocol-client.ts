@@ -6,6 +6,7 @@ import { createProtocolConnection } from './protocol-connection.ts'
 import { maxQuoteLength, UnusableAnswerError } from './protocol-errors.ts'
 import type { Era } from './protocol-era.ts'
 import type { RpcValue } from './rpc-message.ts'
+import type { ServerBounds } from './server-bounds.ts'
 import { standardHeaders } from './standard-headers.ts'
 
 export interface ProtocolClientOptions {
@@ -17,6 +18,7 @@ export interface ProtocolClientOptions {
   firstId?: number
   /** The server is a process; see HandshakeOptions. */
   isProcess: boolean
+  bounds: ServerBounds
   onListChanged?: (() => void) | undefined
 }
 
@@ -65,7 +67,7 @@ const listChanged = new Set(['tools', 'resources', 'prompts'].map(list => `notif
 
 /** A client of one MCP server, of any era. It refuses what a server requests; see createProtocolConnection. */
 export function createProtocolClient (options: ProtocolClientOptions): ProtocolClient {
-  const { transport, declaresElicitation, isExclusive, firstId = 1, isProcess, onListChanged } = options
+  const { transport, declaresElicitation, isExclusive, firstId = 1, isProcess, bounds, onListChanged } = options
   const capabilities = clientCapabilities(declaresElicitation)
   const modernMeta: ReadonlyArray<readonly [string, string]> = [
     [metaKeys.protocolVersion, JSON.stringify(modernVersion)],
@@ -128,6 +130,7 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
       }
       peer = await shakeHands(era, {
         capabilities,
+        bounds,
         probeTimeoutMs,
         isProcess,
         refusesMethod: error => transport.refusesMethod?.(error) ?? false,

@@ -4,6 +4,7 @@ import { maskOf } from '../client/errors.ts'
 import { createProtocolClient } from '../client/protocol-client.ts'
 import type { EraMemory } from '../client/protocol-era.ts'
 import { createServerClient, type ServerClient, type ServerConnection } from '../client/server-client.ts'
+import { instructionsIn, type ServerBounds } from '../client/server-bounds.ts'
 import type { Reaper } from '../transports/reaper.ts'
 import { createStdioTransport, type StdioCommand } from '../transports/stdio.ts'
 import { awaitExit, callError, type FailedProcess, startError } from './process-errors.ts'
@@ -16,6 +17,7 @@ export interface ProcessOptions {
   stopStepMs: number
   /** Longest message that the server may send (bytes). */
   maxMessageBytes: number
+  bounds: ServerBounds
   /** The server serves several requests at once: its stderr may be about any of them, and is quoted to none. */
   isShared?: boolean
   /** The server's input requests may be answered later; see ServerClient.callTool. */
@@ -54,7 +56,7 @@ export interface ProcessClient extends ServerClient {
 export interface RunningProcess { client: ProcessClient, release: Release }
 
 export function createProcessClient (command: StdioCommand, options: ProcessOptions): ProcessClient {
-  const { startTimeoutMs, stopStepMs, maxMessageBytes, reaper, onListChanged, isShared = false } = options
+  const { startTimeoutMs, stopStepMs, maxMessageBytes, bounds, reaper, onListChanged, isShared = false } = options
   const { declaresElicitation = false } = options
   let owner: Owner = { secrets: [] }
   let mask = maskOf(command.secrets)
@@ -69,7 +71,7 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
       ...(reaper && { reaper })
     })
     const client = createProtocolClient({
-      transport, declaresElicitation, isExclusive: !isShared, isProcess: true, onListChanged
+      transport, declaresElicitation, isExclusive: !isShared, isProcess: true, bounds, onListChanged
     })
     return { transport, client }
   }
@@ -81,8 +83,9 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
     serverName: command.name,
     isOwn: !isShared,
     usedSession: false,
+    bounds,
     onListChanged: () => onListChanged?.(),
-    instructions: async () => handshake.current.client.peer?.instructions,
+    instructions: async () => instructionsIn(handshake.current.client.peer ?? {}),
     async request (description, limits, work) {
       const { client, transport } = handshake.current
       try {

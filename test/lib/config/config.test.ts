@@ -137,6 +137,8 @@ t.test('the defaults are those that are documented', async t => {
     maxJsonDepth: 100,
     maxParameters: 1_000,
     maxResultBytes: 32 * 1024 * 1024,
+    serverBounds: { maxListBytes: 32 * 1024 * 1024, maxListItems: 10_000, maxInstructionsBytes: 65_536 },
+    maxResultNames: 5_000,
     processes: {
       maxStarting: null,
       maxAlive: 50,
@@ -147,6 +149,7 @@ t.test('the defaults are those that are documented', async t => {
       sharedIdleMs: 300_000
     },
     toolsCacheTtlMs: 60_000,
+    failingTtlMs: 10_000,
     elicitation: false,
     upstreamProxy: false,
     writeTimeoutMs: 60_000,
