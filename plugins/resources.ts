@@ -3,7 +3,7 @@ import fp from 'fastify-plugin'
 import { InvalidFieldError, UnknownContinuationError, UnknownResourceError } from '../lib/errors.ts'
 import { objectText } from '../lib/json-text.ts'
 import type { Continuation } from '../lib/mcp/client/server-client.ts'
-import { matchesTemplate } from '../lib/mcp/client/uri-template.ts'
+import { createUriMatcher } from '../lib/mcp/client/uri-matcher.ts'
 import { requestAll } from '../lib/tools/all-servers.ts'
 import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
 import { continuationOf, listText, suspend, type SuspendableReply } from '../lib/tools/suspended-request.ts'
@@ -44,13 +44,18 @@ export default fp(async (fastify) => {
     if (only !== undefined && others.length === 0) return only
 
     // A template of one server may match what another lists: nobody but the caller knows which one is meant.
-    const namesOfServersWith = async (kind: 'resources' | 'resourceTemplates', isIt: (uri: string) => boolean) => {
+    const namesOfServersWith = async (
+      kind: 'resources' | 'resourceTemplates', hasIt: (uris: readonly string[]) => boolean
+    ) => {
       const { answers } = await requestAll(all, server => request.list(server, kind))
-      return answers.flatMap(({ server, answer }) => answer.uris.some(isIt) ? [server] : [])
+      return answers.flatMap(({ server, answer }) => hasIt(answer.uris) ? [server] : [])
     }
     const found = await Promise.allSettled([
-      namesOfServersWith('resources', listed => listed === uri),
-      namesOfServersWith('resourceTemplates', template => template === uri || matchesTemplate(template, uri))
+      namesOfServersWith('resources', uris => uris.includes(uri)),
+      namesOfServersWith('resourceTemplates', templates => {
+        const { matches } = createUriMatcher(uri)
+        return templates.some(template => template === uri || matches(template))
+      })
     ])
     const owners = new Set(found.flatMap(outcome => outcome.status === 'fulfilled' ? outcome.value : []))
     const failure = found.find(outcome => outcome.status === 'rejected')

@@ -36,8 +36,8 @@ declare module 'fastify' {
  * connections.
  */
 export default fp(async (fastify) => {
-  const { timeouts, toolsCacheTtlMs, sensitiveParams, elicitation, processes, values } = fastify.config
-  const { maxResultBytes, serverBounds } = fastify.config
+  const { timeouts, maxResultBytes, serverBounds, toolsCacheTtlMs, sensitiveParams } = fastify.config
+  const { elicitation, processes, values } = fastify.config
   if (process.platform === 'win32') {
     throw new ConfigError(
       'MCP servers are ended by process group, which Windows does not have: run the service on Linux, macOS, or in WSL'

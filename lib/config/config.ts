@@ -76,8 +76,13 @@ export function resolveConfig (env: Environment) {
       maxBytes: env.MCP_MAX_SERVER_BYTES,
       maxMessages: env.MCP_MAX_SERVER_MESSAGES,
       maxRequests: env.MCP_MAX_SERVER_REQUESTS,
-      maxValues: env.MCP_MAX_MESSAGE_VALUES
+      maxValues: env.MCP_MAX_MESSAGE_VALUES,
+      maxListBytes: env.MCP_MAX_LIST_BYTES,
+      maxListItems: env.MCP_MAX_LIST_ITEMS,
+      maxInstructionsBytes: env.MCP_MAX_INSTRUCTIONS_BYTES
     },
+    /** Most names of one result that are kept. */
+    maxResultNames: env.MCP_MAX_RESULT_NAMES,
     processes: {
       /** `null`: as many as there are cores. */
       maxStarting: env.MCP_MAX_STARTING ?? null,
@@ -89,6 +94,8 @@ export function resolveConfig (env: Environment) {
       sharedIdleMs: env.MCP_SHARED_IDLE_TIMEOUT * 1000
     },
     toolsCacheTtlMs: env.MCP_TOOLS_CACHE_TTL * 1000,
+    /** How long listings pass over a server that did not answer in time; 0 for not at all. */
+    failingTtlMs: env.MCP_FAILING_TTL * 1000,
     /** Whether a server's request for input is passed on to the caller. */
     elicitation: env.MCP_ELICITATION === 'on',
     /** Whether servers over HTTP are reached through the proxies of the environment. */

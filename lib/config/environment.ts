@@ -379,6 +379,38 @@ export const EnvironmentSchema = Type.Object({
     title: 'a number from 1000 to 100000000',
     description: 'How many values a message of a server may have, four levels down.'
   }),
+  MCP_MAX_LIST_BYTES: Type.Integer({
+    default: 33_554_432,
+    minimum: 1_024,
+    maximum: 1_073_741_824,
+    title: 'bytes from 1024 to 1073741824',
+    description: 'How much all pages of one list of a server may take together (bytes); a longer list is answered 502.'
+  }),
+  MCP_MAX_LIST_ITEMS: Type.Integer({
+    default: 10_000,
+    minimum: 1,
+    maximum: 1_000_000,
+    title: 'a number from 1 to 1000000',
+    description: 'How many items one list of a server may have; a longer list is answered 502.'
+  }),
+  MCP_MAX_INSTRUCTIONS_BYTES: Type.Integer({
+    default: 65_536,
+    minimum: 0,
+    maximum: 16_777_216,
+    title: 'bytes from 0 to 16777216',
+    description:
+      'How long the instructions of a server may be (bytes); longer ones are left out, and `warnings` in the ' +
+      'listing says so.'
+  }),
+  MCP_MAX_RESULT_NAMES: Type.Integer({
+    default: 5_000,
+    minimum: 0,
+    maximum: 100_000,
+    title: 'a number from 0 to 100000',
+    description:
+      'How many names one result may have to fill later calls; of a result with more, none is kept, and ' +
+      '`X-MCP-Not-Cached` says so.'
+  }),
   MCP_MAX_STARTING: Type.Optional(Type.Integer({
     minimum: 1,
     maximum: 1_000,
@@ -435,6 +467,15 @@ export const EnvironmentSchema = Type.Object({
     maximum: 86_400,
     title: 'whole seconds from 0 to 86400',
     description: 'How long a worker remembers a server\'s list of tools (s); 0 asks every time.'
+  }),
+  MCP_FAILING_TTL: Type.Number({
+    default: 10,
+    minimum: 0,
+    maximum: 3_600,
+    title: 'a number of seconds from 0 to 3600',
+    description:
+      'How long listings of several servers pass over one that did not answer in time (s); 0 asks it every ' +
+      'time.'
   }),
   MCP_ELICITATION: Type.Enum(['on', 'off'], {
     default: 'off',

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../json.ts'
+import type { Instructions } from './client/server-bounds.ts'
 import type { ServerClient } from './client/server-client.ts'
 import type { ServerSpec } from './servers-file/server-spec.ts'
 import type { ResumableSession } from './transports/http-transport.ts'
@@ -49,12 +50,13 @@ export interface Server {
   close: () => Promise<void>
 }
 
-/** The session of an MCP server that belongs to one of ours. Secret: its id is all that it takes to use it. */
-export interface UpstreamSession extends ResumableSession {
+/**
+ * The session of an MCP server that belongs to one of ours, with the server's instructions when it began. Secret: its
+ * id is all that it takes to use it.
+ */
+export interface UpstreamSession extends ResumableSession, Instructions {
   /** A hash of the address and headers that it was begun with, credentials included. It is not used with others. */
   endpoint: string
-  /** The server's instructions when the session began. */
-  instructions?: string
   /** Names of the capabilities that it declared then. */
   capabilities?: readonly string[]
 }

@@ -47,6 +47,8 @@ export interface ListersOptions extends ToolCatalogOptions {
   serverLabel: string | null
 }
 
+const instructionsWarning = 'its instructions are left out: they are longer than MCP_MAX_INSTRUCTIONS_BYTES'
+
 /** Makes of a server's list what callers see. */
 type CreateList<List> = (listed: Listed, instructions: string | undefined) => List
 
@@ -58,11 +60,13 @@ export function createListers (options: ListersOptions): Listers {
       what: `the list of ${listKinds[kind].what}`,
       async fetch (client, limits) {
         const listed = await client.list(kind, limits)
-        const instructions = kind === 'tools' ? await client.instructions(limits) : undefined
+        const { instructions, areInstructionsLeftOut = false } =
+          kind === 'tools' ? await client.instructions(limits) : {}
+        const warnings = areInstructionsLeftOut ? [instructionsWarning, ...listed.warnings] : listed.warnings
         return {
-          create: () => create(listed, instructions),
+          create: () => create({ ...listed, warnings }, instructions),
           bytes: listed.items.reduce((sum, { text }) => sum + text.length, instructions?.length ?? 0),
-          digest: () => digestOf([instructions, listed.warnings, listed.items.map(({ text }) => text)]),
+          digest: () => digestOf([instructions, warnings, listed.items.map(({ text }) => text)]),
           ttlMs: listed.ttlMs
         }
       }

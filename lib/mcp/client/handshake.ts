@@ -6,19 +6,19 @@ import {
 } from './protocol-errors.ts'
 import type { Era } from './protocol-era.ts'
 import type { RpcValue } from './rpc-message.ts'
+import { boundedInstructions, type Instructions, type ServerBounds } from './server-bounds.ts'
 
 /** A server, once it is connected. */
-export interface Peer {
+export interface Peer extends Instructions {
   era: Era
   /** Names of the capabilities that the server declared; absent where they are not known. */
   capabilities?: readonly string[]
-  /** The server's own instructions. */
-  instructions?: string
 }
 
 export interface HandshakeOptions {
   /** This client's capabilities, JSON text. */
   capabilities: string
+  bounds: ServerBounds
   /** How long the server may take to answer the probe for its era (ms). */
   probeTimeoutMs: number
   /** The server is a process. One that does not answer the probe is of an older era. */
@@ -40,9 +40,11 @@ export interface HandshakeOptions {
  * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle
  */
 export async function shakeHands (known: Era | null, options: HandshakeOptions): Promise<Peer> {
-  if (known?.kind === 'modern') return modernPeer(known.discover)
+  if (known?.kind === 'modern') return modernPeer(known.discover, options.bounds)
   const probed = known === null ? await probe(options) : null
-  if (probed !== null && 'discover' in probed) return modernPeer(probed.discover)
+  if (probed !== null && 'discover' in probed) {
+    return modernPeer(usedParts(probed.discover, options.bounds), options.bounds)
+  }
   try {
     return await initialize(options, legacyVersions[0], true)
   } catch (error) {
@@ -52,19 +54,30 @@ export async function shakeHands (known: Era | null, options: HandshakeOptions):
   }
 }
 
-const modernPeer = (discover: JsonObject): Peer =>
-  ({ era: { kind: 'modern', discover }, ...describe(discover) })
+const modernPeer = (discover: JsonObject, bounds: ServerBounds): Peer =>
+  ({ era: { kind: 'modern', discover }, ...describe(discover, bounds) })
 
 /** The capabilities that decide what a server is asked for. */
 const usedCapabilities = ['tools', 'resources', 'prompts', 'completions']
 const isDeclared = (value: unknown) => value !== undefined && value !== null
 
-function describe ({ instructions, capabilities }: JsonObject): Pick<Peer, 'instructions' | 'capabilities'> {
+const declaredIn = ({ capabilities }: JsonObject) =>
+  isJsonObject(capabilities) ? usedCapabilities.filter(name => isDeclared(capabilities[name])) : []
+
+function describe (description: JsonObject, bounds: ServerBounds): Omit<Peer, 'era'> {
+  const { instructions, areInstructionsLeftOut } = description
   return {
-    ...(typeof instructions === 'string' && { instructions }),
-    capabilities: isJsonObject(capabilities) ? usedCapabilities.filter(name => isDeclared(capabilities[name])) : []
+    ...(areInstructionsLeftOut === true ? { areInstructionsLeftOut } : boundedInstructions(instructions, bounds)),
+    capabilities: declaredIn(description)
   }
 }
+
+/** The parts of a modern server's description that are used. It is kept in Redis, and a server may say anything. */
+const usedParts = (discover: JsonObject, bounds: ServerBounds): JsonObject => ({
+  ...boundedInstructions(discover.instructions, bounds),
+  ...(discover.cacheScope === 'public' && { cacheScope: 'public' }),
+  capabilities: Object.fromEntries(declaredIn(discover).map(name => [name, {}]))
+})
 
 /** A modern server's description of itself; `null` for a server of an older era. */
 type Probed = { discover: JsonObject } | { failure: Error } | null
@@ -101,7 +114,7 @@ async function initialize (options: HandshakeOptions, offered: string, mayOfferA
   const { protocolVersion } = answer
   const version = typeof protocolVersion === 'string' && protocolVersion !== '' ? protocolVersion : null
   await options.initialized(version)
-  return { era: { kind: 'legacy' }, ...describe(answer) }
+  return { era: { kind: 'legacy' }, ...describe(answer, options.bounds) }
 }
 
 /**

@@ -1,6 +1,7 @@
 import { isJsonObject, type JsonObject } from '../../json.ts'
 import { type JsonNode, memberOf, presentMember, textOf, valueOf } from '../../json-text.ts'
 import type { RpcValue } from './rpc-message.ts'
+import { BoundExceededError, type ServerBounds } from './server-bounds.ts'
 
 /** An item of a list, as its server wrote it. */
 export interface ListedItem {
@@ -36,12 +37,14 @@ const maxPages = 1_000
 /**
  * Reads a list page by page. One odd item costs that item at most, and no item is listed twice.
  *
- * `fetchPage` gets the cursor as the server wrote it, as JSON text.
+ * `fetchPage` gets the cursor as the server wrote it, as JSON text. Rejects with BoundExceededError when the pages
+ * together are more than the bounds allow: part of a list would be taken for all of it.
  */
 export async function readPages (
-  list: ListName, fetchPage: (cursor: string | null) => Promise<RpcValue>
+  list: ListName, bounds: ServerBounds, fetchPage: (cursor: string | null) => Promise<RpcValue>
 ): Promise<Listed> {
   const { key } = listKinds[list]
+  const measure = createMeasure(list, bounds)
   const items = new Map<string, ListedItem>()
   const warnings: string[] = []
   const cursors = new Set<string>()
@@ -52,6 +55,7 @@ export async function readPages (
     const { document, node } = await fetchPage(cursor)
     if (page === 0) ttlMs = numberMember({ document, node }, 'ttlMs')
     const listed = memberOf(node, list)?.items ?? []
+    measure(Buffer.byteLength(textOf(document, node)), listed.length)
     listed.forEach((item, index) => {
       const value = item.members === undefined ? null : valueOf(document, item)
       const id = isJsonObject(value) ? value[key] : undefined
@@ -69,6 +73,22 @@ export async function readPages (
     cursors.add(cursor)
   }
   return { items: [...items.values()], warnings, ...(ttlMs !== null && { ttlMs }) }
+}
+
+/** Adds up what pages have. Items that cannot be used count, too. */
+function createMeasure (list: ListName, { maxListBytes, maxListItems }: ServerBounds) {
+  const { what } = listKinds[list]
+  let [bytes, items] = [0, 0]
+  return function measure (pageBytes: number, pageItems: number): void {
+    bytes += pageBytes
+    items += pageItems
+    if (bytes > maxListBytes) {
+      throw new BoundExceededError(`the list of ${what} is longer than MCP_MAX_LIST_BYTES, ${maxListBytes} bytes`)
+    }
+    if (items > maxListItems) {
+      throw new BoundExceededError(`the list of ${what} has more than MCP_MAX_LIST_ITEMS, ${maxListItems} items`)
+    }
+  }
 }
 
 const nameOfType = ({ type }: JsonNode) => type === 'null' ? 'null' : `${type === 'array' ? 'an' : 'a'} ${type}`

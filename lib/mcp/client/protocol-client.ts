@@ -1,5 +1,4 @@
 import { objectText, presentMember, textOf } from '../../json-text.ts'
-import type { ServerBounds } from '../transports/bounds.ts'
 import type { TextTransport } from '../transports/text-transport.ts'
 import { type Peer, shakeHands } from './handshake.ts'
 import { clientCapabilities, clientInfo, metaKeys, modernVersion } from './protocol.ts'
@@ -7,6 +6,7 @@ import { createProtocolConnection } from './protocol-connection.ts'
 import { maxQuoteLength, UnusableAnswerError } from './protocol-errors.ts'
 import type { Era } from './protocol-era.ts'
 import type { RpcValue } from './rpc-message.ts'
+import type { ServerBounds } from './server-bounds.ts'
 import { standardHeaders } from './standard-headers.ts'
 
 export interface ProtocolClientOptions {
@@ -18,7 +18,7 @@ export interface ProtocolClientOptions {
   firstId?: number
   /** The server is a process; see HandshakeOptions. */
   isProcess: boolean
-  bounds?: ServerBounds | undefined
+  bounds: ServerBounds
   onListChanged?: (() => void) | undefined
 }
 
@@ -131,6 +131,7 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
       }
       peer = await shakeHands(era, {
         capabilities,
+        bounds,
         probeTimeoutMs,
         isProcess,
         refusesMethod: error => transport.refusesMethod?.(error) ?? false,

@@ -1,5 +1,5 @@
 import { presentMember, valueOf } from '../../json-text.ts'
-import { BoundError, defaultBounds, type ServerBounds } from '../transports/bounds.ts'
+import { BoundError, defaultBounds, type IntakeBounds } from '../transports/bounds.ts'
 import { type MessageText, NotSentError, type Received } from '../transports/text-transport.ts'
 import { errorCodes } from './protocol.ts'
 import {
@@ -25,7 +25,7 @@ export interface ProtocolConnectionOptions {
   hasExchanges: boolean
   /** Whether a server is told with `notifications/cancelled` that a request was given up. */
   sendsCancellation: () => boolean
-  bounds?: Pick<ServerBounds, 'maxRequests' | 'maxValues'> | undefined
+  bounds?: Pick<IntakeBounds, 'maxRequests' | 'maxValues'> | undefined
   onNotification: (method: string, params: RpcValue | null) => void
 }
 

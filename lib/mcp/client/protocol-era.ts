@@ -1,6 +1,8 @@
 import { isJsonObject, type JsonObject, parseJsonObject } from '../../json.ts'
 
-/** The era of the protocol that a server speaks. `discover` is a modern server's description of itself. */
+/**
+ * The era of the protocol that a server speaks. `discover` is what is used of a modern server's description of itself.
+ */
 export type Era = { kind: 'legacy' } | { kind: 'modern', discover: JsonObject }
 
 /** Remembers the era of one server, so that it is asked once. None of this rejects: what is not known is asked for. */

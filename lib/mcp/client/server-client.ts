@@ -11,6 +11,7 @@ import { errorCodes, metaKeys } from './protocol.ts'
 import type { Members, ProtocolClient, RequestOptions } from './protocol-client.ts'
 import { ConnectionClosedError, RequestTimeoutError, RpcError, UnusableAnswerError } from './protocol-errors.ts'
 import type { RpcValue } from './rpc-message.ts'
+import type { Instructions, ServerBounds } from './server-bounds.ts'
 
 export type { InputRequests }
 
@@ -78,8 +79,11 @@ export interface ServerClient {
   /** Whether the server was reached in a session that it keeps for one of ours: it may know whose answer this is. */
   readonly usedSession: boolean
   /** The server's own instructions, when it has some. */
-  instructions: (limits: RequestLimits) => Promise<string | undefined>
-  /** All items, every page; none when the server has no such list. */
+  instructions: (limits: RequestLimits) => Promise<Instructions>
+  /**
+   * All items, every page; none when the server has no such list. Rejects with McpCallError, which names the bound,
+   * when it is longer than lists may be.
+   */
   list: (list: ListName, limits: RequestLimits) => Promise<Listed>
   callTool: (request: ToolRequest, limits: RequestLimits) => Promise<Answer>
   readResource: (uri: string, limits: RequestLimits, continuation?: Continuation) => Promise<Answer>
@@ -106,9 +110,10 @@ export interface ServerConnection {
   readonly isOwn: boolean
   /** See ServerClient. */
   readonly usedSession: boolean
+  readonly bounds: ServerBounds
   /** Called when the server's lists are not what was remembered. */
   onListChanged: () => void
-  instructions: (limits: RequestLimits) => Promise<string | undefined>
+  instructions: (limits: RequestLimits) => Promise<Instructions>
   /** Makes a request with a client that is connected, and translates its failure. */
   request: <Value>(
     description: RequestDescription, limits: RequestLimits, work: (client: ProtocolClient) => Promise<Value>
@@ -122,7 +127,7 @@ const maxStateRounds = 10
 
 /** The requests of a server client, whatever its server is reached through. */
 export function createServerClient (connection: ServerConnection): ServerClient {
-  const { request } = connection
+  const { bounds, request } = connection
 
   return {
     serverName: connection.serverName,
@@ -135,7 +140,7 @@ export function createServerClient (connection: ServerConnection): ServerClient 
         limits.onSent?.()
         return orNone(client, capability, limits, { items: [], warnings: [] }, async options => {
           const deadline = performance.now() + limits.timeoutMs
-          return await readPages(list, cursor => client.request(method, cursor === null ? [] : [['cursor', cursor]], {
+          return await readPages(list, bounds, cursor => client.request(method, cursorMember(cursor), {
             ...options,
             ...(cursor !== null && { timeoutMs: Math.max(1, Math.ceil(deadline - performance.now())) })
           }))
@@ -160,7 +165,7 @@ export function createServerClient (connection: ServerConnection): ServerClient 
           // The server did not act. Its tool wants other headers than those of the schema that was remembered.
           if (!(error instanceof RpcError) || error.code !== errorCodes.headerMismatch) throw error
           connection.onListChanged()
-          return await call(parameterHeaders(await currentSchema(client, name, optionsOf(limits)), args))
+          return await call(parameterHeaders(await currentSchema(client, name, bounds, optionsOf(limits)), args))
         }
       })
     },
@@ -194,6 +199,8 @@ export function createServerClient (connection: ServerConnection): ServerClient 
     }
   }
 }
+
+const cursorMember = (cursor: string | null): Members => cursor === null ? [] : [['cursor', cursor]]
 
 const noCompletion = '{"values":[]}'
 
@@ -283,8 +290,10 @@ async function askUntilAnswered (
 }
 
 /** The input schema that a tool has now. */
-async function currentSchema (client: ProtocolClient, name: string, options: RequestOptions): Promise<unknown> {
-  const { items } = await readPages('tools', cursor =>
-    client.request(listKinds.tools.method, cursor === null ? [] : [['cursor', cursor]], options))
+async function currentSchema (
+  client: ProtocolClient, name: string, bounds: ServerBounds, options: RequestOptions
+): Promise<unknown> {
+  const { items } = await readPages('tools', bounds, cursor =>
+    client.request(listKinds.tools.method, cursorMember(cursor), options))
   return items.find(({ value }) => value.name === name)?.value.inputSchema
 }

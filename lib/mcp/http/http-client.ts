@@ -4,6 +4,7 @@ import { stringMember } from '../../json-text.ts'
 import { errorCodes } from '../client/protocol.ts'
 import type { ProtocolClient } from '../client/protocol-client.ts'
 import { RpcError } from '../client/protocol-errors.ts'
+import { boundedInstructions, instructionsIn, type ServerBounds } from '../client/server-bounds.ts'
 import {
   createServerClient, isKnown, type RequestDescription, type RequestLimits, type ServerClient, type ServerConnection
 } from '../client/server-client.ts'
@@ -12,6 +13,7 @@ import { createHttpErrors, type HttpErrorsOptions } from './http-errors.ts'
 import { type Connection, createHandshake, type HandshakeOptions, isRefusal, sessionOf } from './http-handshake.ts'
 
 export interface HttpClientOptions extends HandshakeOptions, HttpErrorsOptions {
+  bounds: ServerBounds
   onListChanged: () => void
   /** A connection was made, in a session of the server or without one. */
   onConnected: (hasSession: boolean) => void
@@ -32,7 +34,7 @@ type Outcome<Value> = { value: Value } | { refusal: unknown }
  * was remembered refuses a request unread. That request is sent again, once, over a new connection.
  */
 export function createHttpClient (options: HttpClientOptions): HttpClient {
-  const { serverName, shared, slot, onListChanged, onConnected } = options
+  const { serverName, bounds, shared, slot, onListChanged, onConnected } = options
   const handshake = createHandshake(options)
   const { startError, callError } = createHttpErrors(options, handshake.secrets)
   let current: Promise<Connection> | null = null
@@ -65,16 +67,17 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
     serverName,
     isOwn: shared === null,
     get usedSession () { return usedSession },
+    bounds,
     onListChanged,
 
     async instructions (limits) {
       const { client, resumed } = await connected(limits)
-      const known = client.peer?.instructions ?? resumed?.instructions
-      if (known !== undefined || client.peer?.era.kind !== 'modern') return known
+      const known = instructionsIn({ ...client.peer, ...resumed })
+      if (Object.keys(known).length > 0 || client.peer?.era.kind !== 'modern') return known
       const description = { what: 'the request for its instructions' }
       return await connection.request(description, limits, async client => {
         const { document, node } = await client.request('server/discover', [], limits)
-        return stringMember(document, node, 'instructions') ?? undefined
+        return boundedInstructions(stringMember(document, node, 'instructions'), bounds)
       })
     },
 

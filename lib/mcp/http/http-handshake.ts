@@ -4,6 +4,7 @@ import { errorCodes } from '../client/protocol.ts'
 import type { ProtocolClient } from '../client/protocol-client.ts'
 import type { Era, EraMemory } from '../client/protocol-era.ts'
 import { RequestTimeoutError, RpcError } from '../client/protocol-errors.ts'
+import { instructionsIn } from '../client/server-bounds.ts'
 import type { UpstreamSession } from '../server.ts'
 import { haveChanged } from '../transports/cookie-jar.ts'
 import { HttpError } from '../transports/http-request.ts'
@@ -121,10 +122,8 @@ export function createHandshake (options: HandshakeOptions): Handshake {
     if (era === null && peer !== null) await memory.remember(options.publicPart(peer.era))
     const begun = transport?.session ?? null
     if (begun === null || slot === null) return null
-    const { instructions, capabilities } = peer ?? {}
-    const session = {
-      ...begun, ...(instructions !== undefined && { instructions }), ...(capabilities && { capabilities })
-    }
+    const { capabilities } = peer ?? {}
+    const session = { ...begun, ...instructionsIn(peer ?? {}), ...(capabilities && { capabilities }) }
     const kept = await slot.replace(session).catch(() => null) // an unreachable store keeps none
     if (kept?.sessionId !== session.sessionId) return kept
     Object.assign(connection, { kept, endsSession: false })

@@ -2,9 +2,9 @@ import { digestOf } from '../../digest.ts'
 import type { JsonObject } from '../../json.ts'
 import { createProtocolClient, type ProtocolClient } from '../client/protocol-client.ts'
 import type { Era, EraMemory } from '../client/protocol-era.ts'
+import type { ServerBounds } from '../client/server-bounds.ts'
 import type { Lease, Server, UpstreamSession, UpstreamSlot, User } from '../server.ts'
 import { credentialNames, fillEndpoint, type HttpSpec } from '../servers-file/server-spec.ts'
-import type { ServerBounds } from '../transports/bounds.ts'
 import type { Route } from '../transports/http-agent.ts'
 import type { HttpEndpoint, HttpTransport, ResumableSession } from '../transports/http-transport.ts'
 import { transportKinds } from '../transports/transport-kinds.ts'
@@ -16,7 +16,7 @@ export interface HttpServerOptions {
   startTimeoutMs: number
   /** Longest message that the server may send (bytes). */
   maxMessageBytes: number
-  bounds?: ServerBounds | undefined
+  bounds: ServerBounds
   declaresElicitation: boolean
   era: EraMemory
   onListChanged: () => void
@@ -39,10 +39,9 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
   let mayBegin = true
   const clients = new Map<string, { era: Era, client: Promise<ProtocolClient> }>()
 
+  const common = { declaresElicitation, isProcess: false, bounds, onListChanged }
   const newClient = (transport: HttpTransport, isExclusive: boolean, firstId = 1) =>
-    createProtocolClient({
-      transport, declaresElicitation, isExclusive, firstId, isProcess: false, bounds, onListChanged
-    })
+    createProtocolClient({ ...common, transport, isExclusive, firstId })
   const newTransport = (endpoint: HttpEndpoint, resume?: ResumableSession, keepsCookies = true) =>
     createTransport(endpoint, {
       dispatcher: routeTo(endpoint).dispatcher, maxMessageBytes, bounds, keepsCookies, ...(resume && { resume })
@@ -52,7 +51,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
     const endpoint = fillEndpoint(spec, credentials)
     return { endpoint, hash: digestOf([endpoint.url, endpoint.headers]) }
   }
-  const common = isPersonal ? null : fill({})
+  const commonTarget = isPersonal ? null : fill({})
 
   /**
    * The client for an address and its headers, credentials included, so that no request's credentials can reach
@@ -78,12 +77,12 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
   /** An era without the parts that a server made for one user. */
   function publicPart (era: Era): Era {
     if (!isPersonal || era.kind === 'legacy' || era.discover.cacheScope === 'public') return era
-    const { instructions, ...discover } = era.discover
+    const { instructions, areInstructionsLeftOut, ...discover } = era.discover
     return { kind: 'modern', discover }
   }
 
   async function endSession ({ endpoint: hash, ...session }: UpstreamSession, credentials: JsonObject): Promise<void> {
-    const target = common ?? fill(credentials)
+    const target = commonTarget ?? fill(credentials)
     if (target.hash !== hash) return // it was begun with other credentials, or at another address
     const transport = newTransport(target.endpoint, session)
     await transport.endSession?.(AbortSignal.timeout(endSessionMs)).catch(() => {})
@@ -95,11 +94,12 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
     ...(spec.session === 'kept' && { sessions: { get mayBegin () { return mayBegin }, end: endSession } }),
 
     lease ({ credentials, slot, isWatched }: User): Lease {
-      const target = common ?? fill(credentials)
+      const target = commonTarget ?? fill(credentials)
       const { endpoint, hash } = target
       const client = createHttpClient({
         serverName: spec.name,
         startTimeoutMs,
+        bounds,
         secrets: endpoint.secrets,
         proxy: routeTo(endpoint).proxy,
         era: isLegacy ? legacyEra : options.era,

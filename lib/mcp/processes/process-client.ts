@@ -4,7 +4,7 @@ import { maskOf } from '../client/errors.ts'
 import { createProtocolClient } from '../client/protocol-client.ts'
 import type { EraMemory } from '../client/protocol-era.ts'
 import { createServerClient, type ServerClient, type ServerConnection } from '../client/server-client.ts'
-import type { ServerBounds } from '../transports/bounds.ts'
+import { instructionsIn, type ServerBounds } from '../client/server-bounds.ts'
 import type { Reaper } from '../transports/reaper.ts'
 import { createStdioTransport, type StdioCommand } from '../transports/stdio.ts'
 import { awaitExit, callError, type FailedProcess, startError } from './process-errors.ts'
@@ -17,7 +17,7 @@ export interface ProcessOptions {
   stopStepMs: number
   /** Longest message that the server may send (bytes). */
   maxMessageBytes: number
-  bounds?: ServerBounds | undefined
+  bounds: ServerBounds
   /** The server serves several requests at once: its stderr may be about any of them, and is quoted to none. */
   isShared?: boolean
   /** The server's input requests may be answered later; see ServerClient.callTool. */
@@ -56,8 +56,8 @@ export interface ProcessClient extends ServerClient {
 export interface RunningProcess { client: ProcessClient, release: Release }
 
 export function createProcessClient (command: StdioCommand, options: ProcessOptions): ProcessClient {
-  const { startTimeoutMs, stopStepMs, maxMessageBytes, reaper, onListChanged, isShared = false } = options
-  const { declaresElicitation = false, bounds } = options
+  const { startTimeoutMs, stopStepMs, maxMessageBytes, bounds, reaper, onListChanged, isShared = false } = options
+  const { declaresElicitation = false } = options
   let owner: Owner = { secrets: [] }
   let mask = maskOf(command.secrets)
   let opening: Promise<void> | null = null
@@ -84,8 +84,9 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
     serverName: command.name,
     isOwn: !isShared,
     usedSession: false,
+    bounds,
     onListChanged: () => onListChanged?.(),
-    instructions: async () => handshake.current.client.peer?.instructions,
+    instructions: async () => instructionsIn(handshake.current.client.peer ?? {}),
     async request (description, limits, work) {
       const { client, transport } = handshake.current
       try {

@@ -1,5 +1,5 @@
 /** Bounds on what one server sends. Beyond one of them it is ended, or the request fails with a BoundError. */
-export interface ServerBounds {
+export interface IntakeBounds {
   /** Bytes in a minute, or in the answer to one HTTP request. */
   maxBytes: number
   /** Messages, and lines that are none, in the same. */
@@ -10,7 +10,7 @@ export interface ServerBounds {
   maxValues: number
 }
 
-export const defaultBounds: ServerBounds = {
+export const defaultBounds: IntakeBounds = {
   maxBytes: 268_435_456, maxMessages: 50_000, maxRequests: 100, maxValues: 500_000
 }
 
@@ -30,7 +30,7 @@ export interface Intake {
 /** A server that serves for days may send more in all (ms). */
 const windowMs = 60_000
 
-export function createIntake ({ maxBytes, maxMessages }: Pick<ServerBounds, 'maxBytes' | 'maxMessages'>): Intake {
+export function createIntake ({ maxBytes, maxMessages }: Pick<IntakeBounds, 'maxBytes' | 'maxMessages'>): Intake {
   let begunAt = performance.now()
   let bytes = 0
   let messages = 0

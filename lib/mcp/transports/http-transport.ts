@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici'
-import type { ServerBounds } from './bounds.ts'
+import type { IntakeBounds } from './bounds.ts'
 import type { Cookie } from './cookie-jar.ts'
 import type { TextTransport } from './text-transport.ts'
 
@@ -25,7 +25,7 @@ export interface HttpTransportOptions {
   dispatcher: Dispatcher
   /** Longest message that the server may send, decoded (bytes). */
   maxMessageBytes: number
-  bounds?: ServerBounds | undefined
+  bounds?: IntakeBounds | undefined
   /** Goes on with this session instead of beginning one. */
   resume?: ResumableSession
   /** Whether the server's cookies are kept: never where several users share the transport. */

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { corkWrites } from '../../corked-writes.ts'
-import { createIntake, defaultBounds, type ServerBounds } from './bounds.ts'
+import { createIntake, defaultBounds, type IntakeBounds } from './bounds.ts'
 import { createLineSplitter } from './line-splitter.ts'
 import { readPaced } from './paced-reading.ts'
 import { killProcessGroup } from './process-group.ts'
@@ -28,7 +28,7 @@ export interface StdioCommand {
 export interface StdioTransportOptions {
   /** Longest line that the server may write (bytes); a longer one ends it. */
   maxMessageBytes: number
-  bounds?: ServerBounds
+  bounds?: IntakeBounds
   /** How long the server may take to end after its input closed, and again after SIGTERM (ms). */
   stopStepMs: number
   /** Gets each complete line that the server writes to stderr, and to stdout when it is no message. */

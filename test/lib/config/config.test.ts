@@ -136,8 +136,17 @@ t.test('the defaults are those that are documented', async t => {
     maxBodyBytes: 8 * 1024 * 1024,
     maxJsonDepth: 100,
     maxParameters: 1_000,
-    serverBounds: { maxBytes: 268_435_456, maxMessages: 50_000, maxRequests: 100, maxValues: 500_000 },
+    serverBounds: {
+      maxBytes: 268_435_456,
+      maxMessages: 50_000,
+      maxRequests: 100,
+      maxValues: 500_000,
+      maxListBytes: 32 * 1024 * 1024,
+      maxListItems: 10_000,
+      maxInstructionsBytes: 65_536
+    },
     maxResultBytes: 32 * 1024 * 1024,
+    maxResultNames: 5_000,
     processes: {
       maxStarting: null,
       maxAlive: 50,
@@ -148,6 +157,7 @@ t.test('the defaults are those that are documented', async t => {
       sharedIdleMs: 300_000
     },
     toolsCacheTtlMs: 60_000,
+    failingTtlMs: 10_000,
     elicitation: false,
     upstreamProxy: false,
     writeTimeoutMs: 60_000,

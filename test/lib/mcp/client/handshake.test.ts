@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
 import { createProcessClient } from '../../../../lib/mcp/processes/process-client.ts'
+import { serverBounds } from '../../../support/bounds.ts'
 import { textOf } from '../../../support/requests.ts'
 import { resultText, type Script, startScripted } from '../../../support/scripted-server.ts'
 
@@ -16,7 +17,7 @@ async function open (t: Test, script: Script) {
   const { entry } = await startScripted(t, 'stdio', script)
   const client = createProcessClient({
     name: 'up', command: entry.command as string, args: entry.args as string[], env: {}, cwd: process.cwd() // as startScripted wrote it
-  }, { startTimeoutMs: 6_000, stopStepMs: 200, maxMessageBytes: 1_000_000 })
+  }, { startTimeoutMs: 6_000, stopStepMs: 200, maxMessageBytes: 1_000_000, bounds: serverBounds })
   t.teardown(client.close)
   await client.open(never)
   return client
@@ -37,7 +38,7 @@ for (const [what, answer] of [
 ] as const) {
   t.test(`a handshake that ${what} goes on`, async t => {
     const client = await works(t, { initialize: resultText(answer) })
-    t.equal(await client.instructions(limits), undefined)
+    t.strictSame(await client.instructions(limits), {})
   })
 }
 
@@ -82,7 +83,7 @@ t.test('a server of 2026 needs no handshake', async t => {
     'server/discover': resultText('{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":null,"instructions":"Be kind"}'),
     initialize: { exit: 9 }
   })
-  t.equal(await client.instructions(limits), 'Be kind')
+  t.strictSame(await client.instructions(limits), { instructions: 'Be kind' })
 })
 
 t.test('a result of 2026 without a type is complete, and one of an unknown type cannot be used', async t => {

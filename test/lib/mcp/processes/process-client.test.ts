@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import {
   createProcessClient, type Owner, type ProcessClient, type ProcessOptions
 } from '../../../../lib/mcp/processes/process-client.ts'
+import { serverBounds } from '../../../support/bounds.ts'
 import { fixture } from '../../../support/paths.ts'
 import { isAlive } from '../../../support/processes.ts'
 import { textOf } from '../../../support/requests.ts'
@@ -19,7 +20,7 @@ function createZooClient (t: Test, args: string[], { onStderrLine, ...options }:
     args: [fixture('zoo-server.mjs'), ...args],
     env: { PATH: process.env.PATH ?? '' },
     cwd: process.cwd()
-  }, { startTimeoutMs: 15_000, stopStepMs: 200, maxMessageBytes: 33_554_432, ...options })
+  }, { startTimeoutMs: 15_000, stopStepMs: 200, maxMessageBytes: 33_554_432, bounds: serverBounds, ...options })
   client.assign({ secrets: [secret], ...(onStderrLine && { onStderrLine }) })
   t.teardown(() => client.close())
   return client
@@ -79,7 +80,7 @@ t.test('a server that starts slowly is waited for', async t => {
 t.test('a command that is not there, or not executable, is a start that failed', async t => {
   for (const [command, code] of [['/nowhere/server', 'ENOENT'], [fixture('zoo-server.mjs'), 'EACCES']] as const) {
     const client = createProcessClient({ name: 'gone', command, args: [], env: {}, cwd: process.cwd() }, {
-      startTimeoutMs: 1_000, stopStepMs: 100, maxMessageBytes: 1_024
+      startTimeoutMs: 1_000, stopStepMs: 100, maxMessageBytes: 1_024, bounds: serverBounds
     })
     await t.rejects(client.open(never), {
       code: 'MCPC_ERR_MCP_START', message: `MCP server gone could not be started: ${code}`

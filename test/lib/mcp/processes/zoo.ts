@@ -6,6 +6,7 @@ import type { StdioSpec } from '../../../../lib/mcp/servers-file/server-spec.ts'
 import { literal } from '../../../../lib/mcp/servers-file/template.ts'
 import { chainPolicy } from '../../../../lib/mcp/servers-file/value-policy.ts'
 import { createSemaphore } from '../../../../lib/semaphore.ts'
+import { serverBounds } from '../../../support/bounds.ts'
 import { fixture } from '../../../support/paths.ts'
 import { processes } from '../../../support/processes.ts'
 import { textOf } from '../../../support/requests.ts'
@@ -40,6 +41,7 @@ export function createZoo (t: Test, args: string[], { limit = 10, spec, ...optio
     startTimeoutMs: 60_000,
     stopStepMs: 200,
     maxMessageBytes: 1_000_000,
+    bounds: serverBounds,
     alive,
     starting,
     warmSpares: 0,

@@ -9,6 +9,7 @@ import { createUpstreamAgent } from '../../../../lib/mcp/transports/http-agent.t
 import type { ResumableSession } from '../../../../lib/mcp/transports/http-transport.ts'
 import { createStreamableHttpTransport } from '../../../../lib/mcp/transports/streamable-http.ts'
 import { version } from '../../../../lib/version.ts'
+import { serverBounds } from '../../../support/bounds.ts'
 import { type HttpHandler, serve } from '../../../support/http-server.ts'
 import { freePort } from '../../../support/ports.ts'
 
@@ -32,7 +33,7 @@ function open (t: Test, url: string, headers: Record<string, string> = {}, resum
   })
   t.teardown(() => transport.close())
   const client = createProtocolClient({
-    transport, declaresElicitation: false, isExclusive: false, firstId: 7, isProcess: false
+    transport, declaresElicitation: false, isExclusive: false, firstId: 7, isProcess: false, bounds: serverBounds
   })
   /** The result, JSON text. */
   async function ask (
