@@ -9,9 +9,11 @@ import type { HttpEndpoint, HttpTransport, ResumableSession } from '../transport
 import { transportKinds } from '../transports/transport-kinds.ts'
 import { createHttpClient } from './http-client.ts'
 import { endSessionMs, type KeptSession } from './http-handshake.ts'
+import { createStreamTurns, createTurns, type RequestBound } from './request-bounds.ts'
 
 export interface HttpServerOptions {
   routeTo: (endpoint: HttpEndpoint) => Route
+  bound: RequestBound
   startTimeoutMs: number
   /** Longest message that the server may send (bytes). */
   maxMessageBytes: number
@@ -31,8 +33,8 @@ const maxClients = 500
 
 /** An MCP server that is reached over HTTP. */
 export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): Server {
-  const { routeTo, maxMessageBytes, startTimeoutMs, declaresElicitation, onListChanged } = options
-  const { isLegacy, create: createTransport } = transportKinds[spec.kind]
+  const { routeTo, bound, maxMessageBytes, startTimeoutMs, declaresElicitation, onListChanged } = options
+  const { isLegacy, keepsStream, create: createTransport } = transportKinds[spec.kind]
   const isPersonal = credentialNames(spec).length > 0
   let mayBegin = true
   const clients = new Map<string, { era: Era, client: Promise<ProtocolClient> }>()
@@ -95,6 +97,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
       const { endpoint, hash } = target
       const client = createHttpClient({
         serverName: spec.name,
+        turns: keepsStream ? createStreamTurns(bound) : createTurns(bound),
         startTimeoutMs,
         secrets: endpoint.secrets,
         proxy: routeTo(endpoint).proxy,

@@ -146,6 +146,7 @@ t.test('the defaults are those that are documented', async t => {
       spareMaxAgeMs: 300_000,
       sharedIdleMs: 300_000
     },
+    upstreams: { maxRequests: 100, maxTotal: 1_000 },
     toolsCacheTtlMs: 60_000,
     elicitation: false,
     upstreamProxy: false,
