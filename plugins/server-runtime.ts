@@ -4,6 +4,7 @@ import fp from 'fastify-plugin'
 import { ConfigError } from '../lib/errors.ts'
 import { createEraMemory } from '../lib/mcp/client/protocol-era.ts'
 import { createHttpServer } from '../lib/mcp/http/http-server.ts'
+import { createRequestBounds, type RequestBounds } from '../lib/mcp/http/request-bounds.ts'
 import { createProcessServer } from '../lib/mcp/processes/process-server.ts'
 import type { Server } from '../lib/mcp/server.ts'
 import { createServerRegistry, type ServerRegistry } from '../lib/mcp/servers.ts'
@@ -28,16 +29,18 @@ declare module 'fastify' {
     /** Takes other servers from now on. Running requests keep theirs. */
     readonly replaceServers: (specs: readonly ServerSpec[]) => void
     readonly processCounts: () => ProcessCounts
+    /** How many requests of this worker MCP servers over HTTP have now, and how many wait for their turn. */
+    readonly upstreamCounts: () => Pick<RequestBounds, 'running' | 'waiting'>
   }
 }
 
 /**
- * MCP phase: the MCP servers as this worker reaches them. Processes are bounded together; HTTP servers share a pool of
- * connections.
+ * MCP phase: the MCP servers as this worker reaches them. Processes are bounded together; requests to HTTP servers are
+ * bounded for each server and together.
  */
 export default fp(async (fastify) => {
   const { timeouts, maxResultBytes, serverBounds, toolsCacheTtlMs, sensitiveParams } = fastify.config
-  const { elicitation, processes, values } = fastify.config
+  const { elicitation, values, processes, upstreams: { maxRequests, maxTotal } } = fastify.config
   if (process.platform === 'win32') {
     throw new ConfigError(
       'MCP servers are ended by process group, which Windows does not have: run the service on Linux, macOS, or in WSL'
@@ -53,7 +56,9 @@ export default fp(async (fastify) => {
     ...queue, limit: processes.maxStarting ?? availableParallelism(), what: 'other MCP servers are starting'
   })
   const reaper = createReaper()
-  const agents = createUpstreamAgents(fastify.config.upstreamProxy ? proxiesIn(fastify.hostEnvironment) : null)
+  const bounds = createRequestBounds({ ...queue, maxOfServer: maxRequests, maxTotal })
+  const proxies = fastify.config.upstreamProxy ? proxiesIn(fastify.hostEnvironment) : null
+  const agents = createUpstreamAgents({ proxies, maxRequests })
 
   function createServer (spec: ServerSpec): Server {
     const log = fastify.log.child({ server: spec.name })
@@ -69,7 +74,9 @@ export default fp(async (fastify) => {
       }),
       onListChanged: () => catalog.byName(spec.name)?.forgetLists()
     }
-    if (spec.kind !== 'stdio') return createHttpServer(spec, { ...common, routeTo: agents.routeTo })
+    if (spec.kind !== 'stdio') {
+      return createHttpServer(spec, { ...common, routeTo: agents.routeTo, bound: bounds.forServer(spec.name) })
+    }
     return createProcessServer(spec, {
       ...common,
       stopStepMs: timeouts.stopStepMs,
@@ -137,6 +144,8 @@ export default fp(async (fastify) => {
     waiting: alive.queued + starting.queued,
     sparesReady: registry.servers.reduce((sum, { spares }) => sum + (spares?.ready ?? 0), 0)
   }))
+
+  fastify.decorate('upstreamCounts', () => ({ running: bounds.running, waiting: bounds.waiting }))
 
   fastify.addHook('onReady', async () => refillSpares())
   fastify.addHook('onListen', async () => {

@@ -14,6 +14,10 @@ const HealthSchema = Type.Object({
     waiting: Type.Integer({ description: 'Requests that wait until their server may start.' }),
     spares_ready: Type.Integer({ description: 'Warm spares that are ready for a request.' })
   })),
+  upstreams: Type.Optional(Type.Object({
+    running: Type.Integer({ description: 'Requests of this worker that MCP servers over HTTP have.' }),
+    waiting: Type.Integer({ description: 'Requests that wait until their server may get them.' })
+  })),
   version: Type.Optional(Type.String()),
   uptime_s: Type.Optional(Type.Number())
 }, { description: 'Redis answers. Where API keys are configured, all but `status` needs one.' })
@@ -45,6 +49,7 @@ export default (async (fastify) => {
       sessions,
       redis_latency_ms: Math.round(latencyMs * 1000) / 1000,
       processes: { ...processes, spares_ready: sparesReady },
+      upstreams: fastify.upstreamCounts(),
       version,
       uptime_s: Math.round(process.uptime())
     }

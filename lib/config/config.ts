@@ -93,6 +93,8 @@ export function resolveConfig (env: Environment) {
       spareMaxAgeMs: env.MCP_WARM_SPARE_MAX_AGE * 1000,
       sharedIdleMs: env.MCP_SHARED_IDLE_TIMEOUT * 1000
     },
+    /** Requests that a worker has at MCP servers over HTTP; their queue is that of the processes. */
+    upstreams: { maxRequests: env.MCP_MAX_UPSTREAM_REQUESTS, maxTotal: env.MCP_MAX_UPSTREAM_TOTAL },
     toolsCacheTtlMs: env.MCP_TOOLS_CACHE_TTL * 1000,
     /** How long listings pass over a server that did not answer in time; 0 for not at all. */
     failingTtlMs: env.MCP_FAILING_TTL * 1000,

@@ -426,7 +426,7 @@ export const EnvironmentSchema = Type.Object({
   }),
   MCP_QUEUE_TIMEOUT: seconds({
     default: 10,
-    description: 'How long a request may wait for its server to be allowed to start (s), then 503.'
+    description: 'How long a request may wait for its turn at a server, or for it to start (s), then 503.'
   }),
   MCP_MAX_QUEUED: Type.Integer({
     default: 1_000,
@@ -434,7 +434,22 @@ export const EnvironmentSchema = Type.Object({
     maximum: 1_000_000,
     title: 'a number from 0 to 1000000',
     description:
-      'How many requests of a worker may wait for a server to start; further ones are answered 503 at once.'
+      'How many requests of a worker may wait for a process to start, and for each server with a `url`; further ones ' +
+      'are answered 503 at once.'
+  }),
+  MCP_MAX_UPSTREAM_REQUESTS: Type.Integer({
+    default: 100,
+    minimum: 1,
+    maximum: 100_000,
+    title: 'a number from 1 to 100000',
+    description: 'How many requests a server with a `url` may get from a worker at once; further ones wait.'
+  }),
+  MCP_MAX_UPSTREAM_TOTAL: Type.Integer({
+    default: 1_000,
+    minimum: 1,
+    maximum: 1_000_000,
+    title: 'a number from 1 to 1000000',
+    description: 'How many requests all servers with a `url` may get from a worker at once; further ones wait.'
   }),
   MCP_SESSION_MAX_CONCURRENCY: Type.Integer({
     default: 10,

@@ -18,6 +18,7 @@ export type HttpHandler = (request: HttpRequest, response: ServerResponse) => vo
 /** A server of the test's own on a free port of loopback, which the test's end ends, and what came to it. */
 export async function serve (t: Test, handle: HttpHandler) {
   const requests: HttpRequest[] = []
+  const sockets = { open: 0, peak: 0 }
   const server = createServer((incoming, response) => {
     const chunks: Buffer[] = []
     incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -29,8 +30,12 @@ export async function serve (t: Test, handle: HttpHandler) {
       handle(request, response)
     })
   })
+  server.on('connection', socket => {
+    sockets.peak = Math.max(sockets.peak, ++sockets.open)
+    socket.once('close', () => sockets.open--)
+  })
   const origin = await listenOnLoopback(t, server)
-  return { origin, url: `${origin}/mcp`, requests, close: () => server.closeAllConnections() }
+  return { origin, url: `${origin}/mcp`, requests, sockets, close: () => server.closeAllConnections() }
 }
 
 /** Lets a server listen on a free port of loopback until the test ends. Gives its origin. */

@@ -11,9 +11,12 @@ import {
 import { HttpError } from '../transports/http-request.ts'
 import { createHttpErrors, type HttpErrorsOptions } from './http-errors.ts'
 import { type Connection, createHandshake, type HandshakeOptions, isRefusal, sessionOf } from './http-handshake.ts'
+import type { Turns } from './request-bounds.ts'
 
 export interface HttpClientOptions extends HandshakeOptions, HttpErrorsOptions {
   bounds: ServerBounds
+  /** Lets requests through as the server's bound allows it; a handshake is part of the request that needs it. */
+  turns: Turns
   onListChanged: () => void
   /** A connection was made, in a session of the server or without one. */
   onConnected: (hasSession: boolean) => void
@@ -34,7 +37,7 @@ type Outcome<Value> = { value: Value } | { refusal: unknown }
  * was remembered refuses a request unread. That request is sent again, once, over a new connection.
  */
 export function createHttpClient (options: HttpClientOptions): HttpClient {
-  const { serverName, bounds, shared, slot, onListChanged, onConnected } = options
+  const { serverName, bounds, shared, slot, turns, onListChanged, onConnected } = options
   const handshake = createHandshake(options)
   const { startError, callError } = createHttpErrors(options, handshake.secrets)
   let current: Promise<Connection> | null = null
@@ -63,15 +66,45 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
     }
   }
 
+  async function request<Value> (
+    description: RequestDescription, limits: RequestLimits, work: (client: ProtocolClient) => Promise<Value>
+  ): Promise<Value> {
+    async function attempt (connection: Connection): Promise<Outcome<Value>> {
+      const client = watchCalls(connection.client)
+      try {
+        return { value: await work(client) }
+      } catch (error) {
+        const mayAskAgain = !limits.signal.aborted && !client.hasCalled && reliesOnMemory(connection)
+        if (mayAskAgain && isRefusal(error) && !await isOfRequest(error, connection, limits)) {
+          return { refusal: error }
+        }
+        if (mayBeOfSession(error, connection, description)) {
+          current = null
+          await handshake.forgetSession(connection)
+        }
+        throw callError(error, description, limits)
+      }
+    }
+
+    const connection = await connected(limits)
+    let outcome = await attempt(connection)
+    if ('refusal' in outcome) outcome = await attempt(await reconnected(connection, limits))
+    if ('refusal' in outcome) throw callError(outcome.refusal, description, limits)
+    return outcome.value
+  }
+
   const connection: ServerConnection = {
     serverName,
     isOwn: shared === null,
     get usedSession () { return usedSession },
     bounds,
     onListChanged,
+    request: (description, limits, work) => turns.take(limits.signal, () => request(description, limits, work)),
 
     async instructions (limits) {
-      const { client, resumed } = await connected(limits)
+      const { client, resumed } = current === null
+        ? await turns.take(limits.signal, () => connected(limits))
+        : await connected(limits)
       const known = instructionsIn({ ...client.peer, ...resumed })
       if (Object.keys(known).length > 0 || client.peer?.era.kind !== 'modern') return known
       const description = { what: 'the request for its instructions' }
@@ -79,33 +112,6 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
         const { document, node } = await client.request('server/discover', [], limits)
         return boundedInstructions(stringMember(document, node, 'instructions'), bounds)
       })
-    },
-
-    async request<Value> (
-      description: RequestDescription, limits: RequestLimits, work: (client: ProtocolClient) => Promise<Value>
-    ) {
-      async function attempt (connection: Connection): Promise<Outcome<Value>> {
-        const client = watchCalls(connection.client)
-        try {
-          return { value: await work(client) }
-        } catch (error) {
-          const mayAskAgain = !limits.signal.aborted && !client.hasCalled && reliesOnMemory(connection)
-          if (mayAskAgain && isRefusal(error) && !await isOfRequest(error, connection, limits)) {
-            return { refusal: error }
-          }
-          if (mayBeOfSession(error, connection, description)) {
-            current = null
-            await handshake.forgetSession(connection)
-          }
-          throw callError(error, description, limits)
-        }
-      }
-
-      const connection = await connected(limits)
-      let outcome = await attempt(connection)
-      if ('refusal' in outcome) outcome = await attempt(await reconnected(connection, limits))
-      if ('refusal' in outcome) throw callError(outcome.refusal, description, limits)
-      return outcome.value
     }
   }
 
@@ -116,6 +122,7 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
       isClosed = true
       await current?.catch(() => {}) // the request that connected has this error already
       await handshake.close()
+      await turns.end()
     }
   })
 }

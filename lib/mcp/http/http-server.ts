@@ -10,9 +10,11 @@ import type { HttpEndpoint, HttpTransport, ResumableSession } from '../transport
 import { transportKinds } from '../transports/transport-kinds.ts'
 import { createHttpClient } from './http-client.ts'
 import { endSessionMs, type KeptSession } from './http-handshake.ts'
+import { createStreamTurns, createTurns, type RequestBound } from './request-bounds.ts'
 
 export interface HttpServerOptions {
   routeTo: (endpoint: HttpEndpoint) => Route
+  bound: RequestBound
   startTimeoutMs: number
   /** Longest message that the server may send (bytes). */
   maxMessageBytes: number
@@ -33,8 +35,8 @@ const maxClients = 500
 
 /** An MCP server that is reached over HTTP. */
 export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): Server {
-  const { routeTo, maxMessageBytes, bounds, startTimeoutMs, declaresElicitation, onListChanged } = options
-  const { isLegacy, create: createTransport } = transportKinds[spec.kind]
+  const { routeTo, bound, maxMessageBytes, bounds, startTimeoutMs, declaresElicitation, onListChanged } = options
+  const { isLegacy, keepsStream, create: createTransport } = transportKinds[spec.kind]
   const isPersonal = credentialNames(spec).length > 0
   let mayBegin = true
   const clients = new Map<string, { era: Era, client: Promise<ProtocolClient> }>()
@@ -98,6 +100,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
       const { endpoint, hash } = target
       const client = createHttpClient({
         serverName: spec.name,
+        turns: keepsStream ? createStreamTurns(bound) : createTurns(bound),
         startTimeoutMs,
         bounds,
         secrets: endpoint.secrets,

@@ -1,11 +1,9 @@
 import { lookup as lookUp } from 'node:dns'
-import { Agent, type Dispatcher, Pool, ProxyAgent } from 'undici'
-import { guardedBy, guardedError, hostIn, isGuarded, isLoopback, type Lookup } from './addresses.ts'
+import { Agent, type Dispatcher, type ProxyAgent } from 'undici'
+import { guardedBy, hostIn, isGuarded, isLoopback, type Lookup } from './addresses.ts'
 import type { HttpEndpoint } from './http-transport.ts'
 import { parseNoProxy } from './no-proxy.ts'
-import { NotSentError } from './text-transport.ts'
-
-const connectTimeoutMs = 10_000
+import { createNameFinder, createProxyAgent, guardProxy } from './proxy-agent.ts'
 
 /** The proxies of the environment; an empty one is none. Secret: they may hold a password. */
 export interface Proxies { http: string, https: string, no: string }
@@ -23,38 +21,78 @@ export interface UpstreamAgents {
   destroy: () => Promise<void>
 }
 
+export interface UpstreamAgentsOptions {
+  /** `null` where servers are never reached through a proxy. */
+  proxies: Proxies | null
+  /** How many requests each server may have at once. */
+  maxRequests: number
+  lookup?: Lookup
+}
+
 /**
- * The connections to all MCP servers over HTTP: one pool for an origin, kept alive between requests.
+ * A request may have a stream beside it, and a notification that its server is slow to answer. Whatever else is to be
+ * sent waits for a connection in the server's own pool.
+ */
+const connectionsOfRequest = 3
+/** How long connecting may take (ms), and how long a server can have an idle connection be kept (ms). */
+const timeouts = { connectTimeoutMs: 10_000, maxIdleMs: 60_000 }
+
+interface ServerAgents {
+  direct: Agent
+  /** By the proxy's address. */
+  proxied: Map<string, ProxyAgent>
+  routes: Map<string, Route>
+}
+
+/**
+ * The connections to all MCP servers over HTTP: a bounded pool for each server, kept alive between requests. Servers of
+ * one origin share none, so that one that hangs takes no connection from another.
  *
  * With proxies, servers are reached through them, but for the machine itself, and but for servers whose credentials a
  * proxy could read: those go directly. Each request has its own deadline; the pool has one for connecting only.
  */
-export function createUpstreamAgents (proxies: Proxies | null, lookup: Lookup = lookUp): UpstreamAgents {
-  const direct = createUpstreamAgent(lookup)
-  const agents = new Map<string, ProxyAgent>()
-  const routes = new Map<string, Route>()
+export function createUpstreamAgents (options: UpstreamAgentsOptions): UpstreamAgents {
+  const { proxies, maxRequests, lookup = lookUp } = options
+  /** By name. The names of a servers file are few. A reload may bring others. */
+  const servers = new Map<string, ServerAgents>()
+  const connections = maxRequests * connectionsOfRequest
+  const find = createNameFinder(guardedBy(lookup))
   // undici's EnvHttpProxyAgent does not say which way it takes, and knows no ranges of addresses.
   const bypasses = parseNoProxy(proxies?.no ?? '')
 
-  for (const proxy of new Set([proxies?.http ?? '', proxies?.https ?? ''])) {
-    if (proxy === '') continue
-    const agent = createProxyAgent(new URL(proxy))
-    agents.set(proxy, agent)
-    routes.set(proxy, { dispatcher: agent.compose(guard(direct, guardedBy(lookup))), proxy: new URL(proxy).host })
+  function agentsOf (name: string): ServerAgents {
+    const known = servers.get(name)
+    if (known !== undefined) return known
+    const agents = { direct: createUpstreamAgent({ connections, lookup }), proxied: new Map(), routes: new Map() }
+    servers.set(name, agents)
+    return agents
+  }
+
+  function routeThrough (proxy: string, { direct, proxied, routes }: ServerAgents): Route {
+    const known = routes.get(proxy)
+    if (known !== undefined) return known
+    const url = new URL(proxy)
+    const agent = createProxyAgent(url, { ...timeouts, connections })
+    const route = { dispatcher: agent.compose(guardProxy(direct, find)), proxy: url.host }
+    proxied.set(proxy, agent)
+    routes.set(proxy, route)
+    return route
   }
 
   return {
-    routeTo ({ url, secrets }) {
+    routeTo ({ name, url, secrets }) {
+      const agents = agentsOf(name)
       const target = new URL(url)
       const host = hostIn(target)
       const isEncrypted = target.protocol === 'https:'
       const isDirect = isLoopback(host) || isGuarded(host) || (!isEncrypted && secrets.length > 0) || bypasses(target)
       // As in undici and in curl's `all_proxy`, one proxy for http is enough.
       const proxy = (isEncrypted && proxies?.https) || (proxies?.http ?? '')
-      return (isDirect ? null : routes.get(proxy)) ?? { dispatcher: direct, proxy: null }
+      return isDirect || proxy === '' ? { dispatcher: agents.direct, proxy: null } : routeThrough(proxy, agents)
     },
     async destroy () {
-      await Promise.all([direct, ...agents.values()].map(agent => agent.destroy()))
+      const all = [...servers.values()].flatMap(({ direct, proxied }) => [direct, ...proxied.values()])
+      await Promise.all(all.map(agent => agent.destroy()))
     }
   }
 }
@@ -62,102 +100,13 @@ export function createUpstreamAgents (proxies: Proxies | null, lookup: Lookup = 
 /**
  * Connections without a proxy. A name that leads to a link-local address or to a cloud's metadata is refused; an
  * operator who wants a server there gives its address.
+ *
+ * `connections` is how many there may be for an origin; `null` for any number.
  */
-export function createUpstreamAgent (lookup: Lookup = lookUp): Agent {
-  const connect = { timeout: connectTimeoutMs, lookup: guardedBy(lookup) }
-  return new Agent({ headersTimeout: 0, bodyTimeout: 0, connect })
-}
-
-function createProxyAgent ({ origin, username, password }: URL): ProxyAgent {
-  const user = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
-  return new ProxyAgent({
-    uri: origin,
-    ...(user !== ':' && { token: `Basic ${Buffer.from(user).toString('base64')}` }),
-    proxyTunnel: false, // for https there is one all the same; many proxies refuse it for http
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    proxyTls: { timeout: connectTimeoutMs },
-    requestTls: { timeout: connectTimeoutMs },
-    // It opens the tunnels: their deadline is one for connecting.
-    clientFactory: (proxy, options) => new Pool(proxy, { ...options, headersTimeout: connectTimeoutMs })
-  })
-}
-
-/** The place that a name leads to, as this machine sees it. */
-type Finding = 'elsewhere' | 'here' | 'guarded'
-
-/** How long a name may take to be found (ms). A network behind a proxy may know no names. */
-const findingMs = 1_000
-/** How long a finding holds (ms). */
-const findingTtlMs = 30_000
-/** The names of a servers file are few. A reload may bring others. */
-const maxFindings = 1_000
-
-/**
- * Asks a proxy only for what it may know. It resolves names itself, so a name is looked up before. One that only the
- * proxy knows is left to it.
- */
-function guard (direct: Dispatcher, lookup: Lookup): Dispatcher.DispatcherComposeInterceptor {
-  const findings = new Map<string, { finding: Promise<Finding>, until: number }>()
-
-  function find (host: string): Promise<Finding> {
-    const known = findings.get(host)
-    if (known !== undefined && known.until > performance.now()) return known.finding
-    if (findings.size >= maxFindings) findings.clear()
-    const finding = new Promise<Finding>(resolve => {
-      setTimeout(resolve, findingMs, 'elsewhere').unref()
-      lookup(host, { all: true }, (error, found) => {
-        if (error !== null) return resolve(error.code === 'EACCES' ? 'guarded' : 'elsewhere')
-        const isHere = Array.isArray(found) && found.every(({ address }) => isLoopback(address))
-        resolve(isHere ? 'here' : 'elsewhere')
-      })
-    })
-    findings.set(host, { finding, until: performance.now() + findingTtlMs })
-    return finding
-  }
-
-  return dispatch => (options, handler) => {
-    const url = new URL(options.origin ?? '')
-    find(hostIn(url)).then(finding => {
-      if (finding === 'guarded') throw guardedError(url.hostname)
-      if (finding === 'here' || isReadable(url, options)) direct.dispatch(options, handler)
-      else dispatch(options, withProxyErrors(handler))
-    }).catch((error: Error) => handler.onResponseError?.(noController, error))
-    return true
-  }
-}
-
-/** Whether a proxy could read a credential in the body. */
-const isReadable = ({ protocol }: URL, { holdsSecret }: UpstreamDispatchOptions) =>
-  protocol === 'http:' && holdsSecret?.() === true
-
-/** Options of a request that may be sent through a proxy. */
-export interface UpstreamDispatchOptions extends Dispatcher.DispatchOptions {
-  /** Whether the body holds what no proxy may read. */
-  holdsSecret?: () => boolean
-}
-
-/** Says in words of ours what a proxy did. The server has read nothing of such a request. */
-function withProxyErrors (handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler {
-  return {
-    onRequestStart: (controller, context) => handler.onRequestStart?.(controller, context),
-    onRequestUpgrade: (...all) => handler.onRequestUpgrade?.(...all),
-    onResponseStart: (...all) => handler.onResponseStart?.(...all),
-    onResponseData: (controller, chunk) => handler.onResponseData?.(controller, chunk),
-    onResponseEnd: (controller, trailers) => handler.onResponseEnd?.(controller, trailers),
-    onResponseError: (controller, error) => handler.onResponseError?.(controller, proxyErrorOf(error))
-  }
-}
-
-function proxyErrorOf (error: Error): Error {
-  // undici has no other sign of it than its sentences.
-  const [, status] = /^Proxy (?:response|Authentication Required) \((\d{3})\)/.exec(error.message) ?? []
-  if (status !== undefined) return new NotSentError(new Error(`it answered HTTP ${status}`))
-  const { code } = error as NodeJS.ErrnoException
-  return code === 'UND_ERR_HEADERS_TIMEOUT' ? new NotSentError(new Error('it did not answer')) : error
-}
-
-/** For a request that was never begun. */
-const noController: Dispatcher.DispatchController = {
-  aborted: true, paused: false, reason: null, abort () {}, pause () {}, resume () {}
+export function createUpstreamAgent (
+  { connections = null, lookup = lookUp }: { connections?: number | null, lookup?: Lookup } = {}
+): Agent {
+  const connect = { timeout: timeouts.connectTimeoutMs, lookup: guardedBy(lookup) }
+  const keepAliveMaxTimeout = timeouts.maxIdleMs
+  return new Agent({ headersTimeout: 0, bodyTimeout: 0, keepAliveMaxTimeout, connections, connect })
 }

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { holdsSecret } from '../../mask.ts'
 import type { CookieJar } from './cookie-jar.ts'
-import type { UpstreamDispatchOptions } from './http-agent.ts'
+import type { UpstreamDispatchOptions } from './proxy-agent.ts'
 import { NotSentError } from './text-transport.ts'
 
 export type ReplyHeaders = Readonly<Record<string, string | string[] | undefined>>

@@ -10,6 +10,8 @@ export interface UrlTransport {
   resumesSessions: boolean
   /** Whether its servers speak only the eras before 2026-07-28. */
   isLegacy: boolean
+  /** Whether a stream of the server is open as long as the transport is. */
+  keepsStream: boolean
   create: (endpoint: HttpEndpoint, options: HttpTransportOptions) => HttpTransport
 }
 
@@ -24,12 +26,14 @@ export const transportKinds = listOf({
     types: ['http', 'streamable-http', 'streamableHttp'],
     resumesSessions: true,
     isLegacy: false,
+    keepsStream: false,
     create: createStreamableHttpTransport
   },
   sse: {
     types: ['sse'],
     resumesSessions: false,
     isLegacy: true,
+    keepsStream: true,
     create: createSseTransport
   }
 })

@@ -156,6 +156,7 @@ t.test('the defaults are those that are documented', async t => {
       spareMaxAgeMs: 300_000,
       sharedIdleMs: 300_000
     },
+    upstreams: { maxRequests: 100, maxTotal: 1_000 },
     toolsCacheTtlMs: 60_000,
     failingTtlMs: 10_000,
     elicitation: false,

@@ -6,8 +6,9 @@ import { NotSentError } from '../../../../lib/mcp/transports/text-transport.ts'
 import { serve } from '../../../support/http-server.ts'
 import { startForwardProxy } from '../../../support/forward-proxy.ts'
 
-function agentsWith (t: Test, proxies: Partial<Proxies>, ...lookup: Lookup[]) {
-  const agents = createUpstreamAgents({ http: '', https: '', no: '', ...proxies }, ...lookup)
+function agentsWith (t: Test, proxies: Partial<Proxies>, lookup?: Lookup) {
+  const all = { http: '', https: '', no: '', ...proxies }
+  const agents = createUpstreamAgents({ proxies: all, maxRequests: 10, ...(lookup && { lookup }) })
   t.teardown(agents.destroy)
   return {
     proxyOf: (url: string, secrets: string[] = []) => agents.routeTo({ name: 'up', url, headers: {}, secrets }).proxy,
