@@ -16,7 +16,56 @@ export function createMask (secrets: Iterable<unknown>): Mask {
   const values = [...new Set([...texts].flatMap(text => spellingsOf(text)))]
     .sort((a, b) => b.length - a.length) // longest first: masking a part of a secret would leave its rest
 
-  return text => values.reduce((masked, secret) => maskCutOff(masked.replaceAll(secret, '[hidden]'), secret), text)
+  const masks = values.map(createMaskOfOne)
+  return text => masks.reduce((masked, mask) => mask(masked), text)
+}
+
+const hidden = '[hidden]'
+/** A text's end that is shorter could be anything (characters). */
+const minCutOffLength = minSecretLength * 2
+
+/**
+ * Masks one secret, also one that is cut off by the text's end.
+ *
+ * Each text is read once, as by Knuth, Morris and Pratt: a caller may have a credential of one letter again and again,
+ * with which any search that begins anew at every letter takes minutes.
+ */
+function createMaskOfOne (secret: string): Mask {
+  const head = secret.slice(0, minCutOffLength)
+  let fallbacks: Uint32Array | null = null
+
+  return text => {
+    // Most texts hold nothing of it.
+    if (!text.includes(head)) return text
+    if (secret.length <= minCutOffLength) return text.replaceAll(secret, hidden)
+    fallbacks ??= fallbacksOf(secret)
+    const pieces: string[] = []
+    let [end, matched] = [0, 0]
+    for (let position = 0; position < text.length; position++) {
+      const code = text.charCodeAt(position)
+      while (matched > 0 && secret.charCodeAt(matched) !== code) matched = fallbacks[matched - 1] ?? 0
+      if (secret.charCodeAt(matched) === code) matched++
+      if (matched < secret.length) continue
+      pieces.push(text.slice(end, position + 1 - matched), hidden)
+      end = position + 1
+      matched = 0
+    }
+    const isCutOff = matched >= minCutOffLength
+    return [...pieces, text.slice(end, text.length - (isCutOff ? matched : 0)), isCutOff ? hidden : ''].join('')
+  }
+}
+
+/** How much of a text's beginning is known to match again, where the character after each place does not. */
+function fallbacksOf (text: string): Uint32Array {
+  const fallbacks = new Uint32Array(text.length)
+  let matched = 0
+  for (let position = 1; position < text.length; position++) {
+    const code = text.charCodeAt(position)
+    while (matched > 0 && text.charCodeAt(matched) !== code) matched = fallbacks[matched - 1] ?? 0
+    if (text.charCodeAt(matched) === code) matched++
+    fallbacks[position] = matched
+  }
+  return fallbacks
 }
 
 /** Whether a JSON text holds one of these secrets, however deep. */
@@ -97,11 +146,3 @@ function spellingsOf (text: string): string[] {
 }
 
 const inJson = (text: string) => JSON.stringify(text).slice(1, -1)
-
-function maskCutOff (text: string, secret: string): string {
-  const head = secret.slice(0, minSecretLength * 2)
-  if (secret.length <= head.length) return text
-  let start = text.indexOf(head, text.length - secret.length + 1)
-  while (start !== -1 && !secret.startsWith(text.slice(start))) start = text.indexOf(head, start + 1)
-  return start === -1 ? text : `${text.slice(0, start)}[hidden]`
-}

@@ -20,6 +20,12 @@ export default fp(async (fastify) => {
 
 /** As many percent-encoded names as fit, then `...`. A lone surrogate has no encoding and becomes U+FFFD. */
 function asHeader (names: readonly string[]): string {
-  const text = names.map(name => encodeURIComponent(Buffer.from(name).toString())).join(', ')
-  return text.length <= maxHeaderLength ? text : `${text.slice(0, maxHeaderLength)}...`
+  let text = ''
+  for (const name of names) {
+    // A name may be as long as a body.
+    const encoded = encodeURIComponent(Buffer.from(name.slice(0, maxHeaderLength + 1)).toString())
+    text += text === '' ? encoded : `, ${encoded}`
+    if (text.length > maxHeaderLength) return `${text.slice(0, maxHeaderLength)}...`
+  }
+  return text
 }

@@ -48,12 +48,13 @@ export interface ToolCallRequest {
 
 /** Operations phase: calls the tools of the MCP servers. */
 export default fp(async (fastify) => {
-  const { sessions, pendingCalls, config: { sensitiveParams, cacheResults, elicitation } } = fastify
+  const { sessions, pendingCalls, config: { sensitiveParams, cacheResults, maxResultNames, elicitation } } = fastify
   const caller = createToolCaller({
     sessions,
     pendingCalls: elicitation ? pendingCalls : null,
     sensitiveParams,
     cacheResults,
+    maxResultNames,
     checker: createArgumentChecker({
       onUnusable: reason => fastify.log.warn({ reason }, 'arguments are not checked against an input schema')
     })

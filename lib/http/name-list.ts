@@ -1,8 +1,15 @@
 /** As many percent-encoded names as fit into a header, and `;more=<n>` for the others. */
 export function nameList (names: readonly string[], maxLength: number): string {
-  const encoded = names.map(encode)
-  const all = encoded.join(', ')
-  if (all.length <= maxLength) return all
+  // No more than fits, and one that does not: there may be very many names, and each may be very long.
+  const encoded: string[] = []
+  let length = 0
+  for (const name of names) {
+    const text = encode(name.slice(0, maxLength + 1))
+    encoded.push(text)
+    length += text.length + 2
+    if (length - 2 > maxLength) break
+  }
+  if (length - 2 <= maxLength) return encoded.join(', ')
   const longestSuffix = `;more=${names.length}`.length
   let text = ''
   for (const [index, name] of encoded.entries()) {

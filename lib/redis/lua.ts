@@ -30,6 +30,7 @@ export function defineScript<Args, Reply> (
   const name = `mcp:${basename(file.pathname, '.lua')}`
   client.defineCommand(name, { numberOfKeys: 1, lua: readScript(file) })
   // defineCommand adds methods that the client's type does not have.
-  const command = Reflect.get(client, name) as (key: string, ...argv: ScriptArgument[]) => Promise<Reply>
-  return (key, args) => command.call(client, key, ...argv(args))
+  const command = Reflect.get(client, name) as (key: string, argv: ScriptArgument[]) => Promise<Reply>
+  // A list is one argument here, and the client flattens it: as many arguments of a function would overflow the stack.
+  return (key, args) => command.call(client, key, argv(args))
 }

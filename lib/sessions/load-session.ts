@@ -25,8 +25,8 @@ export interface LoadSessionOptions {
   valueFields: ValueFields
 }
 
-/** Lua bounds how many values a function can take. */
-const mostFieldsToLoad = 4_000
+/** More would hold up Redis for others, and Lua bounds how many values a function can take. */
+const mostFieldsToLoad = 1_000
 
 export function createLoadSession (redis: SessionRedis, codec: SessionCodec, options: LoadSessionOptions): LoadSession {
   const { scripts, inTime } = redis

@@ -2,10 +2,10 @@ import { SessionTakenError, StoreUnavailableError } from '../errors.ts'
 import { callerOrigin } from '../value-origin.ts'
 import type { NewSession } from './fields.ts'
 import { isSameHash, ownerOf } from './owner.ts'
-import type { Changes } from './session-contents.ts'
 import { createSessionToken, hashOfToken, type SessionRef } from './session-ref.ts'
 import type { FoundSession, RemovedSession, SessionRepository } from './session-repository.ts'
 import { keptAs } from './values.ts'
+import type { Changes } from './write-changes.ts'
 
 export interface OpeningContext {
   sessions: Pick<SessionRepository, 'find' | 'create' | 'load' | 'write' | 'takeUpstreams'>

@@ -53,6 +53,8 @@ export interface CreateArguments extends Written {
 
 export interface WriteArguments extends Written {
   meta: string
+  /** Fields of cached values to remove. */
+  dropped: readonly string[]
   ttlSeconds: number
   now: Date
   /** The call slot to release; `null` for none. */
@@ -148,13 +150,21 @@ export function defineSessionScripts (client: RedisClient): SessionScripts {
       (reply, { fields }) => readingOf(reply, fields)
     ),
     createSession: decoded(
-      define<CreateArguments, WriteReply>('create-session', ({ seen, ttlSeconds, now, endsAt, ...written }) =>
-        [seen, ttlSeconds, now.getTime(), endsAt ?? '', ...argvOf(written)]),
+      define<CreateArguments, WriteReply>('create-session', ({
+        seen, ttlSeconds, now, endsAt, mostBytes, mostFields, fields, values
+      }) => [
+        seen, ttlSeconds, now.getTime(), endsAt ?? '', mostBytes, mostFields, Object.keys(fields).length,
+        ...Object.entries(fields).flat(), ...valuesArgv(values)
+      ]),
       leftOutOf
     ),
     writeSession: decoded(
-      define<WriteArguments, WriteReply>('write-session', ({ meta, ttlSeconds, now, slotId, calls, ...written }) =>
-        [meta, ttlSeconds, now.getTime(), slotId ?? '', calls, ...argvOf(written)]),
+      define<WriteArguments, WriteReply>('write-session', ({
+        meta, ttlSeconds, now, slotId, calls, dropped, mostBytes, mostFields, fields, values
+      }) => [
+        meta, ttlSeconds, now.getTime(), slotId ?? '', calls, mostBytes, mostFields, Object.keys(fields).length,
+        dropped.length, ...Object.entries(fields).flat(), ...dropped, ...valuesArgv(values)
+      ]),
       leftOutOf
     ),
     takeCallSlot: define('take-call-slot', ({ meta, slotId, slotMs, mostSlots }) => [meta, slotId, slotMs, mostSlots]),
@@ -186,10 +196,8 @@ function decoded<Args, Raw, Reply> (
   return async (key, args) => decode(await script(key, args), args)
 }
 
-const argvOf = ({ fields, values, mostBytes, mostFields }: Written): ScriptArgument[] => [
-  mostBytes, mostFields, Object.keys(fields).length, ...Object.entries(fields).flat(),
-  ...values.flatMap(({ field, text, origin }) => [field, text, origin])
-]
+const valuesArgv = (values: readonly EncodedValue[]): ScriptArgument[] =>
+  values.flatMap(({ field, text, origin }) => [field, text, origin])
 
 function readingOf (reply: ReadReply, names: readonly string[]): Reading {
   if (reply[0] === 'none') return { is: 'none' }

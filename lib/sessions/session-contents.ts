@@ -7,12 +7,9 @@ import { openField, tryToOpen } from './field-encryption.ts'
 import { upstreamField } from './fields.ts'
 import type { SessionRedis, StoredFields } from './scripts.ts'
 import type { Session } from './session.ts'
-import {
-  type CallRecord, encodeChanges, encodeValues, isSealedField, type RecordChanges, type SessionMeta
-} from './session-record.ts'
-import {
-  type KeptValue, nameOfValue, describeOrigin, originField, type ValueFields, type ValueOrigin, type ValueRead
-} from './values.ts'
+import { type CallRecord, isSealedField, type SessionMeta } from './session-record.ts'
+import { type KeptValue, nameOfValue, describeOrigin, originField, type ValueOrigin, type ValueRead } from './values.ts'
+import { createWriteChanges, portionsOf, type WriteChanges, type WriteChangesOptions } from './write-changes.ts'
 
 /** The contents of a session that was loaded. Each method rejects as those of SessionRepository do. */
 export interface SessionContents {
@@ -26,13 +23,7 @@ export interface SessionContents {
    * were read with the session. `null` when the session has ended since it was loaded.
    */
   readValues: (session: Session, reads: readonly ValueRead[]) => Promise<Array<KeptValue | null> | null>
-  /**
-   * Writes changes in one round trip, and restarts the idle TTL. The record of a call releases the call's slot.
-   *
-   * Gives the names of values that did not fit, which then have no older value either. `null`, and nothing written,
-   * when the session has ended since it was loaded.
-   */
-  write: (session: Session, changes: Changes) => Promise<string[] | null>
+  write: WriteChanges
   /**
    * Removes the cached values of a name, whatever their origin. Gives their number; `null` when the session has ended
    * since it was loaded.
@@ -53,11 +44,6 @@ export interface SessionContents {
   reseal: (session: Session) => Promise<void>
   /** `null` when the session has ended since it was loaded. */
   describe: (session: Session) => Promise<SessionDescription | null>
-}
-
-export interface Changes extends RecordChanges {
-  /** Cached values by name. */
-  values?: ReadonlyMap<string, KeptValue>
 }
 
 /** A field as it is stored, and its text. */
@@ -83,32 +69,30 @@ export interface ValueDescription {
   origin: ValueOrigin | null
 }
 
-export interface SessionContentsOptions {
-  idleTtlSeconds: number
+export interface SessionContentsOptions extends WriteChangesOptions {
   /** How many call slots a session has. */
   maxConcurrency: number
-  /** Most bytes of a session's cached values, names included. */
-  maxBytes: number
-  valueFields: ValueFields
 }
 
-/**
- * Most fields of a session: a value and its origin are two. A name and a short value take more memory in Redis than
- * they have bytes.
- */
-export const mostFields = 20_000
+/** How many fields one command reads: Redis serves nobody else meanwhile. */
+const mostFieldsToRead = 1_000
 
 export function createSessionContents (redis: SessionRedis, options: SessionContentsOptions): SessionContents {
   const { client, scripts, inTime } = redis
-  const { idleTtlSeconds, maxBytes, maxConcurrency, valueFields } = options
+  const { maxConcurrency, valueFields } = options
+  const write = createWriteChanges(redis, options)
 
   /** Fields as they are stored; `null` when the session has ended since it was loaded. */
   async function readFields (session: Session, names: readonly string[]): Promise<StoredFields | null> {
     const { id, key, meta, fields } = session
     if (names.every(name => fields.has(name))) return fields
-    const [current, ...texts] = await inTime(client.hmget(key, 'meta', ...names), id)
-    if (current !== meta) return null
-    return new Map(names.map((name, position) => [name, texts[position] ?? null]))
+    const read = new Map<string, string | null>()
+    for (const portion of portionsOf(names, mostFieldsToRead)) {
+      const [current, ...texts] = await inTime(client.hmget(key, 'meta', ...portion), id)
+      if (current !== meta) return null
+      portion.forEach((name, position) => read.set(name, texts[position] ?? null))
+    }
+    return read
   }
 
   async function readUpstream (session: Session, server: string): Promise<StoredText | null> {
@@ -146,22 +130,7 @@ export function createSessionContents (redis: SessionRedis, options: SessionCont
       })
     },
 
-    async write (session, { values = new Map(), ...changes }) {
-      const slot = changes.call === undefined ? null : session.slot
-      const leftOut = await inTime(scripts.writeSession(session.key, {
-        meta: session.meta,
-        ttlSeconds: idleTtlSeconds,
-        now: new Date(),
-        slotId: slot?.id ?? null,
-        calls: changes.call === undefined ? 0 : 1,
-        fields: encodeChanges(changes, session),
-        values: encodeValues(values, { valueFields, seal: session.seal }),
-        mostBytes: maxBytes,
-        mostFields
-      }))
-      slot?.markReleased()
-      return leftOut?.map(nameOfValue) ?? null
-    },
+    write,
 
     async removeValues ({ id, key, meta }, name) {
       return await inTime(scripts.removeValues(key, { meta, name }), id)

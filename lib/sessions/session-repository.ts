@@ -12,14 +12,13 @@ import { createLoadSession, type LoadSession, tokenHashOf } from './load-session
 import { ownerOf } from './owner.ts'
 import { type CountRequest, createCountRequest } from './request-rate.ts'
 import { createSessionRedis } from './scripts.ts'
-import {
-  createSessionContents, mostFields, type SessionContents, type SessionContentsOptions
-} from './session-contents.ts'
+import { createSessionContents, type SessionContents, type SessionContentsOptions } from './session-contents.ts'
 import {
   createSessionCodec, type KeyedOwner, type NewRecordOptions, type SessionCodecOptions
 } from './session-record.ts'
 import type { SessionRef } from './session-ref.ts'
 import { createValueFields, nameOfValue, type ValueOrigin } from './values.ts'
+import { mostFields } from './write-changes.ts'
 
 /**
  * The sessions, which live in Redis and nowhere else.

@@ -14,9 +14,11 @@ import { refusedCredential, unfitArguments } from './call-errors.ts'
 import { type Filled, type Inject, injectParameters, planReads } from './parameter-injection.ts'
 import { continuationOf, suspend } from './suspended-request.ts'
 import type { CatalogTool } from './tool-catalog.ts'
-import { type ReplyForm, readToolResult, type ToolResultOptions } from './tool-result.ts'
+import { type ReplyForm, readToolResult, type ToolResult, type ToolResultOptions } from './tool-result.ts'
 
 export interface ToolCallerOptions extends Pick<ToolResultOptions, 'cacheResults'> {
+  /** How many names one result may have to be kept. */
+  maxResultNames: number
   sensitiveParams: readonly string[]
   sessions: Pick<SessionRepository, 'readValues' | 'write'>
   /** Keeps calls that wait for input; `null` when servers are not allowed to request any. */
@@ -105,7 +107,7 @@ export interface ToolCaller {
 }
 
 export function createToolCaller (options: ToolCallerOptions): ToolCaller {
-  const { sessions, pendingCalls, cacheResults, checker } = options
+  const { sessions, pendingCalls, cacheResults, maxResultNames, checker } = options
   const sensitiveParams = new Set(options.sensitiveParams)
 
   async function prepare ({ params, inject, isDryRun, ...call }: ToolCall): Promise<PreparedCall> {
@@ -176,21 +178,25 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
 
     /** Gives the names of the values that could not be kept. */
     async function keep (
-      outcome: CallRecord['outcome'], outputs: ReadonlyMap<string, string> = new Map()
+      outcome: CallRecord['outcome'], { outputs, tooMany }: Pick<ToolResult, 'outputs' | 'tooMany'> = noOutputs
     ): Promise<string[]> {
       const at = new Date().toISOString()
       const given = policy.keepsParameters ? fittingArguments(call, outcome) : new Map<string, string>()
-      const values: ReadonlyMap<string, KeptValue> = new Map([
-        ...keptAs(given, { server, tool: nameForOrigin(exposedName), as: 'parameter', at }),
-        ...keptAs(outputs, { server, tool: nameForOrigin(exposedName), as: 'result', at })
+      const ofResult = { server, tool: nameForOrigin(exposedName), as: 'result', at } as const
+      const values = new Map<string, KeptValue>([
+        ...keptAs(given, { ...ofResult, as: 'parameter' }),
+        ...keptAs(outputs, ofResult)
       ])
+      for (const name of tooMany) values.delete(name)
+      const outdated = { names: tooMany, origin: ofResult }
       const durationMs = Math.round(performance.now() - start)
       const record = { tool: exposedName, outcome, duration_ms: durationMs, at: startedAt.toISOString() }
       try {
-        return await sessions.write(session, { values, call: record }) ?? [...values.keys()]
+        const changes = { values, call: record, ...(tooMany.length > 0 && { outdated }) }
+        return [...await sessions.write(session, changes) ?? values.keys(), ...tooMany]
       } catch (error) {
         onNotCached(error)
-        return [...values.keys()]
+        return [...values.keys(), ...tooMany]
       }
     }
 
@@ -200,17 +206,18 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
         const body = await keepUntilAnswered(call, answer.inputRequired, { server: client.serverName, mask })
         return { body, outcome: 'input_required', leftOut: [], notCached: await keep('input_required') } as const
       }
-      const { outputs, ...reply } = readToolResult(answer.result, {
+      const { outputs, tooMany, ...reply } = readToolResult(answer.result, {
         tool: exposedName,
         isChain: serverPolicy.kind === 'chain',
         shape: shape ?? serverPolicy.result,
         policy,
         wrapsResult,
         cacheResults,
+        maxNames: maxResultNames,
         mask,
         sensitiveParams
       })
-      return { ...reply, notCached: await keep(reply.outcome, outputs) }
+      return { ...reply, notCached: await keep(reply.outcome, { outputs, tooMany }) }
     } catch (error) {
       await keep(error instanceof CallerLeftError ? 'abandoned' : 'failed')
       throw withActed(error)
@@ -264,6 +271,7 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
   return { prepare, resume, run }
 }
 
+const noOutputs: Pick<ToolResult, 'outputs' | 'tooMany'> = { outputs: new Map(), tooMany: [] }
 const noFaults: ArgumentCheck = { faults: [], formatFaults: [] }
 
 const requestOf = ({ name, inputSchema }: CatalogTool): Pick<ToolRequest, 'name' | 'inputSchema'> =>

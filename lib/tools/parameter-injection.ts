@@ -32,7 +32,8 @@ export function planReads (
 ): PlannedRead[] {
   const { policy, serverPolicy: { acceptsUnknown } } = tool
   const sent = new Set(params?.members?.map(({ name }) => name))
-  const isWanted = (name: string) => typeof inject === 'boolean' ? inject : inject.includes(name)
+  const wanted = typeof inject === 'boolean' ? null : new Set(inject)
+  const isWanted = (name: string) => wanted?.has(name) ?? true
   const gaps = policy.fill === 'none' || inject === false
     ? []
     : tool.declared.filter(name => !sent.has(name) && isFillable(tool, name) && isWanted(name))

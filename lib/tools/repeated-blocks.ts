@@ -26,24 +26,32 @@ const wordOf = (type: string) => /^[\w-]{1,32}$/.test(type) ? type : 'other'
  */
 export function blocksLeftOut ({ document, blocks, structured = null, wrapped = null }: Beside): string[] {
   const types = new Set<string>()
+  const repeats = structured === null ? () => false : createRepeats(document, structured)
   for (const block of blocks) {
     const type = stringMember(document, block, 'type') ?? 'other'
     const text = type === 'text' ? memberOf(block, 'text') : null
     // A wrapped list has a text for each of its items.
-    const isRepeated = text !== null && (structured === null || wrapped !== null || repeats(text, structured))
+    const isRepeated = text !== null && (structured === null || wrapped !== null || repeats(text))
     if (!isRepeated) types.add(wordOf(type))
   }
   return [...types].slice(0, maxTypes)
+}
 
-  function repeats (text: JsonNode, value: JsonNode): boolean {
+/** Tells whether a text repeats a value, or one of its texts. The value is read once: there may be very many texts. */
+function createRepeats (document: JsonDocument, value: JsonNode): (text: JsonNode) => boolean {
+  if (value.end - value.start > maxComparedLength) return text => text.type === 'string'
+  const strings = value.members?.filter(member => member.value.type === 'string') ?? []
+  const texts = new Set(strings.map(member => stringOf(document, member.value)))
+  let parsed: { value: unknown } | null = null
+
+  return function repeats (text) {
     if (text.type !== 'string') return false
-    if (text.end - text.start > maxComparedLength || value.end - value.start > maxComparedLength) return true
+    if (text.end - text.start > maxComparedLength) return true
     const words = stringOf(document, text)
-    if (value.members?.some(member => member.value.type === 'string' && stringOf(document, member.value) === words)) {
-      return true
-    }
+    if (texts.has(words)) return true
     try {
-      return isDeepStrictEqual(JSON.parse(words), JSON.parse(textOf(document, value)))
+      parsed ??= { value: JSON.parse(textOf(document, value)) }
+      return isDeepStrictEqual(JSON.parse(words), parsed.value)
     } catch {
       return false // it is no JSON, so it says something else
     }

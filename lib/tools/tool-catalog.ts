@@ -18,7 +18,7 @@ export interface CatalogTool {
   /** Names that the tool's input declares, hidden ones included. */
   declared: readonly string[]
   /** Names that it requires, where the policy fills only these. */
-  required: readonly string[]
+  required: ReadonlySet<string>
   /** Names that callers neither see nor send, whether the tool declares them or not. */
   hidden: ReadonlySet<string>
   /** Names under which a caller's arguments are not kept: an argument that the operator gives is read from there. */
@@ -131,7 +131,7 @@ function describe (
     policy: toolPolicy,
     serverPolicy: policy,
     declared,
-    required: toolPolicy.fill === 'required' ? requiredNames(inputSchema) : [],
+    required: toolPolicy.fill === 'required' ? new Set(requiredNames(inputSchema)) : noNames,
     hidden: toolPolicy.sources.size === 0 ? sensitive : new Set([...sensitive, ...toolPolicy.sources.keys()]),
     guarded,
     credentials: refused === undefined ? secrets : [],
@@ -156,7 +156,7 @@ function createSchemaText (toolText: string): () => string {
 
 /** Whether a call of the tool is filled in a parameter, when the session has a value for it. */
 export function isFillable ({ policy: { fill }, hidden, required }: CatalogTool, name: string): boolean {
-  return !hidden.has(name) && (fill === 'declared' || (fill === 'required' && required.includes(name)))
+  return !hidden.has(name) && (fill === 'declared' || (fill === 'required' && required.has(name)))
 }
 
 /**
@@ -175,9 +175,14 @@ function createFilledNames (tools: ReadonlyArray<{ item: ListedItem, tool: Catal
   }
   return function filledNames (tool: CatalogTool): ReadonlySet<string> {
     if (tool.policy.fill === 'none' || (given.size === 0 && tool.policy.filled.length === 0)) return noNames
-    const isGiven = (name: string) => tool.policy.from.includes(tool.server) &&
-      [...given.get(name) ?? []].some(other => other !== tool)
+    const named = new Set(tool.policy.filled)
+    const takesOwn = tool.policy.from.includes(tool.server)
+    /** Whether another tool gives it. */
+    function isGiven (name: string): boolean {
+      const givers = given.get(name)
+      return givers !== undefined && givers.size > Number(givers.has(tool))
+    }
     return new Set(tool.declared.filter(name =>
-      isFillable(tool, name) && (tool.policy.filled.includes(name) || isGiven(name))))
+      isFillable(tool, name) && (named.has(name) || (takesOwn && isGiven(name)))))
   }
 }

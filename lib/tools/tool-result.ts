@@ -20,6 +20,8 @@ export interface ToolResult {
   outcome: 'ok' | 'tool_error'
   /** Values that may fill later calls: JSON texts by name. */
   outputs: Map<string, string>
+  /** Names of a result that has too many: none of its values is kept. */
+  tooMany: readonly string[]
 }
 
 export interface ToolResultOptions {
@@ -32,6 +34,8 @@ export interface ToolResultOptions {
   wrapsResult: boolean
   /** Which object results of a chain are kept: those whose `status` is "success", any that is no failure, or none. */
   cacheResults: 'success' | 'any' | 'off'
+  /** How many names one result may have to be kept. */
+  maxNames: number
   /** For the words of a tool that failed. */
   mask: Mask
   /** Names that no result may set. */
@@ -62,16 +66,19 @@ export function readToolResult (result: JsonValue, options: ToolResultOptions): 
   const json = answer.text !== null && !isFailure && (isChain || shape === 'json')
     ? jsonIn(stringOf(result.document, answer.text))
     : null
-  const outputs = isFailure || !options.policy.keepsResults
+  const given = isFailure || !options.policy.keepsResults
     ? new Map<string, string>()
     : outputsOf(answer, isChain ? json : null, options)
+  const kept = given.size <= options.maxNames
+    ? { outputs: given, tooMany: [] }
+    : { outputs: new Map<string, string>(), tooMany: [...given.keys()] }
   const outcome = isFailure ? 'tool_error' : 'ok'
   if (shape === 'mcp') {
     const { body, ...whole } = wholeResult(answer, isChain)
-    return { ...whole, body: isFailure ? maskJson(body, options.mask) : body, outcome, outputs }
+    return { ...whole, body: isFailure ? maskJson(body, options.mask) : body, outcome, ...kept }
   }
-  if (isFailure) return { ...failure(answer, options), outcome, outputs }
-  return { ...replyOf(answer, json, options), outcome, outputs }
+  if (isFailure) return { ...failure(answer, options), outcome, ...kept }
+  return { ...replyOf(answer, json, options), outcome, ...kept }
 }
 
 type Reply = Pick<ToolResult, 'body' | 'form' | 'leftOut'>

@@ -69,3 +69,44 @@ t.test('credentials are masked that are no URL, or that are named, and the token
   t.strictSame(maskedCredentials(credentials, null), [token, 'acme'])
   t.strictSame(maskedCredentials(credentials, ['hook']), [token, 'http://h.example.com'])
 })
+
+t.test('a secret and a text that repeat themselves are compared in time that grows as they do', async t => {
+  const forms: Record<string, (size: number) => [secret: string, text: string]> = {
+    'one letter, and another in the middle': size => [`${'a'.repeat(size)}b${'a'.repeat(size)}`, 'a'.repeat(8 * size)],
+    'one letter, then another': size => [`${'a'.repeat(size)}b`, 'a'.repeat(8 * size)],
+    'another, then one letter': size => [`b${'a'.repeat(size)}`, 'a'.repeat(8 * size)],
+    'a secret that is cut off again and again': size => ['a'.repeat(size), `${'a'.repeat(size - 1)}b`.repeat(8)],
+    'two letters': size => [`${'ab'.repeat(size / 2)}c`, 'ab'.repeat(4 * size)]
+  }
+  for (const [form, of] of Object.entries(forms)) {
+    const msFor = (size: number) => {
+      const [secret, text] = of(size)
+      const mask = createMask([secret])
+      const start = performance.now()
+      mask(text)
+      return performance.now() - start
+    }
+    msFor(1_000)
+    const small = Math.min(...[1, 2, 3].map(() => msFor(6_000)))
+    t.ok(msFor(60_000) < 30 * Math.max(small, 5), form)
+  }
+})
+
+t.test('what is masked of a secret that repeats itself is what a plain search finds', async t => {
+  const letters = ['a', 'b']
+  const words = (length: number): string[] =>
+    length === 0 ? [''] : words(length - 1).flatMap(word => letters.map(letter => word + letter))
+  for (const secret of ['aaaaaaaaa', 'abababababa', 'aabaabaabaab', 'baaaaaaaab']) {
+    for (const end of words(4)) {
+      for (const text of [secret + end, end + secret, `${secret}${secret.slice(0, 8)}`, `${end}${secret.slice(0, 9)}`, secret + secret]) {
+        const plain = text.replaceAll(secret, '[hidden]')
+        // The longest end of the text that the secret begins with.
+        const starts = Array.from({ length: plain.length - 7 }, (_, start) => start)
+        const cut = secret.length <= 8 ? undefined : starts.find(start => secret.startsWith(plain.slice(start)))
+        const expected = cut === undefined ? plain : `${plain.slice(0, cut)}[hidden]`
+        if (createMask([secret])(text) !== expected) t.fail(`${secret} in ${text}`)
+      }
+    }
+  }
+  t.pass('all of them')
+})

@@ -13,6 +13,8 @@ export interface RefusalFacts {
 
 /** Longest value that is passed on (characters). */
 const maxValueLength = 500
+/** How much of the challenges is read (characters): patterns may read it again at each of its quotes. */
+const maxChallengesLength = 4_000
 /** Longest pause that is passed on (s): a day. */
 const maxRetryAfter = 86_400
 
@@ -50,11 +52,11 @@ const passedOn = ['scope', 'resource_metadata', 'error', 'error_description'] as
  * over.
  */
 const challenge = /(?:^|,)\s*([!#$%&'*+\-.^_`|~\w]+)(?=\s|,|$)(?!\s*=)/g
-const parameter = /([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))/g
+const parameter = /(?<![\w-])([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))/g
 
 /** @see https://www.rfc-editor.org/rfc/rfc9110#field.www-authenticate */
 function authorizationIn ({ status, headers }: HttpError, mask: Mask): JsonObject | null {
-  const all = [headers['www-authenticate'] ?? []].flat().join(', ').slice(0, 10_000)
+  const all = [headers['www-authenticate'] ?? []].flat().join(', ').slice(0, maxChallengesLength)
   // A quoted text may look like a challenge.
   const unquoted = all.replace(/"(?:[^"\\]|\\.)*"/g, quoted => '"'.repeat(quoted.length))
   const found = [...unquoted.matchAll(challenge)].map((match, index, matches) => ({

@@ -18,10 +18,11 @@
     {'none'}                   no session, or one with another token
     {'other', what is there}   not a session; see includes/seen.lua
 ]]
+--- @include "includes/arguments"
 local key = KEYS[1]
 local ttl_seconds, now, now_ms, token_hash = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local slot_id, slot_ms, most_slots = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
-local fields = {unpack(ARGV, 8)}
+local fields = arguments(8, #ARGV)
 
 --- @include "includes/call-slots"
 --- @include "includes/read-session"

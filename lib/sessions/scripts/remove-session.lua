@@ -7,9 +7,10 @@
 
   Returns {number of keys removed, value of each field or nil …}, without the values when it is no session.
 ]]
+--- @include "includes/arguments"
 local key = KEYS[1]
 local token_hash = ARGV[1]
-local fields = {unpack(ARGV, 2)}
+local fields = arguments(2, #ARGV)
 
 if token_hash ~= '' and redis.pcall('HGET', key, 'token') ~= token_hash then return {0} end
 

@@ -10,9 +10,10 @@
 
   Returns the number of entries.
 ]]
+--- @include "includes/arguments"
 local key = KEYS[1]
 local life_ms = tonumber(ARGV[1])
-local entries = {unpack(ARGV, 2)}
+local entries = arguments(2, #ARGV)
 
 for i = 1, #entries, 3 do
   local id, read_score, next_score = entries[i], entries[i + 1], entries[i + 2]

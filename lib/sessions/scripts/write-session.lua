@@ -1,6 +1,6 @@
 --[[
-  Writes what a request changed in its session: fields, cached values, the count of calls. Releases the call's slot and
-  restarts the idle TTL.
+  Writes what a request changed in its session: fields, cached values, the count of calls. Removes cached values, too.
+  Releases the call's slot and restarts the idle TTL.
 
   A write never brings a session back that is gone, and never reaches another one that was opened under its id since.
 
@@ -13,7 +13,9 @@
   ARGV[6]   most bytes of cached values, names included
   ARGV[7]   most fields
   ARGV[8]   how many pairs follow
-  ARGV[9…]  pairs of a field and its text, then cached values, each a field, its text and its origin; '' for none
+  ARGV[9]   how many fields follow the pairs
+  ARGV[10…] pairs of a field and its text, then fields of cached values to remove, then cached values, each a field, its
+            text and its origin; '' for none
 
   Returns {1, field of each value that did not fit …}, or {0} when the session is gone: then nothing was changed.
 ]]
@@ -21,10 +23,13 @@
 local key = KEYS[1]
 local meta, ttl_seconds, now_ms, slot_id, calls = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local most_bytes, most_fields = tonumber(ARGV[6]), tonumber(ARGV[7])
-local first_value = 9 + 2 * tonumber(ARGV[8])
-local fields, values = arguments(9, first_value - 1), arguments(first_value, #ARGV)
+local first_dropped = 10 + 2 * tonumber(ARGV[8])
+local first_value = first_dropped + tonumber(ARGV[9])
+local fields = arguments(10, first_dropped - 1)
+local dropped, values = arguments(first_dropped, first_value - 1), arguments(first_value, #ARGV)
 
 --- @include "includes/call-slots"
+--- @include "includes/drop-values"
 --- @include "includes/restart-idle-ttl"
 --- @include "includes/write-fields"
 
@@ -32,6 +37,7 @@ local session = redis.pcall('HMGET', key, 'meta', 'running', 'bytes', 'ends')
 if session.err or session[1] ~= meta then return {0} end
 local running, bytes, ends = session[2], tonumber(session[3] or 0), session[4]
 
+bytes = drop_values(key, dropped, bytes)
 local left_out = write_fields(key, fields, values, bytes, most_bytes, most_fields)
 if calls > 0 then redis.call('HINCRBY', key, 'calls', calls) end
 if slot_id ~= '' then write_slots(key, taken_slots(running, slot_id)) end

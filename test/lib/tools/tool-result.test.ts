@@ -19,6 +19,7 @@ const readAll = (document: JsonDocument, options: Partial<ToolResultOptions>) =>
     policy: { keepsResults: true },
     wrapsResult: false,
     cacheResults: 'success',
+    maxNames: 5_000,
     mask: text => text,
     sensitiveParams: new Set(['jwtToken']),
     ...options
@@ -176,4 +177,56 @@ t.test('a plain value that FastMCP has wrapped is kept unwrapped, and only a cha
   t.strictSame(reply(both('x', '{"result":1,"more":2}'), { ...wraps, isChain: true }), [
     '{"result":1,"more":2}', 'structured text'
   ], 'it is no wrap')
+})
+
+t.test('a result with more names than may be kept keeps none of them, and passes as it is', async t => {
+  const names = (count: number, first = 0) => Array.from({ length: count }, (_, index) => `"n${first + index}":${index}`).join()
+  const many = `{"status":"success",${names(11)}}`
+  for (const [what, result, options] of [
+    ['JSON in a text', inText(many), {}],
+    ['structured', structured(many), { isChain: false, cacheResults: 'any' }],
+    ['hidden ones', inText(`{"status":"success","intermediate":{${names(11)}}}`), {}],
+    ['hidden and visible ones together', inText(`{"status":"success",${names(6)},"intermediate":{${names(5, 6)}}}`), {}],
+    ['wrapped', `{"content":[],"structuredContent":{"result":${many}}}`, { wrapsResult: true }],
+    ['the whole result of MCP', inText(many), { shape: 'mcp' }],
+    ['names with escapes', inText(many.replaceAll('"n', '"\\u006e')), {}],
+    ['long names', inText(many.replaceAll('"n', `"${'x'.repeat(10_000)}`)), {}]
+  ] as const) {
+    const document = readJson(result, 3) as JsonDocument
+    const [bounded, free] = [readAll(document, { ...options, maxNames: 10 }), readAll(document, options)]
+    t.strictSame([...bounded.outputs], [], what)
+    t.strictSame(bounded.tooMany, [...free.outputs.keys()], what)
+    t.equal(bounded.tooMany.length, 11, what)
+    t.strictSame([bounded.body, bounded.form, bounded.outcome], [free.body, free.form, free.outcome], what)
+  }
+})
+
+t.test('as many names as may be kept are kept; a name that comes twice is one, and a credential is none', async t => {
+  for (const [result, count] of [
+    ['{"status":"success","a":1,"b":2}', 2],
+    ['{"status":"success","a":1,"b":2,"a":3}', 2],
+    ['{"status":"success","a":1,"b":2,"jwtToken":3}', 2],
+    ['{"status":"success","a":1,"intermediate":{"a":2,"b":3}}', 2],
+    ['{"status":"success","a":1,"intermediate":[1,2,3]}', 2],
+    ['{"status":"error","a":1,"b":2,"c":3}', 0]
+  ] as const) {
+    const { outputs, tooMany } = readAll(readJson(inText(result), 3) as JsonDocument, { maxNames: 2 })
+    t.equal(outputs.size, count, result)
+    t.strictSame(tooMany, [], result)
+  }
+})
+
+t.test('the blocks of a result are compared with its value in time that grows as they do', async t => {
+  const value = JSON.stringify(Object.fromEntries(Array.from({ length: 2_000 }, (_, index) => [`n${index}`, `text ${index}`])))
+  const msFor = (blocks: number) => {
+    const content = Array.from({ length: blocks }, (_, index) => ({ type: 'text', text: `"other ${index}"` }))
+    const document = readJson(`{"content":${JSON.stringify(content)},"structuredContent":${value}}`, 3) as JsonDocument
+    const start = performance.now()
+    t.strictSame(readAll(document, { isChain: false }).leftOut, ['text'])
+    return performance.now() - start
+  }
+  msFor(1_000)
+  // One look at the value for each block would take two thousand times as long as one look in all.
+  const one = Math.min(...[1, 2, 3].map(() => msFor(1)))
+  t.ok(msFor(4_000) < 400 * Math.max(one, 1))
 })

@@ -14,17 +14,23 @@ end
   field beside the value. `bytes` is what the cached values take so far, names included; `most_bytes` bounds them and
   the credentials together, and `most_fields` all fields. Returns the field names of the values that did not fit.
 
-  A script costs what it calls in Redis, not what it computes. So all that changes is set with one HSET.
+  A script costs what it calls in Redis, not what it computes. So a value costs one call, and all that changes is set
+  with one HSET.
 ]]
 local function write_fields (key, fields, values, bytes, most_bytes, most_fields)
   local changes, left_out = fields, {}
-  if #values > 0 then most_bytes = most_bytes - credentials_size(key, fields) end
+  local count = 0
+  if #values > 0 then
+    most_bytes = most_bytes - credentials_size(key, fields)
+    count = redis.call('HLEN', key) + #fields / 2
+  end
   for i = 1, #values, 3 do
     local name, text, origin = values[i], values[i + 1], values[i + 2]
     local size = #name + #text
     local older = redis.call('HSTRLEN', key, name)
     if older > 0 then bytes = bytes - #name - older end
-    if bytes + size <= most_bytes and (older > 0 or redis.call('HLEN', key) + #changes / 2 < most_fields) then
+    if bytes + size <= most_bytes and (older > 0 or count < most_fields) then
+      if older == 0 then count = count + (origin ~= '' and 2 or 1) end
       changes[#changes + 1] = name
       changes[#changes + 1] = text
       if origin ~= '' then
@@ -33,7 +39,7 @@ local function write_fields (key, fields, values, bytes, most_bytes, most_fields
       end
       bytes = bytes + size
     else
-      if older > 0 then redis.call('HDEL', key, name, 'o:' .. name) end
+      if older > 0 then count = count - redis.call('HDEL', key, name, 'o:' .. name) end
       left_out[#left_out + 1] = name
     end
   end
