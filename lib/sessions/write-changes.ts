@@ -70,10 +70,15 @@ export function createWriteChanges (
     return leftOut
   }
 
+  const isTooLarge = ([, { text }]: [string, KeptValue]) => text.length > maxBytes
+
   return async function write (session, { values = new Map(), outdated, call, ...others }) {
-    const dropped = outdated === undefined ? [] : await fieldsToDrop(session, outdated)
-    const portions = portionsToWrite(dropped, [...values])
-    const leftOut: string[] = []
+    const outdatedFields = outdated === undefined ? [] : await fieldsToDrop(session, outdated)
+    // One that cannot fit is not even sent: it may be as large as a message.
+    const entries = [...values]
+    const tooLarge = entries.filter(isTooLarge).map(([name, { origin }]) => valueFields.fieldOf(name, origin))
+    const portions = portionsToWrite([...outdatedFields, ...tooLarge], entries.filter(entry => !isTooLarge(entry)))
+    const leftOut = tooLarge
     for (const [index, portion] of portions.entries()) {
       const fields = await writePortion(session, portion, {
         ...(index === 0 && others),

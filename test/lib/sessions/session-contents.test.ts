@@ -116,6 +116,20 @@ t.test('values that do not fit are not kept, nor is what they were before; small
   t.strictSame(bytesOf(described), { question: 4, c: 3, a: 62 })
 })
 
+t.test('a value that cannot fit is not sent to Redis, and takes its older value along', async t => {
+  const { client, repository, create, key } = await openRepository(t, { maxBytes: 1_000 })
+  await create('one')
+  const session = await load(repository, 'one')
+  t.strictSame(await repository.write(session, { values: values({ a: 1, b: 1 }) }), [])
+  const sent = async () => Number(/total_net_input_bytes:(\d+)/.exec(await client.info('stats'))?.[1])
+  const before = await sent()
+  const large = values({ a: 'x'.repeat(1_000_000), c: 2, d: 'x'.repeat(1_000) })
+  t.strictSame(await repository.write(session, { values: large }), ['a', 'd'])
+  t.ok(await sent() - before < 500_000)
+  t.strictSame((await client.hkeys(key('one'))).filter(field => field.startsWith('p:')).sort(), ['p:b', 'p:c', 'p:question'])
+  t.equal(await client.hget(key('one'), 'bytes'), String(16 + 4 + 4))
+})
+
 t.test('what /init brings and does not fit is named', async t => {
   const { repository } = await openRepository(t, { maxBytes: 30 + ownBytes })
   const session = splitFields(texts({ ...fields, big: 'x'.repeat(100), small: 1 }), sensitiveParams)
