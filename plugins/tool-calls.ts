@@ -48,11 +48,13 @@ export interface ToolCallRequest {
 
 /** Operations phase: calls the tools of the MCP servers. */
 export default fp(async (fastify) => {
-  const { sessions, pendingCalls, config: { sensitiveParams, cacheResults, maxResultNames, elicitation } } = fastify
+  const { sessions, pendingCalls, config } = fastify
+  const { sensitiveParams, cacheResults, maxResultNames, elicitation } = config
   const caller = createToolCaller({
     sessions,
     pendingCalls: elicitation ? pendingCalls : null,
     sensitiveParams,
+    maxValueBytes: config.session.maxBytes,
     cacheResults,
     maxResultNames,
     checker: createArgumentChecker({

@@ -117,7 +117,7 @@ export default (async (fastify) => {
     return reply.sendEvents(async events => {
       const { body, outcome, notCached } = await request.callTool({ ...call, note: events.note, events })
       if (notCached.length > 0) events.send('not_cached', JSON.stringify(notCached))
-      return { event: outcome === 'input_required' ? outcome : 'result', json: body }
+      return { event: outcome === 'input_required' ? outcome : 'result', json: String(body) }
     })
   })
 }) satisfies FastifyPluginAsyncTypebox

@@ -2,7 +2,9 @@ import { CallerLeftError, MissingValueError, SessionNotFoundError, UnknownContin
 import { unescapeToken } from '../json-pointer.ts'
 import { applyEdits, type JsonValue, readJson, removalsOf, withAdded } from '../json-text.ts'
 import type { Mask } from '../mask.ts'
-import type { InputRequests, RequestLimits, ServerClient, ToolRequest, Watcher } from '../mcp/client/server-client.ts'
+import type {
+  Answer, InputRequests, RequestLimits, ServerClient, ToolRequest, Watcher
+} from '../mcp/client/server-client.ts'
 import type { ResultShape } from '../mcp/servers-file/value-policy.ts'
 import type { PendingCall, PendingCalls } from '../sessions/pending-calls.ts'
 import type { Session } from '../sessions/session.ts'
@@ -19,6 +21,8 @@ import { type ReplyForm, readToolResult, type ToolResult, type ToolResultOptions
 export interface ToolCallerOptions extends Pick<ToolResultOptions, 'cacheResults'> {
   /** How many names one result may have to be kept. */
   maxResultNames: number
+  /** A larger value fits into no session (bytes). */
+  maxValueBytes: number
   sensitiveParams: readonly string[]
   sessions: Pick<SessionRepository, 'readValues' | 'write'>
   /** Keeps calls that wait for input; `null` when servers are not allowed to request any. */
@@ -68,8 +72,8 @@ export interface CallOptions {
 }
 
 export interface ToolReply {
-  /** JSON text. */
-  body: string
+  /** JSON text. A long one as bytes, which lie outside of the heap. */
+  body: string | Buffer
   /** The tool gave its result, failed, or requests input first. */
   outcome: 'ok' | 'tool_error' | 'input_required'
   /** What the reply was made of; absent for one that requests input. */
@@ -107,7 +111,7 @@ export interface ToolCaller {
 }
 
 export function createToolCaller (options: ToolCallerOptions): ToolCaller {
-  const { sessions, pendingCalls, cacheResults, maxResultNames, checker } = options
+  const { sessions, pendingCalls, cacheResults, maxResultNames, maxValueBytes, checker } = options
   const sensitiveParams = new Set(options.sensitiveParams)
 
   async function prepare ({ params, inject, isDryRun, ...call }: ToolCall): Promise<PreparedCall> {
@@ -200,13 +204,9 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
       }
     }
 
-    try {
-      const answer = await client.callTool({ ...request, ...(watcher && { watcher }) }, limits)
-      if ('inputRequired' in answer) {
-        const body = await keepUntilAnswered(call, answer.inputRequired, { server: client.serverName, mask })
-        return { body, outcome: 'input_required', leftOut: [], notCached: await keep('input_required') } as const
-      }
-      const { outputs, tooMany, ...reply } = readToolResult(answer.result, {
+    function take (answer: Answer) {
+      if ('inputRequired' in answer) return answer
+      return withoutItsMessage(readToolResult(answer.result, {
         tool: exposedName,
         isChain: serverPolicy.kind === 'chain',
         shape: shape ?? serverPolicy.result,
@@ -216,7 +216,17 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
         maxNames: maxResultNames,
         mask,
         sensitiveParams
-      })
+      }), maxValueBytes)
+    }
+
+    try {
+      // The answer has no name here: it may be long, and would stay in memory while the session is written.
+      const taken = take(await client.callTool({ ...request, ...(watcher && { watcher }) }, limits))
+      if ('inputRequired' in taken) {
+        const body = await keepUntilAnswered(call, taken.inputRequired, { server: client.serverName, mask })
+        return { body, outcome: 'input_required', leftOut: [], notCached: await keep('input_required') } as const
+      }
+      const { outputs, tooMany, ...reply } = taken
       return { ...reply, notCached: await keep(reply.outcome, { outputs, tooMany }) }
     } catch (error) {
       await keep(error instanceof CallerLeftError ? 'abandoned' : 'failed')
@@ -270,6 +280,28 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
 
   return { prepare, resume, run }
 }
+
+/** Parts of a longer text are copied (characters): as parts they would keep all of it in memory. */
+const longText = 1_048_576
+
+/** A result that keeps nothing of a long message but what is used of it. */
+function withoutItsMessage (
+  { body, outputs, tooMany, ...result }: ToolResult, maxValueBytes: number
+): Omit<ToolResult, 'body'> & Pick<ToolReply, 'body'> {
+  if (body.length < longText && outputs.size === 0) return { ...result, body, outputs, tooMany }
+  const entries = [...outputs]
+  const isLong = body.length + entries.reduce((sum, [, text]) => sum + text.length, 0) >= longText
+  if (!isLong) return { ...result, body, outputs, tooMany }
+  const fitting = entries.filter(([, text]) => text.length <= maxValueBytes)
+  return {
+    ...result,
+    body: Buffer.from(body),
+    outputs: new Map(fitting.map(([name, text]) => [copyOf(name), copyOf(text)])),
+    tooMany: [...tooMany, ...entries.filter(([, text]) => text.length > maxValueBytes).map(([name]) => copyOf(name))]
+  }
+}
+
+const copyOf = (text: string) => Buffer.from(text, 'utf16le').toString('utf16le')
 
 const noOutputs: Pick<ToolResult, 'outputs' | 'tooMany'> = { outputs: new Map(), tooMany: [] }
 const noFaults: ArgumentCheck = { faults: [], formatFaults: [] }
