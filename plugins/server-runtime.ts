@@ -34,7 +34,7 @@ declare module 'fastify' {
  * connections.
  */
 export default fp(async (fastify) => {
-  const { timeouts, maxResultBytes, serverBounds, toolsCacheTtlMs, sensitiveParams } = fastify.config
+  const { timeouts, maxResultBytes, serverBounds, toolsCacheTtlMs, failingTtlMs, sensitiveParams } = fastify.config
   const { elicitation, processes, values } = fastify.config
   if (process.platform === 'win32') {
     throw new ConfigError(
@@ -90,6 +90,7 @@ export default fp(async (fastify) => {
     registry.replace(specs)
     catalog = createServerCatalog(registry.servers, {
       toolsCacheTtlMs,
+      failingTtlMs,
       sensitiveParams,
       marksFilled: values.listsFilled,
       onRefusedCredential: (server, tool, credential) => fastify.log.warn(
