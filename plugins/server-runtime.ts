@@ -39,7 +39,7 @@ declare module 'fastify' {
  * bounded for each server and together.
  */
 export default fp(async (fastify) => {
-  const { timeouts, maxResultBytes, serverBounds, toolsCacheTtlMs, sensitiveParams } = fastify.config
+  const { timeouts, maxResultBytes, serverBounds, toolsCacheTtlMs, failingTtlMs, sensitiveParams } = fastify.config
   const { elicitation, values, processes, upstreams: { maxRequests, maxTotal } } = fastify.config
   if (process.platform === 'win32') {
     throw new ConfigError(
@@ -99,6 +99,7 @@ export default fp(async (fastify) => {
     registry.replace(specs)
     catalog = createServerCatalog(registry.servers, {
       toolsCacheTtlMs,
+      failingTtlMs,
       sensitiveParams,
       marksFilled: values.listsFilled,
       onRefusedCredential: (server, tool, credential) => fastify.log.warn(

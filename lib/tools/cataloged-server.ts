@@ -4,6 +4,7 @@ import type { RequestLimits, ServerClient } from '../mcp/client/server-client.ts
 import type { Server } from '../mcp/server.ts'
 import { offersTool } from '../mcp/servers-file/tool-filter.ts'
 import type { ToolNames } from '../mcp/servers-file/tool-names.ts'
+import { createFailingLists } from './failing-lists.ts'
 import { createListCache, type FetchList, type ListCache } from './list-cache.ts'
 import { createListers, type Lister, type ListKind, type ServerLists } from './server-lists.ts'
 import type { Waiter } from './shared-work.ts'
@@ -26,6 +27,10 @@ const noTimeoutMs = 2 ** 31 - 1
 export interface CatalogedServer {
   readonly name: string
   readonly server: Server
+  /**
+   * Where there are other servers, a server that has just not answered in time is not asked: this rejects at once. All
+   * that follows asks it.
+   */
   list: <Kind extends ListKind>(kind: Kind, reader: ListReader) => Promise<ServerLists[Kind]>
   /**
    * The tool that callers know under a name. A fresh list of the server is fetched, or joined, before this is `null`.
@@ -41,6 +46,8 @@ export interface CatalogedServer {
 
 export interface CatalogOptions extends Pick<ToolCatalogOptions, 'sensitiveParams' | 'marksFilled'> {
   toolsCacheTtlMs: number
+  /** How long lists of several servers pass over one that did not answer in time (ms); 0 for not at all. */
+  failingTtlMs: number
   /** A tool of a server is left out: it declares a credential that the server may not have. */
   onRefusedCredential: (server: string, tool: string, credential: string) => void
   /** The servers file says something of a tool that its server does not list. */
@@ -68,9 +75,11 @@ type CachedLists = { readonly [Kind in ListKind]: CachedList<ServerLists[Kind]> 
 export function createCatalogedServer (
   server: Server, { names, isOnly, guarded, maxBytes }: ServerContext, options: CatalogOptions
 ): CatalogedServer {
-  const { toolsCacheTtlMs: ttlMs, sensitiveParams, marksFilled, onRefusedCredential, onUnknownTool } = options
+  const { toolsCacheTtlMs: ttlMs, failingTtlMs, sensitiveParams, marksFilled } = options
+  const { onRefusedCredential, onUnknownTool } = options
   const { spec } = server
   const audience = audienceOf(server)
+  const failing = createFailingLists({ ttlMs: failingTtlMs })
   const exposedName = (name: string) => names.exposedName(spec.name, name)
   const told = new Set<string>()
   /** Tells something of a tool when it is first listed, and not again. */
@@ -128,17 +137,27 @@ export function createCatalogedServer (
     }
   }
 
-  const list: CatalogedServer['list'] = async (kind, reader) => await obtain(kind, reader, 'get')
+  /** The same. How the server answers is remembered; how it did before matters only to a listing of several servers. */
+  async function observe<Kind extends ListKind> (
+    kind: Kind, reader: ListReader, how: 'get' | 'refresh' | 'get unless failing'
+  ): Promise<ServerLists[Kind]> {
+    const name = audience.expected(reader)
+    const work = () => obtain(kind, reader, how === 'refresh' ? how : 'get')
+    if (how !== 'refresh' && lists[kind].cache.isFresh(name)) return await work()
+    const observing = how === 'get unless failing' ? failing.observeUnlessFailing : failing.observe
+    return await observing({ audience: name, kind }, work)
+  }
 
   return {
     name: spec.name,
     server,
-    list,
+
+    list: async (kind, reader) => await observe(kind, reader, isOnly ? 'get' : 'get unless failing'),
 
     async findTool (name, reader) {
       const known = lists.tools.cache.peek(audience.expected(reader))?.byName.get(name)
       if (known !== undefined) return known
-      return (await obtain('tools', reader, 'refresh')).byName.get(name) ?? null
+      return (await observe('tools', reader, 'refresh')).byName.get(name) ?? null
     },
 
     peekTool: name => lists.tools.cache.peek()?.byName.get(name) ?? null,
@@ -146,7 +165,7 @@ export function createCatalogedServer (
     async findPrompt (name, reader) {
       // Where the server's names are exposed as they are, it can be requested at once.
       if (exposedName(name) === name) return name
-      return (await list('prompts', reader)).ownNames.get(name) ?? null
+      return (await observe('prompts', reader, 'get')).ownNames.get(name) ?? null
     },
 
     forgetLists () {

@@ -20,6 +20,8 @@ export type FetchList<List> = (control: WorkControl) => Promise<Fetched<List>>
 export interface ListCache<List> {
   /** The list for an audience, from memory when it is young enough. */
   get: (audience: string, waiter: Waiter, fetch: FetchList<List>) => Promise<List>
+  /** Whether `get` needs no server. */
+  isFresh: (audience: string) => boolean
   /** The list for an audience from the server, even where one is remembered. */
   refresh: (audience: string, waiter: Waiter, fetch: FetchList<List>) => Promise<List>
   /**
@@ -103,12 +105,18 @@ export function createListCache<List> (
   const refresh: ListCache<List>['refresh'] = async (audience, waiter, fetch) =>
     await fetches.join(audience, waiter, control => load(audience, control, fetch))
 
+  function freshList (audience: string): { list: List } | null {
+    const known = remembered.get(audience)
+    return known !== undefined && performance.now() < known.freshUntil ? known : null
+  }
+
   return {
     async get (audience, waiter, fetch) {
-      const known = remembered.get(audience)
-      if (known !== undefined && performance.now() < known.freshUntil) return known.list
-      return await refresh(audience, waiter, fetch)
+      const known = freshList(audience)
+      return known === null ? await refresh(audience, waiter, fetch) : known.list
     },
+
+    isFresh: audience => freshList(audience) !== null,
 
     refresh,
 
