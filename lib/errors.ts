@@ -153,7 +153,7 @@ export const McpCapabilityError = define<[string, string]>(
 // The service
 export const CallerLeftError = define<[]>('MCPC_ERR_CALLER_LEFT', 'The caller left before the answer', 499)
 export const OverloadedError = define<[string]>(
-  'MCPC_ERR_OVERLOADED', 'The service is busy: %s', 503, { retryable: true }
+  'MCPC_ERR_OVERLOADED', 'The service is busy: %s', 503, { retryable: true, acted: 'no' }
 )
 export const RateLimitError = define<[number]>(
   'MCPC_ERR_RATE_LIMIT', 'Too many requests: try again in %d s', 429, { retryable: true }

@@ -1,5 +1,5 @@
 import { lookup as lookUp } from 'node:dns'
-import { Agent, type Dispatcher, type ProxyAgent } from 'undici'
+import { Dispatcher, Pool, type ProxyAgent } from 'undici'
 import { guardedBy, hostIn, isGuarded, isLoopback, type Lookup } from './addresses.ts'
 import type { HttpEndpoint } from './http-transport.ts'
 import { parseNoProxy } from './no-proxy.ts'
@@ -38,7 +38,7 @@ const connectionsOfRequest = 3
 const timeouts = { connectTimeoutMs: 10_000, maxIdleMs: 60_000 }
 
 interface ServerAgents {
-  direct: Agent
+  direct: Dispatcher
   /** By the proxy's address. */
   proxied: Map<string, ProxyAgent>
   routes: Map<string, Route>
@@ -105,8 +105,33 @@ export function createUpstreamAgents (options: UpstreamAgentsOptions): UpstreamA
  */
 export function createUpstreamAgent (
   { connections = null, lookup = lookUp }: { connections?: number | null, lookup?: Lookup } = {}
-): Agent {
+): Dispatcher {
   const connect = { timeout: timeouts.connectTimeoutMs, lookup: guardedBy(lookup) }
   const keepAliveMaxTimeout = timeouts.maxIdleMs
-  return new Agent({ headersTimeout: 0, bodyTimeout: 0, keepAliveMaxTimeout, connections, connect })
+  return new OriginPools({ headersTimeout: 0, bodyTimeout: 0, keepAliveMaxTimeout, connections, connect })
+}
+
+/**
+ * One pool for each origin, for good. undici's own Agent replaces a pool whose connections have all ended, also while
+ * requests wait in it: then there are more connections than its bound allows.
+ */
+class OriginPools extends Dispatcher {
+  readonly #pools = new Map<string, Pool>()
+  readonly #options: Pool.Options
+
+  constructor (options: Pool.Options) {
+    super()
+    this.#options = options
+  }
+
+  override dispatch (options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    const origin = String(options.origin)
+    const pool = this.#pools.get(origin) ?? new Pool(origin, this.#options)
+    this.#pools.set(origin, pool)
+    return pool.dispatch(options, handler)
+  }
+
+  override async destroy (): Promise<void> {
+    await Promise.all([...this.#pools.values()].map(pool => pool.destroy()))
+  }
 }

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Dispatcher } from 'undici'
 import { memberOf, presentMember, readJson, valueOf } from '../../json-text.ts'
 import { packageName, version } from '../../version.ts'
@@ -69,11 +68,20 @@ const notifiedMs = 2_000
 
 /**
  * Sends a notification. Resolves when the server has answered it, or is slow to: some never do, or keep the body open,
- * and what follows needs no answer to it. Rejects as {@link exchange} does.
+ * and what follows needs no answer to it. Such an exchange is broken off, so that it costs no connection for longer.
+ * Rejects as {@link exchange} does.
  */
 export async function sendNotification (dispatcher: Dispatcher, message: HttpMessage): Promise<void> {
-  const answered = exchange(dispatcher, message).then(({ body }) => { discard(body) }) // not waited for
-  await Promise.race([answered, delay(notifiedMs, undefined, { ref: false })])
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(new Error('the server did not answer a notification')), notifiedMs).unref()
+  const signal = AbortSignal.any([message.signal, late.signal])
+  try {
+    const { body } = await exchange(dispatcher, { ...message, signal })
+    discard(body).finally(() => clearTimeout(timer)) // not waited for
+  } catch (error) {
+    clearTimeout(timer)
+    if (!late.signal.aborted) throw error
+  }
 }
 
 function redirectTarget ({ status, headers: { location } }: Reply, from: URL): URL | null {

@@ -5,6 +5,7 @@ import { exchangeOnce } from '../../../../lib/mcp/transports/http-exchange.ts'
 import { NotSentError } from '../../../../lib/mcp/transports/text-transport.ts'
 import { serve } from '../../../support/http-server.ts'
 import { startForwardProxy } from '../../../support/forward-proxy.ts'
+import { until } from '../../../support/wait.ts'
 
 function agentsWith (t: Test, proxies: Partial<Proxies>, lookup?: Lookup) {
   const all = { http: '', https: '', no: '', ...proxies }
@@ -123,4 +124,31 @@ t.test('a name server that is silent holds no request up', async t => {
   const proxy = await startForwardProxy(t, { refuses: 403 })
   const { send } = agentsWith(t, { http: proxy.url }, () => {})
   t.equal(await send('http://up.test/'), 403)
+})
+
+t.test('a server has a bounded number of connections, its own ones, directly and through a proxy', async t => {
+  const server = await serve(t, () => {})
+  for (const [url, proxies] of [
+    [server.url, null],
+    ['http://up.test/', { http: server.origin, https: '', no: '' }]
+  ] as const) {
+    const agents = createUpstreamAgents({ proxies, maxRequests: 2, lookup: namesOf({ 'up.test': ['10.0.0.1'] }) })
+    t.teardown(agents.destroy)
+    const controllers: AbortController[] = []
+    const send = (name: string) => {
+      const controller = new AbortController()
+      controllers.push(controller)
+      const { dispatcher } = agents.routeTo({ name, url, headers: {}, secrets: [] })
+      return exchangeOnce(dispatcher, { method: 'GET', url: new URL(url), headers: {}, signal: controller.signal })
+    }
+    const before = server.requests.length
+    const sent = ['one', 'two'].flatMap(name => Array.from({ length: 50 }, () => send(name)))
+    const refused = Promise.all(sent.map(request => t.rejects(request)))
+    await until(() => server.requests.length === before + 12, 'each has its six')
+    t.equal(server.sockets.open, 12)
+    for (const controller of controllers) controller.abort(new Error('the caller left'))
+    await refused
+    await until(() => server.sockets.open === 0, 'no connection is left')
+    t.equal(server.requests.length, before + 12, 'what waited for a connection is never sent')
+  }
 })
