@@ -78,17 +78,10 @@ t.test('a secret and a text that repeat themselves are compared in time that gro
     'a secret that is cut off again and again': size => ['a'.repeat(size), `${'a'.repeat(size - 1)}b`.repeat(8)],
     'two letters': size => [`${'ab'.repeat(size / 2)}c`, 'ab'.repeat(4 * size)]
   }
+  // A search that begins anew at every letter would take longer than a test may.
   for (const [form, of] of Object.entries(forms)) {
-    const msFor = (size: number) => {
-      const [secret, text] = of(size)
-      const mask = createMask([secret])
-      const start = performance.now()
-      mask(text)
-      return performance.now() - start
-    }
-    msFor(1_000)
-    const small = Math.min(...[1, 2, 3].map(() => msFor(6_000)))
-    t.ok(msFor(60_000) < 30 * Math.max(small, 5), form)
+    const [secret, text] = of(200_000)
+    t.ok(createMask([secret])(text).length <= text.length, form)
   }
 })
 

@@ -218,15 +218,8 @@ t.test('as many names as may be kept are kept; a name that comes twice is one, a
 
 t.test('the blocks of a result are compared with its value in time that grows as they do', async t => {
   const value = JSON.stringify(Object.fromEntries(Array.from({ length: 2_000 }, (_, index) => [`n${index}`, `text ${index}`])))
-  const msFor = (blocks: number) => {
-    const content = Array.from({ length: blocks }, (_, index) => ({ type: 'text', text: `"other ${index}"` }))
-    const document = readJson(`{"content":${JSON.stringify(content)},"structuredContent":${value}}`, 3) as JsonDocument
-    const start = performance.now()
-    t.strictSame(readAll(document, { isChain: false }).leftOut, ['text'])
-    return performance.now() - start
-  }
-  msFor(1_000)
-  // One look at the value for each block would take two thousand times as long as one look in all.
-  const one = Math.min(...[1, 2, 3].map(() => msFor(1)))
-  t.ok(msFor(4_000) < 400 * Math.max(one, 1))
+  // A look at the value for each of them would take longer than a test may.
+  const content = Array.from({ length: 200_000 }, (_, index) => ({ type: 'text', text: `"other ${index}"` }))
+  const document = readJson(`{"content":${JSON.stringify(content)},"structuredContent":${value}}`, 3) as JsonDocument
+  t.strictSame(readAll(document, { isChain: false }).leftOut, ['text'])
 })
