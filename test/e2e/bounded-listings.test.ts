@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
 import { startAnsweringServer } from '../support/answering-server.ts'
+import { cases } from '../support/cases.ts'
 import { redisClient } from '../support/redis.ts'
 import { initSession, postTo } from '../support/requests.ts'
 import { resultText, startScripted, transports } from '../support/scripted-server.ts'
@@ -44,7 +45,7 @@ t.test('a template that is made to last costs the other servers nothing', async 
   t.strictSame(response.json(), { contents: [{ uri, text: 'well' }] })
 })
 
-for (const [path, { method, list, what, item }] of Object.entries(lists)) {
+for (const [path, { method, list, what, item }] of cases(Object.entries(lists), 4)) {
   t.test(`${path}: a list without end is given up at its bound, and the others' lists come`, async t => {
     let asked = 0
     const hostile = await startAnsweringServer(t, {
@@ -120,7 +121,7 @@ async function storedBy (t: Test, { config: { session: { keyPrefix } } }: Awaite
   return { eras: await Promise.all(eras.map(async key => await redis.get(key) ?? '')), text: JSON.stringify(fields) }
 }
 
-for (const transport of transports) {
+for (const transport of cases(transports, 2)) {
   for (const [era, handshake] of Object.entries(handshakes)) {
     t.test(`instructions that are too long are left out everywhere, and named: ${era} over ${transport}`, async t => {
       for (const instructions of ['x'.repeat(1_001), '€'.repeat(334)]) {

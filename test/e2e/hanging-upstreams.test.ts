@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import t, { type Test } from 'tap'
 import { type Caller, callersOf, statusesOf } from '../support/callers.ts'
+import { cases } from '../support/cases.ts'
 import { type Hanging, startHangingServer } from '../support/hanging-server.ts'
 import type { HttpRequest } from '../support/http-server.ts'
 import { type Environment, serviceOn } from '../support/service.ts'
@@ -89,7 +90,7 @@ async function start (t: Test, { entry, ...hanging }: Kind, env: Environment = {
   return { server, ...callers }
 }
 
-for (const [where, kind] of Object.entries(kinds)) {
+for (const [where, kind] of cases(Object.entries(kinds), 5)) {
   t.test(`a server that hangs ${where} has no more requests than it may, and others none less`, async t => {
     const { server, call, request, untilCounts } = await start(t, kind)
     const { path, fields = {} } = kind

@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
 import { startAnsweringServer } from '../support/answering-server.ts'
+import { cases } from '../support/cases.ts'
 import { redisClient, startRedis } from '../support/redis.ts'
 import { call, initSession, postTo } from '../support/requests.ts'
 import { type Environment, serviceOn } from '../support/service.ts'
@@ -44,7 +45,7 @@ t.test('a result with more names than may be kept passes as it is, and makes wha
 t.test('a result of hundreds of thousands of names costs Redis no more than one of few', async t => {
   const { url } = await startRedis(t)
   const client = await redisClient(t, url)
-  for (const MCP_ENCRYPTION_KEYS of [undefined, `k1:${Buffer.alloc(32, 1).toString('base64')}`]) {
+  for (const MCP_ENCRYPTION_KEYS of cases([undefined, `k1:${Buffer.alloc(32, 1).toString('base64')}`], 2)) {
     const { state, app, session } = await startChain(t, named(3), { REDIS_URL: url, MCP_ENCRYPTION_KEYS })
     const commandsOf = async (gives: object) => {
       state.gives = gives
@@ -72,7 +73,7 @@ t.test('a result of hundreds of thousands of names costs Redis no more than one 
   }
 })
 
-for (const count of [9_000, 50_000]) {
+for (const count of cases([9_000, 50_000], 2)) {
   t.test(`a tool that declares ${count} parameters is called, its values are kept, and fill its next call`, async t => {
     const { state, app, session } = await startChain(t, named(count))
     t.equal((await postTo(app, '/tools', { session_id: session })).statusCode, 200)

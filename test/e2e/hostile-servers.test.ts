@@ -1,4 +1,5 @@
 import t from 'tap'
+import { cases } from '../support/cases.ts'
 import { startUpstream } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
 import { call, initSession } from '../support/requests.ts'
@@ -35,7 +36,7 @@ const service = await serviceOn(t, {
   sse: { type: 'sse', url: sse.url }
 }, env)
 
-for (const [over, attack, sentence] of [
+const attacks = [
   ['stdio', 'noise', messages],
   ['stdio', 'json-noise', messages],
   ['stdio', 'line-without-end', line],
@@ -59,7 +60,9 @@ for (const [over, attack, sentence] of [
   ['sse', 'progress', messages],
   ['sse', 'log', messages],
   ['sse', 'pings', requests]
-] as const) {
+] as const
+
+for (const [over, attack, sentence] of cases(attacks, 3)) {
   t.test(`what a server sends without end is ended by a bound: ${attack} over ${over}`, async t => {
     const [id, other] = [await initSession(service), await initSession(service)]
     let turns = 0

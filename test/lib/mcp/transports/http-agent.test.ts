@@ -145,7 +145,8 @@ t.test('a server has a bounded number of connections, its own ones, directly and
     const sent = ['one', 'two'].flatMap(name => Array.from({ length: 50 }, () => send(name)))
     const refused = Promise.all(sent.map(request => t.rejects(request)))
     await until(() => server.requests.length === before + 12, 'each has its six')
-    t.equal(server.sockets.open, 12)
+    // The server may see the end of an earlier one later.
+    await until(() => server.sockets.open === 12, 'over as many connections')
     for (const controller of controllers) controller.abort(new Error('the caller left'))
     await refused
     await until(() => server.sockets.open === 0, 'no connection is left')
