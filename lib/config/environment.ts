@@ -355,7 +355,7 @@ export const EnvironmentSchema = Type.Object({
     minimum: 65_536,
     maximum: 1_099_511_627_776,
     title: 'bytes from 65536 to 1099511627776',
-    description: 'What a server may send in a minute, or in the answer to one HTTP request (bytes).'
+    description: 'What a server may send in a minute without an answer, or in the answer to one HTTP request (bytes).'
   }),
   MCP_MAX_SERVER_MESSAGES: Type.Integer({
     default: 50_000,
@@ -363,7 +363,7 @@ export const EnvironmentSchema = Type.Object({
     maximum: 100_000_000,
     title: 'a number from 100 to 100000000',
     description:
-      'How many messages, and lines that are none, a server may send in a minute, or in the answer to one HTTP request.'
+      'How many messages, and lines that are none, a server may send in the same.'
   }),
   MCP_MAX_SERVER_REQUESTS: Type.Integer({
     default: 100,

@@ -110,6 +110,14 @@ t.test('a good server may send as much in all as it likes', async t => {
   }
 })
 
+t.test('a process for all may answer as many calls, with as much, as there are', async t => {
+  const bounds = { MCP_MAX_SERVER_MESSAGES: '100', MCP_MAX_SERVER_BYTES: '65536', MCP_WARM_SPARES: '0' }
+  const large = { command: process.execPath, args: [fixture('large-server.mjs'), '10000'], lifecycle: 'shared' }
+  const service = await serviceOn(t, { large }, bounds)
+  const id = await initSession(service)
+  for (let calls = 0; calls < 150; calls++) t.equal((await call(service, id, 'large')).statusCode, 200)
+})
+
 t.test('a process for all that is given up takes no request with it that comes later', async t => {
   const service = await serviceOn(t, { shared: { ...stdio, lifecycle: 'shared' } }, env)
   const id = await initSession(service)

@@ -159,9 +159,11 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
   function receive (text: string, exchange?: number): Received {
     const messages = readMessages(text, bounds.maxValues)
     if (messages === null) return 'noise'
-    const isWaiting = exchange !== undefined && pending.has(exchange)
+    const isWaiting = exchange === undefined || pending.has(exchange)
+    const waiting = pending.size
     for (const message of messages) take(message, exchange)
-    return isWaiting && !pending.has(exchange) ? 'answer' : 'message'
+    const isAnswered = exchange === undefined ? pending.size < waiting : !pending.has(exchange)
+    return isWaiting && isAnswered ? 'answer' : 'message'
   }
 
   function take (message: RpcMessage, exchange: number | undefined): void {

@@ -1,6 +1,6 @@
 /** Bounds on what one server sends. Beyond one of them it is ended, or the request fails with a BoundError. */
 export interface IntakeBounds {
-  /** Bytes in a minute, or in the answer to one HTTP request. */
+  /** Bytes in a minute without an answer, or in the answer to one HTTP request. */
   maxBytes: number
   /** Messages, and lines that are none, in the same. */
   maxMessages: number
@@ -25,6 +25,8 @@ export interface Intake {
   bytes: (count: number) => void
   /** Throws BoundError. */
   message: () => void
+  /** The server has answered a request: it may send as much again. One that serves many requests sends a lot. */
+  answered: () => void
 }
 
 /** A server that serves for days may send more in all (ms). */
@@ -35,28 +37,30 @@ export function createIntake ({ maxBytes, maxMessages }: Pick<IntakeBounds, 'max
   let bytes = 0
   let messages = 0
 
+  function begin (): void {
+    begunAt = performance.now()
+    bytes = 0
+    messages = 0
+  }
+
+  const isOver = () => performance.now() - begunAt >= windowMs
+
   return {
     bytes (count) {
-      bytes += count
-      if (bytes <= maxBytes) return
-      const now = performance.now()
-      if (now - begunAt < windowMs) {
-        throw new BoundError(`it sent more than ${maxBytes} bytes in a minute (MCP_MAX_SERVER_BYTES)`)
+      if (bytes + count > maxBytes) {
+        if (!isOver()) throw new BoundError(`it sent more than ${maxBytes} bytes in a minute (MCP_MAX_SERVER_BYTES)`)
+        begin()
       }
-      begunAt = now
-      bytes = count
-      messages = 0
+      bytes += count
     },
     message () {
-      messages++
-      if (messages <= maxMessages) return
-      const now = performance.now()
-      if (now - begunAt < windowMs) {
-        throw new BoundError(`it sent more than ${maxMessages} messages in a minute (MCP_MAX_SERVER_MESSAGES)`)
+      if (messages === maxMessages) {
+        const sentence = `it sent more than ${maxMessages} messages in a minute (MCP_MAX_SERVER_MESSAGES)`
+        if (!isOver()) throw new BoundError(sentence)
+        begin()
       }
-      begunAt = now
-      bytes = 0
-      messages = 1
-    }
+      messages++
+    },
+    answered: begin
   }
 }

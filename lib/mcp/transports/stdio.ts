@@ -136,7 +136,9 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
     const intake = createIntake(options.bounds ?? defaultBounds)
     const lines = createLineSplitter(options.maxMessageBytes, line => {
       intake.message()
-      if (deliver(transport, line) !== 'noise' || line.trim() === '') return
+      const received = deliver(transport, line)
+      if (received === 'answer') intake.answered()
+      if (received !== 'noise' || line.trim() === '') return
       // Some servers print banners to stdout, or why they end, although they must not. It is kept like stderr.
       noiseLines++
       tail.push(Buffer.from(`${line.slice(0, maxNoiseLength)}\n`))

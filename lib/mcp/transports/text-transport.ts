@@ -40,7 +40,7 @@ export interface TextTransport extends Omit<Transport, 'send'> {
   refusesMethod?: (error: unknown) => boolean
 }
 
-/** A text is noise, a message, or one that has the answer to the request of its HTTP exchange. */
+/** A text is noise, a message, or one that has the answer to a request: that of its HTTP exchange, where it has one. */
 export type Received = 'noise' | 'message' | 'answer'
 
 /** The message was not sent, or not to its end, so the server cannot have acted on it. The reason is the cause. */
