@@ -3,18 +3,24 @@ import fp from 'fastify-plugin'
 import { abortable } from '../lib/cancellation.ts'
 import { traceContext } from '../lib/http/trace-context.ts'
 import type { RequestLimits, ServerClient } from '../lib/mcp/client/server-client.ts'
-import type { Lease } from '../lib/mcp/server.ts'
+import type { Lease, Priority, User } from '../lib/mcp/server.ts'
 import { createUpstreamSlot } from '../lib/sessions/upstream-sessions.ts'
 import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
 import type { ServerCatalog } from '../lib/tools/server-catalog.ts'
 
 const kLeases = Symbol('leases')
 const kServers = Symbol('servers')
+const kTurn = Symbol('turn')
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** The servers that this request may use, the same from its beginning to its end. */
     readonly servers: ServerCatalog
+    /**
+     * Says how this request waits for its turn at servers, before it uses the first. A call waits for as long as its
+     * tool may take. What is not said waits as a call does, for MCP_QUEUE_TIMEOUT.
+     */
+    setTurn: (turn: Turn) => void
     /**
      * This request's own client of a server. The first call opens it, in a call slot of the session; it is closed when
      * the request is over.
@@ -31,7 +37,15 @@ declare module 'fastify' {
     limits: (server: CatalogedServer, kind: 'list' | 'call') => RequestLimits
     [kLeases]: Map<CatalogedServer, HeldLease> | null
     [kServers]: ServerCatalog | null
+    [kTurn]: Turn | null
   }
+}
+
+/** How a request waits for its turn. */
+interface Turn {
+  priority: Exclude<Priority, 'background'>
+  /** The tool's deadline where the caller says one that is shorter than the settings' (ms); `null` for no tool. */
+  callTimeoutMs: number | null
 }
 
 /** A lease, and the work through it that other requests wait for, too. */
@@ -39,10 +53,14 @@ interface HeldLease { lease: Lease, uses: Set<Promise<unknown>> }
 
 /** MCP phase: gives a request fresh clients of the MCP servers that it needs, and ends them after the reply. */
 export default fp(async (fastify) => {
-  const { config: { timeouts } } = fastify
+  const { config: { timeouts, processes: { queueTimeoutMs } } } = fastify
 
   fastify.decorateRequest(kLeases, null)
   fastify.decorateRequest(kServers, null)
+  fastify.decorateRequest(kTurn, null)
+  fastify.decorateRequest('setTurn', function (turn) {
+    this[kTurn] = turn
+  })
   fastify.decorateRequest('servers', {
     getter () {
       this[kServers] ??= fastify.serverCatalog()
@@ -81,8 +99,17 @@ export default fp(async (fastify) => {
     return held
   }
 
-  function leaseFor (request: FastifyRequest, { name, server }: CatalogedServer): HeldLease {
+  function turnOf (request: FastifyRequest, server: CatalogedServer): Pick<User, 'priority' | 'waitMs'> {
+    const { priority, callTimeoutMs } = request[kTurn] ?? { priority: 'call', callTimeoutMs: null }
+    const waitMs = callTimeoutMs === null
+      ? queueTimeoutMs
+      : Math.min(request.limits(server, 'call').timeoutMs, callTimeoutMs)
+    return { priority, waitMs }
+  }
+
+  function leaseFor (request: FastifyRequest, cataloged: CatalogedServer): HeldLease {
     const { log } = request
+    const { name, server } = cataloged
     const uses = new Set<Promise<unknown>>()
     const abandoned = new AbortController()
     const keepsSession = server.sessions !== undefined && request.hasSession
@@ -90,6 +117,7 @@ export default fp(async (fastify) => {
       credentials: credentialsOf(request),
       slot: keepsSession ? createUpstreamSlot(fastify.sessions, request.session, name) : null,
       isWatched: request.wantsEvents,
+      ...turnOf(request, cataloged),
       // Only at a level that shows them: a server may write more lines than a worker can format.
       ...(['debug', 'trace'].includes(log.level) && {
         onStderrLine: line => log.debug({ server: name, line }, 'mcp server stderr')

@@ -43,6 +43,7 @@ export default fp(async (fastify) => {
     const [only, ...others] = all
     if (only !== undefined && others.length === 0) return only
 
+    request.setTurn({ priority: 'list', callTimeoutMs: null }) // it asks all servers, as a listing does
     // A template of one server may match what another lists: nobody but the caller knows which one is meant.
     const namesOfServersWith = async (
       kind: 'resources' | 'resourceTemplates', hasIt: (uris: readonly string[]) => boolean

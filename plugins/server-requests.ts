@@ -57,6 +57,7 @@ export default fp(async (fastify) => {
   })
 
   fastify.decorateRequest('listAll', async function (kind) {
+    this.setTurn({ priority: 'list', callTimeoutMs: null })
     const [only, ...others] = this.servers.all
     if (only !== undefined && others.length === 0) this.audit({ server: only.name })
     const { answers, errors } = await requestAll(this.servers.all, server => this.list<ListKind>(server, kind))

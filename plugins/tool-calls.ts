@@ -63,6 +63,7 @@ export default fp(async (fastify) => {
   })
 
   fastify.decorateRequest('callTool', function (call) {
+    this.setTurn({ priority: 'call', callTimeoutMs: (call.timeout ?? Infinity) * 1000 })
     const reply = call.continue === undefined ? begin(this, call) : resume(this, call, call.continue)
     reply.then(({ outcome }) => this.audit({ outcome }), () => {}) // the audit log has a failure's code already
     // The handler goes on when its caller leaves: what it still writes must be done before Redis is closed.

@@ -4,8 +4,18 @@ import type { ServerClient } from './client/server-client.ts'
 import type { ServerSpec } from './servers-file/server-spec.ts'
 import type { ResumableSession } from './transports/http-transport.ts'
 
+/**
+ * What a server is needed for. It decides whose turn is next where servers wait for their start: calls come first, then
+ * lists, which no number of calls keeps waiting for ever. `background` is what nobody waits for: it gives way to every
+ * request, and goes before warm spares.
+ */
+export type Priority = 'call' | 'list' | 'background'
+
 /** The request that uses a server. */
 export interface User {
+  priority: Priority
+  /** How long it may wait for its turn at the server (ms); Infinity for as long as it takes. */
+  waitMs: number
   /** Secret. The session's credentials; none where there is no session. */
   credentials: JsonObject
   /** Keeps the server's session for our session; `null` where there is no session of ours to keep it for. */

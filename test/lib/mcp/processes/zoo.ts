@@ -12,7 +12,7 @@ import { processes } from '../../../support/processes.ts'
 import { textOf } from '../../../support/requests.ts'
 import { until } from '../../../support/wait.ts'
 
-export const user = { credentials: {}, slot: null, isWatched: false }
+export const user = { credentials: {}, slot: null, isWatched: false, priority: 'call', waitMs: 10_000 } as const
 export const never = () => new AbortController().signal
 export const limits = () => ({ timeoutMs: 60_000, signal: never() })
 
