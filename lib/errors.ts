@@ -161,6 +161,9 @@ export const RateLimitError = define<[number]>(
 export const TooManyCallsError = define<[string, number]>(
   'MCPC_ERR_TOO_MANY_CALLS', 'Session %s has %d calls running, the most it may have', 429, { retryable: true }
 )
+export const LearningError = define<[string]>(
+  'MCPC_ERR_LEARNING', 'The service is finding out what its MCP servers offer: %s', 503, { retryable: true }
+)
 export const ClosingError = define<[]>('MCPC_ERR_CLOSING', 'The service is shutting down', 503, { retryable: true })
 export const InternalError = define<[] | [Because]>('MCPC_ERR_INTERNAL', 'Something went wrong in the service', 500)
 

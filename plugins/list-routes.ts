@@ -2,7 +2,8 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import Type, { type TSchema } from 'typebox'
 import {
-  AnyObjectSchema, asText, jsonType, listErrors, ServerErrorsSchema, ServerWarningsSchema, SessionIdSchema
+  AnyObjectSchema, asText, jsonType, listErrors, PendingServersSchema,
+  ServerErrorsSchema, ServerWarningsSchema, SessionIdSchema
 } from '../lib/http/schemas.ts'
 import { arrayText, objectText } from '../lib/json-text.ts'
 import type { ListKind } from '../lib/tools/server-lists.ts'
@@ -47,7 +48,8 @@ export default fp(async (fastify) => {
             [kind]: Type.Array(AnyObjectSchema),
             ...(extra && { [extra.name]: extra.schema }),
             errors: Type.Optional(ServerErrorsSchema),
-            warnings: Type.Optional(ServerWarningsSchema)
+            warnings: Type.Optional(ServerWarningsSchema),
+            pending: Type.Optional(PendingServersSchema)
           }, { description })),
           ...listErrors
         }

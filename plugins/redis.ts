@@ -1,11 +1,10 @@
 import redis from '@fastify/redis'
 import fp from 'fastify-plugin'
 import { StoreStartError } from '../lib/errors.ts'
-import { createEraStore } from '../lib/mcp/client/era-store.ts'
-import type { EraStore } from '../lib/mcp/client/protocol-era.ts'
 import { createAwaitCommand } from '../lib/redis/command.ts'
 import { openRedis } from '../lib/redis/connection.ts'
 import { reasonOf } from '../lib/redis/failure.ts'
+import { createSharedTexts, type SharedTexts } from '../lib/redis/shared-texts.ts'
 import { loadSessionNamer } from '../lib/sessions/audit-name.ts'
 import { createPendingCalls, type PendingCalls } from '../lib/sessions/pending-calls.ts'
 import { createSessionRepository, type SessionRepository } from '../lib/sessions/session-repository.ts'
@@ -16,10 +15,16 @@ declare module 'fastify' {
     readonly sessions: SessionRepository
     /** Tool calls that wait for answers of their callers. */
     readonly pendingCalls: PendingCalls
-    /** The MCP servers' eras, as all workers know them. */
-    readonly eraStore: EraStore
+    /** What all workers know of the MCP servers: their eras, and what they offer, by the identity of an entry. */
+    readonly serverFacts: { readonly eras: SharedTexts, readonly lists: SharedTexts }
   }
 }
+
+/**
+ * A server that was upgraded speaks its old era, too, and would be asked in it for ever: after a day, it is asked
+ * again (s).
+ */
+const factsTtlSeconds = 86_400
 
 /**
  * The connection to Redis, and the sessions in it.
@@ -54,7 +59,9 @@ export default fp(async (fastify) => {
     commandTimeoutMs
   }))
   fastify.decorate('pendingCalls', createPendingCalls(client, { maxBytes, commandTimeoutMs }))
-  fastify.decorate('eraStore', createEraStore(client, { keyPrefix, commandTimeoutMs }))
+  const sharedTexts = (kind: string) =>
+    createSharedTexts(client, { prefix: `${kind}:${keyPrefix}`, ttlSeconds: factsTtlSeconds, commandTimeoutMs })
+  fastify.decorate('serverFacts', { eras: sharedTexts('mcp_era'), lists: sharedTexts('mcp_lists') })
 }, {
   name: 'redis',
   dependencies: [

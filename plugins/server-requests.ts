@@ -1,9 +1,11 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { withDeadline } from '../lib/cancellation.ts'
 import type { RequestLimits, ServerClient } from '../lib/mcp/client/server-client.ts'
 import type { Session } from '../lib/sessions/session.ts'
-import { requestAll } from '../lib/tools/all-servers.ts'
-import type { CatalogedServer, ListReader } from '../lib/tools/cataloged-server.ts'
+import { PendingServerError, requestAll } from '../lib/tools/all-servers.ts'
+import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
+import type { ListReader } from '../lib/tools/list-reader.ts'
 import { boundedWarnings, type ListKind, type ServerLists } from '../lib/tools/server-lists.ts'
 import type { CatalogTool } from '../lib/tools/tool-catalog.ts'
 
@@ -15,9 +17,10 @@ export interface JointList {
   instructions: Record<string, string>
   /**
    * Members of the reply that say what is missing in the list, as JSON texts: `errors`, with a sentence for each server
-   * that failed, and `warnings`, with a server's items that cannot be used. Each is there only where it has some.
+   * that failed, `warnings`, with a server's items that cannot be used, and `pending`, with the servers of which nobody
+   * knows yet what they offer. Each is there only where it has some.
    */
-  notes: Array<readonly [name: 'errors' | 'warnings', text: string]>
+  notes: Array<readonly [name: 'errors' | 'warnings' | 'pending', text: string]>
 }
 
 declare module 'fastify' {
@@ -60,7 +63,7 @@ export default fp(async (fastify) => {
     this.setTurn({ priority: 'list', callTimeoutMs: null })
     const [only, ...others] = this.servers.all
     if (only !== undefined && others.length === 0) this.audit({ server: only.name })
-    const { answers, errors } = await requestAll(this.servers.all, server => this.list<ListKind>(server, kind))
+    const { answers, errors, pending } = await requestAll(this.servers.all, server => listInTime(this, server, kind))
     const warnings = answers.flatMap(({ server, answer }) =>
       answer.warnings.length === 0 ? [] : [[server, boundedWarnings(answer.warnings)] as const])
     return {
@@ -68,11 +71,19 @@ export default fp(async (fastify) => {
       instructions: Object.fromEntries(answers.flatMap(({ server, answer }) =>
         'instructions' in answer && answer.instructions !== undefined ? [[server, answer.instructions]] : [])),
       notes: [
+        ...(pending.length === 0 ? [] : [['pending', JSON.stringify(pending)] as const]),
         ...(errors.errors === undefined ? [] : [['errors', JSON.stringify(errors.errors)] as const]),
         ...(warnings.length === 0 ? [] : [['warnings', JSON.stringify(Object.fromEntries(warnings))] as const])
       ]
     }
   })
+
+  /** A server that is just being asked for the first time is waited for as long as a list may take, and no longer. */
+  async function listInTime (request: FastifyRequest, server: CatalogedServer, kind: ListKind) {
+    const list = request.list<ListKind>(server, kind)
+    if (!server.isPending) return await list
+    return await withDeadline(list, request.limits(server, 'list').timeoutMs, () => new PendingServerError())
+  }
 
   fastify.decorateRequest('findTool', async function (server, exposedName) {
     return await this.recheckingCredentials(() => server.findTool(exposedName, readerOf(this, server)))

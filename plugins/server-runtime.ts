@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import fp from 'fastify-plugin'
 import { ConfigError } from '../lib/errors.ts'
+import type { Peer } from '../lib/mcp/client/handshake.ts'
 import { createEraMemory } from '../lib/mcp/client/protocol-era.ts'
 import { createHttpServer } from '../lib/mcp/http/http-server.ts'
 import { createRequestBounds, type RequestBounds } from '../lib/mcp/http/request-bounds.ts'
@@ -15,6 +16,8 @@ import { describePolicy } from '../lib/mcp/servers-file/value-policy.ts'
 import { createUpstreamAgents } from '../lib/mcp/transports/http-agent.ts'
 import { createReaper } from '../lib/mcp/transports/reaper.ts'
 import { createSemaphore } from '../lib/semaphore.ts'
+import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
+import { createLearner } from '../lib/tools/learner.ts'
 import { createServerCatalog, type ServerCatalog } from '../lib/tools/server-catalog.ts'
 
 /** How many MCP servers of this worker are processes, by what they do, and how many requests wait for one to start. */
@@ -41,6 +44,7 @@ declare module 'fastify' {
 export default fp(async (fastify) => {
   const { timeouts, maxResultBytes, serverBounds, toolsCacheTtlMs, failingTtlMs, sensitiveParams } = fastify.config
   const { elicitation, values, processes, upstreams: { maxRequests, maxTotal } } = fastify.config
+  const { learning: { isOn: isLearning } } = fastify.config
   if (process.platform === 'win32') {
     throw new ConfigError(
       'MCP servers are ended by process group, which Windows does not have: run the service on Linux, macOS, or in WSL'
@@ -68,11 +72,12 @@ export default fp(async (fastify) => {
       bounds: serverBounds,
       declaresElicitation: elicitation,
       era: createEraMemory({
-        store: fastify.eraStore,
+        store: fastify.serverFacts.eras,
         server: spec.identity,
         onTrouble: err => log.warn({ err }, 'the era of an mcp server could not be shared')
       }),
-      onListChanged: () => catalog.byName(spec.name)?.forgetLists()
+      onListChanged: () => current(spec)?.forgetLists(),
+      onConnected: (peer: Peer) => current(spec)?.started(peer)
     }
     if (spec.kind !== 'stdio') {
       return createHttpServer(spec, { ...common, routeTo: agents.routeTo, bound: bounds.forServer(spec.name) })
@@ -94,10 +99,36 @@ export default fp(async (fastify) => {
     fastify.log.warn({ err }, 'an mcp server that was replaced could not be ended')
   })
   let catalog: ServerCatalog
+  /** A server as it is now; `null` once the servers file says something else of it. */
+  function current (spec: ServerSpec): CatalogedServer | null {
+    const server = catalog.byName(spec.name)
+    return server?.server.spec === spec ? server : null
+  }
+
+  const learner = createLearner({
+    lease: registry.lease,
+    listTimeoutMs: timeouts.listMs,
+    onLearned: (server, { tools, isFromStore }) =>
+      fastify.log.info({ server, tools, from: isFromStore ? 'redis' : 'server' }, 'learned what an mcp server offers'),
+    onFailed: (server, err) => fastify.log.warn({ err, server }, 'what an mcp server offers could not be learned')
+  })
+  function learn (name: string): void {
+    const server = catalog.byName(name)
+    if (server !== null) learner.learn(server)
+  }
+  const learnAll = () => catalog.all.forEach(({ name }) => learn(name))
 
   function replaceServers (specs: readonly ServerSpec[]): void {
     registry.replace(specs)
     catalog = createServerCatalog(registry.servers, {
+      ...(isLearning && {
+        learning: {
+          store: fastify.serverFacts.lists,
+          onOutdated: learn,
+          onStoreTrouble: (server, err) =>
+            fastify.log.warn({ err, server }, 'what an mcp server offers could not be shared')
+        }
+      }),
       toolsCacheTtlMs,
       failingTtlMs,
       sensitiveParams,
@@ -138,6 +169,7 @@ export default fp(async (fastify) => {
     describePolicies()
     warnOfEnvFiles()
     refillSpares()
+    learnAll()
   })
   fastify.decorate('processCounts', () => ({
     alive: alive.held,
@@ -152,9 +184,10 @@ export default fp(async (fastify) => {
   fastify.addHook('onListen', async () => {
     describePolicies()
     warnOfEnvFiles()
+    learnAll()
   })
   fastify.addHook('onClose', async () => {
-    await fastify.deferredSettled()
+    await Promise.all([learner.close(), fastify.deferredSettled()])
     await registry.close()
     await Promise.all([reaper.close(), agents.destroy()])
   })

@@ -1,7 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import {
-  AnyObjectSchema, AnySchema, asText, errorResponses, jsonType, ServerErrorsSchema, ServerWarningsSchema
+  AnyObjectSchema, AnySchema, asText, errorResponses, jsonType, PendingServersSchema,
+  ServerErrorsSchema, ServerWarningsSchema
 } from '../lib/http/schemas.ts'
 import { arrayText, objectText } from '../lib/json-text.ts'
 
@@ -18,7 +19,8 @@ export default (async (fastify) => {
           tools: Type.Array(AnyObjectSchema),
           system_info: AnySchema,
           errors: Type.Optional(ServerErrorsSchema),
-          warnings: Type.Optional(ServerWarningsSchema)
+          warnings: Type.Optional(ServerWarningsSchema),
+          pending: Type.Optional(PendingServersSchema)
         }, { description: 'The tools as their servers describe them, without credentials.' })),
         ...errorResponses({
           409: 'The only server needs a session\'s credentials.',

@@ -98,6 +98,8 @@ export function resolveConfig (env: Environment) {
     toolsCacheTtlMs: env.MCP_TOOLS_CACHE_TTL * 1000,
     /** How long listings pass over a server that did not answer in time; 0 for not at all. */
     failingTtlMs: env.MCP_FAILING_TTL * 1000,
+    /** Whether what servers offer is learned when the service starts, and how long the service is not ready for it. */
+    learning: { isOn: env.MCP_LEARN_LISTS === 'on', readyWaitMs: env.MCP_READY_WAIT * 1000 },
     /** Whether a server's request for input is passed on to the caller. */
     elicitation: env.MCP_ELICITATION === 'on',
     /** Whether servers over HTTP are reached through the proxies of the environment. */

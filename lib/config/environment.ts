@@ -119,7 +119,7 @@ export const EnvironmentSchema = Type.Object({
   }),
   MCP_SESSION_KEY_PREFIX: Type.String({
     default: 'mcp_session',
-    pattern: '^(?!mcp_(index|audit|rate|era|probe)(:|$))[\\w.:{}-]+$',
+    pattern: '^(?!mcp_(index|audit|rate|era|lists|probe)(:|$))[\\w.:{}-]+$',
     title: 'letters, digits and _ . : { } -, and no name that the service has for other keys',
     description:
       'A session is kept at the Redis key `<prefix>:<session_id>`, or `<prefix>:<name of the API ' +
@@ -491,6 +491,20 @@ export const EnvironmentSchema = Type.Object({
     description:
       'How long listings of several servers pass over one that did not answer in time (s); 0 asks it every ' +
       'time.'
+  }),
+  MCP_LEARN_LISTS: Type.Enum(['on', 'off'], {
+    default: 'on',
+    title: 'on or off',
+    description:
+      'Whether a worker asks servers that are the same for everybody what they offer when it starts, in the ' +
+      'background. With `off`, and with MCP_TOOLS_CACHE_TTL=0, they are asked on demand only.'
+  }),
+  MCP_READY_WAIT: Type.Number({
+    default: 10,
+    minimum: 0,
+    maximum: 3_600,
+    title: 'a number of seconds from 0 to 3600',
+    description: 'How long /readyz says after the start that the service is not ready while that goes on (s).'
   }),
   MCP_ELICITATION: Type.Enum(['on', 'off'], {
     default: 'off',

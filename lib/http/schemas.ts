@@ -90,6 +90,11 @@ export const ServerWarningsSchema = Type.Record(Type.String(), Type.Array(Type.S
     'The other items are listed. Absent when there are none.'
 })
 
+export const PendingServersSchema = Type.Array(Type.String(), {
+  description: 'The MCP servers that have not said yet what they offer, because the service has just started: ask ' +
+    'again later. Absent when there are none.'
+})
+
 /** The schema of a reply that is put together as JSON text: it serves the API's description alone. */
 export const asText = (schema: TSchema) => Type.Unsafe<string | Buffer>(schema)
 

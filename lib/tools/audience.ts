@@ -23,6 +23,8 @@ export interface Audience {
   expected: (asker: Asker) => string
   /** Once it was asked, in a session that it keeps for the asker's or in none. */
   actual: (asker: Asker, usedSession: boolean) => string
+  /** False where the server can tell who asks, as far as its entry says it. */
+  readonly mayBeEverybody: boolean
 }
 
 /**
@@ -44,7 +46,11 @@ export function audienceOf (server: Server): Audience {
   const actual = (asker: Asker, usedSession: boolean) =>
     asker.session !== null && (isTold || usedSession) ? ownOf(asker) : ofCredentials(asker)
 
-  return { expected: asker => actual(asker, server.sessions?.mayBegin === true), actual }
+  return {
+    expected: asker => actual(asker, server.sessions?.mayBegin === true),
+    actual,
+    mayBeEverybody: names.length === 0 && !isTold
+  }
 }
 
 /** Whether a call can bring a credential to the server as an argument. */

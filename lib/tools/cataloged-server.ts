@@ -1,24 +1,20 @@
 import { McpTimeoutError } from '../errors.ts'
-import { type Asker, audienceOf } from './audience.ts'
-import type { RequestLimits, ServerClient } from '../mcp/client/server-client.ts'
+import { audienceOf, everybody } from './audience.ts'
+import type { Peer } from '../mcp/client/handshake.ts'
+import { listKinds } from '../mcp/client/list-pages.ts'
 import type { Server } from '../mcp/server.ts'
 import { offersTool } from '../mcp/servers-file/tool-filter.ts'
 import type { ToolNames } from '../mcp/servers-file/tool-names.ts'
 import { createFailingLists } from './failing-lists.ts'
-import { createListCache, type FetchList, type ListCache } from './list-cache.ts'
-import { createListers, type Lister, type ListKind, type ServerLists } from './server-lists.ts'
+import type { KnownListsStore } from './known-lists.ts'
+import { type CachedList, type CachedLists, createLearnedLists, type LearnedLists } from './learned-lists.ts'
+import { createListCache, type FetchList } from './list-cache.ts'
+import type { ListReader } from './list-reader.ts'
+import {
+  createListers, type ListAnswer, type Lister, type ListKind, type ServerLists
+} from './server-lists.ts'
 import type { Waiter } from './shared-work.ts'
 import type { CatalogTool, ToolCatalogOptions } from './tool-catalog.ts'
-
-/** The request that needs a list. */
-export interface ListReader extends Asker {
-  limits: RequestLimits
-  /**
-   * Does `work` with the request's client of the server. The client stays open until the work is done or `signal`
-   * aborts, even when the request is over before: other requests may wait for the same list.
-   */
-  withClient: <Value>(signal: AbortSignal, work: (client: ServerClient) => Promise<Value>) => Promise<Value>
-}
 
 /** Longest time that Node's timers take (ms). A shared fetch has no deadline: each of its waiters has one. */
 const noTimeoutMs = 2 ** 31 - 1
@@ -38,9 +34,18 @@ export interface CatalogedServer {
   findTool: (exposedName: string, reader: ListReader) => Promise<CatalogTool | null>
   /** A tool that is remembered, for just any credentials: a guess where the tools differ by session. */
   peekTool: (exposedName: string) => CatalogTool | null
+  /** What the server offers is the same for everybody, and is just being found out for the first time. */
+  readonly isPending: boolean
+  /**
+   * Learns all its lists for everybody; see learned-lists.ts. Absent where they may differ by session, and where
+   * nothing is learned.
+   */
+  learn?: LearnedLists['learn']
+  /** A process of the server has started, and has described itself. */
+  started: (peer: Peer) => void
   /** The server's own name of the prompt that callers know under a name; `null` when it lists none. */
   findPrompt: (exposedName: string, reader: ListReader) => Promise<string | null>
-  /** Forgets all lists: the server says that one of them has changed. */
+  /** The server says that one of its lists has changed. */
   forgetLists: () => void
 }
 
@@ -48,6 +53,12 @@ export interface CatalogOptions extends Pick<ToolCatalogOptions, 'sensitiveParam
   toolsCacheTtlMs: number
   /** How long lists of several servers pass over one that did not answer in time (ms); 0 for not at all. */
   failingTtlMs: number
+  /** Learns lists ahead of demand, and gets what becomes of it; absent where lists are asked for on demand only. */
+  learning?: {
+    store: KnownListsStore
+    onOutdated: (server: string) => void
+    onStoreTrouble: (server: string, error: unknown) => void
+  }
   /** A tool of a server is left out: it declares a credential that the server may not have. */
   onRefusedCredential: (server: string, tool: string, credential: string) => void
   /** The servers file says something of a tool that its server does not list. */
@@ -69,13 +80,10 @@ class PersonalListError extends Error {
   override name = 'PersonalListError'
 }
 
-interface CachedList<List> { cache: ListCache<List>, lister: Lister<List> }
-type CachedLists = { readonly [Kind in ListKind]: CachedList<ServerLists[Kind]> }
-
 export function createCatalogedServer (
   server: Server, { names, isOnly, guarded, maxBytes }: ServerContext, options: CatalogOptions
 ): CatalogedServer {
-  const { toolsCacheTtlMs: ttlMs, failingTtlMs, sensitiveParams, marksFilled } = options
+  const { toolsCacheTtlMs: ttlMs, failingTtlMs, sensitiveParams, marksFilled, learning } = options
   const { onRefusedCredential, onUnknownTool } = options
   const { spec } = server
   const audience = audienceOf(server)
@@ -110,25 +118,51 @@ export function createCatalogedServer (
     prompts: cached(listers.prompts)
   }
 
+  /** Lists that a server that is a process does not have: it is not started to be asked for them. */
+  const absent = new Set<ListKind>()
+  function noteAbsence (kind: ListKind, { isAbsent }: ListAnswer): void {
+    // The instructions come with the tools.
+    if (spec.kind !== 'stdio' || kind === 'tools') return
+    if (isAbsent === true) absent.add(kind)
+    else absent.delete(kind)
+  }
+
+  const learned = learning === undefined || !audience.mayBeEverybody || ttlMs === 0
+    ? null
+    : createLearnedLists({
+      server: spec.name,
+      identity: spec.identity,
+      lists,
+      ttlMs,
+      store: spec.kind === 'stdio' ? learning.store : null,
+      onAnswer: noteAbsence,
+      onOutdated: () => learning.onOutdated(spec.name),
+      onStoreTrouble: error => learning.onStoreTrouble(spec.name, error)
+    })
+
   const waiterOf = ({ limits: { signal, timeoutMs } }: ListReader, { what }: Lister<unknown>): Waiter => ({
     signal, timeoutMs, late: () => new McpTimeoutError(spec.name, what, timeoutMs / 1000)
   })
 
-  const fetchThrough = <List>(reader: ListReader, { fetch }: Lister<List>, expected: string): FetchList<List> =>
-    async control => await reader.withClient(control.signal, async client => {
-      const fetched = await fetch(client, { ...reader.limits, ...control, timeoutMs: noTimeoutMs })
-      const actual = audience.actual(reader, client.usedSession)
-      if (client.usedSession && actual !== expected) throw new PersonalListError()
-      return { ...fetched, audience: actual }
-    })
+  const fetchThrough = <Kind extends ListKind>(
+    reader: ListReader, kind: Kind, expected: string
+  ): FetchList<ServerLists[Kind]> =>
+      async control => await reader.withClient(control.signal, async client => {
+        const { lister }: CachedList<ServerLists[Kind]> = lists[kind]
+        const answer = await lister.ask(client, { ...reader.limits, ...control, timeoutMs: noTimeoutMs })
+        const actual = audience.actual(reader, client.usedSession)
+        if (client.usedSession && actual !== expected) throw new PersonalListError()
+        noteAbsence(kind, answer)
+        return { ...lister.read(answer), audience: actual }
+      })
 
   /** A list from memory (`get`) or from the server (`refresh`), for those who may see it. */
   async function obtain<Kind extends ListKind> (
     kind: Kind, reader: ListReader, how: 'get' | 'refresh'
   ): Promise<ServerLists[Kind]> {
-    const { cache, lister } = lists[kind]
+    const { cache, lister }: CachedList<ServerLists[Kind]> = lists[kind]
     const obtainFor = async (name: string) =>
-      await cache[how](name, waiterOf(reader, lister), fetchThrough(reader, lister, name))
+      await cache[how](name, waiterOf(reader, lister), fetchThrough(reader, kind, name))
     try {
       return await obtainFor(audience.expected(reader))
     } catch (error) {
@@ -141,6 +175,7 @@ export function createCatalogedServer (
   async function observe<Kind extends ListKind> (
     kind: Kind, reader: ListReader, how: 'get' | 'refresh' | 'get unless failing'
   ): Promise<ServerLists[Kind]> {
+    if (how !== 'refresh' && absent.has(kind)) return lists[kind].lister.read(noItems).create()
     const name = audience.expected(reader)
     const work = () => obtain(kind, reader, how === 'refresh' ? how : 'get')
     if (how !== 'refresh' && lists[kind].cache.isFresh(name)) return await work()
@@ -152,7 +187,11 @@ export function createCatalogedServer (
     name: spec.name,
     server,
 
-    list: async (kind, reader) => await observe(kind, reader, isOnly ? 'get' : 'get unless failing'),
+    async list (kind, reader) {
+      const list = await observe(kind, reader, isOnly ? 'get' : 'get unless failing')
+      learned?.used()
+      return list
+    },
 
     async findTool (name, reader) {
       const known = lists.tools.cache.peek(audience.expected(reader))?.byName.get(name)
@@ -168,8 +207,30 @@ export function createCatalogedServer (
       return (await observe('prompts', reader, 'get')).ownNames.get(name) ?? null
     },
 
+    get isPending () { return learned !== null && !isOnly && !learned.isFirstOver },
+
+    ...(learned !== null && {
+      // A server that hangs is known to, before anybody asks for its lists.
+      learn: reader => failing.observe({ audience: everybody, kind: 'tools' }, () => learned.learn(reader))
+    }),
+
+    started (peer) {
+      for (const kind of absent) {
+        if (peer.capabilities?.includes(listKinds[kind].capability) !== true) continue
+        absent.delete(kind)
+        lists[kind].cache.forget()
+      }
+      learned?.observe(peer)
+    },
+
     forgetLists () {
+      // One process of several says so. Another one that is started has the lists that its program begins with.
+      if (spec.kind === 'stdio' && spec.lifecycle === 'request' && learned?.doubt() === true) return
+      learned?.forget()
+      absent.clear()
       for (const { cache } of Object.values(lists)) cache.forget()
     }
   }
 }
+
+const noItems: ListAnswer = { items: [], warnings: [] }

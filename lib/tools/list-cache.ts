@@ -65,8 +65,13 @@ export function createListCache<List> (
   let changes = 0
 
   async function load (asked: string, control: WorkControl, fetch: FetchList<List>): Promise<List> {
-    const changesBefore = changes
-    const fetched = await fetch(control)
+    let changesBefore = changes
+    let fetched = await fetch(control)
+    if (changes !== changesBefore && !remembered.has(asked)) {
+      // Some servers say so as soon as they have started. What they answer then is what holds.
+      changesBefore = changes
+      fetched = await fetch(control)
+    }
     const { audience = asked, ttlMs: ownTtlMs = ttlMs } = fetched
     if (ttlMs === 0 || changes !== changesBefore || fetched.bytes > maxBytes) return fetched.create()
     const digest = audience === everybody ? '' : fetched.digest()

@@ -33,11 +33,20 @@ export interface ServerLists {
 
 export type ListKind = ListName
 
+/** What a server says when it is asked for one of its lists. */
+export interface ListAnswer extends Listed {
+  /** Only with the tools. */
+  instructions?: string
+  /** The server has no such list: it does not declare it, and gave nothing. */
+  isAbsent?: true
+}
+
 /** Requests one list from a server, every page of it, and turns it into what callers see. */
 export interface Lister<List> {
   /** For the sentence of a failure. */
   what: string
-  fetch: (client: ServerClient, limits: RequestLimits) => Promise<Fetched<List>>
+  ask: (client: ServerClient, limits: RequestLimits) => Promise<ListAnswer>
+  read: (answer: ListAnswer) => Fetched<List>
 }
 
 export type Listers = { readonly [Kind in ListKind]: Lister<ServerLists[Kind]> }
@@ -50,26 +59,33 @@ export interface ListersOptions extends ToolCatalogOptions {
 const instructionsWarning = 'its instructions are left out: they are longer than MCP_MAX_INSTRUCTIONS_BYTES'
 
 /** Makes of a server's list what callers see. */
-type CreateList<List> = (listed: Listed, instructions: string | undefined) => List
+type CreateList<List> = (answer: ListAnswer) => List
 
 export function createListers (options: ListersOptions): Listers {
   const { exposedName, serverLabel } = options
 
   function createLister<Kind extends ListKind> (kind: Kind, create: CreateList<ServerLists[Kind]>) {
+    const { what, capability } = listKinds[kind]
     const lister: Lister<ServerLists[Kind]> = {
-      what: `the list of ${listKinds[kind].what}`,
-      async fetch (client, limits) {
+      what: `the list of ${what}`,
+      async ask (client, limits) {
         const listed = await client.list(kind, limits)
         const { instructions, areInstructionsLeftOut = false } =
           kind === 'tools' ? await client.instructions(limits) : {}
-        const warnings = areInstructionsLeftOut ? [instructionsWarning, ...listed.warnings] : listed.warnings
+        const isUndeclared = client.peer()?.capabilities?.includes(capability) === false
         return {
-          create: () => create({ ...listed, warnings }, instructions),
-          bytes: listed.items.reduce((sum, { text }) => sum + text.length, instructions?.length ?? 0),
-          digest: () => digestOf([instructions, warnings, listed.items.map(({ text }) => text)]),
-          ttlMs: listed.ttlMs
+          ...listed,
+          warnings: areInstructionsLeftOut ? [instructionsWarning, ...listed.warnings] : listed.warnings,
+          ...(instructions !== undefined && { instructions }),
+          ...(isUndeclared && listed.items.length === 0 && { isAbsent: true })
         }
-      }
+      },
+      read: answer => ({
+        create: () => create(answer),
+        bytes: answer.items.reduce((sum, { text }) => sum + text.length, answer.instructions?.length ?? 0),
+        digest: () => digestOfAnswer(answer),
+        ttlMs: answer.ttlMs
+      })
     }
     return lister
   }
@@ -83,7 +99,7 @@ export function createListers (options: ListersOptions): Listers {
   }
 
   return {
-    tools: createLister('tools', (listed, instructions) => createToolCatalog(listed, instructions, options)),
+    tools: createLister('tools', answer => createToolCatalog(answer, answer.instructions, options)),
     resources: createResourceLister('resources'),
     resourceTemplates: createResourceLister('resourceTemplates'),
     prompts: createLister('prompts', ({ items, warnings }) => {
@@ -99,6 +115,10 @@ export function createListers (options: ListersOptions): Listers {
     })
   }
 }
+
+/** The same for the same answer. */
+export const digestOfAnswer = ({ instructions, warnings, items }: ListAnswer): string =>
+  digestOf([instructions, warnings, items.map(({ text }) => text)])
 
 /** An item without its key is not listed. */
 const keyOf = (kind: ListKind, { value }: ListedItem) => String(value[listKinds[kind].key])

@@ -30,6 +30,8 @@ export async function environment (t: Test, env: Environment = {}): Promise<Envi
     MCP_API_VALIDATION_TIMEOUT: '60',
     // Tests of spares turn them on; to the others a process that nobody asked for is only in the way.
     MCP_WARM_SPARES: '0',
+    // The same holds for processes that learn what servers offer.
+    MCP_LEARN_LISTS: 'off',
     // Most tests are about calls that the session fills. Those of the default policy say so.
     MCP_VALUES: 'chain',
     MCP_LOG_LEVEL: undefined,

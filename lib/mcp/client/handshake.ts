@@ -1,6 +1,6 @@
 import { isJsonObject, type JsonObject, parseJsonObject } from '../../json.ts'
 import { valueOf } from '../../json-text.ts'
-import { clientInfo, errorCodes, legacyVersions, modernVersion } from './protocol.ts'
+import { clientInfo, errorCodes, legacyVersions, metaKeys, modernVersion } from './protocol.ts'
 import {
   ConnectionClosedError, ProbeEndedError, RequestTimeoutError, RpcError, UnusableAnswerError
 } from './protocol-errors.ts'
@@ -13,6 +13,8 @@ export interface Peer extends Instructions {
   era: Era
   /** Names of the capabilities that the server declared; absent where they are not known. */
   capabilities?: readonly string[]
+  /** The name and version that the server gave itself; absent where it gave none. */
+  version?: string
 }
 
 export interface HandshakeOptions {
@@ -68,15 +70,28 @@ function describe (description: JsonObject, bounds: ServerBounds): Omit<Peer, 'e
   const { instructions, areInstructionsLeftOut } = description
   return {
     ...(areInstructionsLeftOut === true ? { areInstructionsLeftOut } : boundedInstructions(instructions, bounds)),
-    capabilities: declaredIn(description)
+    capabilities: declaredIn(description),
+    ...versionIn(description)
   }
+}
+
+/** A longer text is told apart by its beginning (characters). */
+const maxVersionLength = 200
+
+/** The identity of a server of either era; a description that was made shorter has it ready. */
+function versionIn ({ version, serverInfo, _meta }: JsonObject): Pick<Peer, 'version'> {
+  if (typeof version === 'string') return { version: version.slice(0, maxVersionLength) }
+  const identity = serverInfo ?? (isJsonObject(_meta) ? _meta[metaKeys.serverInfo] : undefined)
+  if (!isJsonObject(identity)) return {}
+  return { version: JSON.stringify([identity.name, identity.version]).slice(0, maxVersionLength) }
 }
 
 /** The parts of a modern server's description that are used. It is kept in Redis, and a server may say anything. */
 const usedParts = (discover: JsonObject, bounds: ServerBounds): JsonObject => ({
   ...boundedInstructions(discover.instructions, bounds),
   ...(discover.cacheScope === 'public' && { cacheScope: 'public' }),
-  capabilities: Object.fromEntries(declaredIn(discover).map(name => [name, {}]))
+  capabilities: Object.fromEntries(declaredIn(discover).map(name => [name, {}])),
+  ...versionIn(discover)
 })
 
 /** A modern server's description of itself; `null` for a server of an older era. */

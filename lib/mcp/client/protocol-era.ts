@@ -1,4 +1,5 @@
 import { isJsonObject, type JsonObject, parseJsonObject } from '../../json.ts'
+import type { SharedTexts } from '../../redis/shared-texts.ts'
 
 /**
  * The era of the protocol that a server speaks. `discover` is what is used of a modern server's description of itself.
@@ -12,15 +13,9 @@ export interface EraMemory {
   forget: () => Promise<void>
 }
 
-/** Where the workers share what they know: JSON texts. May reject. */
-export interface EraStore {
-  read: (server: string) => Promise<string | null>
-  write: (server: string, text: string) => Promise<void>
-  remove: (server: string) => Promise<void>
-}
-
 export interface EraMemoryOptions {
-  store: EraStore
+  /** Where the workers share what they know. */
+  store: SharedTexts
   /** Names the server's configuration; another configuration is another server. */
   server: string
   onTrouble: (error: unknown) => void

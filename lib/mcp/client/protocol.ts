@@ -19,7 +19,9 @@ export const metaKeys = {
   protocolVersion: 'io.modelcontextprotocol/protocolVersion' satisfies typeof sdk.PROTOCOL_VERSION_META_KEY,
   clientInfo: 'io.modelcontextprotocol/clientInfo' satisfies typeof sdk.CLIENT_INFO_META_KEY,
   clientCapabilities: 'io.modelcontextprotocol/clientCapabilities' satisfies typeof sdk.CLIENT_CAPABILITIES_META_KEY,
-  logLevel: 'io.modelcontextprotocol/logLevel' satisfies typeof sdk.LOG_LEVEL_META_KEY
+  logLevel: 'io.modelcontextprotocol/logLevel' satisfies typeof sdk.LOG_LEVEL_META_KEY,
+  /** Of a server's description of itself. */
+  serverInfo: 'io.modelcontextprotocol/serverInfo' satisfies typeof sdk.SERVER_INFO_META_KEY
 } as const
 
 /** An error code of the SDK, as a number. */

@@ -4,6 +4,7 @@ import {
 import { presentMember, textOf } from '../../json-text.ts'
 import { HttpError } from '../transports/http-request.ts'
 import { NotSentError } from '../transports/text-transport.ts'
+import type { Peer } from './handshake.ts'
 import { type InputRequests, inputRequestsIn, urlElicitationIn } from './input-requests.ts'
 import { type Listed, listKinds, type ListName, readPages } from './list-pages.ts'
 import { parameterHeaders } from './parameter-headers.ts'
@@ -78,6 +79,8 @@ export interface ServerClient {
   readonly serverName: string
   /** Whether the server was reached in a session that it keeps for one of ours: it may know whose answer this is. */
   readonly usedSession: boolean
+  /** How the server described itself; `null` before it is connected, and where that is remembered. */
+  peer: () => Peer | null
   /** The server's own instructions, when it has some. */
   instructions: (limits: RequestLimits) => Promise<Instructions>
   /**
@@ -113,6 +116,8 @@ export interface ServerConnection {
   readonly bounds: ServerBounds
   /** Called when the server's lists are not what was remembered. */
   onListChanged: () => void
+  /** See ServerClient. */
+  peer: () => Peer | null
   instructions: (limits: RequestLimits) => Promise<Instructions>
   /** Makes a request with a client that is connected, and translates its failure. */
   request: <Value>(
@@ -133,6 +138,7 @@ export function createServerClient (connection: ServerConnection): ServerClient 
     serverName: connection.serverName,
     get usedSession () { return connection.usedSession },
     instructions: connection.instructions,
+    peer: connection.peer,
 
     list (list, limits) {
       const { method, capability, what } = listKinds[list]

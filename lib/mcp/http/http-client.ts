@@ -1,6 +1,7 @@
 import { UnknownResourceError } from '../../errors.ts'
 import { isJsonObject, parseJsonObject } from '../../json.ts'
 import { stringMember } from '../../json-text.ts'
+import type { Peer } from '../client/handshake.ts'
 import { errorCodes } from '../client/protocol.ts'
 import type { ProtocolClient } from '../client/protocol-client.ts'
 import { RpcError } from '../client/protocol-errors.ts'
@@ -42,6 +43,7 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
   const { startError, callError } = createHttpErrors(options, handshake.secrets)
   let current: Promise<Connection> | null = null
   let usedSession = false
+  let peer: Peer | null = null
   let isClosed = false
 
   async function connected (limits: RequestLimits): Promise<Connection> {
@@ -57,6 +59,7 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
   async function opened (opening: Promise<Connection>, limits: RequestLimits): Promise<Connection> {
     try {
       const connection = await opening
+      peer = connection.client.peer
       const hasSession = sessionOf(connection) !== null
       usedSession ||= hasSession && slot !== null
       onConnected(hasSession)
@@ -99,6 +102,7 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
     get usedSession () { return usedSession },
     bounds,
     onListChanged,
+    peer: () => peer,
     request: (description, limits, work) => turns.take(limits.signal, () => request(description, limits, work)),
 
     async instructions (limits) {

@@ -1,6 +1,7 @@
 import type { Mask } from '../../mask.ts'
 import type { Release } from '../../semaphore.ts'
 import { maskOf } from '../client/errors.ts'
+import type { Peer } from '../client/handshake.ts'
 import { createProtocolClient } from '../client/protocol-client.ts'
 import type { EraMemory } from '../client/protocol-era.ts'
 import { createServerClient, type ServerClient, type ServerConnection } from '../client/server-client.ts'
@@ -26,6 +27,8 @@ export interface ProcessOptions {
   /** Remembers the server's era; left out, each process is probed. */
   era?: EraMemory
   onListChanged?: () => void
+  /** The server was started and has described itself. */
+  onConnected?: (peer: Peer) => void
 }
 
 /** The request that a process works for. */
@@ -56,8 +59,8 @@ export interface ProcessClient extends ServerClient {
 export interface RunningProcess { client: ProcessClient, release: Release }
 
 export function createProcessClient (command: StdioCommand, options: ProcessOptions): ProcessClient {
-  const { startTimeoutMs, stopStepMs, maxMessageBytes, bounds, reaper, onListChanged, isShared = false } = options
-  const { declaresElicitation = false } = options
+  const { startTimeoutMs, stopStepMs, maxMessageBytes, bounds, reaper, onListChanged, onConnected } = options
+  const { isShared = false, declaresElicitation = false } = options
   let owner: Owner = { secrets: [] }
   let mask = maskOf(command.secrets)
   let opening: Promise<void> | null = null
@@ -86,6 +89,7 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
     usedSession: false,
     bounds,
     onListChanged: () => onListChanged?.(),
+    peer: () => handshake.current.client.peer,
     instructions: async () => instructionsIn(handshake.current.client.peer ?? {}),
     async request (description, limits, work) {
       const { client, transport } = handshake.current
@@ -105,6 +109,8 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
     } catch (error) {
       throw startError(error, failed(mask), startTimeoutMs, signal)
     }
+    const { peer } = handshake.current.client
+    if (peer !== null) onConnected?.(peer)
   }
 
   return {

@@ -159,6 +159,7 @@ t.test('the defaults are those that are documented', async t => {
     upstreams: { maxRequests: 100, maxTotal: 1_000 },
     toolsCacheTtlMs: 60_000,
     failingTtlMs: 10_000,
+    learning: { isOn: true, readyWaitMs: 10_000 },
     elicitation: false,
     upstreamProxy: false,
     writeTimeoutMs: 60_000,
@@ -399,7 +400,7 @@ t.test('a place that is written with a password is not repeated', async t => {
 
 t.test('the prefix of sessions is none that other keys have', async t => {
   const takes = (prefix: string) => Value.Check(EnvironmentSchema.properties.MCP_SESSION_KEY_PREFIX, prefix)
-  for (const prefix of ['mcp_index', 'mcp_audit', 'mcp_rate:x', 'mcp_era', 'mcp_probe:a:b']) { t.notOk(takes(prefix), prefix) }
+  for (const prefix of ['mcp_index', 'mcp_audit', 'mcp_rate:x', 'mcp_era', 'mcp_lists', 'mcp_probe:a:b']) { t.notOk(takes(prefix), prefix) }
   for (const prefix of ['mcp_session', 'mcp_indexes', 'app:mcp_index', '{tag}:s']) t.ok(takes(prefix), prefix)
 })
 

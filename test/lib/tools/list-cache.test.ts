@@ -120,23 +120,30 @@ t.test('lists are bounded in bytes, and one that is too large alone is not kept'
   t.strictSame(known('b', 'c', 'same as b 0', 'd'), ['d'])
 })
 
-t.test('a list that changed while it was fetched is not kept', async t => {
+t.test('a list that changed while it was fetched is fetched once more, and not kept when it changes again', async t => {
   const cache = createListCache<string>({ ttlMs: 60_000 })
-  let answer = (_: Fetched<string>) => {}
-  const listing = cache.get(
-    '',
-    patient,
-    () =>
-      new Promise(resolve => {
-        answer = resolve
-      })
-  )
+  const give: Array<(answer: Fetched<string>) => void> = []
+  const fetch = () => new Promise<Fetched<string>>(resolve => give.push(resolve))
+  async function answer (list: string) {
+    give.at(-1)?.(fetched(list))
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  const listing = cache.get('', patient, fetch)
   cache.forget()
-  answer(fetched('old'))
-  t.equal(await listing, 'old')
+  await answer('old')
+  t.equal(give.length, 2)
+  cache.forget()
+  await answer('newer')
+  t.equal(await listing, 'newer')
   t.equal(cache.peek(''), null)
-  await cache.get('', patient, async () => fetched('new'))
-  t.equal(cache.peek(''), 'new')
+
+  const another = cache.get('', patient, fetch)
+  cache.forget()
+  await answer('newer')
+  await answer('newest')
+  t.equal(await another, 'newest')
+  t.equal(give.length, 4)
+  t.equal(cache.peek(''), 'newest')
   cache.forget()
   t.equal(cache.peek(), null)
 })

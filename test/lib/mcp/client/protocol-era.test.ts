@@ -1,5 +1,6 @@
 import t from 'tap'
-import { createEraMemory, type Era, type EraStore } from '../../../../lib/mcp/client/protocol-era.ts'
+import { createEraMemory, type Era } from '../../../../lib/mcp/client/protocol-era.ts'
+import type { SharedTexts } from '../../../../lib/redis/shared-texts.ts'
 
 const legacy: Era = { kind: 'legacy' }
 const later = 700_000
@@ -7,7 +8,7 @@ const later = 700_000
 function createStore () {
   const texts = new Map<string, string>()
   const asked = { read: 0, write: 0 }
-  const store: EraStore = {
+  const store: SharedTexts = {
     async read (server) {
       asked.read++
       return texts.get(server) ?? null

@@ -1,0 +1,12 @@
+import type { RequestLimits, ServerClient } from '../mcp/client/server-client.ts'
+import type { Asker } from './audience.ts'
+
+/** The request that needs a list. */
+export interface ListReader extends Asker {
+  limits: RequestLimits
+  /**
+   * Does `work` with the request's client of the server. The client stays open until the work is done or `signal`
+   * aborts, even when the request is over before: other requests may wait for the same list.
+   */
+  withClient: <Value>(signal: AbortSignal, work: (client: ServerClient) => Promise<Value>) => Promise<Value>
+}
