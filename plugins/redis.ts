@@ -6,7 +6,9 @@ import { openRedis } from '../lib/redis/connection.ts'
 import { reasonOf } from '../lib/redis/failure.ts'
 import { createSharedTexts, type SharedTexts } from '../lib/redis/shared-texts.ts'
 import { loadSessionNamer } from '../lib/sessions/audit-name.ts'
+import { createSealing } from '../lib/sessions/field-encryption.ts'
 import { createPendingCalls, type PendingCalls } from '../lib/sessions/pending-calls.ts'
+import { createSealedTexts } from '../lib/sessions/sealed-texts.ts'
 import { createSessionRepository, type SessionRepository } from '../lib/sessions/session-repository.ts'
 
 declare module 'fastify' {
@@ -61,7 +63,11 @@ export default fp(async (fastify) => {
   fastify.decorate('pendingCalls', createPendingCalls(client, { maxBytes, commandTimeoutMs }))
   const sharedTexts = (kind: string) =>
     createSharedTexts(client, { prefix: `${kind}:${keyPrefix}`, ttlSeconds: factsTtlSeconds, commandTimeoutMs })
-  fastify.decorate('serverFacts', { eras: sharedTexts('mcp_era'), lists: sharedTexts('mcp_lists') })
+  const listSeal = createSealing(encryptionKeys)('mcp_lists', keyPrefix)
+  fastify.decorate('serverFacts', {
+    eras: sharedTexts('mcp_era'),
+    lists: createSealedTexts(sharedTexts('mcp_lists'), listSeal)
+  })
 }, {
   name: 'redis',
   dependencies: [

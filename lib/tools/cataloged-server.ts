@@ -1,7 +1,7 @@
 import { McpTimeoutError } from '../errors.ts'
+import { createAbsentLists } from './absent-lists.ts'
 import { audienceOf, everybody } from './audience.ts'
 import type { Peer } from '../mcp/client/handshake.ts'
-import { listKinds } from '../mcp/client/list-pages.ts'
 import type { Server } from '../mcp/server.ts'
 import { offersTool } from '../mcp/servers-file/tool-filter.ts'
 import type { ToolNames } from '../mcp/servers-file/tool-names.ts'
@@ -118,15 +118,7 @@ export function createCatalogedServer (
     prompts: cached(listers.prompts)
   }
 
-  /** Lists that a server that is a process does not have: it is not started to be asked for them. */
-  const absent = new Set<ListKind>()
-  function noteAbsence (kind: ListKind, { isAbsent }: ListAnswer): void {
-    // The instructions come with the tools.
-    if (spec.kind !== 'stdio' || kind === 'tools') return
-    if (isAbsent === true) absent.add(kind)
-    else absent.delete(kind)
-  }
-
+  const absent = createAbsentLists(spec.kind === 'stdio')
   const learned = learning === undefined || !audience.mayBeEverybody || ttlMs === 0
     ? null
     : createLearnedLists({
@@ -135,7 +127,7 @@ export function createCatalogedServer (
       lists,
       ttlMs,
       store: spec.kind === 'stdio' ? learning.store : null,
-      onAnswer: noteAbsence,
+      onAnswer: absent.note,
       onOutdated: () => learning.onOutdated(spec.name),
       onStoreTrouble: error => learning.onStoreTrouble(spec.name, error)
     })
@@ -152,7 +144,7 @@ export function createCatalogedServer (
         const answer = await lister.ask(client, { ...reader.limits, ...control, timeoutMs: noTimeoutMs })
         const actual = audience.actual(reader, client.usedSession)
         if (client.usedSession && actual !== expected) throw new PersonalListError()
-        noteAbsence(kind, answer)
+        absent.note(kind, answer)
         return { ...lister.read(answer), audience: actual }
       })
 
@@ -215,11 +207,7 @@ export function createCatalogedServer (
     }),
 
     started (peer) {
-      for (const kind of absent) {
-        if (peer.capabilities?.includes(listKinds[kind].capability) !== true) continue
-        absent.delete(kind)
-        lists[kind].cache.forget()
-      }
+      for (const kind of absent.takeBack(peer.capabilities ?? [])) lists[kind].cache.forget()
       learned?.observe(peer)
     },
 

@@ -112,6 +112,30 @@ t.test('what one worker has learned, another one knows', async t => {
   t.equal(await servers.two?.asked('resources/list'), 2)
 })
 
+t.test('lists that workers share are sealed, and what somebody else wrote is not believed', async t => {
+  const prefix = `test-${randomUUID()}`
+  const { entries, starts } = await makeServers(t, { one: {}, two: { tools: ['look'] } })
+  const env = { MCP_SESSION_KEY_PREFIX: prefix, MCP_ENCRYPTION_KEYS: `k1:${Buffer.alloc(32, 1).toString('base64')}` }
+  const first = await startOn(t, entries, env)
+  await until(isLearned(first.service, 2), 'all is learned')
+  const redis = await redisClient(t)
+  const [one = '', two = ''] = await redis.keys(`mcp_lists:${prefix}:*`)
+  const texts = [await redis.get(one), await redis.get(two)]
+  for (const text of texts) t.match(text, /^s1\.k1\./)
+
+  const second = await startOn(t, entries, env)
+  t.strictSame(await second.tools(), ['one__act', 'two__look'])
+  t.strictSame(await starts(), { one: 1, two: 1 }, 'whoever has the key knows them')
+
+  t.comment('the text of another server, and one that is not sealed')
+  await redis.set(one, texts[1] ?? '')
+  const forged = { items: ['{"name":"forged","inputSchema":{"type":"object"}}'], warnings: [] }
+  await redis.set(two, JSON.stringify({ at: Date.now(), unchanged: 0, lists: { tools: forged } }))
+  const third = await startOn(t, entries, env)
+  t.strictSame(await third.tools(), ['one__act', 'two__look'])
+  t.strictSame(await starts(), { one: 2, two: 2 })
+})
+
 t.test('an upgraded server shows itself at its next start, and is learned anew', async t => {
   const { entries, servers, starts } = await makeServers(t, { one: {}, two: {} })
   const { service, tools, list, call } = await startOn(t, entries)
