@@ -1,5 +1,4 @@
 import { CallerLeftError, MissingValueError, SessionNotFoundError, UnknownContinuationError } from '../errors.ts'
-import { unescapeToken } from '../json-pointer.ts'
 import { applyEdits, type JsonValue, readJson, removalsOf, withAdded } from '../json-text.ts'
 import type { Mask } from '../mask.ts'
 import type {
@@ -11,8 +10,10 @@ import type { Session } from '../sessions/session.ts'
 import type { CallRecord } from '../sessions/session-record.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
 import { keptAs, type KeptValue } from '../sessions/values.ts'
-import type { ArgumentCheck, ArgumentChecker, ArgumentFault } from './argument-check.ts'
-import { refusedCredential, unfitArguments } from './call-errors.ts'
+import type { ArgumentChecker, ArgumentFault } from './argument-check.ts'
+import { checkArguments, fittingArguments, fixedArguments } from './call-arguments.ts'
+import { refusedCredential } from './call-errors.ts'
+import { withoutItsMessage } from './long-result.ts'
 import { type Filled, type Inject, injectParameters, planReads } from './parameter-injection.ts'
 import { continuationOf, suspend } from './suspended-request.ts'
 import type { CatalogTool } from './tool-catalog.ts'
@@ -136,21 +137,8 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
       given,
       filled,
       hiddenNames,
-      faults: checkArguments(call, args)
+      faults: checkArguments(checker, call, args)
     }
-  }
-
-  /** Faults that the call goes on with. */
-  function checkArguments ({ exposedName, tool }: Omit<ToolCall, 'params' | 'inject' | 'isDryRun'>, args: string) {
-    const { validation } = tool.serverPolicy
-    if (validation === 'off') return []
-    const { faults, formatFaults } = checker.check(tool.schemaText(), args) ?? noFaults
-    // A caller cannot mend what the operator or the session gives, or should have given, and must not see its name.
-    const isVisible = ({ argument, pointer }: ArgumentFault) =>
-      !tool.hidden.has(argument ?? unescapeToken(pointer.split('/')[1] ?? ''))
-    const visible = faults.filter(isVisible)
-    if (validation === 'on' && visible.length > 0) throw unfitArguments(exposedName, visible)
-    return [...visible, ...formatFaults.filter(isVisible)]
   }
 
   function resume (
@@ -185,7 +173,7 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
       outcome: CallRecord['outcome'], { outputs, tooMany }: Pick<ToolResult, 'outputs' | 'tooMany'> = noOutputs
     ): Promise<string[]> {
       const at = new Date().toISOString()
-      const given = policy.keepsParameters ? fittingArguments(call, outcome) : new Map<string, string>()
+      const given = policy.keepsParameters ? fittingArguments(checker, call, outcome) : new Map<string, string>()
       const ofResult = { server, tool: nameForOrigin(exposedName), as: 'result', at } as const
       const values = new Map<string, KeptValue>([
         ...keptAs(given, { ...ofResult, as: 'parameter' }),
@@ -234,23 +222,6 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
     }
   }
 
-  /**
-   * The caller's arguments that may fill later calls. One that does not fit the tool's schema is kept only when the
-   * tool took it: it would make every later call fail.
-   */
-  function fittingArguments (
-    { tool, given, request }: PreparedCall, outcome: CallRecord['outcome']
-  ): ReadonlyMap<string, string> {
-    const kept = new Map([...given].filter(([name]) => !tool.guarded.has(name)))
-    if (outcome === 'ok' || kept.size === 0) return kept
-    const { faults, formatFaults } = checker.check(tool.schemaText(), request.args) ?? noFaults
-    for (const { argument, isMissing } of [...faults, ...formatFaults]) {
-      if (argument !== null) kept.delete(argument)
-      else if (!isMissing) return new Map() // nobody knows which one it is
-    }
-    return kept
-  }
-
   async function keepUntilAnswered (
     { session, exposedName, tool, request, filled }: PreparedCall,
     requests: InputRequests,
@@ -281,51 +252,10 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
   return { prepare, resume, run }
 }
 
-/** Parts of a longer text are copied (characters): as parts they would keep all of it in memory. */
-const longText = 1_048_576
-
-/** A result that keeps nothing of a long message but what is used of it. */
-function withoutItsMessage (
-  { body, outputs, tooMany, ...result }: ToolResult, maxValueBytes: number
-): Omit<ToolResult, 'body'> & Pick<ToolReply, 'body'> {
-  if (body.length < longText && outputs.size === 0) return { ...result, body, outputs, tooMany }
-  const entries = [...outputs]
-  const isLong = body.length + entries.reduce((sum, [, text]) => sum + text.length, 0) >= longText
-  if (!isLong) return { ...result, body, outputs, tooMany }
-  const fitting = entries.filter(([, text]) => text.length <= maxValueBytes)
-  return {
-    ...result,
-    body: Buffer.from(body),
-    outputs: new Map(fitting.map(([name, text]) => [copyOf(name), copyOf(text)])),
-    tooMany: [...tooMany, ...entries.filter(([, text]) => text.length > maxValueBytes).map(([name]) => copyOf(name))]
-  }
-}
-
-const copyOf = (text: string) => Buffer.from(text, 'utf16le').toString('utf16le')
-
 const noOutputs: Pick<ToolResult, 'outputs' | 'tooMany'> = { outputs: new Map(), tooMany: [] }
-const noFaults: ArgumentCheck = { faults: [], formatFaults: [] }
 
 const requestOf = ({ name, inputSchema }: CatalogTool): Pick<ToolRequest, 'name' | 'inputSchema'> =>
   ({ name, ...(inputSchema !== undefined && { inputSchema }) })
-
-/**
- * Arguments that need nothing of what the session has cached: its credentials, and what the operator has written. JSON
- * texts by name. Throws MissingCredentialError.
- */
-function fixedArguments ({ credentials, policy }: CatalogTool, session: Session): Map<string, string> {
-  const fixed = new Map<string, string>()
-  if (credentials.length === 0 && policy.sources.size === 0) return fixed
-  const texts = session.credentialTexts()
-  for (const name of credentials) {
-    const text = texts.get(name)
-    if (text !== undefined) fixed.set(name, text)
-  }
-  for (const [name, source] of policy.sources) {
-    if (source.kind === 'operator') fixed.set(name, source.fill(session.credentials, texts))
-  }
-  return fixed
-}
 
 /** The name is the server's: it may be long. */
 const nameForOrigin = (tool: string) => tool.slice(0, 128)

@@ -56,7 +56,7 @@ for (const [path, { method, list, what, item }] of cases(Object.entries(lists), 
     const app = await serviceOn(t, { hostile: { url: hostile.url }, good: { url: good.url } }, bounds)
     const session = await initSession(app)
     const sentence =
-      `MCP server hostile said too much: the list of ${what} is longer than MCP_MAX_LIST_BYTES, 20000 bytes`
+      `MCP server hostile broke off the list of ${what}: it is longer than MCP_MAX_LIST_BYTES, 20000 bytes`
 
     const response = await postTo(app, path, { session_id: session })
 
@@ -82,7 +82,7 @@ t.test('a list of more items than a list may have is given up, over each transpo
 
     const response = await postTo(app, '/tools', { session_id: session })
     t.equal(response.statusCode, 502)
-    t.equal(response.json().error, 'MCP server up said too much: the list of tools has more than MCP_MAX_LIST_ITEMS, 10 items')
+    t.equal(response.json().error, 'MCP server up broke off the list of tools: it has more than MCP_MAX_LIST_ITEMS, 10 items')
     const call = await postTo(app, '/call-tool', { session_id: session, tool: 'tool1', params: {} })
     t.equal(call.statusCode, 502, 'whose tools are not known')
 

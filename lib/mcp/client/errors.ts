@@ -1,9 +1,9 @@
 import { type Acted, CallerLeftError, McpCallError, McpCapabilityError, McpTimeoutError } from '../../errors.ts'
 import { createMask, type Mask } from '../../mask.ts'
+import { BoundError } from '../transports/bounds.ts'
 import { NotSentError } from '../transports/text-transport.ts'
 import { errorCodes } from './protocol.ts'
 import { RequestTimeoutError, RpcError, UnusableAnswerError } from './protocol-errors.ts'
-import { BoundExceededError } from './server-bounds.ts'
 import type { RequestDescription, RequestLimits } from './server-client.ts'
 
 export const maxQuoteLength = 1_000
@@ -23,7 +23,7 @@ export function translate (error: unknown, { serverName, description, limits, ma
   const { what, refused } = description
   if (limits.signal.aborted) return new CallerLeftError()
   if (error instanceof RequestTimeoutError) return new McpTimeoutError(serverName, what, error.timeoutMs / 1000)
-  if (error instanceof BoundExceededError) return new McpCallError(serverName, `said too much: ${error.message}`)
+  if (error instanceof BoundError) return new McpCallError(serverName, `broke off ${what}: ${error.message}`)
   if (error instanceof UnusableAnswerError) {
     const quote = sentenceOf(error, mask)
     const sentence = `gave an answer to ${what} that cannot be used: ${quote}`

@@ -1,7 +1,8 @@
 import { isJsonObject, type JsonObject } from '../../json.ts'
 import { type JsonNode, memberOf, presentMember, textOf, valueOf } from '../../json-text.ts'
+import { BoundError } from '../transports/bounds.ts'
 import type { RpcValue } from './rpc-message.ts'
-import { BoundExceededError, type ServerBounds } from './server-bounds.ts'
+import type { ServerBounds } from './server-bounds.ts'
 
 /** An item of a list, as its server wrote it. */
 export interface ListedItem {
@@ -37,14 +38,14 @@ const maxPages = 1_000
 /**
  * Reads a list page by page. One odd item costs that item at most, and no item is listed twice.
  *
- * `fetchPage` gets the cursor as the server wrote it, as JSON text. Rejects with BoundExceededError when the pages
+ * `fetchPage` gets the cursor as the server wrote it, as JSON text. Rejects with BoundError when the pages
  * together are more than the bounds allow: part of a list would be taken for all of it.
  */
 export async function readPages (
   list: ListName, bounds: ServerBounds, fetchPage: (cursor: string | null) => Promise<RpcValue>
 ): Promise<Listed> {
   const { key } = listKinds[list]
-  const measure = createMeasure(list, bounds)
+  const measure = createMeasure(bounds)
   const items = new Map<string, ListedItem>()
   const warnings: string[] = []
   const cursors = new Set<string>()
@@ -76,17 +77,16 @@ export async function readPages (
 }
 
 /** Adds up what pages have. Items that cannot be used count, too. */
-function createMeasure (list: ListName, { maxListBytes, maxListItems }: ServerBounds) {
-  const { what } = listKinds[list]
+function createMeasure ({ maxListBytes, maxListItems }: Pick<ServerBounds, 'maxListBytes' | 'maxListItems'>) {
   let [bytes, items] = [0, 0]
   return function measure (pageBytes: number, pageItems: number): void {
     bytes += pageBytes
     items += pageItems
     if (bytes > maxListBytes) {
-      throw new BoundExceededError(`the list of ${what} is longer than MCP_MAX_LIST_BYTES, ${maxListBytes} bytes`)
+      throw new BoundError(`it is longer than MCP_MAX_LIST_BYTES, ${maxListBytes} bytes`)
     }
     if (items > maxListItems) {
-      throw new BoundExceededError(`the list of ${what} has more than MCP_MAX_LIST_ITEMS, ${maxListItems} items`)
+      throw new BoundError(`it has more than MCP_MAX_LIST_ITEMS, ${maxListItems} items`)
     }
   }
 }

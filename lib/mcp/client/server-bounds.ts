@@ -8,11 +8,6 @@ export interface ServerBounds extends IntakeBounds {
   maxInstructionsBytes: number
 }
 
-/** A server went beyond a bound. The message is for callers, and names the bound. */
-export class BoundExceededError extends Error {
-  override name = 'BoundExceededError'
-}
-
 /** What a server says of how it is used. */
 export interface Instructions {
   instructions?: string

@@ -14,7 +14,7 @@ export const defaultBounds: IntakeBounds = {
   maxBytes: 268_435_456, maxMessages: 50_000, maxRequests: 100, maxValues: 500_000
 }
 
-/** A server sent more than it may. The sentence names the setting. */
+/** A server sent more than it may. The message is for callers, and names the setting. */
 export class BoundError extends RangeError {
   override name = 'BoundError'
 }

@@ -1,0 +1,26 @@
+import type { ToolResult } from './tool-result.ts'
+
+/** Parts of a longer text are copied (characters): as parts they would keep all of it in memory. */
+const longText = 1_048_576
+
+/**
+ * A result that keeps nothing of a long message but what is used of it: the message would stay in memory while the
+ * session is written.
+ */
+export function withoutItsMessage (
+  { body, outputs, tooMany, ...result }: ToolResult, maxValueBytes: number
+): Omit<ToolResult, 'body'> & { body: string | Buffer } {
+  if (body.length < longText && outputs.size === 0) return { ...result, body, outputs, tooMany }
+  const entries = [...outputs]
+  const isLong = body.length + entries.reduce((sum, [, text]) => sum + text.length, 0) >= longText
+  if (!isLong) return { ...result, body, outputs, tooMany }
+  const fitting = entries.filter(([, text]) => text.length <= maxValueBytes)
+  return {
+    ...result,
+    body: Buffer.from(body),
+    outputs: new Map(fitting.map(([name, text]) => [copyOf(name), copyOf(text)])),
+    tooMany: [...tooMany, ...entries.filter(([, text]) => text.length > maxValueBytes).map(([name]) => copyOf(name))]
+  }
+}
+
+const copyOf = (text: string) => Buffer.from(text, 'utf16le').toString('utf16le')
