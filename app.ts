@@ -8,6 +8,7 @@ import audit from './plugins/audit.ts'
 import callerAddress from './plugins/caller-address.ts'
 import callerSignal from './plugins/caller-signal.ts'
 import closing from './plugins/closing.ts'
+import compression from './plugins/compression.ts'
 import config, { type ConfigPluginOptions } from './plugins/config.ts'
 import credentialRecheck from './plugins/credential-recheck.ts'
 import credentials from './plugins/credentials.ts'
@@ -77,7 +78,7 @@ const phases: Record<string, Plugin[]> = {
   edge: [
     errors, responseHeaders, requestEnd, afterResponse, callerSignal, requestLog, closing,
     callerAddress, origins, apiKeys, sessionReference, audit,
-    jsonBody, parameterLimit, serverSentEvents, notCached, writeTimeout
+    jsonBody, parameterLimit, serverSentEvents, notCached, writeTimeout, compression
   ],
   // The caller's session: counted, loaded, its idle TTL restarted.
   session: [rateLimits, session, credentials],

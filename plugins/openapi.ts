@@ -49,7 +49,7 @@ export default fp(async (fastify) => {
   })
   await fastify.register(async (pages) => {
     pages.addHook('onRoute', route => {
-      route.config = { ...route.config, cacheable: true }
+      route.config = { ...route.config, cache: 'public' }
     })
     pages.addHook('onRequest', (request, reply, done) => {
       reply.headers(pageHeaders)

@@ -54,9 +54,9 @@ export default fp(async (fastify) => {
       origin: headers.origin ?? false,
       preflight: method === 'OPTIONS' && headers['access-control-request-method'] !== undefined,
       methods: 'GET, POST, PUT, DELETE',
-      allowedHeaders: 'Authorization, Content-Type, X-API-Key, X-Session-Id',
+      allowedHeaders: 'Authorization, Content-Type, X-API-Key, X-Session-Id, If-None-Match',
       exposedHeaders: 'Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, X-MCP-Not-Cached, ' +
-        'X-MCP-Injected, X-MCP-Result, X-MCP-Unfit-Arguments',
+        'X-MCP-Injected, X-MCP-Result, X-MCP-Unfit-Arguments, ETag',
       maxAge: 600
     })
   })

@@ -27,8 +27,11 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** One list of one server, from memory or from the server. */
     list: <Kind extends ListKind>(server: CatalogedServer, kind: Kind) => Promise<ServerLists[Kind]>
-    /** One list of all servers. A server that fails is named in `errors`, and the others' items stay. */
-    listAll: (kind: ListKind) => Promise<JointList>
+    /**
+     * One list of several servers, of all when none are given. A server that fails is named in `errors`, and the
+     * others' items stay.
+     */
+    listAll: (kind: ListKind, servers?: readonly CatalogedServer[]) => Promise<JointList>
     /** The tool of a server that callers know under a name; `null` when the server has none. */
     findTool: (server: CatalogedServer, exposedName: string) => Promise<CatalogTool | null>
     /** The server's own name of the prompt that callers know under a name; `null` when it has none. */
@@ -59,11 +62,12 @@ export default fp(async (fastify) => {
     return await this.recheckingCredentials(() => server.list(kind, readerOf(this, server)))
   })
 
-  fastify.decorateRequest('listAll', async function (kind) {
+  fastify.decorateRequest('listAll', async function (kind, chosen) {
     this.setTurn({ priority: 'list', callTimeoutMs: null })
-    const [only, ...others] = this.servers.all
+    const servers = chosen ?? this.servers.all
+    const [only, ...others] = servers
     if (only !== undefined && others.length === 0) this.audit({ server: only.name })
-    const { answers, errors, pending } = await requestAll(this.servers.all, server => listInTime(this, server, kind))
+    const { answers, errors, pending } = await requestAll(servers, server => listInTime(this, server, kind))
     const warnings = answers.flatMap(({ server, answer }) =>
       answer.warnings.length === 0 ? [] : [[server, boundedWarnings(answer.warnings)] as const])
     return {

@@ -59,8 +59,9 @@ export default fp(async (fastify) => {
     const { toolCall: takeSlot = false, wants } = request.routeOptions.config
     const ref = request.sessionRef(id)
     request.audit({ session: ref })
-    // In onRequest there is no body yet.
-    const session = await fastify.sessions.load(ref, { takeSlot, ...(request.body !== undefined && wants?.(request)) })
+    // In onRequest the body of a POST is still to come.
+    const isKnown = request.body !== undefined || request.method !== 'POST'
+    const session = await fastify.sessions.load(ref, { takeSlot, ...(isKnown && wants?.(request)) })
     if (session === null) throw new SessionNotFoundError(id)
     request[kSession] = session
     if (session.isStale) request.defer(() => fastify.sessions.reseal(session))

@@ -125,6 +125,22 @@ export const ServerNameSchema = Type.String({
   description: 'Name of the MCP server. Needed only when several servers have the resource.'
 })
 
+const ServerNameText = Type.String({ minLength: 1, maxLength: 1_024, title: 'the name of a server' })
+const chosenServers = 'Names of MCP servers. Only these are listed; the others are neither started nor asked. ' +
+  'Left out, all of them are listed.'
+
+export const ServerNamesSchema = Type.Array(ServerNameText, {
+  minItems: 1, title: 'an array of names of servers, one at least', description: chosenServers
+})
+
+/** The same in a query, where one name is no array. */
+export const ServerQuerySchema = Type.Union([ServerNameText, Type.Array(ServerNameText)], {
+  title: 'the name of a server', description: chosenServers
+})
+
+/** Answer of a route with an `ETag` to a caller who has it. */
+export const NotModifiedSchema = Type.Null({ description: 'The caller has this list: `If-None-Match` names its tag.' })
+
 export const PromptNameSchema = Type.String({
   minLength: 1, maxLength: 1_024, title: 'a string of at most 1024 characters'
 })

@@ -18,7 +18,7 @@ t.test('an unknown path is 404, whatever the method', async t => {
 t.test('a wrong method is 405, and Allow names the right ones', async t => {
   const app = await build(t)
   const requests: Array<[method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, allowed: string]> = [
-    ['GET', '/init', 'POST'], ['GET', '/tools', 'POST'], ['PUT', '/call-tool', 'POST'], ['DELETE', '/shutdown', 'POST'],
+    ['GET', '/init', 'POST'], ['PUT', '/tools', 'GET, POST'], ['PUT', '/call-tool', 'POST'], ['DELETE', '/shutdown', 'POST'],
     ['POST', '/tools-schema', 'GET'], ['POST', '/health', 'GET'], ['PATCH', '/livez', 'GET'],
     ['POST', '/readyz', 'GET'], ['POST', '/openapi.json', 'GET']
   ]

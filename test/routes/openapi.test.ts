@@ -67,11 +67,15 @@ t.test('every endpoint is described with the statuses it may answer', async t =>
     'PUT /session/values': [200, 400, 403, 409, 503],
     'DELETE /session/values/{name}': [200, 400, 403, 409, 503],
     'POST /tools': [200, 400, 401, 409, 429, 502, 503, 504],
+    'GET /tools': [200, 304, 400, 401, 409, 429, 502, 503, 504],
     'POST /call-tool': [200, 202, 400, 401, 404, 409, 422, 429, 502, 503, 504],
     'POST /resources': [200, 400, 401, 409, 429, 502, 503, 504],
+    'GET /resources': [200, 304, 400, 401, 409, 429, 502, 503, 504],
     'POST /resource-templates': [200, 400, 401, 409, 429, 502, 503, 504],
+    'GET /resource-templates': [200, 304, 400, 401, 409, 429, 502, 503, 504],
     'POST /read-resource': [200, 202, 400, 401, 404, 409, 429, 502, 503, 504],
     'POST /prompts': [200, 400, 401, 409, 429, 502, 503, 504],
+    'GET /prompts': [200, 304, 400, 401, 409, 429, 502, 503, 504],
     'POST /get-prompt': [200, 202, 400, 401, 404, 409, 429, 502, 503, 504],
     'POST /complete': [200, 400, 401, 404, 409, 429, 502, 503, 504],
     'POST /shutdown': [200, 400, 503],
@@ -130,18 +134,18 @@ t.test('every body is described with its required fields', async t => {
       ['apiUrl', 'jwtToken'],
       ['apiUrl', 'jwtToken']
     ],
-    '/tools': [['session_id'], ['session_id']],
+    '/tools': [['session_id'], ['session_id', 'servers']],
     '/call-tool': [
       ['session_id'],
       ['session_id', 'tool', 'params', 'timeout', 'inject', 'dry_run', 'result', 'continue', 'responses']
     ],
-    '/resources': [['session_id'], ['session_id']],
-    '/resource-templates': [['session_id'], ['session_id']],
+    '/resources': [['session_id'], ['session_id', 'servers']],
+    '/resource-templates': [['session_id'], ['session_id', 'servers']],
     '/read-resource': [
       ['session_id'],
       ['session_id', 'uri', 'server', 'continue', 'responses']
     ],
-    '/prompts': [['session_id'], ['session_id']],
+    '/prompts': [['session_id'], ['session_id', 'servers']],
     '/get-prompt': [
       ['session_id'],
       ['session_id', 'name', 'arguments', 'continue', 'responses']
