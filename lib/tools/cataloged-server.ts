@@ -1,7 +1,7 @@
 import { McpTimeoutError } from '../errors.ts'
 import { type Asker, audienceOf } from './audience.ts'
 import type { RequestLimits, ServerClient } from '../mcp/client/server-client.ts'
-import type { Server } from '../mcp/server.ts'
+import type { Patience, Server } from '../mcp/server.ts'
 import { offersTool } from '../mcp/servers-file/tool-filter.ts'
 import type { ToolNames } from '../mcp/servers-file/tool-names.ts'
 import { createFailingLists } from './failing-lists.ts'
@@ -13,6 +13,9 @@ import type { CatalogTool, ToolCatalogOptions } from './tool-catalog.ts'
 /** The request that needs a list. */
 export interface ListReader extends Asker {
   limits: RequestLimits
+  patience: Patience
+  /** Another request waits for what `withClient` was called for; see Lease. */
+  join: (patience: Patience, signal: AbortSignal) => void
   /**
    * Does `work` with the request's client of the server. The client stays open until the work is done or `signal`
    * aborts, even when the request is over before: other requests may wait for the same list.
@@ -110,17 +113,20 @@ export function createCatalogedServer (
     prompts: cached(listers.prompts)
   }
 
-  const waiterOf = ({ limits: { signal, timeoutMs } }: ListReader, { what }: Lister<unknown>): Waiter => ({
-    signal, timeoutMs, late: () => new McpTimeoutError(spec.name, what, timeoutMs / 1000)
+  const waiterOf = ({ limits: { signal, timeoutMs }, patience }: ListReader, { what }: Lister<unknown>): Waiter => ({
+    signal, timeoutMs, patience, late: () => new McpTimeoutError(spec.name, what, timeoutMs / 1000)
   })
 
   const fetchThrough = <List>(reader: ListReader, { fetch }: Lister<List>, expected: string): FetchList<List> =>
-    async control => await reader.withClient(control.signal, async client => {
-      const fetched = await fetch(client, { ...reader.limits, ...control, timeoutMs: noTimeoutMs })
-      const actual = audience.actual(reader, client.usedSession)
-      if (client.usedSession && actual !== expected) throw new PersonalListError()
-      return { ...fetched, audience: actual }
-    })
+    async ({ onJoined, ...control }) => {
+      onJoined(({ patience, signal }) => reader.join(patience, signal))
+      return await reader.withClient(control.signal, async client => {
+        const fetched = await fetch(client, { ...reader.limits, ...control, timeoutMs: noTimeoutMs })
+        const actual = audience.actual(reader, client.usedSession)
+        if (client.usedSession && actual !== expected) throw new PersonalListError()
+        return { ...fetched, audience: actual }
+      })
+    }
 
   /** A list from memory (`get`) or from the server (`refresh`), for those who may see it. */
   async function obtain<Kind extends ListKind> (

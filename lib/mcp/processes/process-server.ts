@@ -1,5 +1,5 @@
 import type { ServerClient } from '../client/server-client.ts'
-import type { Lease, Server, User } from '../server.ts'
+import type { Lease, Patience, Server } from '../server.ts'
 import { credentialNames, fillCommand, type StdioSpec } from '../servers-file/server-spec.ts'
 import type { StdioCommand } from '../transports/stdio.ts'
 import {
@@ -56,16 +56,19 @@ function createSharedServer (
   }
 }
 
-const wishOf = ({ priority, waitMs }: User, signal: AbortSignal): Wish => ({ rank: priority, waitMs, signal })
+const wishOf = ({ priority, waitMs }: Patience, signal: AbortSignal): Wish => ({ rank: priority, waitMs, signal })
 
 function leaseShared (process: SharedProcess, wish: Wish): Lease {
   let opening: Promise<ServerClient> | null = null
+  const others = createOthers(process.join)
 
   return {
     open () {
       opening ??= process.use(wish)
+      others.begin()
       return opening
     },
+    join: (patience, signal) => others.add(wishOf(patience, signal)),
     async release () {
       if (opening === null) return
       await opening.catch(() => {}) // the caller of `open` has this error
@@ -106,6 +109,23 @@ function createFreshServer (
   }
 }
 
+/** Others who wait for what a lease is opened for. They join when it is opened: nobody else would take the turn. */
+function createOthers (join: (wish: Wish) => Promise<void>) {
+  const waiting: Wish[] = []
+  let hasBegun = false
+  const add = (wish: Wish): void => {
+    if (!hasBegun) waiting.push(wish)
+    else join(wish).catch(() => {}) // they have this error elsewhere
+  }
+  return {
+    add,
+    begin () {
+      hasBegun = true
+      for (const wish of waiting.splice(0)) add(wish)
+    }
+  }
+}
+
 interface FreshLease {
   command: StdioCommand
   owner: Owner
@@ -117,16 +137,29 @@ interface FreshLease {
 function leaseFresh ({ command, owner, wish, starts, spares }: FreshLease, options: ProcessServerOptions): Lease {
   let running: RunningProcess | null = null
   let opening: Promise<ServerClient> | null = null
+  const ticket = starts.ticket()
+  const others = createOthers(other => ticket.join(other))
 
   async function open (): Promise<ServerClient> {
     const spare = spares?.take()
     if (spare) return useSpare(spare)
-    const turn = await starts.wait(wish)
+    const turn = await waitForTurn()
     // A spare may have become ready meanwhile: then the turn is another's.
     const late = spares?.take()
     if (!late) return await start(turn)
     turn.release()
     return useSpare(late)
+  }
+
+  /** Waits as long as anybody does who wants this server. Rejects with the error of this request. */
+  async function waitForTurn (): Promise<Turn> {
+    const joined = ticket.join(wish)
+    joined.catch(() => {}) // it is awaited below
+    others.begin()
+    return await ticket.turn.catch(async error => {
+      await joined
+      throw error
+    })
   }
 
   function useSpare (spare: RunningProcess): ServerClient {
@@ -154,6 +187,7 @@ function leaseFresh ({ command, owner, wish, starts, spares }: FreshLease, optio
       opening ??= open()
       return opening
     },
+    join: (patience, signal) => others.add(wishOf(patience, signal)),
     async release () {
       await opening?.catch(() => {}) // the caller of `open` has this error
       if (running !== null) await endProcess(running)

@@ -23,6 +23,8 @@ export interface SharedProcess {
    * does; a process that has begun to start goes on.
    */
   use: (wish: Wish) => Promise<ServerClient>
+  /** Another request waits for the turn to start, too, if there is a wait. Rejects as `use` does. */
+  join: (wish: Wish) => Promise<void>
   /** Ends one use. Each call of `use` needs one, also a rejected one. */
   leave: () => void
   close: () => Promise<void>
@@ -144,6 +146,8 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
       const { client } = await abortable(running(wish), signal)
       return client
     },
+
+    join: async wish => await current?.ticket.join(wish),
 
     leave () {
       users--
