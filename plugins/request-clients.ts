@@ -3,7 +3,7 @@ import fp from 'fastify-plugin'
 import { abortable } from '../lib/cancellation.ts'
 import { traceContext } from '../lib/http/trace-context.ts'
 import type { RequestLimits, ServerClient } from '../lib/mcp/client/server-client.ts'
-import type { Lease, Priority, User } from '../lib/mcp/server.ts'
+import type { Lease, Patience, Priority } from '../lib/mcp/server.ts'
 import { createUpstreamSlot } from '../lib/sessions/upstream-sessions.ts'
 import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
 import type { ServerCatalog } from '../lib/tools/server-catalog.ts'
@@ -33,6 +33,10 @@ declare module 'fastify' {
     withClient: <Value>(
       server: CatalogedServer, signal: AbortSignal, work: (client: ServerClient) => Promise<Value>
     ) => Promise<Value>
+    /** How this request waits for its turn at a server. */
+    patience: (server: CatalogedServer) => Patience
+    /** Another request waits for what this one uses a server for; see Lease. */
+    joinClient: (server: CatalogedServer, patience: Patience, signal: AbortSignal) => void
     /** Deadline, abort signal, secrets and trace context of a request to a server. */
     limits: (server: CatalogedServer, kind: 'list' | 'call') => RequestLimits
     [kLeases]: Map<CatalogedServer, HeldLease> | null
@@ -60,6 +64,16 @@ export default fp(async (fastify) => {
   fastify.decorateRequest(kTurn, null)
   fastify.decorateRequest('setTurn', function (turn) {
     this[kTurn] = turn
+  })
+  fastify.decorateRequest('patience', function (server) {
+    const { priority, callTimeoutMs } = this[kTurn] ?? { priority: 'call', callTimeoutMs: null }
+    const waitMs = callTimeoutMs === null
+      ? queueTimeoutMs
+      : Math.min(this.limits(server, 'call').timeoutMs, callTimeoutMs)
+    return { priority, waitMs }
+  })
+  fastify.decorateRequest('joinClient', function (server, patience, signal) {
+    this[kLeases]?.get(server)?.lease.join?.(patience, signal)
   })
   fastify.decorateRequest('servers', {
     getter () {
@@ -99,14 +113,6 @@ export default fp(async (fastify) => {
     return held
   }
 
-  function turnOf (request: FastifyRequest, server: CatalogedServer): Pick<User, 'priority' | 'waitMs'> {
-    const { priority, callTimeoutMs } = request[kTurn] ?? { priority: 'call', callTimeoutMs: null }
-    const waitMs = callTimeoutMs === null
-      ? queueTimeoutMs
-      : Math.min(request.limits(server, 'call').timeoutMs, callTimeoutMs)
-    return { priority, waitMs }
-  }
-
   function leaseFor (request: FastifyRequest, cataloged: CatalogedServer): HeldLease {
     const { log } = request
     const { name, server } = cataloged
@@ -117,7 +123,7 @@ export default fp(async (fastify) => {
       credentials: credentialsOf(request),
       slot: keepsSession ? createUpstreamSlot(fastify.sessions, request.session, name) : null,
       isWatched: request.wantsEvents,
-      ...turnOf(request, cataloged),
+      ...request.patience(cataloged),
       // Only at a level that shows them: a server may write more lines than a worker can format.
       ...(['debug', 'trace'].includes(log.level) && {
         onStderrLine: line => log.debug({ server: name, line }, 'mcp server stderr')

@@ -55,6 +55,8 @@ export default fp(async (fastify) => {
     credentials: request.hasSession ? request.session.credentials : {},
     session: request.hasSession ? nameOf(request.session) : null,
     limits: request.limits(server, 'list'),
+    patience: request.patience(server),
+    join: (patience, signal) => request.joinClient(server, patience, signal),
     withClient: (signal, work) => request.withClient(server, signal, work)
   })
 

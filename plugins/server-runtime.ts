@@ -7,6 +7,7 @@ import { createEraMemory } from '../lib/mcp/client/protocol-era.ts'
 import { createHttpServer } from '../lib/mcp/http/http-server.ts'
 import { createRequestBounds, type RequestBounds } from '../lib/mcp/http/request-bounds.ts'
 import { createProcessServer } from '../lib/mcp/processes/process-server.ts'
+import { createStartScheduler } from '../lib/mcp/processes/start-scheduler.ts'
 import type { Server } from '../lib/mcp/server.ts'
 import { createServerRegistry, type ServerRegistry } from '../lib/mcp/servers.ts'
 import { readableEnvFiles } from '../lib/mcp/servers-file/env-files.ts'
@@ -15,7 +16,6 @@ import type { ServerSpec } from '../lib/mcp/servers-file/server-spec.ts'
 import { describePolicy } from '../lib/mcp/servers-file/value-policy.ts'
 import { createUpstreamAgents } from '../lib/mcp/transports/http-agent.ts'
 import { createReaper } from '../lib/mcp/transports/reaper.ts'
-import { createSemaphore } from '../lib/semaphore.ts'
 import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
 import { createLearner } from '../lib/tools/learner.ts'
 import { createServerCatalog, type ServerCatalog } from '../lib/tools/server-catalog.ts'
@@ -53,11 +53,8 @@ export default fp(async (fastify) => {
 
   const { maxAlive, maxQueued, queueTimeoutMs } = processes
   const queue = { maxQueued, queueTimeoutMs }
-  const alive = createSemaphore({
-    ...queue, limit: maxAlive, what: `all ${maxAlive} MCP servers that may run are running`
-  })
-  const starting = createSemaphore({
-    ...queue, limit: processes.maxStarting ?? availableParallelism(), what: 'other MCP servers are starting'
+  const scheduler = createStartScheduler({
+    maxAlive, maxQueued, maxStarting: processes.maxStarting ?? availableParallelism()
   })
   const reaper = createReaper()
   const bounds = createRequestBounds({ ...queue, maxOfServer: maxRequests, maxTotal })
@@ -86,8 +83,7 @@ export default fp(async (fastify) => {
       ...common,
       stopStepMs: timeouts.stopStepMs,
       reaper,
-      alive,
-      starting,
+      scheduler,
       warmSpares: processes.warmSpares,
       spareMaxAgeMs: processes.spareMaxAgeMs,
       sharedIdleMs: processes.sharedIdleMs,
@@ -172,9 +168,9 @@ export default fp(async (fastify) => {
     learnAll()
   })
   fastify.decorate('processCounts', () => ({
-    alive: alive.held,
-    starting: starting.held,
-    waiting: alive.queued + starting.queued,
+    alive: scheduler.alive,
+    starting: scheduler.starting,
+    waiting: scheduler.waiting,
     sparesReady: registry.servers.reduce((sum, { spares }) => sum + (spares?.ready ?? 0), 0)
   }))
 

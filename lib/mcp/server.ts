@@ -11,11 +11,15 @@ import type { ResumableSession } from './transports/http-transport.ts'
  */
 export type Priority = 'call' | 'list' | 'background'
 
-/** The request that uses a server. */
-export interface User {
+/** How a request waits for its turn at a server. */
+export interface Patience {
   priority: Priority
-  /** How long it may wait for its turn at the server (ms); Infinity for as long as it takes. */
+  /** Longest wait (ms); Infinity for as long as it takes. */
   waitMs: number
+}
+
+/** The request that uses a server. */
+export interface User extends Patience {
   /** Secret. The session's credentials; none where there is no session. */
   credentials: JsonObject
   /** Keeps the server's session for our session; `null` where there is no session of ours to keep it for. */
@@ -30,6 +34,11 @@ export interface User {
 export interface Lease {
   /** An open client. May be called again; it is the same one. */
   open: () => Promise<ServerClient>
+  /**
+   * Another request waits for what this lease is opened for, until its signal aborts. While the server waits for its
+   * turn, it now waits as the more urgent and the more patient of them.
+   */
+  join?: (patience: Patience, signal: AbortSignal) => void
   /** Ends whatever was opened for this request, also while it opens. Resolves when it is gone. Never rejects. */
   release: () => Promise<void>
 }

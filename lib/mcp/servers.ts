@@ -45,7 +45,7 @@ export function createServerRegistry (
       const lease = server.lease(user, signal)
       count(server, 1)
       return {
-        open: lease.open,
+        ...lease,
         async release () {
           await lease.release()
           count(server, -1)

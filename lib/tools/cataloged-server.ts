@@ -1,10 +1,10 @@
 import { McpTimeoutError } from '../errors.ts'
-import { createAbsentLists } from './absent-lists.ts'
-import { audienceOf, everybody } from './audience.ts'
 import type { Peer } from '../mcp/client/handshake.ts'
 import type { Server } from '../mcp/server.ts'
 import { offersTool } from '../mcp/servers-file/tool-filter.ts'
 import type { ToolNames } from '../mcp/servers-file/tool-names.ts'
+import { createAbsentLists } from './absent-lists.ts'
+import { audienceOf, everybody } from './audience.ts'
 import { createFailingLists } from './failing-lists.ts'
 import type { KnownListsStore } from './known-lists.ts'
 import { type CachedList, type CachedLists, createLearnedLists, type LearnedLists } from './learned-lists.ts'
@@ -132,21 +132,25 @@ export function createCatalogedServer (
       onStoreTrouble: error => learning.onStoreTrouble(spec.name, error)
     })
 
-  const waiterOf = ({ limits: { signal, timeoutMs } }: ListReader, { what }: Lister<unknown>): Waiter => ({
-    signal, timeoutMs, late: () => new McpTimeoutError(spec.name, what, timeoutMs / 1000)
+  const waiterOf = ({ limits: { signal, timeoutMs }, patience }: ListReader, { what }: Lister<unknown>): Waiter => ({
+    signal, timeoutMs, patience, late: () => new McpTimeoutError(spec.name, what, timeoutMs / 1000)
   })
 
-  const fetchThrough = <Kind extends ListKind>(
+  function fetchThrough<Kind extends ListKind> (
     reader: ListReader, kind: Kind, expected: string
-  ): FetchList<ServerLists[Kind]> =>
-      async control => await reader.withClient(control.signal, async client => {
-        const { lister }: CachedList<ServerLists[Kind]> = lists[kind]
+  ): FetchList<ServerLists[Kind]> {
+    const { lister }: CachedList<ServerLists[Kind]> = lists[kind]
+    return async ({ onJoined, ...control }) => {
+      onJoined(({ patience, signal }) => reader.join(patience, signal))
+      return await reader.withClient(control.signal, async client => {
         const answer = await lister.ask(client, { ...reader.limits, ...control, timeoutMs: noTimeoutMs })
         const actual = audience.actual(reader, client.usedSession)
         if (client.usedSession && actual !== expected) throw new PersonalListError()
         absent.note(kind, answer)
         return { ...lister.read(answer), audience: actual }
       })
+    }
+  }
 
   /** A list from memory (`get`) or from the server (`refresh`), for those who may see it. */
   async function obtain<Kind extends ListKind> (

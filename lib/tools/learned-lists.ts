@@ -93,9 +93,11 @@ export function createLearnedLists (options: LearnedListsOptions): LearnedLists 
 
     async function learnList<Kind extends ListKind> (kind: Kind): Promise<void> {
       const { cache, lister }: CachedList<ServerLists[Kind]> = lists[kind]
-      const { timeoutMs, signal } = reader.limits
-      const waiter = { signal, timeoutMs, late: () => new McpTimeoutError(server, lister.what, timeoutMs / 1000) }
-      const refresh = () => cache.refresh(everybody, waiter, async control => {
+      const { limits: { timeoutMs, signal }, patience } = reader
+      const late = () => new McpTimeoutError(server, lister.what, timeoutMs / 1000)
+      const waiter = { signal, timeoutMs, patience, late }
+      const refresh = () => cache.refresh(everybody, waiter, async ({ onJoined, ...control }) => {
+        onJoined(({ patience, signal }) => reader.join(patience, signal))
         const recalled = (await recalling)?.answers[kind]
         const answer = recalled ?? await reader.withClient(control.signal, async client => {
           const asked = await lister.ask(client, { ...reader.limits, ...control })

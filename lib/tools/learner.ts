@@ -29,12 +29,14 @@ export function createLearner ({ lease, listTimeoutMs, onLearned, onFailed }: Le
 
   async function learnNow (server: CatalogedServer): Promise<void> {
     // One client for all lists, which is opened when the first of them is asked for.
-    const { open, release } = lease(server.server, nobody, closing.signal)
+    const { open, join, release } = lease(server.server, nobody, closing.signal)
     try {
       const learned = await server.learn?.({
         credentials: {},
         session: null,
         limits: { timeoutMs: server.server.spec.timeouts.listMs ?? listTimeoutMs, signal: closing.signal },
+        patience: nobody,
+        join: (patience, signal) => join?.(patience, signal),
         withClient: async (signal, work) => await abortable(open().then(work), signal)
       })
       if (learned !== undefined) onLearned(server.name, learned)

@@ -1,5 +1,6 @@
 import { abortable, withDeadline } from '../cancellation.ts'
 import { CallerLeftError } from '../errors.ts'
+import type { Patience } from '../mcp/server.ts'
 
 /** One caller who waits for work that others may wait for, too. */
 export interface Waiter {
@@ -9,6 +10,8 @@ export interface Waiter {
   timeoutMs: number
   /** Creates the error for a caller whose time has passed. */
   late: () => Error
+  /** How the caller waits until the request can be sent. */
+  patience: Patience
 }
 
 /** The work's side of what its waiters do. */
@@ -17,6 +20,8 @@ export interface WorkControl {
   signal: AbortSignal
   /** Tells that the request is sent: the waiters' time runs from now on. */
   onSent: () => void
+  /** Sets who is told of each waiter that joins later. */
+  onJoined: (listener: (waiter: Waiter) => void) => void
 }
 
 /** Work that is done once for all callers who wait for the same thing at the same time. Remembers no outcome. */
@@ -37,6 +42,7 @@ interface Work<Value> {
   /** Whether it can still be aborted. */
   isRunning: boolean
   abort: () => void
+  joined: (waiter: Waiter) => void
 }
 
 export function createSharedWork<Value> (): SharedWork<Value> {
@@ -46,9 +52,18 @@ export function createSharedWork<Value> (): SharedWork<Value> {
     const controller = new AbortController()
     let onSent = () => {}
     const sent = new Promise<void>(resolve => { onSent = resolve })
-    const outcome = start({ signal: controller.signal, onSent }).finally(() => end(key, work))
+    let joined: Work<Value>['joined'] = () => {}
+    const onJoined: WorkControl['onJoined'] = listener => { joined = listener }
+    const outcome = start({ signal: controller.signal, onSent, onJoined }).finally(() => end(key, work))
     outcome.catch(() => {}) // where all callers have left, nobody awaits it
-    const work: Work<Value> = { outcome, sent, waiting: 0, isRunning: true, abort: () => controller.abort() }
+    const work: Work<Value> = {
+      outcome,
+      sent,
+      waiting: 0,
+      isRunning: true,
+      abort: () => controller.abort(),
+      joined: waiter => joined(waiter)
+    }
     current.set(key, work)
     return work
   }
@@ -59,9 +74,12 @@ export function createSharedWork<Value> (): SharedWork<Value> {
   }
 
   return {
-    async join (key, { signal, timeoutMs, late }, start) {
+    async join (key, waiter, start) {
+      const { signal, timeoutMs, late } = waiter
       if (signal.aborted) throw new CallerLeftError()
-      const work = current.get(key) ?? begin(key, start)
+      const known = current.get(key)
+      known?.joined(waiter)
+      const work = known ?? begin(key, start)
       work.waiting++
       try {
         const outcome = abortable(work.outcome, signal)

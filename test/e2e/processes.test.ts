@@ -153,26 +153,30 @@ t.test('a call that fails, whatever the reason, gives its place back', async t =
   }
 })
 
-t.test('a request that must wait for a server too long is a 503 that may be retried', async t => {
+t.test('a request waits for its turn as long as it says, a listing for MCP_QUEUE_TIMEOUT', async t => {
   const server = await createGatedServer(t)
   const app = await serviceOn(t, { gated: server.entry }, { MCP_MAX_PROCESSES: '1', MCP_QUEUE_TIMEOUT: '0.2' })
   const session = await initSession(app)
   const running = call(app, session, 'act', { name: 'done' })
   await until(async () => (await server.calls()) !== '', 'the only place is taken')
+  const patient = call(app, session, 'act', { name: 'done' })
 
-  const refused = await call(app, session, 'act', { name: 'done' })
-
-  t.equal(refused.statusCode, 503)
-  t.equal(refused.headers['retry-after'], '1')
-  t.strictSame(refused.json(), {
+  const busy = (seconds: number) => ({
     status: 'error',
-    error: 'The service is busy: all 1 MCP servers that may run are running for 0.2 s',
+    error: `The service is busy: all 1 MCP servers that may run are running for ${seconds} s`,
     code: 'MCPC_ERR_OVERLOADED',
-    retryable: true,
-    acted: 'no'
+    retryable: true
   })
+  const payload = { tool: 'act', params: { name: 'done' }, timeout: 0.3 }
+  const refused = await app.inject({ method: 'POST', url: '/call-tool', headers: { 'x-session-id': session }, payload })
+  t.match([refused.statusCode, refused.headers['retry-after']], [503, '1'])
+  t.strictSame(refused.json(), { ...busy(0.3), acted: 'no' })
+  const listed = await app.inject({ method: 'POST', url: '/prompts', headers: { 'x-session-id': session }, payload: {} })
+  t.strictSame([listed.statusCode, listed.json()], [503, busy(0.2)])
+
   await server.open()
   t.equal((await running).statusCode, 200)
+  t.equal((await patient).statusCode, 200, 'a call that says nothing waits as long as a tool may take')
 })
 
 t.test('a warm spare answers without a start, isolated like a fresh process', async t => {

@@ -1,5 +1,4 @@
 import type { Mask } from '../../mask.ts'
-import type { Release } from '../../semaphore.ts'
 import { maskOf } from '../client/errors.ts'
 import type { Peer } from '../client/handshake.ts'
 import { createProtocolClient } from '../client/protocol-client.ts'
@@ -10,6 +9,7 @@ import type { Reaper } from '../transports/reaper.ts'
 import { createStdioTransport, type StdioCommand } from '../transports/stdio.ts'
 import { awaitExit, callError, type FailedProcess, startError } from './process-errors.ts'
 import { createProcessHandshake, type ProcessConnection } from './process-handshake.ts'
+import type { Turn } from './start-bounds.ts'
 
 export interface ProcessOptions {
   /** How long the server may take from its start to its handshake (ms). */
@@ -55,8 +55,15 @@ export interface ProcessClient extends ServerClient {
   close: () => Promise<void>
 }
 
-/** An open server, and the slot that it holds among the processes that may be alive. */
-export interface RunningProcess { client: ProcessClient, release: Release }
+/** An open server, and its turn, which it keeps as long as it lives. */
+export interface RunningProcess { client: ProcessClient, turn: Turn }
+
+/** Ends a process with its group, and gives its turn back. Never rejects; may be called twice. */
+export async function endProcess ({ client, turn }: RunningProcess): Promise<void> {
+  turn.leave()
+  await client.close()
+  turn.release()
+}
 
 export function createProcessClient (command: StdioCommand, options: ProcessOptions): ProcessClient {
   const { startTimeoutMs, stopStepMs, maxMessageBytes, bounds, reaper, onListChanged, onConnected } = options

@@ -1,18 +1,19 @@
-import type { Release, Semaphore } from '../../semaphore.ts'
 import type { ServerClient } from '../client/server-client.ts'
-import type { Lease, Server } from '../server.ts'
+import type { Lease, Patience, Server } from '../server.ts'
 import { credentialNames, fillCommand, type StdioSpec } from '../servers-file/server-spec.ts'
 import type { StdioCommand } from '../transports/stdio.ts'
 import {
-  createProcessClient, type Owner, type ProcessClient, type ProcessOptions, type RunningProcess
+  createProcessClient, endProcess, type Owner, type ProcessClient, type ProcessOptions, type RunningProcess
 } from './process-client.ts'
 import { createSharedProcess, type SharedProcess } from './shared-process.ts'
+import type { Turn } from './start-bounds.ts'
+import type { ServerStarts, StartScheduler } from './start-scheduler.ts'
+import type { Wish } from './start-ticket.ts'
 import { createWarmSpares, retryOnDeadSpare, type WarmSpares } from './warm-spares.ts'
 
 export interface ProcessServerOptions extends ProcessOptions {
-  /** Processes of this worker that may be alive, and those among them that may be starting. */
-  alive: Semaphore
-  starting: Semaphore
+  /** Says when a process of this worker may start. */
+  scheduler: StartScheduler
   /** How many spares a server has whose spec does not say. */
   warmSpares: number
   spareMaxAgeMs: number
@@ -28,14 +29,18 @@ const refillDelayMs = 250
 export function createProcessServer (spec: StdioSpec, options: ProcessServerOptions): Server {
   // A server that needs a session's credentials can only be started for a request of that session.
   const command = credentialNames(spec).length > 0 ? null : fillCommand(spec, {})
+  const starts = options.scheduler.forServer(spec.name)
   return spec.lifecycle === 'shared' && command !== null
-    ? createSharedServer(spec, command, options)
-    : createFreshServer(spec, command, options)
+    ? createSharedServer(spec, command, starts, options)
+    : createFreshServer(spec, command, starts, options)
 }
 
-function createSharedServer (spec: StdioSpec, command: StdioCommand, options: ProcessServerOptions): Server {
+function createSharedServer (
+  spec: StdioSpec, command: StdioCommand, starts: ServerStarts, options: ProcessServerOptions
+): Server {
   const process = createSharedProcess(command, {
     ...options,
+    starts,
     idleMs: options.sharedIdleMs,
     onEnded: retryMs => options.onTrouble(
       undefined, `a shared server ended by itself, it may start again in ${retryMs} ms`
@@ -43,19 +48,27 @@ function createSharedServer (spec: StdioSpec, command: StdioCommand, options: Pr
   })
   return {
     spec,
-    lease: (_, signal) => leaseShared(process, signal),
-    close: process.close
+    lease: (user, signal) => leaseShared(process, wishOf(user, signal)),
+    async close () {
+      await process.close()
+      starts.close()
+    }
   }
 }
 
-function leaseShared (process: SharedProcess, signal: AbortSignal): Lease {
+const wishOf = ({ priority, waitMs }: Patience, signal: AbortSignal): Wish => ({ rank: priority, waitMs, signal })
+
+function leaseShared (process: SharedProcess, wish: Wish): Lease {
   let opening: Promise<ServerClient> | null = null
+  const others = createOthers(process.join)
 
   return {
     open () {
-      opening ??= process.use(signal)
+      opening ??= process.use(wish)
+      others.begin()
       return opening
     },
+    join: (patience, signal) => others.add(wishOf(patience, signal)),
     async release () {
       if (opening === null) return
       await opening.catch(() => {}) // the caller of `open` has this error
@@ -65,12 +78,15 @@ function leaseShared (process: SharedProcess, signal: AbortSignal): Lease {
 }
 
 /** `common` is the command of every session; `null` when each session has its own, and no spare can be started. */
-function createFreshServer (spec: StdioSpec, common: StdioCommand | null, options: ProcessServerOptions): Server {
+function createFreshServer (
+  spec: StdioSpec, common: StdioCommand | null, starts: ServerStarts, options: ProcessServerOptions
+): Server {
   const maxReady = spec.warmSpares ?? options.warmSpares
   const spares = common === null || maxReady === 0
     ? null
     : createWarmSpares(common, {
       ...options,
+      starts,
       maxReady,
       maxAgeMs: options.spareMaxAgeMs,
       onFailed: (error, retryMs) => options.onTrouble(
@@ -80,53 +96,89 @@ function createFreshServer (spec: StdioSpec, common: StdioCommand | null, option
   return {
     spec,
     ...(spares !== null && { spares }),
-    lease ({ credentials, onStderrLine }, signal) {
+    lease (user, signal) {
+      const { credentials, onStderrLine } = user
       const command = common ?? fillCommand(spec, credentials)
       const owner = { secrets: Object.values(credentials), ...(onStderrLine && { onStderrLine }) }
-      return leaseFresh(command, owner, signal, spares, options)
+      return leaseFresh({ command, owner, wish: wishOf(user, signal), starts, spares }, options)
     },
     async close () {
       await spares?.close()
+      starts.close()
     }
   }
 }
 
-function leaseFresh (
-  command: StdioCommand, owner: Owner, signal: AbortSignal, spares: WarmSpares | null, options: ProcessServerOptions
-): Lease {
-  const { alive, starting, onTrouble } = options
-  let client: ProcessClient | null = null
-  let release: Release = () => {}
+/** Others who wait for what a lease is opened for. They join when it is opened: nobody else would take the turn. */
+function createOthers (join: (wish: Wish) => Promise<void>) {
+  const waiting: Wish[] = []
+  let hasBegun = false
+  const add = (wish: Wish): void => {
+    if (!hasBegun) waiting.push(wish)
+    else join(wish).catch(() => {}) // they have this error elsewhere
+  }
+  return {
+    add,
+    begin () {
+      hasBegun = true
+      for (const wish of waiting.splice(0)) add(wish)
+    }
+  }
+}
+
+interface FreshLease {
+  command: StdioCommand
+  owner: Owner
+  wish: Wish
+  starts: ServerStarts
+  spares: WarmSpares | null
+}
+
+function leaseFresh ({ command, owner, wish, starts, spares }: FreshLease, options: ProcessServerOptions): Lease {
+  let running: RunningProcess | null = null
   let opening: Promise<ServerClient> | null = null
+  const ticket = starts.ticket()
+  const others = createOthers(other => ticket.join(other))
 
   async function open (): Promise<ServerClient> {
-    const spare = spares?.take() ?? null
-    return spare === null ? await openCold() : useSpare(spare)
+    const spare = spares?.take()
+    if (spare) return useSpare(spare)
+    const turn = await waitForTurn()
+    // A spare may have become ready meanwhile: then the turn is another's.
+    const late = spares?.take()
+    if (!late) return await start(turn)
+    turn.release()
+    return useSpare(late)
+  }
+
+  /** Waits as long as anybody does who wants this server. Rejects with the error of this request. */
+  async function waitForTurn (): Promise<Turn> {
+    const joined = ticket.join(wish)
+    joined.catch(() => {}) // it is awaited below
+    others.begin()
+    return await ticket.turn.catch(async error => {
+      await joined
+      throw error
+    })
   }
 
   function useSpare (spare: RunningProcess): ServerClient {
-    client = spare.client
-    release = spare.release
-    client.assign(owner)
+    running = spare
+    spare.client.assign(owner)
     setTimeout(() => spares?.refill(), refillDelayMs).unref()
-    return retryOnDeadSpare(client, () => {
-      onTrouble(undefined, 'a warm spare ended as it was taken, its request gets a fresh server')
-      const another = spare.client.close().then(spare.release).then(openCold)
+    return retryOnDeadSpare(spare.client, () => {
+      options.onTrouble(undefined, 'a warm spare ended as it was taken, its request gets a fresh server')
+      const another = endProcess(spare).then(() => starts.wait(wish)).then(start)
       opening = another // `release` waits for it, should the request end meanwhile
       return another
     })
   }
 
-  async function openCold (): Promise<ProcessClient> {
-    release = await alive.acquire(signal)
-    const started = await starting.acquire(signal)
-    try {
-      client = createProcessClient(command, options)
-      client.assign(owner)
-      await client.open(signal)
-    } finally {
-      started()
-    }
+  async function start (turn: Turn): Promise<ProcessClient> {
+    const client = createProcessClient(command, options)
+    running = { client, turn }
+    client.assign(owner)
+    await turn.during(client.open(wish.signal))
     return client
   }
 
@@ -135,10 +187,10 @@ function leaseFresh (
       opening ??= open()
       return opening
     },
+    join: (patience, signal) => others.add(wishOf(patience, signal)),
     async release () {
       await opening?.catch(() => {}) // the caller of `open` has this error
-      await client?.close()
-      release()
+      if (running !== null) await endProcess(running)
       spares?.refill()
     }
   }

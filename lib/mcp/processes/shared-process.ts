@@ -2,29 +2,40 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { backoffMs } from '../../backoff.ts'
 import { abortable } from '../../cancellation.ts'
 import { CallerLeftError, McpStartError } from '../../errors.ts'
-import type { Semaphore } from '../../semaphore.ts'
 import type { ServerClient } from '../client/server-client.ts'
 import type { StdioCommand } from '../transports/stdio.ts'
-import { createProcessClient, type ProcessOptions, type RunningProcess } from './process-client.ts'
+import { createProcessClient, endProcess, type ProcessOptions, type RunningProcess } from './process-client.ts'
+import type { Turn } from './start-bounds.ts'
+import type { ServerStarts } from './start-scheduler.ts'
+import type { Ticket, Wish } from './start-ticket.ts'
 
 export interface SharedProcessOptions extends ProcessOptions {
   /** A process that no request used for so long is ended (ms); the next request starts another. */
   idleMs: number
-  alive: Semaphore
-  starting: Semaphore
+  starts: ServerStarts
   /** The process ended by itself. Another one is started `retryMs` later at the earliest. */
   onEnded: (retryMs: number) => void
 }
 
 export interface SharedProcess {
   /**
-   * The client of the running process, which is started when there is none. Rejects with CallerLeftError when `signal`
-   * aborts; the process stays.
+   * The client of the running process, which is started when there is none. Rejects as the wait of a {@link Ticket}
+   * does; a process that has begun to start goes on.
    */
-  use: (signal: AbortSignal) => Promise<ServerClient>
+  use: (wish: Wish) => Promise<ServerClient>
+  /** Another request waits for the turn to start, too, if there is a wait. Rejects as `use` does. */
+  join: (wish: Wish) => Promise<void>
   /** Ends one use. Each call of `use` needs one, also a rejected one. */
   leave: () => void
   close: () => Promise<void>
+}
+
+/** The process, and the place in the queue for its start. */
+interface Current {
+  ticket: Ticket<Turn>
+  process: Promise<RunningProcess>
+  /** Its turn once it has started. */
+  turn: Turn | null
 }
 
 const startBackoff = { firstMs: 100, maxMs: 30_000 }
@@ -35,37 +46,28 @@ const waitMs = 1_000
 
 /** One process for all requests of this worker, for a server that its operator declared safe to share. */
 export function createSharedProcess (command: StdioCommand, options: SharedProcessOptions): SharedProcess {
-  const { idleMs, alive, starting, onEnded } = options
-  let current: Promise<RunningProcess> | null = null
+  const { idleMs, starts, onEnded } = options
+  let current: Current | null = null
   let users = 0
   let idleTimer: NodeJS.Timeout | null = null
   let failures = 0
   let pauseEndsAt = 0
   let closing: Promise<void> | null = null
 
-  async function start (): Promise<RunningProcess> {
-    // The start is for everybody: no single caller ends it by leaving.
-    const { signal } = new AbortController()
-    const release = await alive.acquire(signal)
+  async function start (ticket: Ticket<Turn>): Promise<RunningProcess> {
+    const turn = await ticket.turn
     const client = createProcessClient(command, { ...options, isShared: true })
+    const process = { client, turn }
     try {
-      const started = await starting.acquire(signal)
-      await client.open(signal).finally(started)
+      // The start is for everybody: no single caller ends it by leaving.
+      await turn.during(client.open(new AbortController().signal))
     } catch (error) {
       pause()
-      await client.close()
-      release()
+      await endProcess(process)
       throw error
     }
-    const process = { client, release }
-    client.ended.then(() => dispose(process), () => {}) // `ended` never rejects
+    client.ended.then(() => endProcess(process), () => {}) // `ended` never rejects
     return process
-  }
-
-  /** Ends a process with its group, and releases its slot. May be called twice. */
-  async function dispose ({ client, release }: RunningProcess): Promise<void> {
-    await client.close()
-    release()
   }
 
   /** Each failure after the first doubles the pause before the next start. */
@@ -86,22 +88,35 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
     if (leftMs > 0) await delay(leftMs, undefined, { signal }).catch(() => { throw new CallerLeftError() })
   }
 
-  async function running (): Promise<RunningProcess> {
+  function startOrJoin (): Current {
     if (closing !== null) {
       throw new McpStartError(command.name, 'is not started any more: the service is closing')
     }
-    if (current === null) {
-      const attempt = current = start()
-      attempt.then(process => watch(attempt, process), () => { if (current === attempt) current = null })
-    }
-    return await current
+    // Nobody can join a ticket that all others have left, though that is heard of later.
+    if (current !== null && current.ticket.state !== 'abandoned') return current
+    const ticket = starts.ticket()
+    const attempt: Current = { ticket, process: start(ticket), turn: null }
+    current = attempt
+    attempt.process.then(process => watch(attempt, process), () => {
+      if (current === attempt) current = null
+    })
+    return attempt
+  }
+
+  /** Waits for the turn to start as this request may, then for the start as all of them. */
+  async function running (wish: Wish): Promise<RunningProcess> {
+    const { ticket, process } = startOrJoin()
+    await ticket.join(wish)
+    return await process
   }
 
   /**
    * Notices the end of the process that is in use. A process that `end` let go may take its time, and is another one.
    */
-  async function watch (attempt: Promise<RunningProcess>, { client }: RunningProcess): Promise<void> {
+  async function watch (attempt: Current, { client, turn }: RunningProcess): Promise<void> {
     const startedAt = performance.now()
+    attempt.turn = turn
+    turn.setIdle(users === 0)
     await client.ended
     if (current !== attempt || closing !== null) return
     current = null
@@ -112,21 +127,32 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
   function end (): void {
     const ending = current
     current = null
-    ending?.then(dispose).catch(() => {}) // it did not start, so there is nothing to end
+    ending?.process.then(endProcess).catch(() => {}) // it did not start, so there is nothing to end
   }
 
+  starts.onRoomNeeded(() => {
+    if (users > 0 || !current?.turn) return false
+    end()
+    return true
+  })
+
   return {
-    async use (signal) {
+    async use (wish) {
+      const { signal } = wish
       users++
+      current?.turn?.setIdle(false)
       if (idleTimer !== null) clearTimeout(idleTimer)
       if (current === null) await waitOutPause(signal)
-      const { client } = await abortable(running(), signal)
+      const { client } = await abortable(running(wish), signal)
       return client
     },
+
+    join: async wish => await current?.ticket.join(wish),
 
     leave () {
       users--
       if (users > 0 || closing !== null) return
+      current?.turn?.setIdle(true)
       idleTimer = setTimeout(end, idleMs)
       idleTimer.unref()
     },
@@ -134,8 +160,8 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
     close () {
       closing ??= (async () => {
         if (idleTimer !== null) clearTimeout(idleTimer)
-        const last = await current?.catch(() => null) // it did not start, so there is nothing to end
-        if (last) await dispose(last)
+        const last = await current?.process.catch(() => null) // it did not start, so there is nothing to end
+        if (last) await endProcess(last)
       })()
       return closing
     }

@@ -1,18 +1,20 @@
 import { backoffMs } from '../../backoff.ts'
 import { isServiceError } from '../../errors.ts'
-import type { Release, Semaphore } from '../../semaphore.ts'
 import { createServerClient, type ServerClient, type ServerConnection } from '../client/server-client.ts'
 import type { StdioCommand } from '../transports/stdio.ts'
-import { createProcessClient, type ProcessClient, type ProcessOptions, type RunningProcess } from './process-client.ts'
+import {
+  createProcessClient, endProcess, type ProcessClient, type ProcessOptions, type RunningProcess
+} from './process-client.ts'
+import type { Turn } from './start-bounds.ts'
+import type { ServerStarts } from './start-scheduler.ts'
 
 export interface WarmSparesOptions extends ProcessOptions {
   /** How many spares to hold ready. */
   maxReady: number
   /** A spare that was ready for so long is replaced (ms): files that it read at its start may have changed. */
   maxAgeMs: number
-  /** Processes that may be alive, and that may be starting. A spare takes a slot of each, but never waits for one. */
-  alive: Semaphore
-  starting: Semaphore
+  /** A spare waits for its turn behind all requests, and ends when one needs its room. */
+  starts: ServerStarts
   /** A spare could not be started, or ended before it was taken. The next one is started `retryMs` later. */
   onFailed: (error: unknown, retryMs: number) => void
 }
@@ -21,7 +23,7 @@ export interface WarmSpares {
   readonly ready: number
   /** A spare, for one request and then to be closed; `null` when none is ready. */
   take: () => RunningProcess | null
-  /** Starts the missing spares while no other server wants to start. Does not wait for them. */
+  /** Has the missing spares started, each in its turn. Does not wait for them. */
   refill: () => void
   /** Ends all spares, and those that are starting. */
   close: () => Promise<void>
@@ -34,44 +36,56 @@ const retryBackoff = { firstMs: 1_000, maxMs: 60_000 }
  * closed like any other. So no session reaches what another one left in a server's memory.
  */
 export function createWarmSpares (command: StdioCommand, options: WarmSparesOptions): WarmSpares {
-  const { maxReady, maxAgeMs, alive, starting, onFailed } = options
-  const ready = new Map<ProcessClient, { release: Release, timer: NodeJS.Timeout }>()
+  const { maxReady, maxAgeMs, starts, onFailed } = options
+  const ready = new Map<ProcessClient, { turn: Turn, timer: NodeJS.Timeout }>()
   const working = new Set<Promise<void>>()
-  let startingCount = 0
+  const closing = new AbortController()
+  /** One start waits for its turn, or is under way. */
+  let isStarting = false
+  /** Ends the start that is under way. */
+  let cancelStart: AbortController | null = null
   let failures = 0
   let retryTimer: NodeJS.Timeout | null = null
-  let isClosed = false
+
+  const isClosed = () => closing.signal.aborted
+
+  starts.onRoomNeeded(endOne)
 
   function refill (): void {
-    if (isClosed || retryTimer !== null || ready.size + startingCount >= maxReady) return
-    // A spare must not make a request wait. It starts only while no other server does, and so one after the other.
-    if (starting.held > 0) return
-    const release = alive.tryAcquire()
-    const started = release && starting.tryAcquire()
-    if (release === null || started === null) return release?.()
-    track(start(release).finally(() => {
-      started()
+    if (isClosed() || retryTimer !== null || isStarting || ready.size >= maxReady) return
+    isStarting = true
+    track(startOne().catch(error => {
+      if (!isClosed()) retryLater(error)
+    }).finally(() => {
+      isStarting = false
       refill()
     }))
   }
 
-  async function start (release: Release): Promise<void> {
+  /** Rejects when the spare could not be started. */
+  async function startOne (): Promise<void> {
+    const { signal } = closing
+    const turn = await starts.wait({ rank: 'spare', waitMs: Infinity, signal })
     const client = createProcessClient(command, options)
-    startingCount++
+    const cancel = cancelStart = new AbortController()
+    if (isClosed()) cancel.abort()
     try {
-      await client.open(new AbortController().signal) // one of its own: a signal that all used would gather listeners
+      await turn.during(client.open(cancel.signal))
     } catch (error) {
-      await dispose(client, release)
-      if (!isClosed) retryLater(error)
+      await endProcess({ client, turn })
+      if (!cancel.signal.aborted) throw error
       return
     } finally {
-      startingCount--
+      cancelStart = null
     }
-    // A request that queued meanwhile gets the slot: it could not know that a spare would come.
-    if (isClosed || alive.queued > 0) return await dispose(client, release)
+    if (cancel.signal.aborted) return await endProcess({ client, turn })
+    keep(client, turn)
+  }
+
+  function keep (client: ProcessClient, turn: Turn): void {
     const timer = setTimeout(() => replace(client), maxAgeMs)
     timer.unref()
-    ready.set(client, { release, timer })
+    ready.set(client, { turn, timer })
     client.ended.then(() => {
       if (ready.has(client)) replace(client, new Error(`a spare of MCP server ${client.serverName} ended by itself`))
     }, () => {}) // `ended` never rejects
@@ -81,9 +95,20 @@ export function createWarmSpares (command: StdioCommand, options: WarmSparesOpti
   function replace (client: ProcessClient, error?: Error): void {
     const spare = remove(client)
     if (spare === null) return
-    track(dispose(client, spare.release))
-    if (error === undefined) refill()
-    else retryLater(error)
+    track(endProcess(spare).then(refill))
+    if (error !== undefined) retryLater(error)
+  }
+
+  /** Ends a spare that is ready, or else the one that starts. Another one waits for its turn. */
+  function endOne (): boolean {
+    const [client] = ready.keys()
+    if (client !== undefined) {
+      replace(client)
+      return true
+    }
+    if (cancelStart === null || cancelStart.signal.aborted) return false
+    cancelStart.abort()
+    return true
   }
 
   function remove (client: ProcessClient): RunningProcess | null {
@@ -91,7 +116,7 @@ export function createWarmSpares (command: StdioCommand, options: WarmSparesOpti
     if (spare === undefined) return null
     clearTimeout(spare.timer)
     ready.delete(client)
-    return { client, release: spare.release }
+    return { client, turn: spare.turn }
   }
 
   /** Each failure doubles the pause, so that a broken server is not started in a loop. */
@@ -105,11 +130,6 @@ export function createWarmSpares (command: StdioCommand, options: WarmSparesOpti
     retryTimer.unref()
   }
 
-  async function dispose (client: ProcessClient, release: Release): Promise<void> {
-    await client.close()
-    release()
-  }
-
   function track (work: Promise<void>): void {
     working.add(work)
     work.finally(() => working.delete(work)).catch(() => {}) // nothing in it rejects
@@ -121,15 +141,18 @@ export function createWarmSpares (command: StdioCommand, options: WarmSparesOpti
     take () {
       // The others have ended, and are replaced as soon as that is announced.
       const client = [...ready.keys()].find(({ isRunning }) => isRunning)
-      if (client === undefined) return null
+      const spare = client === undefined ? null : remove(client)
+      if (spare === null) return null
       failures = 0
-      return remove(client)
+      spare.turn.setIdle(false)
+      return spare
     },
 
     refill,
 
     async close () {
-      isClosed = true
+      closing.abort()
+      cancelStart?.abort()
       if (retryTimer !== null) clearTimeout(retryTimer)
       for (const client of [...ready.keys()]) replace(client)
       while (working.size > 0) await Promise.all(working)

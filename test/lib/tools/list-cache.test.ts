@@ -12,7 +12,12 @@ function clockOf (t: Test) {
 }
 
 /** A caller who stays, and waits for as long as it takes. */
-const patient = { signal: new AbortController().signal, timeoutMs: 60_000, late: () => new Error('late') }
+const patient = {
+  signal: new AbortController().signal,
+  timeoutMs: 60_000,
+  late: () => new Error('late'),
+  patience: { priority: 'list', waitMs: 60_000 } as const
+}
 
 const fetched = <List>(list: List, ttlMs?: number): Fetched<List> =>
   ({ create: () => list, digest: () => String(list), bytes: 10, ttlMs })

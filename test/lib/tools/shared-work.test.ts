@@ -18,11 +18,27 @@ function waiter (timeoutMs = 60_000) {
     leave: () => leaving.abort(),
     signal: leaving.signal,
     timeoutMs,
-    late: () => new Error(`late by ${timeoutMs} ms`)
+    late: () => new Error(`late by ${timeoutMs} ms`),
+    patience: { priority: 'call', waitMs: 60_000 } as const
   }
 }
 
 const left = { code: 'MCPC_ERR_CALLER_LEFT' }
+
+t.test('the work is told who joins it, and how they wait', async t => {
+  const work = createSharedWork<string>()
+  const { started, start } = controlled()
+  const first = work.join('a', waiter(), start)
+  const told: unknown[] = []
+  const [joining, other] = [waiter(), waiter()]
+  const before = work.join('a', other, start)
+  started[0]?.onJoined(({ patience, signal }) => told.push({ patience, signal }))
+  const after = work.join('a', joining, start)
+  started[0]?.resolve('done')
+  t.strictSame(await Promise.all([first, before, after]), ['done', 'done', 'done'])
+  t.equal(told.length, 1, 'those who joined before it listened are not told of')
+  t.match(told, [{ patience: joining.patience, signal: joining.signal }])
+})
 
 t.test('work of one key is done once for all who wait, work of another key is not shared', async t => {
   const work = createSharedWork<string>()

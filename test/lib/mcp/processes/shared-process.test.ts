@@ -6,11 +6,11 @@ import { createZoo, limits, never, pidOf, running, use, user } from './zoo.ts'
 const shared = { lifecycle: 'shared' as const }
 
 t.test('a shared server serves all requests with one process, and ends when none used it for a while', async t => {
-  const { server, alive } = createZoo(t, ['well-behaved'], { spec: shared, sharedIdleMs: 100 })
+  const { server, scheduler } = createZoo(t, ['well-behaved'], { spec: shared, sharedIdleMs: 100 })
   const pids = await Promise.all(Array.from({ length: 20 }, () => use(server)))
   t.equal(new Set(pids).size, 1)
-  t.equal(alive.held, 1)
-  await until(() => alive.held === 0, 'it ended')
+  t.equal(scheduler.alive, 1)
+  await until(() => scheduler.alive === 0, 'it ended')
   t.notOk(isAlive(pids[0] ?? 0))
   t.not(await use(server), pids[0], 'the next request starts it again')
 })
@@ -48,7 +48,7 @@ t.test('a caller who leaves does not end the shared server that others use', asy
 
 t.test('a shared server that takes its time to end is not taken for the one that followed it', async t => {
   // It ignores the end of its input and SIGTERM: once it was let go, it runs until this test kills it.
-  const { server, alive, troubles } = createZoo(t, ['ignores-sigterm'], {
+  const { server, scheduler, troubles } = createZoo(t, ['ignores-sigterm'], {
     spec: shared, sharedIdleMs: 1, stopStepMs: 60_000
   })
   t.teardown(() => running().forEach(kill))
@@ -60,9 +60,9 @@ t.test('a shared server that takes its time to end is not taken for the one that
   const second = await pidOf(client)
   t.not(second, first)
   t.ok(isAlive(first), 'the first one still ends')
-  const held = alive.held
+  const { alive } = scheduler
   kill(first)
-  await until(() => alive.held === held - 1, 'its end was heard of')
+  await until(() => scheduler.alive === alive - 1, 'its end was heard of')
 
   t.equal(await pidOf(client), second, 'the other one is still in use')
   t.strictSame(troubles, [])
@@ -71,16 +71,16 @@ t.test('a shared server that takes its time to end is not taken for the one that
   const closing = server.close()
   running().forEach(kill)
   await closing
-  await until(() => alive.held === 0, 'all have ended')
+  await until(() => scheduler.alive === 0, 'all have ended')
   t.strictSame(troubles, [])
 })
 
 t.test('closing ends a shared server', async t => {
-  const { server, alive } = createZoo(t, ['well-behaved'], { spec: shared })
+  const { server, scheduler } = createZoo(t, ['well-behaved'], { spec: shared })
   const pid = await use(server)
   await server.close()
   t.notOk(isAlive(pid))
-  t.equal(alive.held, 0)
+  t.equal(scheduler.alive, 0)
 })
 
 function kill (pid: number): void {

@@ -9,7 +9,7 @@ import { until } from '../../../support/wait.ts'
 import { createZoo, limits, never, pidOf, running, spareIsReady, use, user } from './zoo.ts'
 
 t.test('a spare is started ahead, serves one request, ends, and is replaced', async t => {
-  const { server, alive } = createZoo(t, ['well-behaved'], { warmSpares: 1 })
+  const { server, scheduler } = createZoo(t, ['well-behaved'], { warmSpares: 1 })
   server.spares?.refill()
   await spareIsReady(server)
 
@@ -18,20 +18,20 @@ t.test('a spare is started ahead, serves one request, ends, and is replaced', as
   await spareIsReady(server)
   t.not(await use(server), first, 'it was replaced by another process')
   await spareIsReady(server)
-  t.equal(alive.held, 1)
+  t.equal(scheduler.alive, 1)
   await server.close()
-  t.equal(alive.held, 0, 'none is left after close')
+  t.equal(scheduler.alive, 0, 'none is left after close')
 })
 
 t.test('a spare never takes a slot that a request wants', async t => {
-  const { server, alive } = createZoo(t, ['well-behaved'], { warmSpares: 3, limit: 2 })
+  const { server, scheduler } = createZoo(t, ['well-behaved'], { warmSpares: 3, limit: 2 })
   const leases = [server.lease(user, never()), server.lease(user, never())]
   await Promise.all(leases.map(lease => lease.open()))
   server.spares?.refill()
-  t.match([server.spares?.ready, alive.held], [0, 2])
+  t.match([server.spares?.ready, scheduler.alive], [0, 2])
   for (const lease of leases) await lease.release()
   await until(() => server.spares?.ready === 2, 'spares take the free slots')
-  t.equal(alive.held, 2)
+  t.equal(scheduler.alive, 2)
 })
 
 t.test('a spare that fails is replaced later, each time later; taking one is no failure', async t => {
@@ -48,7 +48,7 @@ t.test('a spare that fails is replaced later, each time later; taking one is no 
   const [first, second] = broken.troubles
   t.strictSame([first, second], [1000, 2000].map(ms => `a warm spare failed, the next is started in ${ms} ms`))
   await broken.server.close()
-  t.equal(broken.alive.held, 0)
+  t.equal(broken.scheduler.alive, 0)
 })
 
 t.test('a spare that dies while it waits is not given to a request', async t => {
@@ -86,7 +86,7 @@ function beBusy (milliseconds: number): void {
 }
 
 t.test('a spare that dies before the call is written is replaced by a fresh server, once', async t => {
-  const { server, alive, troubles } = createZoo(t, ['well-behaved'], { warmSpares: 1 })
+  const { server, scheduler, troubles } = createZoo(t, ['well-behaved'], { warmSpares: 1 })
 
   /** `call` kills the spare, calls it, and gives the process id of the server that answered. */
   async function callDead (t: Test, call: (spare: ServerClient, pid: number) => Promise<number>) {
@@ -129,7 +129,7 @@ t.test('a spare that dies before the call is written is replaced by a fresh serv
     return one
   }))
   await server.close()
-  t.equal(alive.held, 0)
+  t.equal(scheduler.alive, 0)
   t.strictSame(running(), [], 'no process is left')
 })
 
@@ -145,7 +145,7 @@ t.test('a spare that dies of the call is not replaced: the call may have acted',
 })
 
 t.test('a caller who has left gets no fresh server for a spare that died', async t => {
-  const { server, alive, troubles } = createZoo(t, ['well-behaved'], { warmSpares: 1 })
+  const { server, scheduler, troubles } = createZoo(t, ['well-behaved'], { warmSpares: 1 })
   server.spares?.refill()
   await spareIsReady(server)
   const [pid = 0] = running()
@@ -160,7 +160,7 @@ t.test('a caller who has left gets no fresh server for a spare that died', async
   await lease.release()
   t.strictSame(troubles, [])
   await server.close()
-  t.equal(alive.held, 0)
+  t.equal(scheduler.alive, 0)
 })
 
 /** A file that servers write their process ids to. */
@@ -193,12 +193,12 @@ t.test('a request that queues while a spare starts is not kept waiting by it', a
 
 t.test('closing ends a spare that is starting', async t => {
   const file = await pidFile(t)
-  const { server, alive } = createZoo(t, ['writes-its-pid', file], { warmSpares: 2 })
+  const { server, scheduler } = createZoo(t, ['writes-its-pid', file], { warmSpares: 2 })
   server.spares?.refill()
   await until(async () => (await pidsIn(file)).length > 0, 'a process runs')
 
   await server.close()
 
   t.notOk((await pidsIn(file)).some(isAlive))
-  t.equal(alive.held, 0)
+  t.equal(scheduler.alive, 0)
 })

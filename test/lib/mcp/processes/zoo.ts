@@ -1,11 +1,11 @@
 import type { Test } from 'tap'
 import { createProcessServer, type ProcessServerOptions } from '../../../../lib/mcp/processes/process-server.ts'
+import { createStartScheduler } from '../../../../lib/mcp/processes/start-scheduler.ts'
 import type { ServerClient } from '../../../../lib/mcp/client/server-client.ts'
 import type { Server } from '../../../../lib/mcp/server.ts'
 import type { StdioSpec } from '../../../../lib/mcp/servers-file/server-spec.ts'
 import { literal } from '../../../../lib/mcp/servers-file/template.ts'
 import { chainPolicy } from '../../../../lib/mcp/servers-file/value-policy.ts'
-import { createSemaphore } from '../../../../lib/semaphore.ts'
 import { serverBounds } from '../../../support/bounds.ts'
 import { fixture } from '../../../support/paths.ts'
 import { processes } from '../../../support/processes.ts'
@@ -20,9 +20,7 @@ export interface ZooOptions extends Partial<ProcessServerOptions> { limit?: numb
 
 /** The server of the zoo that misbehaves as its arguments say, as a worker has it. */
 export function createZoo (t: Test, args: string[], { limit = 10, spec, ...options }: ZooOptions = {}) {
-  const queue = { limit, maxQueued: 10, queueTimeoutMs: 60_000, what: 'all are taken' }
-  const alive = createSemaphore(queue)
-  const starting = createSemaphore({ ...queue, limit: 2 })
+  const scheduler = options.scheduler ?? createStartScheduler({ maxAlive: limit, maxStarting: 2, maxQueued: 10 })
   const troubles: string[] = []
   const server = createProcessServer({
     kind: 'stdio',
@@ -42,8 +40,7 @@ export function createZoo (t: Test, args: string[], { limit = 10, spec, ...optio
     stopStepMs: 200,
     maxMessageBytes: 1_000_000,
     bounds: serverBounds,
-    alive,
-    starting,
+    scheduler,
     warmSpares: 0,
     spareMaxAgeMs: 600_000,
     sharedIdleMs: 600_000,
@@ -51,7 +48,7 @@ export function createZoo (t: Test, args: string[], { limit = 10, spec, ...optio
     ...options
   })
   t.teardown(() => server.close())
-  return { server, alive, starting, troubles }
+  return { server, scheduler, troubles }
 }
 
 /** Calls the tool of a zoo server, which answers with its process id. */
