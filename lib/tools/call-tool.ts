@@ -1,10 +1,12 @@
-import { CallerLeftError, MissingValueError, SessionNotFoundError, UnknownContinuationError } from '../errors.ts'
+import {
+  CallerLeftError, MissingValueError, SessionNotFoundError, UnknownContinuationError, UnknownToolError
+} from '../errors.ts'
 import { unescapeToken } from '../json-pointer.ts'
 import { applyEdits, type JsonValue, readJson, removalsOf, withAdded } from '../json-text.ts'
 import type { Mask } from '../mask.ts'
-import type {
-  Answer, InputRequests, RequestLimits, ServerClient, ToolRequest, Watcher
-} from '../mcp/client/server-client.ts'
+import type { InputRequests } from '../mcp/client/input-requests.ts'
+import type { RequestLimits, ServerClient, ToolAnswer, ToolRequest } from '../mcp/client/server-client.ts'
+import type { Watcher } from '../mcp/client/tool-call.ts'
 import type { ResultShape } from '../mcp/servers-file/value-policy.ts'
 import type { PendingCall, PendingCalls } from '../sessions/pending-calls.ts'
 import type { Session } from '../sessions/session.ts'
@@ -13,6 +15,7 @@ import type { SessionRepository } from '../sessions/session-repository.ts'
 import { keptAs, type KeptValue } from '../sessions/values.ts'
 import type { ArgumentCheck, ArgumentChecker, ArgumentFault } from './argument-check.ts'
 import { refusedCredential, unfitArguments } from './call-errors.ts'
+import { readToolFailure } from './failed-call.ts'
 import { type Filled, type Inject, injectParameters, planReads } from './parameter-injection.ts'
 import { continuationOf, suspend } from './suspended-request.ts'
 import type { CatalogTool } from './tool-catalog.ts'
@@ -204,12 +207,17 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
       }
     }
 
-    function take (answer: Answer) {
+    function take (answer: ToolAnswer) {
       if ('inputRequired' in answer) return answer
+      const form = shape ?? serverPolicy.result
+      if ('failure' in answer) {
+        if (answer.failure.isUnknownTool) throw Object.assign(new UnknownToolError(exposedName), { acted: 'no' })
+        return readToolFailure(answer.failure, { tool: exposedName, shape: form, mask })
+      }
       return withoutItsMessage(readToolResult(answer.result, {
         tool: exposedName,
         isChain: serverPolicy.kind === 'chain',
-        shape: shape ?? serverPolicy.result,
+        shape: form,
         policy,
         wrapsResult,
         cacheResults,

@@ -51,7 +51,8 @@ export function createHttpErrors (
 
   function explain (error: unknown, description: RequestDescription, limits: RequestLimits): Error {
     const mask = maskFor(limits)
-    const known = translate(error, { serverName, description, limits, mask }) ?? unauthorized(error)
+    const wayMask = () => maskOf(secrets, sessionSecrets())
+    const known = translate(error, { serverName, description, limits, mask, wayMask }) ?? unauthorized(error)
     if (known !== null) return known
     if (error instanceof NotSentError) return explainStart(error, limits)
     const sentence = `${verbFor(error)} ${description.what}: ${sentenceFor(error, mask)}`

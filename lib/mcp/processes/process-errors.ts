@@ -14,6 +14,8 @@ export interface FailedProcess {
   /** Absent: the service's own. */
   user?: ProcessUser | undefined
   mask: Mask
+  /** See Attempt. */
+  wayMask: () => Mask
   /** Several requests use it, so that its stderr may be about another one and is not quoted. */
   isShared: boolean
 }
@@ -61,8 +63,9 @@ export function startError (
 export function callError (
   error: unknown, process: FailedProcess, description: RequestDescription, limits: RequestLimits
 ): Error {
-  const { serverName, mask } = process
-  const translated = translate(error, { serverName, description, limits, mask }) ?? explain(error, process, description)
+  const { serverName, mask, wayMask } = process
+  const attempt = { serverName, description, limits, mask, wayMask }
+  const translated = translate(error, attempt) ?? explain(error, process, description)
   return Object.assign(translated, { acted: actedIn(error) })
 }
 

@@ -15,7 +15,13 @@ export interface CommonSpec extends ToolFilter {
   /** Stands before `__` in the names of its tools when there are several servers; '' leaves its names as they are. */
   readonly prefix: string
   /** Deadlines of this server (ms); an absent one is the service's own. */
-  readonly timeouts: { readonly startMs?: number, readonly listMs?: number, readonly callMs?: number }
+  readonly timeouts: {
+    readonly startMs?: number
+    readonly listMs?: number
+    readonly callMs?: number
+    /** 0 for no bound but `callMs`. */
+    readonly inactivityMs?: number
+  }
   /** The server gets the caller's `baggage`. */
   readonly baggage?: true
   /** What happens to a session's values and credentials at this server. */
