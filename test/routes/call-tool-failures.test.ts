@@ -160,6 +160,39 @@ t.test('the data of a failure is in MCP\'s own form, and the other forms say tha
   t.match(body, 'x-mcp-result: text\nevent: result\ndata: {"status":"error","error":"no such record"}\n\n')
 })
 
+t.test('a tool that fails repeats no secret of the operator, whatever it was given it by', async t => {
+  const secrets = ['key-of-an-option', 'key-of-a-word', 'key-of-a-variable', 'password-of-an-address', 'key-of-a-query']
+  const said = secrets.join(' ')
+  const failures = [
+    rpcError(-32_603, said, { said }),
+    resultText(JSON.stringify({ isError: true, content: [{ type: 'text', text: said }], structuredContent: { said } }))
+  ]
+  for (const transport of transports) {
+    const { entry, play } = await startScripted(t, transport)
+    const service = await serviceOn(t, {
+      up: transport === 'http'
+        ? { url: `${entry.url}?k=key-of-a-query&v=key-of-a-word&w=key-of-an-option&x=password-of-an-address`, headers: { 'x-any': 'key-of-a-variable' } }
+        : {
+            ...entry,
+            args: [...entry.args as string[], '', '--api-key=key-of-an-option', '--token', 'key-of-a-word', 'x://h?key=key-of-a-query'],
+            env: { API_KEY: 'key-of-a-variable', DATABASE_URL: 'mysql://me:password-of-an-address@db' }
+          }
+    })
+    const session = await initSession(service)
+    for (const answer of failures) {
+      await play({ 'tools/call': answer })
+      for (const result of ['default', 'mcp']) {
+        const response = await postTo(service, '/call-tool', { session_id: session, tool: 'echo', result })
+        t.equal(response.statusCode, 200)
+        t.notOk(secrets.some(secret => response.body.includes(secret)), `${transport} ${response.body}`)
+        t.match(response.body, /(\[hidden\] ?){5}/)
+      }
+    }
+    await play({ 'tools/call': resultText(JSON.stringify({ content: [{ type: 'text', text: said }] })) })
+    t.strictSame((await call(service, session, 'echo')).json(), { result: said }, 'what is no failure passes as it is')
+  }
+})
+
 t.test('a failed call keeps what the caller sent, gives nothing, and is recorded as one', async t => {
   const data = { status: 'success', given: 1 }
   const server = await startScripted(t, 'http', {
