@@ -31,7 +31,10 @@ export async function requestAll<Server extends { name: string }, Answer> (
     reason instanceof InvalidCredentialsError || reason instanceof TooManyCallsError)
   if (answers.length === 0 && refusal !== undefined) throw refusal[1]
   const errors = Object.fromEntries(failures.map(([server, reason]) => [server, sentenceOf(reason)]))
-  if (answers.length === 0 && failures.length > 0) throw new NoServerError(Object.values(errors).join('; '))
+  if (answers.length === 0 && failures.length > 0) {
+    const retryable = failures.some(([, reason]) => isServiceError(reason) && reason.retryable === true)
+    throw Object.assign(new NoServerError(Object.values(errors).join('; ')), { retryable })
+  }
   return { answers, errors: failures.length === 0 ? {} : { errors } }
 }
 

@@ -41,6 +41,8 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
   let idleTimer: NodeJS.Timeout | null = null
   let failures = 0
   let pauseEndsAt = 0
+  /** Whether another try can help, as far as the last end says. */
+  let retryable = true
   let closing: Promise<void> | null = null
 
   async function start (): Promise<RunningProcess> {
@@ -52,6 +54,7 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
       const started = await starting.acquire(signal)
       await client.open(signal).finally(started)
     } catch (error) {
+      retryable = !(error instanceof McpStartError) || error.retryable === true
       pause()
       await client.close()
       release()
@@ -81,7 +84,7 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
     if (leftMs > waitMs) {
       const seconds = Math.ceil(leftMs / 1000)
       const sentence = `has ended ${failures} times in a row and is started again in ${seconds} s`
-      throw new McpStartError(command.name, sentence)
+      throw Object.assign(new McpStartError(command.name, sentence), { retryable })
     }
     if (leftMs > 0) await delay(leftMs, undefined, { signal }).catch(() => { throw new CallerLeftError() })
   }
@@ -102,6 +105,7 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
    */
   async function watch (attempt: Promise<RunningProcess>, { client }: RunningProcess): Promise<void> {
     const startedAt = performance.now()
+    retryable = true // it started
     await client.ended
     if (current !== attempt || closing !== null) return
     current = null
