@@ -109,8 +109,8 @@ export const StoreUnavailableError = define<[] | [Because]>(
 
 // MCP servers and their tools
 export const UnknownToolError = define<[string]>('MCPC_ERR_UNKNOWN_TOOL', 'There is no tool %s', 404)
-export const ToolArgumentsError = define<[string, string]>(
-  'MCPC_ERR_TOOL_ARGUMENTS', 'Tool %s refused its arguments: %s', 400
+export const ToolArgumentsError = define<[tool: string, faults: string]>(
+  'MCPC_ERR_TOOL_ARGUMENTS', 'The arguments of tool %s do not fit its input schema: %s', 422, { acted: 'no' }
 )
 export const UnknownContinuationError = define<[]>(
   'MCPC_ERR_UNKNOWN_CONTINUATION',

@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
 import { createMask, type Mask, maskedCredentials } from '../lib/mask.ts'
-import { operatorSecrets } from '../lib/mcp/servers-file/server-spec.ts'
+import { operatorSecrets } from '../lib/mcp/servers-file/operator-secrets.ts'
 import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
 
 declare module 'fastify' {

@@ -82,10 +82,11 @@ export default fp(async (fastify) => {
     }
   })
   fastify.decorateRequest('limits', function ({ server: { spec } }, kind) {
-    const { listMs, callMs } = { ...timeouts, ...spec.timeouts }
+    const { listMs, callMs, inactivityMs } = { ...timeouts, ...spec.timeouts }
     const trace = traceContext(this.headers, { withBaggage: spec.baggage === true })
     return {
       timeoutMs: kind === 'list' ? listMs : callMs,
+      ...(kind === 'call' && inactivityMs > 0 && { inactivityMs }),
       signal: this.callerSignal,
       secrets: Object.values(credentialsOf(this)),
       ...(Object.keys(trace).length > 0 && { trace })

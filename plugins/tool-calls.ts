@@ -5,7 +5,7 @@ import type { EventWriter } from '../lib/http/event-stream.ts'
 import { nameList } from '../lib/http/name-list.ts'
 import { editedText, type JsonValue, presentMember, removalsOf } from '../lib/json-text.ts'
 import { type Mask, maskJson } from '../lib/mask.ts'
-import type { Watcher } from '../lib/mcp/client/server-client.ts'
+import type { Watcher } from '../lib/mcp/client/tool-call.ts'
 import type { ResultShape } from '../lib/mcp/servers-file/value-policy.ts'
 import type { PendingCall } from '../lib/sessions/pending-calls.ts'
 import { createArgumentChecker } from '../lib/tools/argument-check.ts'
@@ -123,7 +123,7 @@ export default fp(async (fastify) => {
       shape,
       limits: { ...limits, timeoutMs: Math.min(limits.timeoutMs, timeout * 1000) },
       mask,
-      watcher: events && createWatcher(events, { inactivityMs: request.limits(server, 'list').timeoutMs, mask }),
+      watcher: events && createWatcher(events, mask),
       onNotCached: err => request.log.warn({ err, tool: call.exposedName }, 'the values of a call could not be kept')
     }))
     if (reply.form !== undefined) note('x-mcp-result', resultHeader(reply.form, reply.leftOut))
@@ -162,12 +162,9 @@ const throwWith = (acted: Acted) => (error: unknown): never => {
 }
 
 /** Passes on what a server says while a tool runs. */
-const createWatcher = (
-  events: Pick<EventWriter, 'send'>, { inactivityMs, mask }: Pick<Watcher, 'inactivityMs'> & { mask: Mask }
-): Watcher => ({
+const createWatcher = (events: Pick<EventWriter, 'send'>, mask: Mask): Watcher => ({
   onProgress: progress => events.send('progress', maskJson(withoutToken(progress), mask)),
-  onLog: message => events.send('log', maskJson(withoutToken(message), mask)),
-  inactivityMs
+  onLog: message => events.send('log', maskJson(withoutToken(message), mask))
 })
 
 /** The token is between the server and us. */

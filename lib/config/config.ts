@@ -54,6 +54,8 @@ export function resolveConfig (env: Environment) {
     timeouts: {
       listMs: env.MCP_API_DEFAULT_TIMEOUT * 1000,
       callMs: env.MCP_API_LONG_TIMEOUT * 1000,
+      /** 0 for no bound but `callMs`. */
+      inactivityMs: env.MCP_API_INACTIVITY_TIMEOUT * 1000,
       startMs: env.MCP_SESSION_START_TIMEOUT * 1000,
       stopStepMs: env.MCP_STOP_STEP_MS
     },

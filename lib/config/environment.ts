@@ -230,6 +230,15 @@ export const EnvironmentSchema = Type.Object({
     description: 'How long listing tools may take once a server runs (s).'
   }),
   MCP_API_LONG_TIMEOUT: seconds({ default: 300, description: 'How long a tool call may take (s).' }),
+  MCP_API_INACTIVITY_TIMEOUT: Type.Number({
+    default: 0,
+    minimum: 0,
+    maximum: 86_400,
+    title: 'a number of seconds from 0 to 86400',
+    description:
+      'How long a tool may send neither its answer nor progress (s); 0 for as long as the call may take. Most ' +
+      'servers never send progress.'
+  }),
   MCP_SKIP_VALIDATION: Type.Boolean({
     default: false,
     title: 'true or false',

@@ -41,7 +41,8 @@ export async function requestAll<Server extends { name: string }, Answer> (
   if (answers.length + pending.length === 0 && refusal !== undefined) throw refusal[1]
   const errors = Object.fromEntries(failures.map(([server, reason]) => [server, sentenceOf(reason)]))
   if (answers.length + pending.length === 0 && failures.length > 0) {
-    throw new NoServerError(Object.values(errors).join('; '))
+    const retryable = failures.some(([, reason]) => isServiceError(reason) && reason.retryable === true)
+    throw Object.assign(new NoServerError(Object.values(errors).join('; ')), { retryable })
   }
   return { answers, pending, errors: failures.length === 0 ? {} : { errors } }
 }

@@ -12,11 +12,7 @@ export function refusedCredential (exposedName: string, credential: string, { se
 /** A call whose arguments do not fit their schema, and that is not made. Names where, and quotes no value. */
 export function unfitArguments (exposedName: string, faults: readonly ArgumentFault[]): Error {
   const sentences = faults.map(({ pointer, message }) => `${pointer === '' ? 'they' : pointer} ${message}`)
-  const message = `The arguments of tool ${exposedName} do not fit its input schema: ${sentences.join('; ')}`
-  return Object.assign(new ToolArgumentsError(exposedName, ''), {
-    message,
-    statusCode: 422,
-    acted: 'no',
+  return Object.assign(new ToolArgumentsError(exposedName, sentences.join('; ')), {
     arguments: faults.map(({ pointer, message }) => ({ pointer, message }))
   })
 }

@@ -1,9 +1,11 @@
-import { CallerLeftError, MissingValueError, SessionNotFoundError, UnknownContinuationError } from '../errors.ts'
+import {
+  CallerLeftError, MissingValueError, SessionNotFoundError, UnknownContinuationError, UnknownToolError
+} from '../errors.ts'
 import { applyEdits, type JsonValue, readJson, removalsOf, withAdded } from '../json-text.ts'
 import type { Mask } from '../mask.ts'
-import type {
-  Answer, InputRequests, RequestLimits, ServerClient, ToolRequest, Watcher
-} from '../mcp/client/server-client.ts'
+import type { InputRequests } from '../mcp/client/input-requests.ts'
+import type { RequestLimits, ServerClient, ToolAnswer, ToolRequest } from '../mcp/client/server-client.ts'
+import type { Watcher } from '../mcp/client/tool-call.ts'
 import type { ResultShape } from '../mcp/servers-file/value-policy.ts'
 import type { PendingCall, PendingCalls } from '../sessions/pending-calls.ts'
 import type { Session } from '../sessions/session.ts'
@@ -13,6 +15,7 @@ import { keptAs, type KeptValue } from '../sessions/values.ts'
 import type { ArgumentChecker, ArgumentFault } from './argument-check.ts'
 import { checkArguments, fittingArguments, fixedArguments } from './call-arguments.ts'
 import { refusedCredential } from './call-errors.ts'
+import { readToolFailure } from './failed-call.ts'
 import { withoutItsMessage } from './long-result.ts'
 import { type Filled, type Inject, injectParameters, planReads } from './parameter-injection.ts'
 import { continuationOf, suspend } from './suspended-request.ts'
@@ -192,12 +195,17 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
       }
     }
 
-    function take (answer: Answer) {
+    function take (answer: ToolAnswer) {
       if ('inputRequired' in answer) return answer
+      const form = shape ?? serverPolicy.result
+      if ('failure' in answer) {
+        if (answer.failure.isUnknownTool) throw Object.assign(new UnknownToolError(exposedName), { acted: 'no' })
+        return readToolFailure(answer.failure, { tool: exposedName, shape: form, mask })
+      }
       return withoutItsMessage(readToolResult(answer.result, {
         tool: exposedName,
         isChain: serverPolicy.kind === 'chain',
-        shape: shape ?? serverPolicy.result,
+        shape: form,
         policy,
         wrapsResult,
         cacheResults,

@@ -1,7 +1,8 @@
 import { McpCallError, SessionNotFoundError } from '../errors.ts'
 import { type JsonValue, memberTexts, objectText, presentMember, readJson, stringMember, textOf } from '../json-text.ts'
 import { type Mask, maskJson } from '../mask.ts'
-import type { Continuation, InputRequests } from '../mcp/client/server-client.ts'
+import type { InputRequests } from '../mcp/client/input-requests.ts'
+import type { Continuation } from '../mcp/client/server-client.ts'
 import type { PendingCalls, PendingRequests } from '../sessions/pending-calls.ts'
 import type { Session } from '../sessions/session.ts'
 

@@ -146,7 +146,7 @@ t.test('a failure that quotes what the caller sent is logged without its words',
   const { url } = await startAnsweringServer(t, {
     answers: {
       'tools/list': () => ({ tools }),
-      'tools/call' ({ arguments: { text } }) { throw new Refused(-32_000, text === undefined ? 'the disk is full' : `cannot parse ${text}`) },
+      'tools/call' ({ arguments: { text } }) { throw new Refused(-32_600, text === undefined ? 'the disk is full' : `cannot parse ${text}`) },
       'resources/read' ({ uri }) { throw new Refused(-32_000, `cannot read ${uri}`) },
       'prompts/list': () => ({ prompts: [{ name: 'hello' }] }),
       'prompts/get' ({ arguments: { who } }) { throw new Refused(-32_000, `no ${who}`) }

@@ -27,7 +27,6 @@ const well = textResult('well')
 const withResult = (members: string, result = `{${content}}`) => `{${members}"result":${result}}`
 const withMembers = (members: string) => `{"jsonrpc":"2.0","id":$ID${members}}`
 const notUsable = 'MCP server up gave an answer to tool echo that cannot be used'
-const answeredWithError = 'MCP server up answered tool echo with an error'
 const digitsLine =
   '{"jsonrpc":"2.0","method":"notifications/message","params":{ "level":"info", "data":{"n":1e400} }}'
 const infoLine = '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}'
@@ -43,7 +42,7 @@ const nullFields = [
   answered('error is an empty object beside a result', withMembers(`,"result":{${content}},"error":{}`)),
   answered(
     'result is null beside an error',
-    withMembers(',"result":null,"error":{"code":-32603,"message":"it broke"}'), `${answeredWithError}: it broke`
+    withMembers(',"result":null,"error":{"code":-32603,"message":"it broke"}'), 'it broke'
   ),
   answered('content is null', resultText('{"content":null}'), '{"content":[]}')
 ]
@@ -52,12 +51,12 @@ const errors = [
   answered(
     'the error\'s code is text',
     withMembers(',"error":{"code":"-32602","message":"no such value"}'),
-    'Tool echo refused its arguments: no such value'
+    'no such value'
   ),
-  answered('the error is a text', withMembers(',"error":"it broke"'), `${answeredWithError}: it broke`),
+  answered('the error is a text', withMembers(',"error":"it broke"'), 'it broke'),
   answered(
     'the error has no message',
-    withMembers(',"error":{"code":-32603,"data":"x"}'), `${answeredWithError}: {"code":-32603,"data":"x"}`
+    withMembers(',"error":{"code":-32603,"data":"x"}'), '{"status":"error","error":"{\\"code\\":-32603,\\"data\\":\\"x\\"}"}'
   ),
   answered('a result without a use', withMembers(',"result":"well"'), notUsable),
   answered('a result that is null', withMembers(',"result":null'), notUsable),

@@ -16,7 +16,7 @@ t.test('listing tools of a server that ends at its start is a 502 that quotes it
     error:
       "MCP server zoo ended before it was ready (exit code 1); it said: Traceback (most recent call last):\n  nothing\nModuleNotFoundError: No module named 'nothing'",
     code: 'MCPC_ERR_MCP_START',
-    retryable: true
+    retryable: false
   }
 
   for (const request of [

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { startUpstream } from '../support/mcp-servers.ts'
-import { callFailure, initSession } from '../support/requests.ts'
+import { call, callFailure, initSession } from '../support/requests.ts'
 import { serversFile } from '../support/servers-file.ts'
 import { build } from '../support/service.ts'
 import { until } from '../support/wait.ts'
@@ -111,20 +111,53 @@ t.test('a tool that fails is a result, as without events', async t => {
   )
 })
 
-t.test('progress starts the inactivity deadline anew, and never the total one', async t => {
-  // Far enough apart for a machine that is slow, or busy for a second.
-  const { service, id } = await serviceOf(t, { MCP_API_DEFAULT_TIMEOUT: '1.5', MCP_API_LONG_TIMEOUT: '6' })
-  const lastOf = async (tool: string, params: object) =>
-    said(parseEvents((await follow(service, { session_id: id, tool, params })).body)).at(-1)
+const lastOf = (response: { body: string }) => said(parseEvents(response.body)).at(-1)
+const timedOut = (sentence: string) => callFailure('MCP_TIMEOUT', `MCP server up ${sentence}`, { acted: 'unknown' })
 
-  const [progressing, endless, silent] = await Promise.all([
-    lastOf('progress', { steps: 10, delay: 200 }),
-    lastOf('progress', { steps: 1_000, delay: 100 }),
-    lastOf('slow', { delay: 60_000 })
+t.test('following a call does not shorten it', async t => {
+  // A list may take no time at all: that is no business of a call.
+  const { service, id } = await serviceOf(t, {}, { timeouts: { call: 3 } })
+  await call(service, id, 'echo')
+  const { service: hasty, id: own } = await serviceOf(t, { MCP_API_DEFAULT_TIMEOUT: '1.5' })
+  await call(hasty, own, 'echo')
+  const silent = { tool: 'slow', params: { delay: 2_000 } }
+  const answers = await Promise.all([
+    follow(service, { session_id: id, ...silent }), follow(hasty, { session_id: own, ...silent })
   ])
-  t.equal(progressing?.event, 'result', 'longer than the one, within the other')
-  t.match(endless, { event: 'error', data: { code: 'MCPC_ERR_MCP_TIMEOUT', error: /\(6 s\)/ } })
-  t.match(silent, { event: 'error', data: { code: 'MCPC_ERR_MCP_TIMEOUT', error: /\(1\.5 s\)/ } })
+  for (const answer of answers) t.equal(lastOf(answer)?.event, 'result')
+  t.match(lastOf(await follow(service, { session_id: id, tool: 'slow', params: { delay: 60_000 } })), {
+    event: 'error', data: timedOut('did not answer tool slow in time (3 s)')
+  })
+})
+
+t.test('a bound on silence is one where it is set, followed or not, and progress never lengthens a call', async t => {
+  // Far enough apart for a machine that is slow, or busy for a second.
+  const set = { MCP_API_INACTIVITY_TIMEOUT: '1.5', MCP_API_LONG_TIMEOUT: '6' }
+  const [{ service, id }, { service: off, id: own }, { service: longer, id: third }] = await Promise.all([
+    serviceOf(t, set), serviceOf(t, set, { timeouts: { inactivity: 0 } }),
+    serviceOf(t, {}, { timeouts: { inactivity: 1.5, call: 0.5 } })
+  ])
+  const progressing = { tool: 'progress', params: { steps: 10, delay: 200 } }
+  const endless = { tool: 'progress', params: { steps: 1_000, delay: 100 } }
+  const silent = { tool: 'slow', params: { delay: 60_000 } }
+  const quiet = 'sent neither an answer to tool slow nor progress for 1.5 s'
+  const [followed, plain, endlessOne, endlessOther, silentOne, silentOther, withoutBound, shorter] = await Promise.all([
+    follow(service, { session_id: id, ...progressing }),
+    call(service, id, progressing.tool, progressing.params),
+    follow(service, { session_id: id, ...endless }),
+    call(service, id, endless.tool, endless.params),
+    follow(service, { session_id: id, ...silent }),
+    call(service, id, silent.tool, silent.params),
+    follow(off, { session_id: own, tool: 'slow', params: { delay: 2_500 } }),
+    call(longer, third, 'slow', silent.params)
+  ])
+  t.equal(lastOf(followed)?.event, 'result', 'longer than the one, within the other')
+  t.equal(plain.statusCode, 200)
+  const total = timedOut('did not answer tool progress in time (6 s)')
+  t.strictSame([lastOf(endlessOne)?.data, endlessOther.json()], [total, total])
+  t.strictSame([lastOf(silentOne)?.data, silentOther.json()], [timedOut(quiet), timedOut(quiet)])
+  t.equal(lastOf(withoutBound)?.event, 'result', 'an entry may turn it off')
+  t.strictSame(shorter.json(), timedOut('did not answer tool slow in time (0.5 s)'))
 })
 
 t.test('`timeout` lowers the total deadline, with and without events, and cannot raise it', async t => {

@@ -63,8 +63,7 @@ t.test('a server that dies at its start is 502, with what it said last', async t
     response.json(),
     failure(
       'MCP_START',
-      'MCP server analysis ended before it was ready (exit code 3); it said: reading the settings\ncannot read settings.ini',
-      { retryable: true }
+      'MCP server analysis ended before it was ready (exit code 3); it said: reading the settings\ncannot read settings.ini'
     )
   )
 })

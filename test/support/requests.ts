@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import { valueOf } from '../../lib/json-text.ts'
-import type { Answer as ServerAnswer } from '../../lib/mcp/client/server-client.ts'
+import type { ToolAnswer } from '../../lib/mcp/client/server-client.ts'
 import { apiUrl, jwtToken } from './credentials.ts'
 
 /** Opens a session and gives its id. */
@@ -72,7 +72,7 @@ export function callAt (
 }
 
 /** The text of a tool's answer that is one. */
-export function textOf (answer: ServerAnswer): string {
+export function textOf (answer: ToolAnswer): string {
   const result = 'result' in answer ? valueOf(answer.result.document, answer.result.node) : answer
   const { content: [block] = [] } = result as { content?: Array<{ text?: unknown }> }
   if (typeof block?.text !== 'string') throw new Error(`the tool answered ${JSON.stringify(result)}`)

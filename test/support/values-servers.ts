@@ -13,7 +13,7 @@ export interface ValuesTool {
   gives?: Record<string, unknown>
   /** A call fails, by MCP's mark. */
   fails?: boolean
-  /** A call is answered with an error of JSON-RPC. */
+  /** A call is answered with an error of JSON-RPC that says nothing of the tool. */
   breaks?: boolean
 }
 

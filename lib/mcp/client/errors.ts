@@ -5,6 +5,7 @@ import { NotSentError } from '../transports/text-transport.ts'
 import { errorCodes } from './protocol.ts'
 import { RequestTimeoutError, RpcError, UnusableAnswerError } from './protocol-errors.ts'
 import type { RequestDescription, RequestLimits } from './server-client.ts'
+import { failureIn, isOfTool, ToolFailedError } from './tool-failure.ts'
 
 export const maxQuoteLength = 1_000
 
@@ -14,15 +15,19 @@ export interface Attempt {
   description: RequestDescription
   limits: RequestLimits
   mask: Mask
+  /** Masks what is secret on the way to the server, and nothing of the session. */
+  wayMask: () => Mask
 }
 
 /**
  * The error of lib/errors.ts for a failure that explains itself; `null` for one that only the transport can explain.
  */
-export function translate (error: unknown, { serverName, description, limits, mask }: Attempt): Error | null {
-  const { what, refused } = description
+export function translate (error: unknown, attempt: Attempt): Error | null {
+  const { serverName, description, limits, mask } = attempt
+  const { what, refused, mayFail } = description
   if (limits.signal.aborted) return new CallerLeftError()
-  if (error instanceof RequestTimeoutError) return new McpTimeoutError(serverName, what, error.timeoutMs / 1000)
+  if (error instanceof ToolFailedError) return error
+  if (error instanceof RequestTimeoutError) return timeoutError(error, attempt)
   if (error instanceof BoundError) return new McpCallError(serverName, `broke off ${what}: ${error.message}`)
   if (error instanceof UnusableAnswerError) {
     const quote = sentenceOf(error, mask)
@@ -33,7 +38,17 @@ export function translate (error: unknown, { serverName, description, limits, ma
   const sentence = sentenceOf(error, mask)
   if (error.code === errorCodes.missingClientCapability) return new McpCapabilityError(serverName, sentence)
   if (refused !== undefined && refusals.has(error.code)) return refused(sentence)
+  if (mayFail === true && isOfTool(error)) return new ToolFailedError(failureIn(error, attempt.wayMask()))
   return new McpCallError(serverName, `answered ${what} with an error: ${sentence}`, { cause: causeOf(error, mask) })
+}
+
+function timeoutError (error: RequestTimeoutError, { serverName, description: { what }, limits }: Attempt): Error {
+  const { timeoutMs, isOfSilence } = error
+  // Of several requests the last one has only what the others have left of the deadline.
+  if (!isOfSilence) return new McpTimeoutError(serverName, what, Math.max(timeoutMs, limits.timeoutMs) / 1000)
+  const seconds = timeoutMs / 1000
+  const message = `MCP server ${serverName} sent neither an answer to ${what} nor progress for ${seconds} s`
+  return Object.assign(new McpTimeoutError(serverName, what, seconds), { message })
 }
 
 /** Codes by which a server refuses what it was given. */

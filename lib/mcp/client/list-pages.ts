@@ -1,6 +1,7 @@
 import { isJsonObject, type JsonObject } from '../../json.ts'
 import { type JsonNode, memberOf, presentMember, textOf, valueOf } from '../../json-text.ts'
 import { BoundError } from '../transports/bounds.ts'
+import type { Members } from './protocol-client.ts'
 import type { RpcValue } from './rpc-message.ts'
 import type { ServerBounds } from './server-bounds.ts'
 
@@ -31,6 +32,9 @@ export const listKinds = {
 } as const
 
 export type ListName = keyof typeof listKinds
+
+/** The params of a request for a page. */
+export const cursorMember = (cursor: string | null): Members => cursor === null ? [] : [['cursor', cursor]]
 
 /** A server whose list has more pages than this has lost count. */
 const maxPages = 1_000

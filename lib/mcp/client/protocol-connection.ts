@@ -35,7 +35,7 @@ export interface ConnectionRequest {
   params: (id: number) => string
   /** How long the answer may take in all (ms). */
   timeoutMs: number
-  /** How long the server may be silent (ms). Each progress notification starts it anew. */
+  /** How long the server may be silent (ms). Each progress notification starts it anew. Absent: as long as it takes. */
   inactivityMs?: number
   signal?: AbortSignal
   onProgress?: (progress: RpcValue) => void
@@ -130,7 +130,8 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
         const timer = setTimeout(() => {
           // Timers run before data is read that has arrived: an answer or progress that is there is not late.
           setImmediate(() => setImmediate(() => {
-            if (timer === idleTimer || timer === totalTimer) giveUp(new RequestTimeoutError(milliseconds))
+            if (timer !== idleTimer && timer !== totalTimer) return
+            giveUp(new RequestTimeoutError(milliseconds, { isOfSilence: milliseconds < timeoutMs }))
           }))
         }, Math.min(milliseconds, maxTimerMs))
         return timer.unref()

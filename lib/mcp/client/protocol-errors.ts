@@ -20,10 +20,13 @@ export class RequestTimeoutError extends Error {
   override name = 'RequestTimeoutError'
   /** The deadline that passed (ms). */
   readonly timeoutMs: number
+  /** It was the one of silence: the server has sent no progress for so long. */
+  readonly isOfSilence: boolean
 
-  constructor (timeoutMs: number) {
-    super(`no answer within ${timeoutMs} ms`)
+  constructor (timeoutMs: number, { isOfSilence = false } = {}) {
+    super(isOfSilence ? `no progress within ${timeoutMs} ms` : `no answer within ${timeoutMs} ms`)
     this.timeoutMs = timeoutMs
+    this.isOfSilence = isOfSilence
   }
 }
 

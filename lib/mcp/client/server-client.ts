@@ -1,24 +1,23 @@
-import {
-  CompletionRefusedError, PromptArgumentsError, ToolArgumentsError, UnknownResourceError
-} from '../../errors.ts'
+import { CompletionRefusedError, PromptArgumentsError, UnknownResourceError } from '../../errors.ts'
 import { presentMember, textOf } from '../../json-text.ts'
 import { HttpError } from '../transports/http-request.ts'
-import { NotSentError } from '../transports/text-transport.ts'
+import { type Answer, askUntilAnswered, type Continuation } from './answer-rounds.ts'
 import type { Peer } from './handshake.ts'
-import { type InputRequests, inputRequestsIn, urlElicitationIn } from './input-requests.ts'
-import { type Listed, listKinds, type ListName, readPages } from './list-pages.ts'
-import { parameterHeaders } from './parameter-headers.ts'
-import { errorCodes, metaKeys } from './protocol.ts'
-import type { Members, ProtocolClient, RequestOptions } from './protocol-client.ts'
-import { ConnectionClosedError, RequestTimeoutError, RpcError, UnusableAnswerError } from './protocol-errors.ts'
-import type { RpcValue } from './rpc-message.ts'
+import { cursorMember, type Listed, listKinds, type ListName, readPages } from './list-pages.ts'
+import { errorCodes } from './protocol.ts'
+import type { ProtocolClient, RequestOptions } from './protocol-client.ts'
+import { RequestTimeoutError, RpcError } from './protocol-errors.ts'
 import type { Instructions, ServerBounds } from './server-bounds.ts'
+import { callTool, type ToolAnswer, type ToolRequest } from './tool-call.ts'
+import { ToolFailedError } from './tool-failure.ts'
 
-export type { InputRequests }
+export type { Answer, Continuation, ToolAnswer, ToolRequest }
 
 export interface RequestLimits {
   /** How long the answer may take in all (ms). */
   timeoutMs: number
+  /** How long a tool may be silent (ms): each progress notification starts it anew. Absent for as long as it takes. */
+  inactivityMs?: number
   /** Aborts when nobody waits for the answer any more; the server gets a cancellation. */
   signal: AbortSignal
   /** Values that an error's sentence must not hold, beside those that the client knows. */
@@ -32,41 +31,6 @@ export interface RequestLimits {
    */
   trace?: Readonly<Record<string, string>>
 }
-
-/** A caller follows a call while it runs. The values are params of the server's notifications. */
-export interface Watcher {
-  onProgress: (progress: RpcValue) => void
-  /**
-   * Gets log messages. Never called for a server that several callers share: nothing says which call they are about.
-   */
-  onLog: (message: RpcValue) => void
-  /**
-   * How long the server may be silent (ms): each progress notification starts it anew. The call's `timeoutMs` stays
-   * what it is.
-   */
-  inactivityMs: number
-}
-
-export interface ToolRequest {
-  name: string
-  /** The arguments: the JSON text of an object. */
-  args: string
-  /** The tool's input schema, for a tool that wants arguments repeated in headers; see `x-mcp-header`. */
-  inputSchema?: unknown
-  watcher?: Watcher
-  continuation?: Continuation
-}
-
-/** Resumes a request that the server answered with input requests. */
-export interface Continuation {
-  /** Responses by the server's own keys: the JSON text of an object. */
-  responses?: string
-  /** The server's own state, to be given back unchanged: JSON text. */
-  state?: string
-}
-
-/** The answer to a request that a server may answer with input requests. */
-export type Answer = { result: RpcValue } | { inputRequired: InputRequests }
 
 export type Reference = { type: 'ref/prompt', name: string } | { type: 'ref/resource', uri: string }
 
@@ -88,7 +52,7 @@ export interface ServerClient {
    * when it is longer than lists may be.
    */
   list: (list: ListName, limits: RequestLimits) => Promise<Listed>
-  callTool: (request: ToolRequest, limits: RequestLimits) => Promise<Answer>
+  callTool: (request: ToolRequest, limits: RequestLimits) => Promise<ToolAnswer>
   readResource: (uri: string, limits: RequestLimits, continuation?: Continuation) => Promise<Answer>
   /** `args` is the JSON text of an object. */
   getPrompt: (name: string, args: string, limits: RequestLimits, continuation?: Continuation) => Promise<Answer>
@@ -104,6 +68,8 @@ export interface RequestDescription {
    * other.
    */
   refused?: (sentence: string) => Error
+  /** An error that answers the request may be the failure of what was requested, and then is a ToolFailedError. */
+  mayFail?: boolean
 }
 
 /** How a server client reaches its server. */
@@ -127,8 +93,6 @@ export interface ServerConnection {
 
 /** A server that did not declare a list may not know its method, and then may not answer at all (ms). */
 const undeclaredTimeoutMs = 5_000
-/** How often in a row a server may answer with nothing but a state to be given back. */
-const maxStateRounds = 10
 
 /** The requests of a server client, whatever its server is reached through. */
 export function createServerClient (connection: ServerConnection): ServerClient {
@@ -154,26 +118,14 @@ export function createServerClient (connection: ServerConnection): ServerClient 
       })
     },
 
-    callTool ({ name, args, inputSchema, watcher, continuation }, limits) {
-      const refused = (sentence: string) => new ToolArgumentsError(name, sentence)
-      return request({ what: `tool ${name}`, refused }, limits, async client => {
-        if (watcher !== undefined && connection.isOwn) client.onLog(watcher.onLog)
-        const isModern = client.peer?.era.kind === 'modern'
-        const options = { ...optionsOf(limits), ...(watcher !== undefined && watched(watcher, limits, isModern)) }
-        const members = [['name', JSON.stringify(name)], ['arguments', args]] as const
-        const call = (headers: Record<string, string>) => askUntilAnswered(
-          client, 'tools/call', members, { ...options, headers: { ...options.headers, ...headers } }, continuation
-        )
-        if (!isModern || inputSchema === undefined) return await call({})
-        try {
-          return await call(parameterHeaders(inputSchema, args))
-        } catch (error) {
-          // The server did not act. Its tool wants other headers than those of the schema that was remembered.
-          if (!(error instanceof RpcError) || error.code !== errorCodes.headerMismatch) throw error
-          connection.onListChanged()
-          return await call(parameterHeaders(await currentSchema(client, name, bounds, optionsOf(limits)), args))
-        }
-      })
+    async callTool (tool, limits) {
+      try {
+        return await request({ what: `tool ${tool.name}`, mayFail: true }, limits, client =>
+          callTool(tool, { client, connection, options: optionsOf(limits), limits }))
+      } catch (error) {
+        if (error instanceof ToolFailedError) return { failure: error.failure }
+        throw error
+      }
     },
 
     readResource (uri, limits, continuation) {
@@ -206,19 +158,12 @@ export function createServerClient (connection: ServerConnection): ServerClient 
   }
 }
 
-const cursorMember = (cursor: string | null): Members => cursor === null ? [] : [['cursor', cursor]]
-
 const noCompletion = '{"values":[]}'
 
 function optionsOf ({ timeoutMs, signal, secrets = [], trace }: RequestLimits): RequestOptions {
   if (trace === undefined) return { timeoutMs, signal, secrets }
   const meta = Object.entries(trace).map(([name, value]) => [name, JSON.stringify(value)] as const)
   return { timeoutMs, signal, secrets, meta, headers: trace }
-}
-
-function watched ({ inactivityMs, onProgress }: Watcher, limits: RequestLimits, isModern: boolean) {
-  const { meta = [] } = optionsOf(limits)
-  return { inactivityMs, onProgress, ...(isModern && { meta: [...meta, [metaKeys.logLevel, '"info"'] as const] }) }
 }
 
 /**
@@ -256,50 +201,4 @@ export async function isKnown (client: ProtocolClient, limits: RequestLimits): P
   const timeoutMs = Math.min(limits.timeoutMs, undeclaredTimeoutMs)
   return await client.request(method, [], { ...optionsOf(limits), timeoutMs })
     .then(() => true, error => error instanceof RpcError)
-}
-
-/** Sends a request again while the server answers with nothing but a state to be given back. */
-async function askUntilAnswered (
-  client: ProtocolClient, method: string, members: Members, options: RequestOptions, continuation: Continuation = {}
-): Promise<Answer> {
-  const own = [...members]
-  const isModern = client.peer?.era.kind === 'modern'
-  let { responses, state } = continuation
-  for (let round = 0; round <= maxStateRounds; round++) {
-    const inputRequired = await send(round, [
-      ...own,
-      // A server of an older era is asked anew: what it requested was done elsewhere.
-      ...(isModern && responses !== undefined ? [['inputResponses', responses] as const] : []),
-      ...(isModern && state !== undefined ? [['requestState', state] as const] : [])
-    ])
-    if ('result' in inputRequired) return inputRequired
-    const { requests, state: nextState } = inputRequired.inputRequired
-    if (requests !== '{}' || nextState === undefined) return inputRequired
-    responses = undefined
-    state = nextState
-  }
-  throw new UnusableAnswerError(`it gave its state back ${maxStateRounds} times, and no result`)
-
-  async function send (round: number, members: Members): Promise<Answer> {
-    try {
-      const result = await client.request(method, members, options)
-      const requested = inputRequestsIn(result)
-      return requested === null ? { result } : { inputRequired: requested }
-    } catch (error) {
-      // The server got an earlier round, so it may have acted.
-      if (error instanceof NotSentError && round > 0) throw new ConnectionClosedError(String(error.cause))
-      const requested = urlElicitationIn(error)
-      if (requested === null) throw error
-      return { inputRequired: requested }
-    }
-  }
-}
-
-/** The input schema that a tool has now. */
-async function currentSchema (
-  client: ProtocolClient, name: string, bounds: ServerBounds, options: RequestOptions
-): Promise<unknown> {
-  const { items } = await readPages('tools', bounds, cursor =>
-    client.request(listKinds.tools.method, cursorMember(cursor), options))
-  return items.find(({ value }) => value.name === name)?.value.inputSchema
 }

@@ -10,6 +10,7 @@ import {
   createServerClient, isKnown, type RequestDescription, type RequestLimits, type ServerClient, type ServerConnection
 } from '../client/server-client.ts'
 import { HttpError } from '../transports/http-request.ts'
+import { saysSessionIsLost } from '../transports/session-loss.ts'
 import { createHttpErrors, type HttpErrorsOptions } from './http-errors.ts'
 import { type Connection, createHandshake, type HandshakeOptions, isRefusal, sessionOf } from './http-handshake.ts'
 import type { Turns } from './request-bounds.ts'
@@ -81,11 +82,12 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
         if (mayAskAgain && isRefusal(error) && !await isOfRequest(error, connection, limits)) {
           return { refusal: error }
         }
-        if (mayBeOfSession(error, connection, description)) {
-          current = null
-          await handshake.forgetSession(connection)
+        if (!await mayBeOfSession(error, connection, { description, limits })) {
+          throw callError(error, description, limits)
         }
-        throw callError(error, description, limits)
+        current = null
+        await handshake.forgetSession(connection)
+        throw callError(error, { ...description, mayFail: false }, limits)
       }
     }
 
@@ -173,11 +175,18 @@ const sessionCodes = new Set<number>([-32_001, -32_002, -32_005])
 const sessionStatuses = new Set([500, 502])
 
 /** Whether an answer that is about the request may be about the server's session as well. */
-function mayBeOfSession (error: unknown, connection: Connection, { refused }: RequestDescription): boolean {
+async function mayBeOfSession (
+  error: unknown,
+  connection: Connection,
+  { description: { refused, mayFail }, limits }: { description: RequestDescription, limits: RequestLimits }
+): Promise<boolean> {
   if (sessionOf(connection) === null) return false
   if (error instanceof HttpError) return sessionStatuses.has(error.status)
   if (!(error instanceof RpcError)) return false
   const isOfResource = error.code === errorCodes.resourceNotFound && refused?.('') instanceof UnknownResourceError
   if (isOfResource) return /session/i.test(error.message)
-  return sessionCodes.has(error.code) || connection.transport?.isSessionInDoubt === true
+  if (connection.transport?.isSessionInDoubt === true) return true
+  if (!sessionCodes.has(error.code)) return false
+  // A tool may fail with any code. The session of a server that answers is not given up for it: it may hold much.
+  return mayFail !== true || saysSessionIsLost(error.message) || !await isKnown(connection.client, limits)
 }

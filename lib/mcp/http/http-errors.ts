@@ -46,12 +46,14 @@ export function createHttpErrors (
     if (error instanceof RequestTimeoutError) return new McpStartTimeoutError(serverName, startTimeoutMs / 1000, '')
     const mask = maskFor(limits)
     const sentence = `${startVerbFor(error, proxy)}: ${sentenceFor(error, mask)}`
-    return unauthorized(error) ?? new McpStartError(serverName, sentence, { cause: causeOf(error, mask) })
+    const failed = new McpStartError(serverName, sentence, { cause: causeOf(error, mask) })
+    return unauthorized(error) ?? Object.assign(failed, { retryable: mayPass(reasonOf(error)) })
   }
 
   function explain (error: unknown, description: RequestDescription, limits: RequestLimits): Error {
     const mask = maskFor(limits)
-    const known = translate(error, { serverName, description, limits, mask }) ?? unauthorized(error)
+    const wayMask = () => maskOf(secrets, sessionSecrets())
+    const known = translate(error, { serverName, description, limits, mask, wayMask }) ?? unauthorized(error)
     if (known !== null) return known
     if (error instanceof NotSentError) return explainStart(error, limits)
     const sentence = `${verbFor(error)} ${description.what}: ${sentenceFor(error, mask)}`
@@ -85,6 +87,22 @@ function refusesCredentials (error: unknown): error is HttpError {
 
 /** Statuses of a request that was refused unread. */
 const unread = new Set([401, 403, 404, 405, 406, 410, 411, 413, 414, 415, 429, 431])
+
+/** Statuses of a server or a gateway that may answer otherwise later. */
+const passingStatuses = new Set([408, 421, 423, 425, 429, 500, 502, 503, 504, 507, 508, 520, 521, 522, 523, 524, 530])
+/** Codes of failures that stay: of a certificate, or of this service itself. */
+const stayingCodes =
+  /^(EACCES|CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_|(UND_)?ERR_INVALID|HPE_)/
+
+/** Whether a server that cannot be reached may be reached another time. */
+function mayPass (reason: unknown): boolean {
+  if (reason instanceof HttpError) return passingStatuses.has(reason.status)
+  if (reason instanceof RpcError || reason instanceof UnusableAnswerError || reason instanceof RangeError) return false
+  const { code } = reason as NodeJS.ErrnoException
+  // An answer that broke off has a cause; one that is no answer, like a page to sign in, has none.
+  const brokeOff = reason instanceof StreamEndedError && 'cause' in reason
+  return brokeOff || (typeof code === 'string' && !stayingCodes.test(code))
+}
 
 /** Whether a server can have acted on a request that failed: `no` only where that is proven. */
 function actedOn (error: unknown): Acted {

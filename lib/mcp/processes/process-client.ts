@@ -87,8 +87,14 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
     return { transport, client }
   }
 
-  const failed = (mask: Mask): FailedProcess =>
-    ({ serverName: command.name, transport: handshake.current.transport, user: command.user, mask, isShared })
+  const failed = (mask: Mask): FailedProcess => ({
+    serverName: command.name,
+    transport: handshake.current.transport,
+    user: command.user,
+    mask,
+    wayMask: () => maskOf(command.secrets),
+    isShared
+  })
 
   const connection: ServerConnection = {
     serverName: command.name,

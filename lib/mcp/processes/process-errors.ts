@@ -6,6 +6,7 @@ import { reasonOf, RequestTimeoutError, RpcError, UnusableAnswerError } from '..
 import type { RequestDescription, RequestLimits } from '../client/server-client.ts'
 import type { ProcessUser } from '../transports/process-user.ts'
 import type { Exit, StdioTransport } from '../transports/stdio.ts'
+import { endedBySignal, speaksOfPassingTrouble } from './passing-trouble.ts'
 
 /** A process at which a request or a start failed. */
 export interface FailedProcess {
@@ -14,6 +15,8 @@ export interface FailedProcess {
   /** Absent: the service's own. */
   user?: ProcessUser | undefined
   mask: Mask
+  /** See Attempt. */
+  wayMask: () => Mask
   /** Several requests use it, so that its stderr may be about another one and is not quoted. */
   isShared: boolean
 }
@@ -34,14 +37,25 @@ export async function awaitExit (transport: StdioTransport, error: unknown): Pro
 const isOfRunningServer = (error: unknown) =>
   error instanceof RpcError || error instanceof UnusableAnswerError || error instanceof RequestTimeoutError
 
-/** The error of lib/errors.ts for a server that could not be started. */
+/**
+ * The error of lib/errors.ts for a server that could not be started. It is retryable only where another try can help.
+ */
 export function startError (
-  error: unknown, { serverName, transport, user, mask }: FailedProcess, startTimeoutMs: number, signal: AbortSignal
+  error: unknown, process: FailedProcess, startTimeoutMs: number, signal: AbortSignal
 ): Error {
+  const { serverName, transport, mask } = process
   if (signal.aborted) return new CallerLeftError()
-  const quote = quoteStderr(transport, mask)
-  const cause = causeOf(error, mask)
+  const lines = transport.stderrLines('first and last').map(mask)
+  const quote = quoteOf(transport, shortened(lines))
   if (error instanceof RequestTimeoutError) return new McpStartTimeoutError(serverName, startTimeoutMs / 1000, quote)
+  const retryable = mayPass(error, transport, lines)
+  return Object.assign(explainStart(error, process, quote), { retryable })
+}
+
+function explainStart (
+  error: unknown, { serverName, transport, user, mask }: FailedProcess, quote: string
+): Error {
+  const cause = causeOf(error, mask)
   if (error instanceof RpcError) {
     return new McpStartError(serverName, `refused the handshake: ${sentenceOf(error, mask)}${quote}`, { cause })
   }
@@ -57,12 +71,21 @@ export function startError (
   return new McpStartError(serverName, `could not be started${asUser}: ${reason}${quote}`, { cause })
 }
 
+/** Whether a failed start may go well another time: where the machine or the network was in the way, for a while. */
+function mayPass (error: unknown, { exit, failure }: StdioTransport, lines: readonly string[]): boolean {
+  if (error instanceof RpcError || error instanceof UnusableAnswerError) return false
+  if (exit !== null) return endedBySignal(exit) || lines.some(speaksOfPassingTrouble)
+  const { code } = (failure ?? reasonOf(error)) as NodeJS.ErrnoException
+  return code !== undefined && speaksOfPassingTrouble(code)
+}
+
 /** The error of lib/errors.ts for a request that failed. */
 export function callError (
   error: unknown, process: FailedProcess, description: RequestDescription, limits: RequestLimits
 ): Error {
-  const { serverName, mask } = process
-  const translated = translate(error, { serverName, description, limits, mask }) ?? explain(error, process, description)
+  const { serverName, mask, wayMask } = process
+  const attempt = { serverName, description, limits, mask, wayMask }
+  const translated = translate(error, attempt) ?? explain(error, process, description)
   return Object.assign(translated, { acted: actedIn(error) })
 }
 
@@ -84,11 +107,29 @@ function explain (
 
 function quoteStderr (transport: StdioTransport, mask: Mask): string {
   // Each line is masked on its own: a long line was cut, and a mask knows a cut secret only at the end of a text.
-  const quote = transport.stderrLines().map(mask).join('\n').slice(-maxQuoteLength)
-  const { noiseLines } = transport
+  return quoteOf(transport, transport.stderrLines().map(mask).join('\n').slice(-maxQuoteLength))
+}
+
+function quoteOf ({ noiseLines }: StdioTransport, quote: string): string {
   const noise = noiseLines === 0 ? '' : ` (${noiseLines} lines on its stdout were no messages)`
   return quote === '' ? '' : `; it said${noise}: ${quote}`
 }
+
+/** The beginning and the end of what a server said: either may have the reason. */
+function shortened (lines: readonly string[]): string {
+  const text = lines.join('\n')
+  if (text.length <= maxQuoteLength) return text
+  const half = (maxQuoteLength - between.length) / 2
+  const [start, end] = [text.slice(0, half), text.slice(-half)]
+  // Whole lines, where that leaves something.
+  const lastBreak = start.lastIndexOf('\n')
+  const firstBreak = end.indexOf('\n')
+  const beginning = lastBreak === -1 ? start : start.slice(0, lastBreak)
+  const ending = firstBreak === -1 ? end : end.slice(firstBreak + 1)
+  return [beginning, between, ending].join('').replace(/(\n…)+\n/g, between)
+}
+
+const between = '\n…\n'
 
 function describeExit ({ code, signal }: Exit): string {
   return signal === null ? `exit code ${code}` : signal

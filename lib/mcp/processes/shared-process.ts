@@ -52,6 +52,8 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
   let idleTimer: NodeJS.Timeout | null = null
   let failures = 0
   let pauseEndsAt = 0
+  /** Whether another try can help, as far as the last end says. */
+  let retryable = true
   let closing: Promise<void> | null = null
 
   async function start (ticket: Ticket<Turn>): Promise<RunningProcess> {
@@ -62,6 +64,7 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
       // The start is for everybody: no single caller ends it by leaving.
       await turn.during(client.open(new AbortController().signal))
     } catch (error) {
+      retryable = !(error instanceof McpStartError) || error.retryable === true
       pause()
       await endProcess(process)
       throw error
@@ -83,7 +86,7 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
     if (leftMs > waitMs) {
       const seconds = Math.ceil(leftMs / 1000)
       const sentence = `has ended ${failures} times in a row and is started again in ${seconds} s`
-      throw new McpStartError(command.name, sentence)
+      throw Object.assign(new McpStartError(command.name, sentence), { retryable })
     }
     if (leftMs > 0) await delay(leftMs, undefined, { signal }).catch(() => { throw new CallerLeftError() })
   }
@@ -117,6 +120,7 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
     const startedAt = performance.now()
     attempt.turn = turn
     turn.setIdle(users === 0)
+    retryable = true // it started
     await client.ended
     if (current !== attempt || closing !== null) return
     current = null

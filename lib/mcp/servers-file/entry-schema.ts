@@ -30,9 +30,16 @@ const commonFields = {
   prefix: Type.Optional(Type.String({
     pattern: '^[A-Za-z0-9_-]{0,32}$', title: 'at most 32 of the characters A-Z, a-z, 0-9, _ and -'
   })),
-  timeouts: Type.Optional(Type.Object({ start: seconds(), list: seconds(), call: seconds() }, {
+  timeouts: Type.Optional(Type.Object({
+    start: seconds(),
+    list: seconds(),
+    call: seconds(),
+    inactivity: Type.Optional(Type.Number({ minimum: 0, maximum: 86_400 }))
+  }, {
     additionalProperties: false,
-    title: 'an object of start, list and call, each a number of seconds above 0, at most 86400'
+    title:
+      'an object of start, list, call and inactivity, each a number of seconds above 0, at most 86400; ' +
+      'inactivity may be 0'
   })),
   includeTools: patterns(),
   excludeTools: patterns(),

@@ -34,7 +34,7 @@ export function resolveEntry (name: string, entry: ServerEntry, context: EntryCo
 
 function commonFields (name: string, entry: ServerEntry) {
   const { prefix, timeouts = {}, includeTools, excludeTools, baggage } = entry
-  const { start, list, call } = timeouts
+  const { start, list, call, inactivity } = timeouts
   return {
     name,
     prefix: prefix ?? defaultPrefix(name),
@@ -42,7 +42,8 @@ function commonFields (name: string, entry: ServerEntry) {
     timeouts: {
       ...(start !== undefined && { startMs: start * 1000 }),
       ...(list !== undefined && { listMs: list * 1000 }),
-      ...(call !== undefined && { callMs: call * 1000 })
+      ...(call !== undefined && { callMs: call * 1000 }),
+      ...(inactivity !== undefined && { inactivityMs: inactivity * 1000 })
     },
     ...(includeTools && { includeTools }),
     ...(excludeTools && { excludeTools })

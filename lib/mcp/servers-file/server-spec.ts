@@ -4,6 +4,7 @@ import type { HttpEndpoint } from '../transports/http-transport.ts'
 import type { ProcessUser } from '../transports/process-user.ts'
 import type { StdioCommand } from '../transports/stdio.ts'
 import type { TransportKind } from '../transports/transport-kinds.ts'
+import { operatorSecrets, secretsInQuery, soundsSecret, withoutScheme } from './operator-secrets.ts'
 import type { Template } from './template.ts'
 import type { ToolFilter } from './tool-filter.ts'
 import { policyContent, type ServerPolicy } from './value-policy.ts'
@@ -15,7 +16,13 @@ export interface CommonSpec extends ToolFilter {
   /** Stands before `__` in the names of its tools when there are several servers; '' leaves its names as they are. */
   readonly prefix: string
   /** Deadlines of this server (ms); an absent one is the service's own. */
-  readonly timeouts: { readonly startMs?: number, readonly listMs?: number, readonly callMs?: number }
+  readonly timeouts: {
+    readonly startMs?: number
+    readonly listMs?: number
+    readonly callMs?: number
+    /** 0 for no bound but `callMs`. */
+    readonly inactivityMs?: number
+  }
   /** The server gets the caller's `baggage`. */
   readonly baggage?: true
   /** What happens to a session's values and credentials at this server. */
@@ -77,58 +84,26 @@ export function credentialNames (spec: PolicyFree): readonly string[] {
 export function fillCommand (spec: StdioSpec, credentials: JsonObject): StdioCommand {
   const { name, command, args, env, cwd, user } = spec
   const filled = fillAll(env, credentials)
-  const soundingSecret = Object.keys(filled).filter(variable => soundsSecret.test(variable))
-  const secrets = [
+  const secrets = new Set([
     ...[...args, ...Object.values(env)].flatMap(template => template.operatorValues()),
-    ...soundingSecret.map(variable => filled[variable] ?? '')
-  ]
+    ...Object.entries(filled).flatMap(([variable, value]) => soundsSecret.test(variable) ? [value] : []),
+    ...operatorSecrets(spec)
+  ])
   const filledArgs = args.map(arg => arg.fill(credentials))
-  return { name, command, args: filledArgs, env: filled, cwd, ...(user && { user }), secrets }
+  return { name, command, args: filledArgs, env: filled, cwd, ...(user && { user }), secrets: [...secrets] }
 }
-
-/** Shorter words of an operator's may be a region or a mode, and no secret. */
-const minOperatorSecretLength = 8
-
-/** What its operator has written into an entry and means to be secret, as far as that can be told. */
-export function operatorSecrets (spec: ServerSpec): string[] {
-  const named = spec.kind === 'stdio'
-    ? Object.entries(spec.env).flatMap(([name, template]) => soundsSecret.test(name) ? [template] : [])
-    : Object.values(spec.headers)
-  const all = spec.kind === 'stdio' ? [...spec.args, ...Object.values(spec.env)] : [spec.url, ...named]
-  const constant = named.filter(({ sessionNames }) => sessionNames.length === 0)
-  return [
-    ...all.flatMap(template => template.operatorValues()),
-    ...constant.flatMap(template => withoutScheme(template.fill({})))
-  ].filter(secret => secret.length >= minOperatorSecretLength)
-}
-
-/** The value of a header as it is, and behind its scheme. */
-const withoutScheme = (value: string) => [value, value.slice(value.indexOf(' ') + 1)]
-
-/** A variable of such a name is taken for a secret, also where the file has its value as plain text. */
-const soundsSecret = /key|token|secret|passw|credential|auth/i
 
 /** The address of a server for one session. Throws MissingCredentialError. */
-export function fillEndpoint ({ name, url, headers }: HttpSpec, credentials: JsonObject): HttpEndpoint {
+export function fillEndpoint (spec: HttpSpec, credentials: JsonObject): HttpEndpoint {
+  const { name, url, headers } = spec
   const filled = { name, url: url.fill(credentials), headers: fillAll(headers, credentials) }
-  const operatorValues = [url, ...Object.values(headers)].flatMap(template => template.operatorValues())
-  return { ...filled, secrets: [...operatorValues, ...secretsIn(filled)] }
-}
-
-/** Shorter values of a query are settings. */
-const minQuerySecretLength = 8
-
-/**
- * The values of headers, with and without their scheme, and the values of the query, decoded and as they are sent. Each
- * may be a secret.
- */
-function secretsIn ({ url, headers }: Pick<HttpEndpoint, 'url' | 'headers'>): string[] {
-  const { search, searchParams } = new URL(url)
-  const sent = search.slice(1).split('&').map(pair => pair.slice(pair.indexOf('=') + 1))
-  return [
-    ...Object.values(headers).flatMap(withoutScheme),
-    ...[...sent, ...searchParams.values()].filter(value => value.length >= minQuerySecretLength)
-  ]
+  const secrets = new Set([
+    ...[url, ...Object.values(headers)].flatMap(template => template.operatorValues()),
+    ...Object.values(filled.headers).flatMap(withoutScheme),
+    ...secretsInQuery(filled.url),
+    ...operatorSecrets(spec)
+  ])
+  return { ...filled, secrets: [...secrets] }
 }
 
 function fillAll (templates: Readonly<Record<string, Template>>, credentials: JsonObject): Record<string, string> {

@@ -16,6 +16,8 @@ export interface Template {
   readonly sessionNames: readonly string[]
   /** The values of its `${env.NAME}`, which masks must hide. */
   readonly operatorValues: () => readonly string[]
+  /** The text that the operator wrote, without the places of credentials. Secret. */
+  readonly operatorText: () => string
   /** The text with its variables filled in, as JSON. Secret: only a hash of it may leave. */
   readonly content: () => unknown
   /**
@@ -51,8 +53,13 @@ const unusable = {
 type Part = { text: string, variable?: string, value?: string } | { credential: string }
 
 /** A text that stands for itself, `${` included. */
-export const literal = (text: string): Template =>
-  ({ sessionNames: [], operatorValues: () => [], content: () => [{ text }], fill: () => text })
+export const literal = (text: string): Template => ({
+  sessionNames: [],
+  operatorValues: () => [],
+  operatorText: () => text,
+  content: () => [{ text }],
+  fill: () => text
+})
 
 /** `$${` in the text is a literal `${`. Throws ConfigError that names entry and field, and never a value. */
 export function parseTemplate (text: string, host: HostEnvironment, options: TemplateOptions): Template {
@@ -165,6 +172,7 @@ function createTemplate (parts: readonly Part[], { server, field, use, encode }:
     sessionNames: [...new Set(parts.flatMap(part => 'credential' in part ? [part.credential] : []))],
     operatorValues: () =>
       parts.flatMap(part => 'text' in part && part.value !== undefined ? [part.value, part.text] : []),
+    operatorText: () => parts.map(part => 'text' in part ? part.text : '').join(''),
     content: () => parts,
     fill (credentials) {
       const text = parts.map(part => 'text' in part ? part.text : valueOf(part.credential, credentials)).join('')

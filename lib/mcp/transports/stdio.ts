@@ -54,8 +54,8 @@ export interface StdioTransport extends TextTransport {
   readonly noiseLines: number
   /** Resolves when the process has ended and its last output was read; never before it was started. */
   readonly ended: Promise<void>
-  /** The last lines that the server wrote beside its messages. */
-  stderrLines: () => string[]
+  /** The last lines that the server wrote beside its messages; or the first ones, `…`, and the last ones. */
+  stderrLines: (which?: 'last' | 'first and last') => string[]
   /** Ends the server and every process of its group. Resolves when it is gone. May be called at any time, and twice. */
   close: () => Promise<void>
 }
@@ -101,9 +101,9 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
     get failure () { return failure },
     get noiseLines () { return noiseLines },
     ended,
-    stderrLines () {
+    stderrLines (which = 'last') {
       readSkipped()
-      return tail.lines()
+      return which === 'last' ? tail.lines() : tail.firstAndLast()
     },
 
     async start () {

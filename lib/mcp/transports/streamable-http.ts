@@ -5,6 +5,7 @@ import { createCookieJar } from './cookie-jar.ts'
 import { discard, type HttpMessage } from './http-exchange.ts'
 import { commonHeaders, deliverAnswer, exchange, HttpError, sendNotification } from './http-request.ts'
 import { type HttpEndpoint, type HttpTransport, type HttpTransportOptions, StreamEndedError } from './http-transport.ts'
+import { saysSessionIsLost } from './session-loss.ts'
 import { asText, deliver, type MessageText, NotSentError } from './text-transport.ts'
 
 /** How long notifications and answered streams may take to end when the transport closes (ms). */
@@ -111,7 +112,8 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
     } catch (error) {
       if (!(error instanceof HttpError)) throw error
       isSessionInDoubt ||= mayBeAboutSession(error)
-      const mayLackId = sessionId === undefined && !isModern(message)
+      // A status and no id: nothing says that a tool was reached, so it is no word of a tool.
+      const mayLackId = sessionId === undefined && !isModern(message) && message.method !== 'tools/call'
       if (saysMoreThanItsBody(error) || !deliverAnswer(transport, error.text, { id, mayLackId })) throw error
     } finally {
       running.delete(controller)
@@ -158,17 +160,16 @@ const isModern = ({ headers }: MessageText) => headers?.['mcp-method'] !== undef
 
 /** Statuses by which servers refuse a session that they do not know, and other things. */
 const sessionStatuses = new Set([400, 404, 410, 422])
-const lostSession = new RegExp([
-  /\bsession\b[^.]{0,40}\b(not found|unknown|expired|invalid|terminated|closed|ended|gone|lost|not exist|no longer)\b/,
-  /\b(no|unknown|invalid|expired|missing|bad|such)( valid)?( mcp)? session\b/
-].map(({ source }) => source).join('|'), 'i')
 
 /** Whether a refusal may be about the session, also where it answers the request. */
 const mayBeAboutSession = ({ status, text }: HttpError) =>
-  status === 500 || (sessionStatuses.has(status) && lostSession.test(text))
+  status === 500 || (sessionStatuses.has(status) && saysSessionIsLost(text))
 
-/** The status matters more than the body: it tells who was refused, and when to come again. */
-const saysMoreThanItsBody = (error: HttpError) => [401, 429, 503].includes(error.status) || challenges(error)
+/**
+ * The status matters more than the body: it tells who was refused, when to come again, or that the server was not
+ * reached.
+ */
+const saysMoreThanItsBody = ({ status }: HttpError) => [401, 403, 407, 429, 502, 503, 504].includes(status)
 
 /** Whether a 403 asks for other credentials. */
 const challenges = ({ status, headers }: HttpError) => status === 403 && headers['www-authenticate'] !== undefined

@@ -101,14 +101,21 @@ t.test('a server that dies during a call is quoted, without the token it printed
 
 t.test('an error that repeats the token has it neither in its sentence nor in its cause', async t => {
   const client = await opened(t, ['answers-with-an-error'])
-  const call = client.callTool({ name: 'act', args: JSON.stringify({ jwtToken: secret }) }, limits)
-  const error = await call.catch((error: Error) => error) as Error
+  const error = await client.getPrompt('hello', JSON.stringify({ jwtToken: secret }), limits).catch((error: Error) => error) as Error
   t.match(error, {
     code: 'MCPC_ERR_MCP_CALL',
-    message: 'MCP server zoo answered tool act with an error: cannot use [hidden]',
+    message: 'MCP server zoo answered prompt hello with an error: cannot use [hidden]',
     cause: { message: 'cannot use [hidden]' }
   })
   t.notMatch(inspect(error, { depth: 5, showHidden: true }), secret)
+})
+
+t.test('an error that answers a tool call is the failure of the tool', async t => {
+  const client = await opened(t, ['answers-with-an-error'])
+  const args = JSON.stringify({ jwtToken: 'a token' })
+  t.strictSame(await client.callTool({ name: 'act', args }, limits), {
+    failure: { code: -32_000, message: 'cannot use a token', data: `{"name":"act","arguments":${args}}` }
+  })
 })
 
 t.test('a call that is never answered ends at its deadline', async t => {

@@ -80,7 +80,7 @@ t.test('a stdio server with all that there is', async t => {
     env: { PATH: process.env.PATH, HOME: '/elsewhere', TOKEN: 'a.b.c', KEY: 'key-of-the-operator' },
     cwd: t.testdirName,
     // Variables of the operator first, then the values of TOKEN and KEY, whose names sound secret.
-    secrets: ['key-of-the-operator', 'key-of-the-operator', 'a.b.c', 'key-of-the-operator']
+    secrets: ['key-of-the-operator', 'a.b.c']
   })
   t.throws(() => fillCommand(spec, { tenant: 7 }), {
     code: 'MCPC_ERR_MISSING_CREDENTIAL', message: /^MCP server weather needs the credential jwtToken, /

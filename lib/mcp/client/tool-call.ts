@@ -1,0 +1,109 @@
+import { type Answer, askUntilAnswered, type Continuation } from './answer-rounds.ts'
+import { cursorMember, type ListedItem, listKinds, readPages } from './list-pages.ts'
+import { parameterHeaders } from './parameter-headers.ts'
+import { errorCodes, metaKeys } from './protocol.ts'
+import type { ProtocolClient, RequestOptions } from './protocol-client.ts'
+import { RpcError } from './protocol-errors.ts'
+import type { RpcValue } from './rpc-message.ts'
+import type { RequestLimits, ServerConnection } from './server-client.ts'
+import { mayMeanUnknownTool, ToolFailedError, type ToolFailure } from './tool-failure.ts'
+
+/** A caller follows a call while it runs. The values are params of the server's notifications. */
+export interface Watcher {
+  onProgress: (progress: RpcValue) => void
+  /**
+   * Gets log messages. Never called for a server that several callers share: nothing says which call they are about.
+   */
+  onLog: (message: RpcValue) => void
+}
+
+export interface ToolRequest {
+  name: string
+  /** The arguments: the JSON text of an object. */
+  args: string
+  /** The tool's input schema, for a tool that wants arguments repeated in headers; see `x-mcp-header`. */
+  inputSchema?: unknown
+  watcher?: Watcher
+  continuation?: Continuation
+}
+
+/** The answer to a tool call. Many servers say by an error of JSON-RPC that their tool failed. */
+export type ToolAnswer = Answer | { failure: ToolFailure }
+
+interface CallContext {
+  client: ProtocolClient
+  connection: Pick<ServerConnection, 'bounds' | 'isOwn' | 'onListChanged'>
+  options: RequestOptions
+  limits: RequestLimits
+}
+
+/**
+ * Calls a tool, and does what may be needed before and after it: all of that together takes no longer than the limits
+ * say. Rejects as ProtocolClient.request does, and with ToolFailedError for a tool that its server no longer lists.
+ */
+export async function callTool (
+  { name, args, inputSchema, watcher, continuation }: ToolRequest, { client, connection, options, limits }: CallContext
+): Promise<Answer> {
+  if (watcher !== undefined && connection.isOwn) client.onLog(watcher.onLog)
+  const isModern = client.peer?.era.kind === 'modern'
+  const timely = withinTotal(client, limits.timeoutMs)
+  const members = [['name', JSON.stringify(name)], ['arguments', args]] as const
+  const call = (headers: Record<string, string>) => askUntilAnswered(timely, 'tools/call', members, {
+    ...options, ...followed(watcher, options, limits, isModern), headers: { ...options.headers, ...headers }
+  }, continuation)
+  try {
+    return await call(isModern && inputSchema !== undefined ? parameterHeaders(inputSchema, args) : {})
+  } catch (error) {
+    if (!(error instanceof RpcError)) throw error
+    if (isModern && inputSchema !== undefined && error.code === errorCodes.headerMismatch) {
+      // The server did not act. Its tool wants other headers than those of the schema that was remembered.
+      connection.onListChanged()
+      return await call(parameterHeaders((await listedTool())?.value.inputSchema, args))
+    }
+    if (mayMeanUnknownTool(error) && await isGone()) {
+      connection.onListChanged()
+      throw new ToolFailedError({ code: error.code, message: '', isUnknownTool: true })
+    }
+    throw error
+  }
+
+  /** The tool as its server lists it now. */
+  async function listedTool (): Promise<ListedItem | undefined> {
+    const { items } = await readPages('tools', connection.bounds, cursor =>
+      timely.request(listKinds.tools.method, cursorMember(cursor), options))
+    return items.find(({ value }) => value.name === name)
+  }
+
+  /** Whether the server has the tool no more. A server that cannot list its tools now has said enough already. */
+  async function isGone (): Promise<boolean> {
+    return await listedTool().then(tool => tool === undefined, () => false)
+  }
+}
+
+/** Options for who follows the call, and for a bound on silence: both want progress. */
+function followed (
+  watcher: Watcher | undefined, { meta = [] }: RequestOptions, { inactivityMs }: RequestLimits, isModern: boolean
+): Pick<RequestOptions, 'onProgress' | 'inactivityMs' | 'meta'> {
+  if (watcher === undefined && inactivityMs === undefined) return {}
+  return {
+    onProgress: progress => watcher?.onProgress(progress),
+    ...(inactivityMs !== undefined && { inactivityMs }),
+    ...(watcher !== undefined && isModern && { meta: [...meta, [metaKeys.logLevel, '"info"'] as const] })
+  }
+}
+
+/** A client whose requests end at one deadline, however many there are. */
+function withinTotal (client: ProtocolClient, timeoutMs: number): Pick<ProtocolClient, 'peer' | 'request'> {
+  let deadline: number | null = null
+  return {
+    get peer () { return client.peer },
+    request (method, members, options) {
+      if (deadline !== null) {
+        const leftMs = Math.max(1, Math.ceil(deadline - performance.now()))
+        return client.request(method, members, { ...options, timeoutMs: Math.min(options.timeoutMs, leftMs) })
+      }
+      deadline = performance.now() + timeoutMs
+      return client.request(method, members, options)
+    }
+  }
+}
