@@ -4,7 +4,7 @@ import sensible from '@fastify/sensible'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import {
-  type Acted, BadRequestError, BodyNotJsonError, BodyTooLargeError, InternalError, isServiceError,
+  type Acted, BadRequestError, BodyNotJsonError, BodyTooLargeError, ClosingError, InternalError, isServiceError,
   MethodNotAllowedError, RouteNotFoundError, StoreUnavailableError
 } from '../lib/errors.ts'
 import type { JsonObject } from '../lib/json.ts'
@@ -20,6 +20,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Code of the failure that the request was answered with; `null` until there is one. */
     failureCode: string | null
+    /** Why the service broke the request off: what it fails with from then on is answered as this. */
+    interruption: FastifyError | null
   }
 }
 
@@ -37,15 +39,17 @@ const unsealed = 'the fields of a session cannot be decrypted'
 export default fp(async (fastify) => {
   await fastify.register(sensible)
   fastify.decorateRequest('failureCode', null)
+  fastify.decorateRequest('interruption', null)
 
   function report (error: FastifyError, request: FastifyRequest) {
-    const failure = translate(error, fastify.config.maxBodyBytes)
+    const failure = interrupted(error, request) ?? translate(error, fastify.config.maxBodyBytes)
     const statusCode = failure.statusCode ?? 500
     request.failureCode = failure.code
     const trouble = troubleOf(failure)
     const line = { code: failure.code, statusCode, route: request.routeOptions.url }
     // An outage has one line at error, not one for each of its requests.
     if (trouble !== null) request.log.info({ ...line, reason: trouble }, 'request refused')
+    else if (failure instanceof ClosingError) request.log.info(line, 'request refused')
     else if (statusCode >= 500) reportFailure(failure, line, request)
     // The operator must know about an encryption key that is missing.
     else if (error.cause instanceof SealError) request.log.warn({ ...line, reason: error.cause.message }, unsealed)
@@ -95,6 +99,11 @@ function reportFailure (failure: Failure, line: object, { body, log }: FastifyRe
   if (!messagesOf(failure).some(message => quotes(message, sent))) return log.error({ ...line, err }, 'request failed')
   log.error({ ...line, quotesCaller: true }, 'request failed; debug shows its sentence, which quotes the caller')
   log.debug({ ...line, err }, 'request failed')
+}
+
+/** The reason of a request that was broken off, with what its failure knows of the tool. */
+function interrupted ({ acted }: FastifyError, { interruption }: FastifyRequest): Failure | null {
+  return interruption && Object.assign(interruption, acted !== undefined && { acted })
 }
 
 function messagesOf (error: unknown): string[] {
