@@ -20,7 +20,7 @@ ENV NODE_ENV=production
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev
-COPY scripts/start.mjs scripts/api-key.mjs scripts/environment.mjs scripts/fastify-cli.mjs scripts/
+COPY scripts/start.mjs scripts/api-key.mjs scripts/environment.mjs scripts/fastify-cli.mjs scripts/signals.mjs scripts/
 COPY --from=build /app/dist dist/
 
 USER node

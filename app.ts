@@ -11,6 +11,7 @@ import closing from './plugins/closing.ts'
 import config, { type ConfigPluginOptions } from './plugins/config.ts'
 import credentialRecheck from './plugins/credential-recheck.ts'
 import credentials from './plugins/credentials.ts'
+import earlyAnswers from './plugins/early-answers.ts'
 import errors, { answerClientError, frameworkErrors } from './plugins/errors.ts'
 import guidance from './plugins/guidance.ts'
 import jsonBody from './plugins/json-body.ts'
@@ -75,7 +76,7 @@ const phases: Record<string, Plugin[]> = {
   start: [config, serverConfig, guidance, redis],
   // HTTP: how a request ends, who calls about which session, and the form of bodies and answers.
   edge: [
-    errors, responseHeaders, requestEnd, afterResponse, callerSignal, requestLog, closing,
+    errors, responseHeaders, requestEnd, afterResponse, callerSignal, requestLog, closing, earlyAnswers,
     callerAddress, origins, apiKeys, sessionReference, audit,
     jsonBody, parameterLimit, serverSentEvents, notCached, writeTimeout
   ],

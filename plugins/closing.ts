@@ -60,7 +60,7 @@ export default fp(async (fastify) => {
 
   function breakOff (): void {
     for (const [request, reply] of running) {
-      if (reply.raw.writableEnded) continue
+      if (reply.raw.writableEnded || request.isAnswerOut) continue
       request.log.warn({ route: request.routeOptions.url }, 'request broken off: the grace is over')
       request.interrupt(new ClosingError())
       // One whose body is still on its way waits for nothing that an abort could end.
@@ -70,7 +70,9 @@ export default fp(async (fastify) => {
 
   function cut (): void {
     clearInterval(timer)
-    lost = [...running.keys()].map(({ method, routeOptions: { url } }) => `${method} ${url}`)
+    lost = [...running.keys()]
+      .filter(({ isAnswerOut }) => !isAnswerOut)
+      .map(({ method, routeOptions: { url } }) => `${method} ${url}`)
     for (const { raw } of running.keys()) raw.socket.destroy()
     fastify.server.closeAllConnections()
   }

@@ -1,13 +1,14 @@
 import { STATUS_CODES } from 'node:http'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import sensible from '@fastify/sensible'
-import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import {
   type Acted, BadRequestError, BodyNotJsonError, BodyTooLargeError, ClosingError, InternalError, isServiceError,
   MethodNotAllowedError, RouteNotFoundError, StoreUnavailableError
 } from '../lib/errors.ts'
 import type { JsonObject } from '../lib/json.ts'
+import { endAfterBody, endLingering, isLingering } from '../lib/http/linger.ts'
 import { quotes } from '../lib/quotation.ts'
 import { meansUnavailable, reasonOf } from '../lib/redis/failure.ts'
 import { SealError } from '../lib/sessions/field-encryption.ts'
@@ -67,9 +68,6 @@ export default fp(async (fastify) => {
 
   fastify.setErrorHandler((error: FastifyError, request, reply) => {
     const { failure, statusCode, acted } = report(error, request)
-    // Fastify would close the connection while the caller still sends, and the caller would see a reset and no answer.
-    // On an open connection Node reads the rest of the body and drops it.
-    if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') reply.removeHeader('connection')
     return sendFailure(reply, failure, statusCode, acted)
   })
 
@@ -156,18 +154,24 @@ function translate (error: FastifyError, maxBodyBytes: number): Failure {
 export function frameworkErrors (error: FastifyError, request: FastifyRequest, reply: FastifyReply) {
   const statusCode = error.statusCode ?? 400
   reply.header('cache-control', 'no-store') // no hook runs
-  return sendFailure(reply, Object.assign(new BadRequestError(error.message), { statusCode }), statusCode)
+  const body = bodyOf(new BadRequestError(error.message))
+  reply.code(statusCode).type('application/json; charset=utf-8').header('content-length', Buffer.byteLength(body))
+  // A GET has no body, and nor has a request of inject.
+  const isArriving = !request.raw.complete && request.raw.socket instanceof Socket
+  return reply.send(isArriving ? endAfterBody(request.raw, reply.raw, body) : body)
 }
 
 /** Answers bytes that are not a request. There is no reply object, only a connection, which ends with the answer. */
-export function answerClientError (error: NodeJS.ErrnoException, socket: Socket): void {
+export function answerClientError (error: ConnectionError, socket: Socket): void {
+  // What comes after a fault is one more fault.
+  if (isLingering(socket, (error.rawPacket as unknown as Buffer | undefined)?.length)) return
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
   }
   const [statusCode, message] = clientFailures.get(error.code) ?? [400, 'The request is not valid HTTP']
   const body = bodyOf(new BadRequestError(message))
-  socket.end([
+  endLingering(socket, [
     `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}`,
     'connection: close',
     'cache-control: no-store',
