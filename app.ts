@@ -99,7 +99,9 @@ const app: FastifyPluginAsync<ConfigPluginOptions> = async (fastify, opts) => {
   for (const [name, plugins] of Object.entries(phases)) {
     await fastify.register(createPhase(name, plugins), { env: opts.env })
   }
-  await fastify.register(autoload, { dir: join(import.meta.dirname, 'routes'), forceESM: true })
+  await fastify.register(autoload, {
+    dir: join(import.meta.dirname, 'routes'), forceESM: true, options: { prefix: fastify.config.basePath }
+  })
 }
 
 export default app
