@@ -20,12 +20,12 @@ ENV NODE_ENV=production
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev
-COPY scripts/start.mjs scripts/api-key.mjs scripts/environment.mjs scripts/fastify-cli.mjs scripts/
+COPY scripts/start.mjs scripts/api-key.mjs scripts/environment.mjs scripts/fastify-cli.mjs scripts/signals.mjs scripts/
 COPY --from=build /app/dist dist/
 
 USER node
 EXPOSE 33000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.MCP_CLIENT_PORT || 33000}/livez`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.MCP_CLIENT_PORT || 33000}${process.env.MCP_BASE_PATH || ''}/livez`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["/usr/bin/tini", "--"]
 CMD ["node", "scripts/start.mjs"]

@@ -12,6 +12,7 @@ import compression from './plugins/compression.ts'
 import config, { type ConfigPluginOptions } from './plugins/config.ts'
 import credentialRecheck from './plugins/credential-recheck.ts'
 import credentials from './plugins/credentials.ts'
+import earlyAnswers from './plugins/early-answers.ts'
 import errors, { answerClientError, frameworkErrors } from './plugins/errors.ts'
 import guidance from './plugins/guidance.ts'
 import jsonBody from './plugins/json-body.ts'
@@ -76,7 +77,7 @@ const phases: Record<string, Plugin[]> = {
   start: [config, serverConfig, guidance, redis],
   // HTTP: how a request ends, who calls about which session, and the form of bodies and answers.
   edge: [
-    errors, responseHeaders, requestEnd, afterResponse, callerSignal, requestLog, closing,
+    errors, responseHeaders, requestEnd, afterResponse, callerSignal, requestLog, closing, earlyAnswers,
     callerAddress, origins, apiKeys, sessionReference, audit,
     jsonBody, parameterLimit, serverSentEvents, notCached, writeTimeout, compression
   ],
@@ -99,7 +100,9 @@ const app: FastifyPluginAsync<ConfigPluginOptions> = async (fastify, opts) => {
   for (const [name, plugins] of Object.entries(phases)) {
     await fastify.register(createPhase(name, plugins), { env: opts.env })
   }
-  await fastify.register(autoload, { dir: join(import.meta.dirname, 'routes'), forceESM: true })
+  await fastify.register(autoload, {
+    dir: join(import.meta.dirname, 'routes'), forceESM: true, options: { prefix: fastify.config.basePath }
+  })
 }
 
 export default app

@@ -7,6 +7,7 @@ import { Client } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import Fastify from 'fastify'
 import { Redis } from 'ioredis'
+import { endWithParent } from '../scripts/signals.mjs'
 
 const [socket, script] = process.argv.slice(2)
 const redis = new Redis(socket)
@@ -21,6 +22,7 @@ app.post('/call-tool', async request => {
   await redis.hset(`floor:${id}`, 'p:text', text)
   return JSON.parse(text)
 })
+endWithParent()
 process.once('SIGTERM', async () => {
   await app.close()
   await client.close()

@@ -27,7 +27,7 @@ const over = AbortSignal.any([failed.signal, AbortSignal.timeout(200_000)])
 
 /** The final image holds exactly these in its WORKDIR. */
 const imageFiles = ['.npmrc', 'dist', 'node_modules', 'package-lock.json', 'package.json', 'scripts']
-const imageScripts = ['api-key.mjs', 'environment.mjs', 'fastify-cli.mjs', 'start.mjs']
+const imageScripts = ['api-key.mjs', 'environment.mjs', 'fastify-cli.mjs', 'signals.mjs', 'start.mjs']
 /** The user `node` of the base image. */
 const userId = 1000
 

@@ -1,17 +1,20 @@
+import type { FastifyError, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 
 const kController = Symbol('callerController')
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Aborts when the caller leaves before the answer is complete. */
+    /** Aborts when the caller leaves before the answer is complete, and when the service breaks the request off. */
     readonly callerSignal: AbortSignal
+    /** Stops the work of the request as if its caller had left. The caller is answered `reason`. */
+    interrupt: (reason: FastifyError) => void
     [kController]: AbortController | null
   }
 }
 
 /**
- * Edge phase: lets work stop as soon as its caller has left.
+ * Edge phase: lets work stop as soon as its caller has left, or the service breaks it off.
  *
  * Fastify's own `request.signal` aborts as soon as the body of a POST is read.
  *
@@ -25,10 +28,16 @@ export default fp(async (fastify) => {
       return this[kController].signal
     }
   })
-  fastify.onRequestEnd(({ request, isAnswered }) => {
-    if (isAnswered) return
-    // Also where there was no signal yet: work that asks for one later must find it aborted.
+  /** Also where there was no signal yet: work that asks for one later must find it aborted. */
+  function abort (request: FastifyRequest): void {
     request[kController] ??= new AbortController()
     request[kController].abort()
+  }
+  fastify.decorateRequest('interrupt', function (reason) {
+    this.interruption = reason
+    abort(this)
   })
-}, { name: 'caller-signal', dependencies: ['request-end'] })
+  fastify.onRequestEnd(({ request, isAnswered }) => {
+    if (!isAnswered) abort(request)
+  })
+}, { name: 'caller-signal', dependencies: ['errors', 'request-end'] })

@@ -1,4 +1,8 @@
+import { Server as TcpServer, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { ClosingError } from '../lib/errors.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -7,21 +11,108 @@ declare module 'fastify' {
   }
 }
 
+/** How long what is broken off may take to be answered, and an answer to leave, before connections are cut (ms). */
+const lingerMs = 2_000
+
+/** How long a connection on which nothing is requested may hold up the end (ms). */
+const quietMs = 5_000
+
+/** How often the end looks whether something is still under way (ms). */
+const lookEveryMs = 100
+
 /**
- * Edge phase: closes each connection after its answer, once the service has been told to end.
+ * Edge phase: ends the service without a caller who gets no answer.
  *
- * Otherwise a keep-alive connection that was busy when closing began would delay the end until it times out, more than
- * a minute later.
+ * Each connection is closed after its answer. Otherwise a keep-alive connection that was busy when closing began would
+ * delay the end until it times out, more than a minute later. A stream of events has told its caller before that the
+ * connection stays open; it is closed after the last event all the same.
+ *
+ * Requests that outlast MCP_CLOSE_GRACE are broken off, and answered so. Connections on which nothing was requested
+ * never count. When an answer could not be delivered, close() rejects, and so the process ends with exit code 1.
  */
 export default fp(async (fastify) => {
+  const { closeGraceMs } = fastify.config
+  const running = new Map<FastifyRequest, FastifyReply>()
   let isClosing = false
+  let lost: string[] = []
+  let timer: NodeJS.Timeout | undefined
+
   fastify.decorate('isClosing', { getter: () => isClosing })
-  fastify.addHook('preClose', (done) => {
-    isClosing = true
+
+  fastify.addHook('onRequest', (request, reply, done) => {
+    running.set(request, reply)
     done()
+  })
+  fastify.onRequestEnd(({ request }) => {
+    running.delete(request)
+    if (isClosing) closeIdle(request.raw.socket)
   })
   fastify.addHook('onSend', (request, reply, payload, done) => {
     if (isClosing) reply.header('connection', 'close')
     done()
   })
-}, { name: 'closing' })
+
+  /** Closes a connection that has no other request under way: a caller may send several at once. */
+  function closeIdle (socket: Socket): void {
+    for (const { raw } of running.keys()) if (raw.socket === socket) return
+    socket.destroySoon?.() // inject has none
+  }
+
+  function breakOff (): void {
+    for (const [request, reply] of running) {
+      if (reply.raw.writableEnded || request.isAnswerOut) continue
+      request.log.warn({ route: request.routeOptions.url }, 'request broken off: the grace is over')
+      request.interrupt(new ClosingError())
+      // One whose body is still on its way waits for nothing that an abort could end.
+      if (!request.raw.complete && !reply.sent) reply.send(new ClosingError())
+    }
+  }
+
+  function cut (): void {
+    clearInterval(timer)
+    lost = [...running.keys()]
+      .filter(({ isAnswerOut }) => !isAnswerOut)
+      .map(({ method, routeOptions: { url } }) => `${method} ${url}`)
+    for (const { raw } of running.keys()) raw.socket.destroy()
+    fastify.server.closeAllConnections()
+  }
+
+  /** The steps of the end. Each is taken only while something holds up the one before. */
+  function watchEnd (): void {
+    const startedAt = performance.now()
+    let quietSince = startedAt
+    let isBrokenOff = false
+    timer = setInterval(() => {
+      const now = performance.now()
+      if (running.size > 0) quietSince = now
+      if (!isBrokenOff && now - startedAt >= closeGraceMs) {
+        isBrokenOff = true
+        breakOff()
+      }
+      // Half a request line, for example, that is never completed.
+      const isQuiet = now - quietSince >= quietMs
+      if (isQuiet || now - startedAt >= closeGraceMs + lingerMs) cut()
+    }, Math.min(lookEveryMs, closeGraceMs))
+  }
+
+  /** Whether an answer is on its way that was written to its end, and that the caller has not read to its end. */
+  function isLeaving (): boolean {
+    return [...running.values()].some(({ raw }) => raw.writableEnded && !raw.writableFinished)
+  }
+
+  fastify.addHook('preClose', async () => {
+    isClosing = true
+    watchEnd()
+    if (!fastify.server.listening) return
+    // Node's http server takes a connection for idle whose answer has still to leave, and cuts it when it closes. So at
+    // first it only stops to listen, as any server does.
+    TcpServer.prototype.close.call(fastify.server)
+    while (isLeaving()) await delay(lookEveryMs)
+  })
+  fastify.addHook('onClose', async () => {
+    clearInterval(timer)
+    if (lost.length === 0) return
+    fastify.log.error({ requests: lost.slice(0, 20), count: lost.length }, 'answers were lost at the end')
+    throw new Error(`answers were lost at the end: ${lost.join(', ')}`)
+  })
+}, { name: 'closing', dependencies: ['config', 'request-end', 'caller-signal'] })

@@ -1,13 +1,14 @@
 import { STATUS_CODES } from 'node:http'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import sensible from '@fastify/sensible'
-import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import {
-  type Acted, BadRequestError, BodyNotJsonError, BodyTooLargeError, InternalError, isServiceError,
+  type Acted, BadRequestError, BodyNotJsonError, BodyTooLargeError, ClosingError, InternalError, isServiceError,
   MethodNotAllowedError, RouteNotFoundError, StoreUnavailableError
 } from '../lib/errors.ts'
 import type { JsonObject } from '../lib/json.ts'
+import { endAfterBody, endLingering, isLingering } from '../lib/http/linger.ts'
 import { quotes } from '../lib/quotation.ts'
 import { meansUnavailable, reasonOf } from '../lib/redis/failure.ts'
 import { SealError } from '../lib/sessions/field-encryption.ts'
@@ -20,6 +21,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Code of the failure that the request was answered with; `null` until there is one. */
     failureCode: string | null
+    /** Why the service broke the request off: what it fails with from then on is answered as this. */
+    interruption: FastifyError | null
   }
 }
 
@@ -37,15 +40,17 @@ const unsealed = 'the fields of a session cannot be decrypted'
 export default fp(async (fastify) => {
   await fastify.register(sensible)
   fastify.decorateRequest('failureCode', null)
+  fastify.decorateRequest('interruption', null)
 
   function report (error: FastifyError, request: FastifyRequest) {
-    const failure = translate(error, fastify.config.maxBodyBytes)
+    const failure = interrupted(error, request) ?? translate(error, fastify.config.maxBodyBytes)
     const statusCode = failure.statusCode ?? 500
     request.failureCode = failure.code
     const trouble = troubleOf(failure)
     const line = { code: failure.code, statusCode, route: request.routeOptions.url }
     // An outage has one line at error, not one for each of its requests.
     if (trouble !== null) request.log.info({ ...line, reason: trouble }, 'request refused')
+    else if (failure instanceof ClosingError) request.log.info(line, 'request refused')
     else if (statusCode >= 500) reportFailure(failure, line, request)
     // The operator must know about an encryption key that is missing.
     else if (error.cause instanceof SealError) request.log.warn({ ...line, reason: error.cause.message }, unsealed)
@@ -63,9 +68,6 @@ export default fp(async (fastify) => {
 
   fastify.setErrorHandler((error: FastifyError, request, reply) => {
     const { failure, statusCode, acted } = report(error, request)
-    // Fastify would close the connection while the caller still sends, and the caller would see a reset and no answer.
-    // On an open connection Node reads the rest of the body and drops it.
-    if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') reply.removeHeader('connection')
     return sendFailure(reply, failure, statusCode, acted)
   })
 
@@ -95,6 +97,11 @@ function reportFailure (failure: Failure, line: object, { body, log }: FastifyRe
   if (!messagesOf(failure).some(message => quotes(message, sent))) return log.error({ ...line, err }, 'request failed')
   log.error({ ...line, quotesCaller: true }, 'request failed; debug shows its sentence, which quotes the caller')
   log.debug({ ...line, err }, 'request failed')
+}
+
+/** The reason of a request that was broken off, with what its failure knows of the tool. */
+function interrupted ({ acted }: FastifyError, { interruption }: FastifyRequest): Failure | null {
+  return interruption && Object.assign(interruption, acted !== undefined && { acted })
 }
 
 function messagesOf (error: unknown): string[] {
@@ -147,18 +154,24 @@ function translate (error: FastifyError, maxBodyBytes: number): Failure {
 export function frameworkErrors (error: FastifyError, request: FastifyRequest, reply: FastifyReply) {
   const statusCode = error.statusCode ?? 400
   reply.header('cache-control', 'no-store') // no hook runs
-  return sendFailure(reply, Object.assign(new BadRequestError(error.message), { statusCode }), statusCode)
+  const body = bodyOf(new BadRequestError(error.message))
+  reply.code(statusCode).type('application/json; charset=utf-8').header('content-length', Buffer.byteLength(body))
+  // A GET has no body, and nor has a request of inject.
+  const isArriving = !request.raw.complete && request.raw.socket instanceof Socket
+  return reply.send(isArriving ? endAfterBody(request.raw, reply.raw, body) : body)
 }
 
 /** Answers bytes that are not a request. There is no reply object, only a connection, which ends with the answer. */
-export function answerClientError (error: NodeJS.ErrnoException, socket: Socket): void {
+export function answerClientError (error: ConnectionError, socket: Socket): void {
+  // What comes after a fault is one more fault.
+  if (isLingering(socket, (error.rawPacket as unknown as Buffer | undefined)?.length)) return
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
   }
   const [statusCode, message] = clientFailures.get(error.code) ?? [400, 'The request is not valid HTTP']
   const body = bodyOf(new BadRequestError(message))
-  socket.end([
+  endLingering(socket, [
     `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}`,
     'connection: close',
     'cache-control: no-store',

@@ -22,9 +22,12 @@ const pageHeaders = {
  * All that the page takes and all that it asks comes from this service, and no page of others may embed it.
  */
 export default fp(async (fastify) => {
+  const { basePath } = fastify.config
   await fastify.register(swagger, {
     openapi: {
       openapi: '3.1.0',
+      // Its paths are described without it.
+      ...(basePath !== '' && { servers: [{ url: basePath }] }),
       info: {
         title: 'MCP client service',
         description,
@@ -56,11 +59,12 @@ export default fp(async (fastify) => {
       done()
     })
     // Without `null` a visitor's browser sends the address of the description to a checker of others.
-    await pages.register(swaggerUi, { routePrefix: '/docs', uiConfig: { validatorUrl: null } })
+    await pages.register(swaggerUi, { routePrefix: `${basePath}/docs`, uiConfig: { validatorUrl: null } })
   })
 }, {
   name: 'openapi',
   dependencies: [
+    'config',
     'errors', 'response-headers', 'api-keys' // order: the pages inherit the handler and the hooks before them
   ]
 })

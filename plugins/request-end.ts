@@ -10,6 +10,10 @@ export interface RequestEnd {
 }
 
 declare module 'fastify' {
+  interface FastifyRequest {
+    /** The whole answer was sent, although its stream goes on: the caller may leave. */
+    isAnswerOut: boolean
+  }
   interface FastifyInstance {
     /** Calls `listener` once at the end of every request. Listeners run in the order in which they were added. */
     onRequestEnd: (listener: (end: RequestEnd) => void) => void
@@ -30,9 +34,11 @@ export default fp(async (fastify) => {
 
   fastify.decorate('onRequestEnd', (listener: (end: RequestEnd) => void) => { listeners.push(listener) })
 
+  fastify.decorateRequest('isAnswerOut', false)
+
   fastify.addHook('onRequest', (request, reply, done) => {
     reply.raw.once('close', () => {
-      const end = { request, reply, isAnswered: reply.raw.writableEnded }
+      const end = { request, reply, isAnswered: reply.raw.writableEnded || request.isAnswerOut }
       for (const listener of listeners) listener(end)
     })
     done()

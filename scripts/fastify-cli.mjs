@@ -1,12 +1,14 @@
 /** Gives the arguments of `fastify start` for our variables. The app checks the values before they are used. */
 export function cliArguments (environment) {
-  const { MCP_CLIENT_HOST, MCP_CLIENT_PORT, MCP_CLOSE_GRACE } = environment
+  const { MCP_CLIENT_HOST, MCP_CLIENT_PORT, MCP_CLOSE_GRACE, MCP_STOP_STEP_MS } = environment
+  // The app itself ends requests at the end of the grace. Then answers leave, and MCP servers end.
+  const closeMs = Number(MCP_CLOSE_GRACE || 30) * 1000 + 5_000 + 2 * Number(MCP_STOP_STEP_MS || 500)
   return [
     // fastify-cli takes port 0 for no port. PORT, which it reads next, may be 0 (see start.mjs).
     ...(MCP_CLIENT_PORT === '0' ? [] : ['--port', MCP_CLIENT_PORT || '33000']),
     '--address', MCP_CLIENT_HOST || '0.0.0.0',
     // fastify-cli's own half second would cut off running calls.
-    '--close-grace-delay', String(Number(MCP_CLOSE_GRACE || 30) * 1000)
+    '--close-grace-delay', String(closeMs)
   ]
 }
 

@@ -41,7 +41,8 @@ export function startService ({ cwd, nodeOptions = [], environment }) {
 export function startListening (args, { cwd, environment = {} }) {
   const child = spawn(process.execPath, args, {
     cwd,
-    stdio: ['ignore', 'pipe', 'inherit'],
+    // It ends when this process is gone, however that ended.
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...environment }
   })
   const exited = once(child, 'exit')

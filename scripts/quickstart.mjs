@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { build, checkNodeVersion, installDependencies, loadDotEnv, root, stop } from './environment.mjs'
+import { endWithParent } from './signals.mjs'
 import { portIsFree, provideRedisServer, startRedisServer, waysToGetRedis } from './redis-server.mjs'
 
 checkNodeVersion()
@@ -38,6 +39,7 @@ async function stopAll (exitCode) {
   process.exit(exitCode)
 }
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stopAll(0))
+endWithParent()
 
 async function failed (sentence) {
   console.error(sentence)
@@ -82,7 +84,8 @@ async function startService (redisEnvironment, apiUrl) {
     cwd: root,
     // In its own process group, so that Ctrl-C reaches it once, through this script, and in its turn.
     detached: true,
-    stdio: ['ignore', 'pipe', 'inherit'],
+    // It ends when this script is gone, however that ended.
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     env: {
       ...process.env,
       ...redisEnvironment,

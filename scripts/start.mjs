@@ -7,6 +7,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { checkNodeVersion, loadDotEnv, root, stop } from './environment.mjs'
 import { cliArguments, explain } from './fastify-cli.mjs'
+import { dropRepeatedSignals, endWithParent } from './signals.mjs'
 
 checkNodeVersion()
 loadDotEnv()
@@ -16,6 +17,9 @@ if (!existsSync(app)) stop('The service is not built: run npm run build first.')
 
 const report = error => stop(explain(error))
 process.once('unhandledRejection', report) // fastify-cli does not await a part of its start
+
+dropRepeatedSignals()
+endWithParent()
 
 const { start } = createRequire(import.meta.url)('fastify-cli/start.js')
 await start(['-l', 'info', ...cliArguments(process.env), '--options', app, ...process.argv.slice(2)]).catch(report)

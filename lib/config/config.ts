@@ -106,6 +106,9 @@ export function resolveConfig (env: Environment) {
     elicitation: env.MCP_ELICITATION === 'on',
     /** Whether servers over HTTP are reached through the proxies of the environment. */
     upstreamProxy: env.MCP_UPSTREAM_PROXY === 'env',
+    /** Empty, or begins with a slash. */
+    basePath: env.MCP_BASE_PATH,
+    closeGraceMs: env.MCP_CLOSE_GRACE * 1000,
     writeTimeoutMs: env.MCP_WRITE_TIMEOUT * 1000,
     heartbeatMs: env.MCP_HEARTBEAT_INTERVAL * 1000,
     ...(env.MCP_LOG_LEVEL && { logLevel: env.MCP_LOG_LEVEL }),

@@ -257,6 +257,12 @@ export const EnvironmentSchema = Type.Object({
     title: 'a port from 0 to 65535',
     description: 'Port that `npm start` and `npm run dev` listen on; 0 takes a free one.'
   }),
+  MCP_BASE_PATH: Type.String({
+    default: '',
+    pattern: '^(/[\\w.~-]+)*$',
+    title: 'a path like /mcp, without a / at its end',
+    description: 'Path under which all paths of the service are, for a proxy that passes it on unchanged.'
+  }),
   MCP_CLOSE_GRACE: seconds({
     default: 30,
     description: 'How long running requests may take to finish after SIGTERM (s).'

@@ -38,7 +38,7 @@ t.test('nginx may never send a POST twice', async t => {
 })
 
 t.test('supervisors wait longer than the service does for its calls', async t => {
-  const grace = defaultOf('MCP_CLOSE_GRACE')
+  const grace = defaultOf('MCP_CLOSE_GRACE') + 5 + 2 * defaultOf('MCP_STOP_STEP_MS') / 1000
   t.ok(numberIn('mcp-client@.service', /^TimeoutStopSec=(\d+)$/m) > grace)
   t.ok(
     numberIn('kubernetes.yaml', /terminationGracePeriodSeconds: (\d+)/) >

@@ -211,6 +211,53 @@ t.test(
   }
 )
 
+/** Sends bytes, and reads until nginx closes the connection. */
+async function sendRaw (bytes: string): Promise<string> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  let text = ''
+  socket.on('data', chunk => { text += String(chunk) }).on('error', () => {}).write(bytes)
+  await once(socket, 'close')
+  return text
+}
+
+t.test("nginx's own refusals have the shape of the service's", async t => {
+  const long = 'x'.repeat(40_000)
+  const last = 'HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'
+  for (const [what, bytes, status, code] of [
+    ['no request line', 'garbage\r\n\r\n', 400, 'MCPC_ERR_BAD_REQUEST'],
+    ['a path of nginx alone', `GET /.nginx/bad_request ${last}`, 404, 'MCPC_ERR_NOT_FOUND'],
+    ['no Host', 'GET /livez HTTP/1.1\r\n\r\n', 400, 'MCPC_ERR_BAD_REQUEST'],
+    ['a length that is none', 'GET /livez HTTP/1.1\r\nhost: x\r\ncontent-length: x\r\n\r\n', 400, 'MCPC_ERR_BAD_REQUEST'],
+    ['TRACE', `TRACE /livez ${last}`, 405, 'MCPC_ERR_METHOD_NOT_ALLOWED'],
+    ['a path that is too long', `GET /${long} HTTP/1.1\r\nhost: x\r\n\r\n`, 414, 'MCPC_ERR_BAD_REQUEST'],
+    ['headers that are too large', `GET /livez HTTP/1.1\r\nx-large: ${long}\r\n\r\n`, 431, 'MCPC_ERR_BAD_REQUEST']
+  ] as const) {
+    const [head = '', body = ''] = (await sendRaw(bytes)).split('\r\n\r\n')
+    t.match(head, new RegExp(`^HTTP/1.1 ${status} `), what)
+    t.match(head, /^content-type: application\/json/im, what)
+    t.match(head, /^cache-control: no-store/im, what)
+    if (/json/.test(head)) t.match(JSON.parse(body), { status: 'error', error: String, code, retryable: false }, what)
+  }
+})
+
+t.test('under a path prefix everything is where it says', async t => {
+  const shared = await environment(t, { MCP_BASE_PATH: '/tools/mcp' })
+  const services = [await listen(t, shared), await listen(t, shared)]
+  const { url } = await startNginx(t, services.map(({ url }) => url))
+  const base = `${url}/tools/mcp`
+  for (const path of ['/livez', '/readyz', '/health', '/docs/', '/docs/static/swagger-ui.css', '/docs/json']) {
+    t.equal((await fetch(`${base}${path}`)).status, 200, path)
+    t.equal((await fetch(`${url}${path}`)).status, 404, `${path} without the prefix`)
+  }
+  const id = await openSession({ url: base })
+  t.match(await callAt({ url: base }, id, 'echo', { text: 'hello' }), { status: 200, body: { text: 'hello' } })
+  t.match(await post(`${base}/livez`, {}), { status: 405, body: { error: '/tools/mcp/livez takes GET' } })
+  const description = await (await fetch(`${base}/openapi.json`)).json() as { servers: unknown, paths: object }
+  t.strictSame(description.servers, [{ url: '/tools/mcp' }])
+  t.ok('/call-tool' in description.paths, 'its paths are below that')
+  t.notMatch(await nginx.accessLog(), 'readyz', 'probes are not in the log')
+})
+
 t.test("neither a session's id nor a token is in nginx's logs", async t => {
   const id = await openSession({ url })
   await callAt({ url }, id, 'echo', { text: 'x'.repeat(1_000_000) }) // large enough for a file: that is warned of

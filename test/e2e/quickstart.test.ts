@@ -91,6 +91,10 @@ t.test(
       { status: 200, body: { status: 'success', strategy: { question: 'Which weather brings the most wind?' } } },
       'the session of the first start goes on'
     )
+
+    const left = descendants(second.child.pid ?? 0)
+    second.child.kill('SIGKILL')
+    await until(() => !left.some(isAlive), 'all processes are gone, although nobody could end them')
   }
 )
 

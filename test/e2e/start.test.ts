@@ -377,14 +377,14 @@ t.test('SIGTERM with nothing to do ends at once, idle connections or not', async
 })
 
 t.test(
-  'a call that takes longer than the grace is cut off, the exit code says so, and no process is left',
+  'a call that takes longer than the grace is broken off, its caller is told, and no process is left',
   async t => {
     const { service, call, servers } = await startSlowCall(t, 60_000, { MCP_CLOSE_GRACE: '0.5' })
 
     service.kill('SIGTERM')
 
-    t.strictSame(await service.exited, { code: 1, signal: null })
-    await t.rejects(call)
+    t.match(await call, { status: 503, body: { code: 'MCPC_ERR_CLOSING', retryable: true, acted: 'unknown' } })
+    t.strictSame(await service.exited, { code: 0, signal: null })
     await until(() => !servers.some(isAlive), 'the server is gone, too')
   }
 )

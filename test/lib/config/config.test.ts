@@ -162,6 +162,8 @@ t.test('the defaults are those that are documented', async t => {
     learning: { isOn: true, readyWaitMs: 10_000 },
     elicitation: false,
     upstreamProxy: false,
+    basePath: '',
+    closeGraceMs: 30_000,
     writeTimeoutMs: 60_000,
     heartbeatMs: 15_000,
     serverScript: 'server.mjs'
