@@ -10,7 +10,8 @@ import t from 'tap'
 const { folder, files, timeoutMs } = JSON.parse(process.env.TEST_BATCH)
 delete process.env.TEST_BATCH // none of the business of processes that tests start
 const test = t.test.bind(t)
-
+// A file that waits for nothing would end the process, and the files after it would not run.
+const staysOpen = setInterval(() => {}, 60_000)
 for (const file of files) {
   await test(file, { timeout: timeoutMs }, async ofFile => {
     // Bound, and not wrapped: tap takes the line that calls it for the place of a test.
@@ -21,6 +22,7 @@ for (const file of files) {
     await import(join(folder, file.replace(/\.ts$/, '.js')))
   })
 }
+clearInterval(staysOpen)
 
 // What is still open now was not closed by one of the files. By itself it would not end either.
 setTimeout(() => {
