@@ -31,6 +31,7 @@ import requestEnd from './plugins/request-end.ts'
 import requestLog from './plugins/request-log.ts'
 import resources from './plugins/resources.ts'
 import responseHeaders from './plugins/response-headers.ts'
+import schemas from './plugins/schemas.ts'
 import serverConfig from './plugins/server-config.ts'
 import serverRequests from './plugins/server-requests.ts'
 import serverRuntime from './plugins/server-runtime.ts'
@@ -79,7 +80,7 @@ const phases: Record<string, Plugin[]> = {
   edge: [
     errors, responseHeaders, requestEnd, afterResponse, callerSignal, requestLog, closing, earlyAnswers,
     callerAddress, origins, apiKeys, sessionReference, audit,
-    jsonBody, parameterLimit, serverSentEvents, notCached, writeTimeout, compression
+    schemas, jsonBody, parameterLimit, serverSentEvents, notCached, writeTimeout, compression
   ],
   // The caller's session: counted, loaded, its idle TTL restarted.
   session: [rateLimits, session, credentials],

@@ -1,4 +1,3 @@
-import { Ajv } from 'ajv'
 import type { FastifySchemaValidationError } from 'fastify/types/schema.js'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
@@ -36,9 +35,6 @@ declare module 'fastify' {
 /**
  * Edge phase: parses and validates bodies. A body is a JSON object whatever its Content-Type, so that `curl -d` works
  * without a header.
- *
- * Values are never coerced or stripped, because they are arguments of a tool. The validator is made here because plain
- * `fastify start` does not apply server options.
  */
 export default fp(async (fastify) => {
   const { maxBodyBytes, maxJsonDepth } = fastify.config
@@ -80,14 +76,12 @@ export default fp(async (fastify) => {
     done(request.method === 'POST' || request.method === 'PUT' ? faultOf(request) : undefined)
   })
 
-  // `verbose` gives the formatter below the value and its schema.
-  const ajv = new Ajv({ verbose: true, allowUnionTypes: true })
-  fastify.setValidatorCompiler(({ schema }) => ajv.compile(schema as object))
   fastify.setSchemaErrorFormatter((errors) => describe(errors as VerboseError[]))
 }, {
   name: 'json-body',
   dependencies: [
     'config',
+    'schemas', // order: its validator is verbose, which the formatter of faults needs
     'session-reference' // order: an id in the header is put into the body before required fields are checked
   ]
 })

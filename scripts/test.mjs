@@ -3,8 +3,8 @@
  * test/routes/init.test.ts`. `--all` adds test/long, `--jobs` says how many files run at once, `--timeout` how many
  * seconds each may take, and `--reporter` how the results are shown (tap, base, terse, min, dot, junit, …).
  *
- * tap's library starts the files, each in a process of its own. Its command line is not used: it loads a loader into
- * each process for its coverage, which doubles the time that a file takes to start.
+ * tap's library starts the processes, of which each runs some files. Its command line is not used: it loads a loader
+ * into each process for its coverage, which doubles the time that a file takes to start.
  */
 import './prepare-tests.mjs'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
@@ -40,6 +40,7 @@ const files = select(
     .filter(name => name.endsWith('.test.ts'))
 )
 if (files.length === 0) stop(`No test file has ${words.join(' or ')} in its name.`)
+const batches = batchesOf(files)
 
 // What this run writes is in a folder of its own, so that runs at the same time do not meet.
 const folder = mkdtempSync(join(tmpdir(), 'mcp-test-run-'))
@@ -56,16 +57,40 @@ processOnSpawn.addListener(spawned => {
 })
 await show(t)
 t.setTimeout(0)
-t.jobs = Math.min(Number(options.jobs), files.length)
-t.plan(files.length)
+t.jobs = Math.min(Number(options.jobs), batches.length)
+t.plan(batches.length)
 t.teardown(redis.stop)
-for (const file of files) {
-  t.spawn(
-    process.execPath,
-    [...flagsOf(file), join(build, file.replace(/\.ts$/, '.js'))],
-    { cwd: root, timeout: Number(options.timeout) * 1_000, buffered: t.jobs > 1 },
-    file
-  )
+for (const batch of batches) {
+  const timeoutMs = Number(options.timeout) * 1_000
+  const [file] = batch
+  const spawn = (script, name, settings) =>
+    t.spawn(process.execPath, [...flagsOf(file), script], { cwd: root, buffered: t.jobs > 1, ...settings }, name)
+  if (batch.length === 1) spawn(join(build, file.replace(/\.ts$/, '.js')), file, { timeout: timeoutMs })
+  else {
+    const settings = JSON.stringify({ folder: build, files: batch, timeoutMs })
+    const env = { ...process.env, TEST_BATCH: settings, TAP_TIMEOUT: '0' }
+    spawn(join(root, 'scripts', 'test-batch.mjs'), `${batch.length} files from ${file}`, {
+      env, timeout: batch.length * timeoutMs
+    })
+  }
+}
+
+/**
+ * Files that run in one process: most files spend more time on importing the service than on it. Files that are named
+ * run each by itself.
+ */
+function batchesOf (names) {
+  if (words.length > 0) return names.map(name => [name])
+  const inFolder = folder => names.filter(name => name.startsWith(join('test', folder, '/')))
+  const [long, e2e, computed] = [inFolder('long'), inFolder('e2e'), names.filter(name => computing.test(name))]
+  const others = names.filter(name => ![...long, ...e2e, ...computed].includes(name))
+  return [...long.map(name => [name]), ...dealt(e2e, 4), computed, ...dealt(others, 8)]
+}
+
+/** Neighbours are much alike, and so are their times. Dealt like cards they come into different batches. */
+function dealt (names, size) {
+  const count = Math.ceil(names.length / size)
+  return Array.from({ length: count }, (_, batch) => names.filter((_, index) => index % count === batch))
 }
 
 /** The folders with the longest files come first, so that no core is idle at the end. */

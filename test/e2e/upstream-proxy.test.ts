@@ -3,6 +3,7 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import t from 'tap'
+import { cases } from '../support/cases.ts'
 import { startForwardProxy } from '../support/forward-proxy.ts'
 import { startUpstream } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
@@ -95,7 +96,7 @@ t.test('no proxy is asked for the machine itself, for a credential over http, or
   }
   const url = `http://up.test:${port}/mcp`
   const unreached = /cannot be reached: (getaddrinfo )?(ENOTFOUND|EAI_AGAIN)/
-  for (const [what, entry, env] of [
+  for (const [what, entry, env] of cases([
     ['a header', { url, headers: { authorization: 'Bearer canary-4711' } }, {}],
     ['a value of the query', { url: `${url}?key=canary-4711` }, {}],
     ['off', { url }, { MCP_UPSTREAM_PROXY: 'off' }],
@@ -104,7 +105,7 @@ t.test('no proxy is asked for the machine itself, for a credential over http, or
     ['all in NO_PROXY', { url }, { NO_PROXY: '*' }],
     ['the port is in no_proxy', { url }, { no_proxy: `up.test:${port}` }],
     ['no proxy', { url }, { HTTP_PROXY: '' }]
-  ] as const) {
+  ] as const, 3)) {
     const service = await serviceOn(t, { up: entry }, { ...on, ...env })
     const response = await call(service, await initSession(service), 'count')
     t.match(response.json().error, unreached, what)
@@ -122,9 +123,9 @@ t.test('a proxy that refuses or is not there is told, and nothing was sent', asy
     acted: 'no'
   })
   for (const url of ['http://up.test/mcp', 'https://up.test/mcp']) {
-    for (const [refuses, reason] of [
-      [403, /HTTP 403/], [407, /it answered HTTP 407/], [503, /HTTP 503/], ['silent', /within 1 s/]
-    ] as const) {
+    for (const [refuses, reason] of cases([
+      [407, /it answered HTTP 407/], [403, /HTTP 403/], ['silent', /within 1 s/], [503, /HTTP 503/]
+    ] as const, 2)) {
       const proxy = await startForwardProxy(t, { refuses })
       const proxied = `http://user:canary-4711@127.0.0.1:${proxy.port}`
       const service = await serviceOn(t, { up: { url, timeouts: { start: 1 } } }, {

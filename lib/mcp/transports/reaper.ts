@@ -35,7 +35,8 @@ for group in $live; do kill -s KILL -- "-$group" 2>/dev/null; done
 export function createReaper (): Reaper {
   const groups = new Set<number>()
   let isClosed = false
-  let shell = start()
+  /** Started with the first group: a worker without processes has none. */
+  let shell: ChildProcess | null = null
 
   function start (): ChildProcess {
     // The shell needs no variable, and ours hold secrets.
@@ -54,12 +55,13 @@ export function createReaper (): Reaper {
   }
 
   function write (what: 'add' | 'remove', group: number): void {
-    if (shell.stdin?.writable) shell.stdin.write(`${what} ${group}\n`)
+    if (shell?.stdin?.writable) shell.stdin.write(`${what} ${group}\n`)
   }
 
   return {
     add (group) {
       groups.add(group)
+      if (!isClosed) shell ??= start()
       write('add', group)
     },
     remove (group) {
@@ -68,11 +70,12 @@ export function createReaper (): Reaper {
     async close () {
       if (isClosed) return
       isClosed = true
-      if (shell.exitCode !== null || shell.pid === undefined) return
+      const last = shell
+      if (last === null || last.exitCode !== null || last.pid === undefined) return
       await new Promise(resolve => {
-        shell.once('exit', resolve)
-        shell.ref()
-        shell.stdin?.end()
+        last.once('exit', resolve)
+        last.ref()
+        last.stdin?.end()
       })
     }
   }
