@@ -59,7 +59,8 @@ const ofTheEntry: Refusal[] = [
 const ofProcesses: Refusal[] = [
   [stdio({ args: 'canary' }), 'args', 'must be an array of strings'],
   [stdio({ args: ['canary', 1] }), 'args', 'must be an array of strings'],
-  [stdio({ args: ['a', 'canary${x}'] }), 'args[1]', /^holds a \$\{ that is neither/],
+  [stdio({ args: ['a', 'canary${x}'] }), 'args[1]', /^holds a \$\{…\} for a variable, which is not set; /],
+  [stdio({ args: ['a', 'canary${'] }), 'args[1]', /^holds a \$\{ that is neither/],
   [stdio({ env: ['canary'] }), 'env', 'must be an object of strings'],
   [stdio({ env: { KEY: 1 } }), 'env', 'must be an object of strings'],
   [stdio({ env: { 'canary\n': 1 } }), 'env', 'must be an object of strings'],
