@@ -10,7 +10,8 @@ import type { Server } from '../lib/mcp/server.ts'
 import { createServerRegistry, type ServerRegistry } from '../lib/mcp/servers.ts'
 import { readableEnvFiles } from '../lib/mcp/servers-file/env-files.ts'
 import { proxiesIn } from '../lib/mcp/servers-file/host-environment.ts'
-import type { ServerSpec } from '../lib/mcp/servers-file/server-spec.ts'
+import { type FaultyEntry, keepOldForms } from '../lib/mcp/servers-file/old-forms.ts'
+import type { RunnableSpec, ServerSpec } from '../lib/mcp/servers-file/server-spec.ts'
 import { describePolicy } from '../lib/mcp/servers-file/value-policy.ts'
 import { createUpstreamAgents } from '../lib/mcp/transports/http-agent.ts'
 import { createReaper } from '../lib/mcp/transports/reaper.ts'
@@ -26,13 +27,18 @@ declare module 'fastify' {
     readonly serverCatalog: () => ServerCatalog
     /** A server for one request, which keeps it from ending until the lease is released. */
     readonly leaseServer: ServerRegistry['lease']
-    /** Takes other servers from now on. Running requests keep theirs. */
+    /** Takes other servers from now on. Running requests keep theirs, and an entry that became faulty its old form. */
     readonly replaceServers: (specs: readonly ServerSpec[]) => void
+    /** The entries that are faulty now. */
+    readonly faultyEntries: () => readonly FaultyEntry[]
     readonly processCounts: () => ProcessCounts
     /** How many requests of this worker MCP servers over HTTP have now, and how many wait for their turn. */
     readonly upstreamCounts: () => Pick<RequestBounds, 'running' | 'waiting'>
   }
 }
+
+const fault = 'an entry of the servers file has a fault, and its server is not run'
+const faultOfOldForm = 'an entry of the servers file became faulty, and its server runs on in its old form'
 
 /**
  * MCP phase: the MCP servers as this worker reaches them. Processes are bounded together; requests to HTTP servers are
@@ -60,7 +66,7 @@ export default fp(async (fastify) => {
   const proxies = fastify.config.upstreamProxy ? proxiesIn(fastify.hostEnvironment) : null
   const agents = createUpstreamAgents({ proxies, maxRequests })
 
-  function createServer (spec: ServerSpec): Server {
+  function createServer (spec: RunnableSpec): Server {
     const log = fastify.log.child({ server: spec.name })
     const common = {
       startTimeoutMs: spec.timeouts.startMs ?? timeouts.startMs,
@@ -94,9 +100,12 @@ export default fp(async (fastify) => {
     fastify.log.warn({ err }, 'an mcp server that was replaced could not be ended')
   })
   let catalog: ServerCatalog
+  let faulty: readonly FaultyEntry[] = []
 
-  function replaceServers (specs: readonly ServerSpec[]): void {
-    registry.replace(specs)
+  function replaceServers (read: readonly ServerSpec[]): void {
+    const inUse = keepOldForms(read, registry.servers.map(({ spec }) => spec))
+    faulty = inUse.faulty
+    registry.replace(inUse.specs)
     catalog = createServerCatalog(registry.servers, {
       toolsCacheTtlMs,
       failingTtlMs,
@@ -111,8 +120,12 @@ export default fp(async (fastify) => {
       )
     })
   }
-  function describePolicies (): void {
-    for (const { spec: { name: server, policy } } of registry.servers) {
+  function describeServers (): void {
+    for (const { name: server, reason, keepsOldForm } of faulty) {
+      fastify.log.error({ server, reason }, keepsOldForm ? faultOfOldForm : fault)
+    }
+    for (const { spec: { name: server, policy, kind } } of registry.servers) {
+      if (kind === 'faulty') continue
       fastify.log.info({ server, ...describePolicy(policy) }, 'what is kept and filled in for an mcp server')
     }
   }
@@ -135,10 +148,11 @@ export default fp(async (fastify) => {
   fastify.decorate('leaseServer', registry.lease)
   fastify.decorate('replaceServers', (specs: readonly ServerSpec[]) => {
     replaceServers(specs)
-    describePolicies()
+    describeServers()
     warnOfEnvFiles()
     refillSpares()
   })
+  fastify.decorate('faultyEntries', () => faulty)
   fastify.decorate('processCounts', () => ({
     alive: alive.held,
     starting: starting.held,
@@ -150,7 +164,7 @@ export default fp(async (fastify) => {
 
   fastify.addHook('onReady', async () => refillSpares())
   fastify.addHook('onListen', async () => {
-    describePolicies()
+    describeServers()
     warnOfEnvFiles()
   })
   fastify.addHook('onClose', async () => {

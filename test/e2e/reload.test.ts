@@ -73,15 +73,7 @@ t.test(
           mcpServers: { bad: { url: upstream.url, headers: { authorization: `${secret} \${nothing}` } } }
         })
       ],
-      [
-        'prefixes that clash',
-        JSON.stringify({
-          mcpServers: {
-            one: { url: upstream.url, prefix: 'a' },
-            two: { url: upstream.url, prefix: 'a', headers: { authorization: secret } }
-          }
-        })
-      ]
+      ['a name that is there twice', `{"mcpServers": {"a": {"url": "${upstream.url}"}, "a": {"command": "${secret}"}}}`]
     ] as const) {
       await writeFile(file, text)
       const before = service.output().length

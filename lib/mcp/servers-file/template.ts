@@ -46,6 +46,9 @@ const unusable = {
 export const literal = (text: string): Template =>
   ({ sessionNames: [], operatorValues: () => [], content: () => [{ text }], fill: () => text })
 
+/** The same, for a text that masks must hide. */
+export const secretLiteral = (text: string): Template => ({ ...literal(text), operatorValues: () => [text] })
+
 /** `$${` in the text is a literal `${`. Throws ConfigError that names entry and field, and never a value. */
 export function parseTemplate (text: string, host: HostEnvironment, options: TemplateOptions): Template {
   const parts = readParts(text, host, options)

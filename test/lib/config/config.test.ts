@@ -161,6 +161,7 @@ t.test('the defaults are those that are documented', async t => {
     failingTtlMs: 10_000,
     elicitation: false,
     upstreamProxy: false,
+    isServersFileStrict: false,
     writeTimeoutMs: 60_000,
     heartbeatMs: 15_000,
     serverScript: 'server.mjs'
