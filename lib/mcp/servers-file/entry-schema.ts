@@ -80,9 +80,11 @@ const kinds: ReadonlyArray<{ kind: Kind, types: readonly string[], fields: TProp
   })
 ]
 
-/** Every field that an entry of some kind may have. */
-export const knownFields: readonly string[] =
-  [...new Set(['type', ...Object.keys(commonFields), ...kinds.flatMap(({ fields }) => Object.keys(fields))])]
+/** The schemas of all fields that an entry of some kind may have, but for `type`. */
+export const entryFields: TProperties = Object.assign({ ...commonFields }, ...kinds.map(({ fields }) => fields))
+export const knownFields: readonly string[] = ['type', ...Object.keys(entryFields)]
+/** What `type` may say. */
+export const knownTypes: readonly string[] = kinds.flatMap(({ types }) => types)
 
 /** A checked entry of the servers file, which is in our words. Throws EntryError. */
 export function checkEntry (server: string, entry: JsonObject): ServerEntry {

@@ -49,7 +49,7 @@ t.test('other characters are replaced, and the hash says which they were', async
 })
 
 t.test('the documentation\'s example is what comes out', async t => {
-  const text = readFileSync(join(import.meta.dirname, '..', '..', '..', '..', 'docs', 'configuration.md'), 'utf8')
+  const text = readFileSync(join(import.meta.dirname, '..', '..', '..', '..', 'docs', 'servers-file.md'), 'utf8')
   t.ok(text.includes(createToolNames(servers('weather', 'charts')).exposedName('weather', 'get.weather')))
 })
 
