@@ -130,6 +130,9 @@ export const CompletionRefusedError = define<[string, string]>(
 export const McpStartError = define<[string, string] | [string, string, Because]>(
   'MCPC_ERR_MCP_START', 'MCP server %s %s', 502, { retryable: true, acted: 'no' }
 )
+export const McpEntryError = define<[string]>(
+  'MCPC_ERR_MCP_ENTRY', 'MCP server %s is not run: its entry in the servers file has a fault', 502, { acted: 'no' }
+)
 export const McpStartTimeoutError = define<[string, number, string]>(
   'MCPC_ERR_MCP_START_TIMEOUT', 'MCP server %s was not ready within %d s%s', 504, { retryable: true, acted: 'no' }
 )

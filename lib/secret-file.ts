@@ -26,6 +26,15 @@ export function valueFromFile (name: string, environment: Variables): FileValue 
 }
 
 function readText (path: string): FileValue {
+  const read = readTextFile(path)
+  if ('fault' in read) return read
+  const value = read.value.replace(/\r?\n$/, '')
+  // Blanks alone would count as not set later, and the service would run without the secret.
+  return value.trim() === '' ? { fault: 'is empty' } : { value }
+}
+
+/** What is in a small file of UTF-8 text, without a byte order mark. Never throws. */
+export function readTextFile (path: string): FileValue {
   let bytes: Buffer | string
   try {
     bytes = readBytes(path)
@@ -34,15 +43,11 @@ function readText (path: string): FileValue {
   }
   if (typeof bytes === 'string') return { fault: bytes }
   if (bytes.includes(0)) return { fault: 'holds a NUL character' }
-  let text: string
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes) // passes over a byte order mark
+    return { value: new TextDecoder('utf-8', { fatal: true }).decode(bytes) } // passes over a byte order mark
   } catch {
     return { fault: 'is not UTF-8' }
   }
-  const value = text.replace(/\r?\n$/, '')
-  // Blanks alone would count as not set later, and the service would run without the secret.
-  return value.trim() === '' ? { fault: 'is empty' } : { value }
 }
 
 /** The bytes of a regular file, or what is wrong with it. Throws the error of reading it. */

@@ -12,7 +12,8 @@ import type { Server } from '../lib/mcp/server.ts'
 import { createServerRegistry, type ServerRegistry } from '../lib/mcp/servers.ts'
 import { readableEnvFiles } from '../lib/mcp/servers-file/env-files.ts'
 import { proxiesIn } from '../lib/mcp/servers-file/host-environment.ts'
-import type { ServerSpec } from '../lib/mcp/servers-file/server-spec.ts'
+import { type FaultyEntry, keepOldForms } from '../lib/mcp/servers-file/old-forms.ts'
+import type { RunnableSpec, ServerSpec } from '../lib/mcp/servers-file/server-spec.ts'
 import { describePolicy } from '../lib/mcp/servers-file/value-policy.ts'
 import { createUpstreamAgents } from '../lib/mcp/transports/http-agent.ts'
 import { createReaper } from '../lib/mcp/transports/reaper.ts'
@@ -29,13 +30,18 @@ declare module 'fastify' {
     readonly serverCatalog: () => ServerCatalog
     /** A server for one request, which keeps it from ending until the lease is released. */
     readonly leaseServer: ServerRegistry['lease']
-    /** Takes other servers from now on. Running requests keep theirs. */
+    /** Takes other servers from now on. Running requests keep theirs, and an entry that became faulty its old form. */
     readonly replaceServers: (specs: readonly ServerSpec[]) => void
+    /** The entries that are faulty now. */
+    readonly faultyEntries: () => readonly FaultyEntry[]
     readonly processCounts: () => ProcessCounts
     /** How many requests of this worker MCP servers over HTTP have now, and how many wait for their turn. */
     readonly upstreamCounts: () => Pick<RequestBounds, 'running' | 'waiting'>
   }
 }
+
+const fault = 'an entry of the servers file has a fault, and its server is not run'
+const faultOfOldForm = 'an entry of the servers file became faulty, and its server runs on in its old form'
 
 /**
  * MCP phase: the MCP servers as this worker reaches them. Processes are bounded together; requests to HTTP servers are
@@ -61,7 +67,7 @@ export default fp(async (fastify) => {
   const proxies = fastify.config.upstreamProxy ? proxiesIn(fastify.hostEnvironment) : null
   const agents = createUpstreamAgents({ proxies, maxRequests })
 
-  function createServer (spec: ServerSpec): Server {
+  function createServer (spec: RunnableSpec): Server {
     const log = fastify.log.child({ server: spec.name })
     const common = {
       startTimeoutMs: spec.timeouts.startMs ?? timeouts.startMs,
@@ -95,6 +101,7 @@ export default fp(async (fastify) => {
     fastify.log.warn({ err }, 'an mcp server that was replaced could not be ended')
   })
   let catalog: ServerCatalog
+  let faulty: readonly FaultyEntry[] = []
   /** A server as it is now; `null` once the servers file says something else of it. */
   function current (spec: ServerSpec): CatalogedServer | null {
     const server = catalog.byName(spec.name)
@@ -114,8 +121,10 @@ export default fp(async (fastify) => {
   }
   const learnAll = () => catalog.all.forEach(({ name }) => learn(name))
 
-  function replaceServers (specs: readonly ServerSpec[]): void {
-    registry.replace(specs)
+  function replaceServers (read: readonly ServerSpec[]): void {
+    const inUse = keepOldForms(read, registry.servers.map(({ spec }) => spec))
+    faulty = inUse.faulty
+    registry.replace(inUse.specs)
     catalog = createServerCatalog(registry.servers, {
       ...(isLearning && {
         learning: {
@@ -138,8 +147,12 @@ export default fp(async (fastify) => {
       )
     })
   }
-  function describePolicies (): void {
-    for (const { spec: { name: server, policy } } of registry.servers) {
+  function describeServers (): void {
+    for (const { name: server, reason, keepsOldForm } of faulty) {
+      fastify.log.error({ server, reason }, keepsOldForm ? faultOfOldForm : fault)
+    }
+    for (const { spec: { name: server, policy, kind } } of registry.servers) {
+      if (kind === 'faulty') continue
       fastify.log.info({ server, ...describePolicy(policy) }, 'what is kept and filled in for an mcp server')
     }
   }
@@ -162,11 +175,12 @@ export default fp(async (fastify) => {
   fastify.decorate('leaseServer', registry.lease)
   fastify.decorate('replaceServers', (specs: readonly ServerSpec[]) => {
     replaceServers(specs)
-    describePolicies()
+    describeServers()
     warnOfEnvFiles()
     refillSpares()
     learnAll()
   })
+  fastify.decorate('faultyEntries', () => faulty)
   fastify.decorate('processCounts', () => ({
     alive: scheduler.alive,
     starting: scheduler.starting,
@@ -178,7 +192,7 @@ export default fp(async (fastify) => {
 
   fastify.addHook('onReady', async () => refillSpares())
   fastify.addHook('onListen', async () => {
-    describePolicies()
+    describeServers()
     warnOfEnvFiles()
     learnAll()
   })

@@ -18,6 +18,13 @@ const HealthSchema = Type.Object({
     running: Type.Integer({ description: 'Requests of this worker that MCP servers over HTTP have.' }),
     waiting: Type.Integer({ description: 'Requests that wait until their server may get them.' })
   })),
+  servers: Type.Optional(Type.Object({
+    faulty: Type.Array(Type.Object({
+      name: Type.String(),
+      reason: Type.String({ description: 'The field and the rule that it breaks.' }),
+      keeps_old_form: Type.Boolean({ description: 'The server runs on as its entry was before a reload.' })
+    }), { description: 'Entries of the servers file with a fault. Their servers are not run, or run in the old form.' })
+  })),
   version: Type.Optional(Type.String()),
   uptime_s: Type.Optional(Type.Number())
 }, { description: 'Redis answers. Where API keys are configured, all but `status` needs one.' })
@@ -50,6 +57,10 @@ export default (async (fastify) => {
       redis_latency_ms: Math.round(latencyMs * 1000) / 1000,
       processes: { ...processes, spares_ready: sparesReady },
       upstreams: fastify.upstreamCounts(),
+      servers: {
+        faulty: fastify.faultyEntries()
+          .map(({ name, reason, keepsOldForm }) => ({ name, reason, keeps_old_form: keepsOldForm }))
+      },
       version,
       uptime_s: Math.round(process.uptime())
     }

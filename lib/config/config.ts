@@ -114,6 +114,8 @@ export function resolveConfig (env: Environment) {
     ...(env.MCP_LOG_LEVEL && { logLevel: env.MCP_LOG_LEVEL }),
     ...(env.MCP_SERVER_SCRIPT && { serverScript: env.MCP_SERVER_SCRIPT }),
     ...(env.MCP_SERVERS_FILE && { serversFile: env.MCP_SERVERS_FILE }),
+    /** An entry with a fault stops the start, and a reload. */
+    isServersFileStrict: env.MCP_SERVERS_STRICT,
     ...(env.MCP_GUIDANCE_FILE && { guidanceFile: env.MCP_GUIDANCE_FILE })
   }
 }

@@ -345,6 +345,13 @@ export const EnvironmentSchema = Type.Object({
     title: 'a path',
     description: 'The MCP servers, by a JSON file with `mcpServers`. Set this or MCP_SERVER_SCRIPT.'
   })),
+  MCP_SERVERS_STRICT: Type.Boolean({
+    default: false,
+    title: 'true or false',
+    description:
+      'With true, one entry of MCP_SERVERS_FILE with a fault stops the start, and a reload. Otherwise the other ' +
+      'servers run, and the log and /health name the entry.'
+  }),
   MCP_SESSION_START_TIMEOUT: seconds({
     default: 30,
     description: 'How long a server may take from its start to its handshake (s).'
@@ -582,8 +589,10 @@ export function normalizeEnvironment (
   }
   const level = known.MCP_LOG_LEVEL?.toLowerCase()
   if (level) known.MCP_LOG_LEVEL = pythonLevels.get(level) ?? level
-  if (/^(1|yes|true)$/i.test(known.MCP_SKIP_VALIDATION ?? '')) known.MCP_SKIP_VALIDATION = 'true'
-  if (/^(0|no|false)$/i.test(known.MCP_SKIP_VALIDATION ?? '')) known.MCP_SKIP_VALIDATION = 'false'
+  for (const name of ['MCP_SKIP_VALIDATION', 'MCP_SERVERS_STRICT']) {
+    if (/^(1|yes|true)$/i.test(known[name] ?? '')) known[name] = 'true'
+    if (/^(0|no|false)$/i.test(known[name] ?? '')) known[name] = 'false'
+  }
   return known
 }
 

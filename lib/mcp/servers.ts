@@ -1,5 +1,6 @@
+import { McpEntryError } from '../errors.ts'
 import type { Lease, Server, User } from './server.ts'
-import type { ServerSpec } from './servers-file/server-spec.ts'
+import type { FaultySpec, RunnableSpec, ServerSpec } from './servers-file/server-spec.ts'
 
 export interface ServerRegistry {
   /** The current servers, in the order of their specs. */
@@ -17,14 +18,14 @@ export interface ServerRegistry {
 
 /** Counts who uses each server, so that a server that was replaced ends after its last request. */
 export function createServerRegistry (
-  create: (spec: ServerSpec) => Server, onTrouble: (error: unknown) => void
+  create: (spec: RunnableSpec) => Server, onTrouble: (error: unknown) => void
 ): ServerRegistry {
   let current = new Map<string, Server>()
   /** How many leases each server has. Closing waits for the servers in it. */
   const leases = new Map<Server, number>()
 
   function createCounted (spec: ServerSpec): Server {
-    const server = create(spec)
+    const server = spec.kind === 'faulty' ? createFaultyServer(spec) : create(spec)
     leases.set(server, 0)
     return server
   }
@@ -65,3 +66,13 @@ export function createServerRegistry (
     }
   }
 }
+
+/** A server that is not run. Who asks it learns that, and not why: the reason is for operators. */
+const createFaultyServer = (spec: FaultySpec): Server => ({
+  spec,
+  lease: () => ({
+    async open () { throw new McpEntryError(spec.name) },
+    async release () {}
+  }),
+  async close () {}
+})

@@ -7,8 +7,8 @@ import { startUpstream } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
 import { isAlive, serversOf } from '../support/processes.ts'
 import { post } from '../support/requests.ts'
-import type { Entries } from '../support/servers-file.ts'
-import { startService } from '../support/service.ts'
+import { type Entries, serversFile } from '../support/servers-file.ts'
+import { build, startService } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
 const secret = 'canary-of-the-operator-4711'
@@ -73,15 +73,7 @@ t.test(
           mcpServers: { bad: { url: upstream.url, headers: { authorization: `${secret} \${nothing}` } } }
         })
       ],
-      [
-        'prefixes that clash',
-        JSON.stringify({
-          mcpServers: {
-            one: { url: upstream.url, prefix: 'a' },
-            two: { url: upstream.url, prefix: 'a', headers: { authorization: secret } }
-          }
-        })
-      ]
+      ['a name that is there twice', `{"mcpServers": {"a": {"url": "${upstream.url}"}, "a": {"command": "${secret}"}}}`]
     ] as const) {
       await writeFile(file, text)
       const before = service.output().length
@@ -107,3 +99,61 @@ t.test(
     t.strictSame(await service.exited, { code: 0, signal: null })
   }
 )
+
+t.test('SIGHUP with one entry changed restarts one, and an entry that became faulty keeps its old form', async t => {
+  const file = join(await makeFolder(t), 'servers.json')
+  const shared = (env: object) => ({
+    command: process.execPath, args: [fixture('tiny-server.mjs')], lifecycle: 'shared', env
+  })
+  const write = async (mcpServers: Entries) => await writeFile(file, JSON.stringify({ mcpServers }))
+  await write({ one: shared({ N: 1 }), two: shared({}), three: shared({}) })
+  const service = await startService(t, { MCP_SERVERS_FILE: file })
+  const session = { session_id: 'ours', apiUrl, jwtToken }
+  await post(`${service.url}/init`, session)
+  const names = ['one', 'two', 'three'] as const
+  const callAll = async () => {
+    for (const name of names) {
+      t.equal((await post(`${service.url}/call-tool`, { ...session, tool: `${name}__echo` })).status, 200, name)
+    }
+    return new Set(serversOf(service.pid))
+  }
+  const before = await callAll()
+  t.equal(before.size, 3)
+  const reload = async (line: string) => {
+    const count = () => service.output().split(line).length
+    const lines = count()
+    service.kill('SIGHUP')
+    await until(() => count() > lines, line)
+  }
+  const faulty = async () => ((await (await fetch(`${service.url}/health`)).json()) as { servers: { faulty: unknown } }).servers.faulty
+
+  await write({ one: shared({ N: 2 }), two: shared({}), three: shared({}) })
+  await reload('servers file read again')
+  await until(() => [...before].filter(isAlive).length === 2, 'the changed one ends')
+  const after = await callAll()
+  t.strictSame([after.size, [...after].filter(pid => before.has(pid)).length], [3, 2], 'and a new one is in its place')
+
+  await write({ one: { ...shared({ N: 3, KEY: secret }), sandboxEnabled: true }, two: shared({}), three: shared({}), four: { url: '' } })
+  await reload('servers file read again')
+  t.strictSame(await callAll(), after, 'nothing was restarted')
+  t.match(await faulty(), [
+    { name: 'one', reason: /^sandboxEnabled may restrict/, keeps_old_form: true },
+    { name: 'four', reason: 'url must be a non-empty string', keeps_old_form: false }
+  ])
+  t.match(service.output(), /"level":50,.*"server":"one",.*became faulty, and its server runs on in its old form/)
+  t.notMatch(service.output(), secret)
+
+  await write({ one: shared({ N: 2 }), two: shared({}), three: shared({}) })
+  await reload('servers file read again')
+  t.strictSame([await faulty(), await callAll()], [[], after])
+})
+
+t.test('with MCP_SERVERS_STRICT one entry with a fault stops a reload', async t => {
+  const tiny = { command: process.execPath, args: [fixture('tiny-server.mjs')] }
+  const file = await serversFile(t, { one: tiny, two: tiny })
+  const app = await build(t, { MCP_SERVERS_FILE: file, MCP_SERVERS_STRICT: 'true' })
+  await writeFile(file, JSON.stringify({ mcpServers: { one: tiny, two: { ...tiny, readOnly: true } } }))
+  t.throws(() => app.readServerSpecs(), { code: 'MCPC_ERR_CONFIG', message: /server "two": readOnly may restrict the server/ })
+  await t.rejects(build(t, { MCP_SERVERS_FILE: file, MCP_SERVERS_STRICT: '1' }), { code: 'MCPC_ERR_CONFIG' })
+  t.equal((await build(t, { MCP_SERVERS_FILE: file })).faultyEntries().length, 1)
+})

@@ -163,9 +163,9 @@ const refusedServers: Array<[title: string, content: string | null, line: RegExp
   [
     'that is no JSON',
     '{"mcpServers": {',
-    /^MCP_SERVERS_FILE must be a JSON file with mcpServers, but \S+servers\.json is not valid JSON$/
+    /^MCP_SERVERS_FILE must be a JSON file with mcpServers, but \S+servers\.json is not valid JSON: line 1, column 17: /
   ],
-  ['without servers', '{"servers": {}}', /^MCP_SERVERS_FILE must hold an object "mcpServers"/],
+  ['without servers', '{"server": {}}', /^MCP_SERVERS_FILE must hold an object "mcpServers" or "servers"/],
   ['with no server', '{"mcpServers": {}}', /^MCP_SERVERS_FILE must name a server/],
   [
     'whose server has a command that is not there',
@@ -185,7 +185,7 @@ const refusedServers: Array<[title: string, content: string | null, line: RegExp
   [
     'whose server has a variable that is no text',
     `{"mcpServers": {"weather": {"command": "node", "env": {"KEY": ["${secret}"]}}}}`,
-    /^MCP_SERVERS_FILE: server "weather": env must be an object of strings$/
+    /^MCP_SERVERS_FILE: server "weather": env must be an object of strings, numbers, true and false$/
   ]
 ]
 for (const [title, content, line] of refusedServers) {

@@ -26,7 +26,7 @@ async function healthOf (t: Test, app: FastifyInstance): Promise<Record<string, 
 t.test('/health tells the state of the service', async t => {
   const app = await build(t)
   const { redis_latency_ms: latencyMs, uptime_s: uptimeSeconds, processes, ...others } = await healthOf(t, app)
-  t.strictSame(others, { status: 'ok', sessions: 0, version, upstreams: { running: 0, waiting: 0 } })
+  t.strictSame(others, { status: 'ok', sessions: 0, version, upstreams: { running: 0, waiting: 0 }, servers: { faulty: [] } })
   t.match(processes, { alive: Number, starting: Number, waiting: 0, spares_ready: Number })
   t.ok(typeof latencyMs === 'number' && latencyMs > 0 && latencyMs < 500)
   t.ok(Number.isInteger(uptimeSeconds) && Number(uptimeSeconds) >= 0)
@@ -98,7 +98,7 @@ t.test('with API keys, /health tells a caller without one no more than that Redi
     const response = await health(headers)
     t.strictSame(
       Object.keys(response.json()),
-      ['status', 'sessions', 'redis_latency_ms', 'processes', 'upstreams', 'version', 'uptime_s']
+      ['status', 'sessions', 'redis_latency_ms', 'processes', 'upstreams', 'servers', 'version', 'uptime_s']
     )
   }
   await redis.stop()

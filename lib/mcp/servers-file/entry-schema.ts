@@ -1,8 +1,9 @@
 import { Ajv } from 'ajv'
 import Type, { type Static, type TObject, type TProperties } from 'typebox'
-import { isJsonObject, type JsonObject } from '../../json.ts'
+import type { JsonObject } from '../../json.ts'
 import { type TransportKind, transportKindNames, transportKinds } from '../transports/transport-kinds.ts'
 import { entryError } from './entry-error.ts'
+import { prefixPattern } from './tool-names.ts'
 
 /** `"a", "b" or "c"`. */
 function either (words: readonly string[]): string {
@@ -22,13 +23,12 @@ const userId = () =>
 const oneOf = <Word extends string>(...words: Word[]) => Type.Unsafe<Word>(Type.Enum(words, { title: either(words) }))
 
 /*
- * The fields that we read. `title` completes "FIELD must be …". Unknown fields are passed over: the file is shared with
- * other hosts, which have fields of their own.
+ * The fields that we read. `title` completes "FIELD must be …". What other hosts have is translated or judged before.
  */
 const commonFields = {
   disabled: flag(),
   prefix: Type.Optional(Type.String({
-    pattern: '^[A-Za-z0-9_-]{0,32}$', title: 'at most 32 of the characters A-Z, a-z, 0-9, _ and -'
+    pattern: prefixPattern, title: 'at most 32 of the characters A-Z, a-z, 0-9, _ and -'
   })),
   timeouts: Type.Optional(Type.Object({
     start: seconds(),
@@ -55,7 +55,8 @@ const commonFields = {
 const stdioFields = {
   command: text('a non-empty string, or the server must have a url instead'),
   args: Type.Optional(Type.Array(Type.String(), { title: 'an array of strings' })),
-  env: Type.Optional(texts('an object of strings')),
+  env: Type.Optional(texts('an object of strings, numbers, true and false')),
+  envFile: Type.Optional(text()),
   cwd: Type.Optional(Type.String({ title: 'a string' })),
   uid: userId(),
   gid: userId(),
@@ -65,7 +66,6 @@ const stdioFields = {
 const urlFields = { url: text(), headers: Type.Optional(texts('an object of strings')) }
 const httpFields = { ...urlFields, session: Type.Optional(oneOf('kept', 'request')) }
 
-const DisablingSchema = Type.Object({ disabled: commonFields.disabled })
 const StdioEntrySchema = Type.Object({ ...commonFields, ...stdioFields })
 const HttpEntrySchema = Type.Object({ ...commonFields, ...httpFields })
 
@@ -87,12 +87,14 @@ const kinds: ReadonlyArray<{ kind: Kind, types: readonly string[], fields: TProp
   })
 ]
 
-/** A checked entry of the servers file, or `null` for a disabled one. Throws ConfigError. */
-export function checkEntry (server: string, entry: unknown): ServerEntry | null {
-  if (!isJsonObject(entry)) throw entryError(server, 'entry', 'must be an object')
-  check(server, DisablingSchema, entry)
-  if (entry.disabled === true) return null
+/** The schemas of all fields that an entry of some kind may have, but for `type`. */
+export const entryFields: TProperties = Object.assign({ ...commonFields }, ...kinds.map(({ fields }) => fields))
+export const knownFields: readonly string[] = ['type', ...Object.keys(entryFields)]
+/** What `type` may say. */
+export const knownTypes: readonly string[] = kinds.flatMap(({ types }) => types)
 
+/** A checked entry of the servers file, which is in our words. Throws EntryError. */
+export function checkEntry (server: string, entry: JsonObject): ServerEntry {
   const kind = kindOf(server, entry)
   refuseFieldsOfOtherKinds(server, kind, entry)
   return kind === 'stdio'

@@ -35,6 +35,7 @@ const minSecretLength = 8
 
 /** The secrets of a server's entry. Values of placeholders for credentials of a session are none of them. */
 export function operatorSecrets (spec: ServerSpec): string[] {
+  if (spec.kind === 'faulty') return []
   const templates = spec.kind === 'stdio'
     ? [...spec.args, ...Object.values(spec.env)]
     : [spec.url, ...Object.values(spec.headers)]

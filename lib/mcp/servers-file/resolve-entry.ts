@@ -1,30 +1,17 @@
-import { resolve } from 'node:path'
 import { mapValues } from '../../json.ts'
 import { transportKinds } from '../transports/transport-kinds.ts'
+import type { EntryContext } from './entry-context.ts'
 import { entryError } from './entry-error.ts'
 import type { HttpEntry, ServerEntry, StdioEntry } from './entry-schema.ts'
 import { checkUser, userOf } from './entry-user.ts'
-import { findExecutable, isDirectory, isExecutable } from './executables.ts'
-import { type HostEnvironment, inheritedEnvironment } from './host-environment.ts'
-import { type PolicyDefaults, resolvePolicy } from './resolve-policy.ts'
+import { inheritedEnvironment } from './host-environment.ts'
+import { checkVariableNames, readEnvFile } from './read-env-file.ts'
+import { resolveCommand } from './resolve-command.ts'
+import { resolvePolicy } from './resolve-policy.ts'
 import { credentialNames, type HttpSpec, identityOf, type ServerSpec, type StdioSpec } from './server-spec.ts'
 import { literal, parseTemplate, parseUrlTemplate, type Template, type TemplateOptions } from './template.ts'
 import { defaultPrefix } from './tool-names.ts'
 import type { ServerPolicy } from './value-policy.ts'
-
-export interface EntryContext {
-  host: HostEnvironment
-  /** Fields of a session that are credentials: those that `${session.NAME}` may name. */
-  sensitiveParams: readonly string[]
-  /** The folder of the servers file. A relative `cwd` counts from there. */
-  folder: string
-  /** What holds where the entry says nothing of values. */
-  policyDefaults: PolicyDefaults
-  /** All servers of the file that are not disabled. */
-  serverNames: readonly string[]
-  /** The text of a member within an entry, as it was written; the names lead to it. */
-  textAt: (server: string, path: readonly string[]) => string
-}
 
 /** The spec of an entry on this machine: its command found, its placeholders read. Throws ConfigError. */
 export function resolveEntry (name: string, entry: ServerEntry, context: EntryContext): ServerSpec {
@@ -60,14 +47,15 @@ function policyOf (
 function resolveStdioEntry (name: string, entry: StdioEntry, context: EntryContext): StdioSpec {
   const { args = [], env = {}, lifecycle = 'request', warmSpares } = entry
   checkLifecycle(name, entry)
-  if (!Object.keys(env).every(isVariableName)) {
-    throw entryError(name, 'env', 'must have names without =, spaces and control characters')
-  }
+  checkVariableNames(name, 'env', env)
   const parse = (field: string, text: string, use: TemplateOptions['use'] = 'process') =>
     parseTemplate(text, context.host, { ...optionsFor(name, field, context), use })
   const user = userOf(name, entry)
   const inherited = mapValues(inheritedEnvironment(context.host, user), literal)
-  const ownEnv = mapValues(env, (value, variable) => parse(`env.${variable}`, value))
+  const ownEnv = {
+    ...readEnvFile(name, entry, context),
+    ...mapValues(env, (value, variable) => parse(`env.${variable}`, value))
+  }
   const said = {
     kind: 'stdio' as const,
     ...commonFields(name, entry),
@@ -117,28 +105,6 @@ function checkSharing (name: string, spec: Omit<StdioSpec, 'identity' | 'policy'
   }
 }
 
-const isVariableName = (name: string) => /^[\x21-\x3c\x3e-\x7e]+$/.test(name)
-
-function resolveCommand (
-  name: string, entry: StdioEntry, path: Template | undefined, { folder }: EntryContext
-): Pick<StdioSpec, 'command' | 'cwd'> {
-  if (path?.sessionNames.length) {
-    throw entryError(name, 'env.PATH', 'must be the same for every session: it says which command is meant')
-  }
-  const cwd = resolve(folder, entry.cwd ?? '.')
-  if (entry.cwd !== undefined && !isDirectory(cwd)) {
-    throw entryError(name, 'cwd', `must be a folder, but there is none at ${cwd}`)
-  }
-  const isPath = entry.command.includes('/')
-  const command = isPath ? resolve(cwd, entry.command) : findExecutable(entry.command, path?.fill({}) ?? '')
-  if (command === null || !isExecutable(command)) {
-    const where = isPath ? '' : ' on PATH'
-    const rule = `must be an executable, but ${JSON.stringify(entry.command)} was not found${where}`
-    throw entryError(name, 'command', rule)
-  }
-  return { command, cwd: entry.cwd === undefined ? process.cwd() : cwd }
-}
-
 function resolveHttpEntry (name: string, entry: HttpEntry, context: EntryContext): HttpSpec {
   const { kind, headers = {} } = entry
   const { resumesSessions } = transportKinds[kind]
@@ -158,7 +124,7 @@ function resolveHttpEntry (name: string, entry: HttpEntry, context: EntryContext
     kind,
     ...commonFields(name, entry),
     url,
-    label: entry.url.replace(/\?.*/s, ''),
+    label: entry.url.replace(/:-[^{}]*\}/g, ':-…}').replace(/\?.*/s, ''),
     headers: mapValues(headers, (value, header) => {
       return parseTemplate(value, context.host, { ...optionsFor(name, `headers.${header}`, context), use: 'header' })
     }),

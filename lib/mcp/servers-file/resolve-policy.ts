@@ -95,9 +95,8 @@ function saidOf (
   }
 }
 
-/** An array is another host's list of tools, which is none of ours. */
 function toolEntries (server: string, tools: unknown): Array<[string, JsonObject]> {
-  if (tools === undefined || Array.isArray(tools)) return []
+  if (tools === undefined) return []
   if (!isJsonObject(tools)) throw entryError(server, 'tools', 'must be an object with an object for each tool')
   return Object.entries(tools).map(([name, said]) => {
     if (!isJsonObject(said)) throw entryError(server, `tools.${name}`, 'must be an object')

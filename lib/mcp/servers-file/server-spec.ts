@@ -57,16 +57,26 @@ export interface HttpSpec extends CommonSpec {
   readonly session: 'kept' | 'request'
 }
 
-/** How to reach one MCP server. */
-export type ServerSpec = StdioSpec | HttpSpec
+/** A server that is not run, because its entry has a fault. It keeps its name and its prefix from other servers. */
+export interface FaultySpec extends CommonSpec {
+  readonly kind: 'faulty'
+  /** The field and the rule that it breaks. For operators: it may name paths and variables, and no secret. */
+  readonly reason: string
+}
 
-type Unidentified = Omit<StdioSpec, 'identity'> | Omit<HttpSpec, 'identity'>
-type PolicyFree = Omit<StdioSpec, 'identity' | 'policy'> | Omit<HttpSpec, 'identity' | 'policy'>
+/** How to reach one MCP server. */
+export type RunnableSpec = StdioSpec | HttpSpec
+export type ServerSpec = RunnableSpec | FaultySpec
+
+type Without<Spec, Key extends keyof CommonSpec> = Spec extends unknown ? Omit<Spec, Key> : never
+type Unidentified = Without<ServerSpec, 'identity'>
+type PolicyFree = Without<ServerSpec, 'identity' | 'policy'>
 
 /** The identity of a spec that is complete but for it. */
 export function identityOf (spec: Unidentified): string {
   const contentOf = (template: Template) => template.content()
   const policy = policyContent(spec.policy)
+  if (spec.kind === 'faulty') return digestOf({ ...spec, policy })
   return digestOf(spec.kind === 'stdio'
     ? { ...spec, policy, args: spec.args.map(contentOf), env: mapValues(spec.env, contentOf) }
     : { ...spec, policy, url: contentOf(spec.url), headers: mapValues(spec.headers, contentOf) })
@@ -74,6 +84,7 @@ export function identityOf (spec: Unidentified): string {
 
 /** Credentials that the server cannot be reached without; none: it is the same for every session. */
 export function credentialNames (spec: PolicyFree): readonly string[] {
+  if (spec.kind === 'faulty') return []
   const templates = spec.kind === 'stdio'
     ? [...spec.args, ...Object.values(spec.env)]
     : [spec.url, ...Object.values(spec.headers)]

@@ -1,20 +1,20 @@
 import { MissingCredentialError } from '../../errors.ts'
 import type { JsonObject } from '../../json.ts'
-import { type FileValue, valueFromFile } from '../../secret-file.ts'
 import { entryError } from './entry-error.ts'
 import type { HostEnvironment } from './host-environment.ts'
+import { type Part, type PlaceholderOptions, readParts } from './placeholders.ts'
 
 /**
  * A text of the servers file with placeholders: `${session.NAME}` stands for a credential of the session, `${env.NAME}`
- * for a variable of the service, or for what is in the file that `NAME_FILE` names. Variables are filled in when the
- * servers file is read, credentials for each request.
+ * (also `${NAME}` and `${env:NAME}`) for a variable of the service, or for what is in the file that `NAME_FILE` names.
+ * Variables are filled in when the servers file is read, credentials for each request.
  *
  * Only functions give away the text, so that a template that ends up in a log or an answer shows nothing.
  */
 export interface Template {
   /** Credentials that it needs. */
   readonly sessionNames: readonly string[]
-  /** The values of its `${env.NAME}`, which masks must hide. */
+  /** The values of its variables, which masks must hide. */
   readonly operatorValues: () => readonly string[]
   /** The text that the operator wrote, without the places of credentials. Secret. */
   readonly operatorText: () => string
@@ -27,12 +27,7 @@ export interface Template {
   readonly fill: (credentials: JsonObject) => string
 }
 
-export interface TemplateOptions {
-  /** Entry of the servers file, and field of the entry: for sentences. */
-  server: string
-  field: string
-  /** Fields of a session that are credentials; no others can be used. */
-  sensitiveParams: readonly string[]
+export interface TemplateOptions extends PlaceholderOptions {
   /** Where the text goes. An argument or a variable of a process takes all but NUL; a header takes less; JSON all. */
   use?: 'argument' | 'process' | 'header' | 'json'
 }
@@ -49,9 +44,6 @@ const unusable = {
   json: { characters: /(?!)/, rule: '' }
 }
 
-/** `value` is a variable's value before it is encoded. */
-type Part = { text: string, variable?: string, value?: string } | { credential: string }
-
 /** A text that stands for itself, `${` included. */
 export const literal = (text: string): Template => ({
   sessionNames: [],
@@ -60,6 +52,9 @@ export const literal = (text: string): Template => ({
   content: () => [{ text }],
   fill: () => text
 })
+
+/** The same, for a text that masks must hide. */
+export const secretLiteral = (text: string): Template => ({ ...literal(text), operatorValues: () => [text] })
 
 /** `$${` in the text is a literal `${`. Throws ConfigError that names entry and field, and never a value. */
 export function parseTemplate (text: string, host: HostEnvironment, options: TemplateOptions): Template {
@@ -96,48 +91,6 @@ export function parseUrlTemplate (
 function endsInQueryValue (before: string): boolean {
   const query = /^[^?#]*\?([^#]*)$/.exec(before)?.[1]
   return query?.split('&').at(-1)?.includes('=') ?? false
-}
-
-const placeholder = /\$\$\{|\$\{(?<kind>session|env)\.(?<name>[^\s{}]+)\}|\$\{/g
-
-// The rule repeats nothing of the text: a password may hold `${`, too.
-const placeholderRule =
-  // eslint-disable-next-line no-template-curly-in-string -- placeholders of the servers file
-  'holds a ${ that is neither ${session.NAME} nor ${env.NAME}; write $${ for one that is meant as it is'
-
-function readParts (text: string, host: HostEnvironment, options: TemplateOptions): Part[] {
-  const { server, field, sensitiveParams } = options
-  const parts: Part[] = []
-  let end = 0
-  for (const { 0: found, index, groups } of text.matchAll(placeholder)) {
-    parts.push({ text: text.slice(end, index) })
-    end = index + found.length
-    const name = groups?.name
-    if (found === '$${') {
-      parts.push({ text: '${' })
-    } else if (name === undefined) {
-      throw entryError(server, field, placeholderRule)
-    } else if (groups?.kind === 'env') {
-      const found = variableOf(name, host)
-      if ('fault' in found) throw entryError(server, field, `needs the variable ${name}, ${found.fault}`)
-      parts.push({ text: found.value, variable: name, value: found.value })
-    } else {
-      if (!sensitiveParams.includes(name)) {
-        throw entryError(server, field, `needs the credential ${name}, which is not among MCP_SENSITIVE_PARAMS`)
-      }
-      parts.push({ credential: name })
-    }
-  }
-  return [...parts, { text: text.slice(end) }]
-}
-
-/** Where both are set the variable counts: names that end in _FILE have other meanings, too (`LOG` and `LOG_FILE`). */
-function variableOf (name: string, host: HostEnvironment): FileValue {
-  const value = host[name]
-  if (value) return { value }
-  const found = valueFromFile(name, host)
-  if (found === null) return { fault: 'which is not set' }
-  return 'fault' in found ? { fault: `and ${found.fault}` } : found
 }
 
 interface FillOptions extends Pick<TemplateOptions, 'server' | 'field'> {

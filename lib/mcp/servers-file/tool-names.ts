@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { ConfigError } from '../../errors.ts'
 
 export interface NamedServer {
   readonly name: string
@@ -32,18 +31,18 @@ const beginningOf = (prefix: string) => prefix === '' ? '' : `${prefix}${separat
 /** The prefix of a server whose entry says none: its name, made of allowed characters. */
 export const defaultPrefix = (server: string) => withAllowedCharacters(server).slice(0, maxPrefixLength)
 
-/** Throws ConfigError when the names of two servers' tools could be the same. */
-export function checkPrefixes (servers: readonly NamedServer[]): void {
-  for (const one of servers) {
-    for (const other of servers) {
-      if (one === other || !clash(one.prefix, other.prefix)) continue
-      const names = `${JSON.stringify(one.name)} and ${JSON.stringify(other.name)}`
-      const prefixes = `${JSON.stringify(one.prefix)} and ${JSON.stringify(other.prefix)}`
-      throw new ConfigError(
-        `MCP_SERVERS_FILE: servers ${names}: prefix must tell their tools apart, but ${prefixes} do not`
-      )
-    }
+/** The prefixes that an entry may have. */
+export const prefixPattern = `^[A-Za-z0-9_-]{0,${maxPrefixLength}}$`
+export const isPrefix = (value: unknown): value is string =>
+  typeof value === 'string' && new RegExp(prefixPattern).test(value)
+
+/** Two servers whose tools could have the same names; `null` when all can be told apart. */
+export function findClash<Server extends NamedServer> (servers: readonly Server[]): readonly [Server, Server] | null {
+  for (const [index, one] of servers.entries()) {
+    const other = servers.slice(index + 1).find(({ prefix }) => clash(one.prefix, prefix) || clash(prefix, one.prefix))
+    if (other !== undefined) return [one, other]
   }
+  return null
 }
 
 /** `a` and `a__b` clash by the tool `b__x` of the first; `a` and `a_` clash by the tool `_x` of the first. */
@@ -51,7 +50,7 @@ function clash (prefix: string, other: string): boolean {
   return prefix === '' ? other === '' : beginningOf(other).startsWith(beginningOf(prefix))
 }
 
-/** The prefixes must have passed checkPrefixes. */
+/** There must be no clash between the servers. */
 export function createToolNames (servers: readonly NamedServer[]): ToolNames {
   const [first, ...others] = servers
   if (first !== undefined && others.length === 0) return { exposedName: (_, tool) => tool, serverOf: () => first.name }

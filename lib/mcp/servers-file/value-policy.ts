@@ -116,3 +116,19 @@ export const chainPolicy = (server: string): Omit<ServerPolicy, 'validation'> =>
   result: 'default',
   tools: new Map()
 })
+
+/** The policy of a server that is not run. */
+export const emptyPolicy = (server: string): ServerPolicy => ({
+  kind: 'none',
+  keepsParameters: false,
+  keepsResults: false,
+  fill: 'none',
+  from: [server],
+  acceptsUnknown: false,
+  sources: new Map(),
+  filled: [],
+  credentials: [],
+  result: 'default',
+  validation: 'off',
+  tools: new Map()
+})

@@ -162,6 +162,7 @@ t.test('the defaults are those that are documented', async t => {
     learning: { isOn: true, readyWaitMs: 10_000 },
     elicitation: false,
     upstreamProxy: false,
+    isServersFileStrict: false,
     basePath: '',
     closeGraceMs: 30_000,
     writeTimeoutMs: 60_000,

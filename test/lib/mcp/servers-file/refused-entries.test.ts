@@ -59,10 +59,11 @@ const ofTheEntry: Refusal[] = [
 const ofProcesses: Refusal[] = [
   [stdio({ args: 'canary' }), 'args', 'must be an array of strings'],
   [stdio({ args: ['canary', 1] }), 'args', 'must be an array of strings'],
-  [stdio({ args: ['a', 'canary${x}'] }), 'args[1]', /^holds a \$\{ that is neither/],
-  [stdio({ env: ['canary'] }), 'env', 'must be an object of strings'],
-  [stdio({ env: { KEY: 1 } }), 'env', 'must be an object of strings'],
-  [stdio({ env: { 'canary\n': 1 } }), 'env', 'must be an object of strings'],
+  [stdio({ args: ['a', 'canary${x}'] }), 'args[1]', /^holds a \$\{…\} for a variable, which is not set; /],
+  [stdio({ args: ['a', 'canary${'] }), 'args[1]', /^holds a \$\{ that is neither/],
+  ...[['canary'], 'canary', { KEY: null }, { KEY: ['canary'] }, { 'canary\n': {} }].map((env): Refusal =>
+    [stdio({ env }), 'env', 'must be an object of strings, numbers, true and false']),
+  [stdio({ env: { 'canary\n': 1 } }), 'env', variableNames],
   [stdio({ env: { 'KEY=canary': 'x' } }), 'env', variableNames],
   [stdio({ env: { 'canary\n': 'x' } }), 'env', variableNames],
   [stdio({ env: { KEY: '${env.NOWHERE}' } }), 'env.KEY', 'needs the variable NOWHERE, which is not set'],

@@ -152,10 +152,6 @@ t.test('servers come in their order, without those that are disabled', async t =
   })
 })
 
-t.test('fields of other hosts are passed over', async t => {
-  t.equal(stdio(t, { alwaysAllow: ['a'], autoApprove: true, description: 'x', timeout: 3 }).name, 'weather')
-})
-
 t.test('a name with other characters makes a prefix of allowed ones', async t => {
   const names = read(t, {
     'Wetter (Zürich) 🙂': { command: node },
@@ -181,17 +177,6 @@ t.test('a command is found on the server\'s own PATH, or from its folder', async
     { command: `${folder}/bin/tool`, cwd: process.cwd() },
     { command: `${folder}/bin/tool`, cwd: `${folder}/bin` }
   ])
-})
-
-t.test('servers whose tools could not be told apart are refused', async t => {
-  t.throws(() => read(t, { 'a b': { command: node }, 'a.b': { command: node } }), {
-    code: 'MCPC_ERR_CONFIG', message: /^MCP_SERVERS_FILE: servers "a b" and "a.b": prefix must /
-  })
-  t.equal(
-    read(t, { 'a b': { command: node }, 'a.b': { command: node, disabled: true } }).length,
-    1,
-    'one that is disabled has none'
-  )
 })
 
 t.test('a server without a name is refused', async t => {

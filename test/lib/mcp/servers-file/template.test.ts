@@ -176,16 +176,6 @@ t.test('a field of the session that is no credential cannot be used', async t =>
   )
 })
 
-t.test('any other form is refused, and not repeated', async t => {
-  const rule = 'holds a ${ that is neither ${session.NAME} nor ${env.NAME}; write $${ for one that is meant as it is'
-  for (const text of [
-    '${canary}', '${env:canary}', '${input:canary}', '${session.}', '${env.}', '${Session.canary}', '${session.canary',
-    '${canary:-1}', '${}', '${env.A B}', '${env.${env.HOST}}', 'pa${ss'
-  ]) {
-    t.throws(() => header(text), config('headers.Authorization', rule), text)
-  }
-})
-
 t.test('in a url credentials are values of the query', async t => {
   const template = url(
     'https://mcp.example.com/mcp?a=1&token=${session.jwtToken}&who=u-${session.tenant}-${session.tenant}'
