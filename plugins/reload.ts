@@ -3,7 +3,8 @@ import fp from 'fastify-plugin'
 /**
  * MCP phase: reads the servers file again at SIGHUP.
  *
- * Running requests keep their servers. A file with a mistake changes nothing, and the log says why.
+ * Running requests keep their servers. A file with a mistake changes nothing, and an entry with one keeps its old
+ * form. The log says why.
  *
  * fastify-cli installs a handler that ends the service at SIGHUP, as at any signal. It does so before the service
  * listens; this plugin removes the handler then.
