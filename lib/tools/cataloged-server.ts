@@ -6,6 +6,7 @@ import { offersTool } from '../mcp/servers-file/tool-filter.ts'
 import type { ToolNames } from '../mcp/servers-file/tool-names.ts'
 import { createFailingLists } from './failing-lists.ts'
 import { createListCache, type FetchList, type ListCache } from './list-cache.ts'
+import { lossOf } from './lost-state.ts'
 import { createListers, type Lister, type ListKind, type ServerLists } from './server-lists.ts'
 import type { Waiter } from './shared-work.ts'
 import type { CatalogTool, ToolCatalogOptions } from './tool-catalog.ts'
@@ -52,6 +53,8 @@ export interface CatalogOptions extends Pick<ToolCatalogOptions, 'sensitiveParam
   onRefusedCredential: (server: string, tool: string, credential: string) => void
   /** The servers file says something of a tool that its server does not list. */
   onUnknownTool: (server: string, tool: string) => void
+  /** A server shows that it keeps state, which is lost as its entry says how it is reached. */
+  onLostState: (server: string, loss: string) => void
 }
 
 export interface ServerContext {
@@ -76,7 +79,7 @@ export function createCatalogedServer (
   server: Server, { names, isOnly, guarded, maxBytes }: ServerContext, options: CatalogOptions
 ): CatalogedServer {
   const { toolsCacheTtlMs: ttlMs, failingTtlMs, sensitiveParams, marksFilled } = options
-  const { onRefusedCredential, onUnknownTool } = options
+  const { onRefusedCredential, onUnknownTool, onLostState } = options
   const { spec } = server
   const audience = audienceOf(server)
   const failing = createFailingLists({ ttlMs: failingTtlMs })
@@ -96,6 +99,9 @@ export function createCatalogedServer (
     onRefusedCredential: (tool, credential) =>
       once(`refused ${tool}`, () => onRefusedCredential(spec.name, tool, credential)),
     onUnknownTool: tool => once(`unknown ${tool}`, () => onUnknownTool(spec.name, tool)),
+    loss: lossOf(spec),
+    isStateful: spec.stateful === true,
+    onLostState: loss => once('state', () => onLostState(spec.name, loss)),
     sensitiveParams,
     exposedName,
     offers: tool => offersTool(spec, tool),

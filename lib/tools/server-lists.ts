@@ -3,6 +3,7 @@ import { applyEdits, readJson, settingOf } from '../json-text.ts'
 import { type Listed, type ListedItem, listKinds, type ListName } from '../mcp/client/list-pages.ts'
 import type { RequestLimits, ServerClient } from '../mcp/client/server-client.ts'
 import type { Fetched } from './list-cache.ts'
+import { keepsState } from './lost-state.ts'
 import { createToolCatalog, type ToolCatalog, type ToolCatalogOptions } from './tool-catalog.ts'
 
 /** One list of one server. */
@@ -45,6 +46,12 @@ export type Listers = { readonly [Kind in ListKind]: Lister<ServerLists[Kind]> }
 export interface ListersOptions extends ToolCatalogOptions {
   /** The name that each resource carries, so that callers can tell servers apart; `null` for the only server. */
   serverLabel: string | null
+  /** What does not work where the server keeps state; `null` where all of it does. See lost-state.ts. */
+  loss: string | null
+  /** The operator says that the server keeps state. */
+  isStateful: boolean
+  /** The server itself shows that it keeps state, which its operator has not said. */
+  onLostState: (loss: string) => void
 }
 
 const instructionsWarning = 'its instructions are left out: they are longer than MCP_MAX_INSTRUCTIONS_BYTES'
@@ -53,7 +60,15 @@ const instructionsWarning = 'its instructions are left out: they are longer than
 type CreateList<List> = (listed: Listed, instructions: string | undefined) => List
 
 export function createListers (options: ListersOptions): Listers {
-  const { exposedName, serverLabel } = options
+  const { exposedName, serverLabel, loss, isStateful, onLostState, offers } = options
+
+  /** A sentence for callers, where the server is known to keep state that is lost. */
+  function stateWarnings ({ items, declaresState }: Listed): string[] {
+    if (loss === null) return []
+    const isShown = declaresState === true || keepsState(items.filter(item => offers(keyOf('tools', item))))
+    if (isShown && !isStateful) onLostState(loss)
+    return isShown || isStateful ? [loss] : []
+  }
 
   function createLister<Kind extends ListKind> (kind: Kind, create: CreateList<ServerLists[Kind]>) {
     const lister: Lister<ServerLists[Kind]> = {
@@ -62,7 +77,11 @@ export function createListers (options: ListersOptions): Listers {
         const listed = await client.list(kind, limits)
         const { instructions, areInstructionsLeftOut = false } =
           kind === 'tools' ? await client.instructions(limits) : {}
-        const warnings = areInstructionsLeftOut ? [instructionsWarning, ...listed.warnings] : listed.warnings
+        const warnings = [
+          ...(kind === 'tools' ? stateWarnings(listed) : []),
+          ...(areInstructionsLeftOut ? [instructionsWarning] : []),
+          ...listed.warnings
+        ]
         return {
           create: () => create({ ...listed, warnings }, instructions),
           bytes: listed.items.reduce((sum, { text }) => sum + text.length, instructions?.length ?? 0),

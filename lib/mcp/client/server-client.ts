@@ -4,6 +4,7 @@ import {
 import { presentMember, textOf } from '../../json-text.ts'
 import { HttpError } from '../transports/http-request.ts'
 import { NotSentError } from '../transports/text-transport.ts'
+import { statefulCapability } from './handshake.ts'
 import { type InputRequests, inputRequestsIn, urlElicitationIn } from './input-requests.ts'
 import { type Listed, listKinds, type ListName, readPages } from './list-pages.ts'
 import { parameterHeaders } from './parameter-headers.ts'
@@ -136,15 +137,17 @@ export function createServerClient (connection: ServerConnection): ServerClient 
 
     list (list, limits) {
       const { method, capability, what } = listKinds[list]
-      return request({ what: `the list of ${what}` }, limits, client => {
+      return request({ what: `the list of ${what}` }, limits, async client => {
         limits.onSent?.()
-        return orNone(client, capability, limits, { items: [], warnings: [] }, async options => {
+        const listed = await orNone<Listed>(client, capability, limits, { items: [], warnings: [] }, async options => {
           const deadline = performance.now() + limits.timeoutMs
           return await readPages(list, bounds, cursor => client.request(method, cursorMember(cursor), {
             ...options,
             ...(cursor !== null && { timeoutMs: Math.max(1, Math.ceil(deadline - performance.now())) })
           }))
         })
+        const declaresState = client.peer?.capabilities?.includes(statefulCapability) === true
+        return declaresState ? { ...listed, declaresState } : listed
       })
     },
 
