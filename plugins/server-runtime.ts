@@ -19,6 +19,7 @@ import { createUpstreamAgents } from '../lib/mcp/transports/http-agent.ts'
 import { createReaper } from '../lib/mcp/transports/reaper.ts'
 import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
 import { createLearner } from '../lib/tools/learner.ts'
+import { lossOf } from '../lib/tools/lost-state.ts'
 import { createServerCatalog, type ServerCatalog } from '../lib/tools/server-catalog.ts'
 
 /** How many MCP servers of this worker are processes, by what they do, and how many requests wait for one to start. */
@@ -144,7 +145,8 @@ export default fp(async (fastify) => {
       ),
       onUnknownTool: (server, tool) => fastify.log.warn(
         { server, tool }, 'the servers file says something of a tool that its server does not list'
-      )
+      ),
+      onLostState: warnOfLoss
     })
   }
   function describeServers (): void {
@@ -154,6 +156,16 @@ export default fp(async (fastify) => {
     for (const { spec: { name: server, policy, kind } } of registry.servers) {
       if (kind === 'faulty') continue
       fastify.log.info({ server, ...describePolicy(policy) }, 'what is kept and filled in for an mcp server')
+    }
+  }
+  function warnOfLoss (server: string, loss: string): void {
+    fastify.log.warn({ server, loss }, 'an mcp server keeps state between calls, and not all of it will work')
+  }
+  /** Servers whose operator says so; of others it is known once they have listed their tools. */
+  function warnOfLosses (): void {
+    for (const { spec } of registry.servers) {
+      const loss = spec.stateful === true ? lossOf(spec) : null
+      if (loss !== null) warnOfLoss(spec.name, loss)
     }
   }
   const { serverScript } = fastify.config
@@ -176,6 +188,7 @@ export default fp(async (fastify) => {
   fastify.decorate('replaceServers', (specs: readonly ServerSpec[]) => {
     replaceServers(specs)
     describeServers()
+    warnOfLosses()
     warnOfEnvFiles()
     refillSpares()
     learnAll()
@@ -193,6 +206,7 @@ export default fp(async (fastify) => {
   fastify.addHook('onReady', async () => refillSpares())
   fastify.addHook('onListen', async () => {
     describeServers()
+    warnOfLosses()
     warnOfEnvFiles()
     learnAll()
   })

@@ -10,6 +10,7 @@ import type { KnownListsStore } from './known-lists.ts'
 import { type CachedList, type CachedLists, createLearnedLists, type LearnedLists } from './learned-lists.ts'
 import { createListCache, type FetchList } from './list-cache.ts'
 import type { ListReader } from './list-reader.ts'
+import { lossOf } from './lost-state.ts'
 import {
   createListers, type ListAnswer, type Lister, type ListKind, type ServerLists
 } from './server-lists.ts'
@@ -63,6 +64,8 @@ export interface CatalogOptions extends Pick<ToolCatalogOptions, 'sensitiveParam
   onRefusedCredential: (server: string, tool: string, credential: string) => void
   /** The servers file says something of a tool that its server does not list. */
   onUnknownTool: (server: string, tool: string) => void
+  /** A server shows that it keeps state, which is lost as its entry says how it is reached. */
+  onLostState: (server: string, loss: string) => void
 }
 
 export interface ServerContext {
@@ -84,7 +87,7 @@ export function createCatalogedServer (
   server: Server, { names, isOnly, guarded, maxBytes }: ServerContext, options: CatalogOptions
 ): CatalogedServer {
   const { toolsCacheTtlMs: ttlMs, failingTtlMs, sensitiveParams, marksFilled, learning } = options
-  const { onRefusedCredential, onUnknownTool } = options
+  const { onRefusedCredential, onUnknownTool, onLostState } = options
   const { spec } = server
   const audience = audienceOf(server)
   const failing = createFailingLists({ ttlMs: failingTtlMs })
@@ -104,6 +107,9 @@ export function createCatalogedServer (
     onRefusedCredential: (tool, credential) =>
       once(`refused ${tool}`, () => onRefusedCredential(spec.name, tool, credential)),
     onUnknownTool: tool => once(`unknown ${tool}`, () => onUnknownTool(spec.name, tool)),
+    loss: lossOf(spec),
+    isStateful: spec.stateful === true,
+    onLostState: loss => once('state', () => onLostState(spec.name, loss)),
     sensitiveParams,
     exposedName,
     offers: tool => offersTool(spec, tool),

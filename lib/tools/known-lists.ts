@@ -46,7 +46,9 @@ export function readKnownLists (text: string): KnownLists | null {
   return { at, unchanged, answers, ...(typeof version === 'string' && { version }) }
 }
 
-function readAnswer ({ items, warnings, ttlMs, instructions, isAbsent }: JsonObject): ListAnswer | null {
+function readAnswer (
+  { items, warnings, ttlMs, instructions, isAbsent, declaresState }: JsonObject
+): ListAnswer | null {
   if (!isTextArray(items) || !isTextArray(warnings)) return null
   const read = items.map(readItem)
   if (read.includes(null)) return null
@@ -55,7 +57,8 @@ function readAnswer ({ items, warnings, ttlMs, instructions, isAbsent }: JsonObj
     warnings: [...warnings],
     ...(typeof ttlMs === 'number' && { ttlMs }),
     ...(typeof instructions === 'string' && { instructions }),
-    ...(isAbsent === true && { isAbsent })
+    ...(isAbsent === true && { isAbsent }),
+    ...(declaresState === true && { declaresState })
   }
 }
 

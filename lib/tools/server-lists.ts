@@ -3,6 +3,7 @@ import { applyEdits, readJson, settingOf } from '../json-text.ts'
 import { type Listed, type ListedItem, listKinds, type ListName } from '../mcp/client/list-pages.ts'
 import type { RequestLimits, ServerClient } from '../mcp/client/server-client.ts'
 import type { Fetched } from './list-cache.ts'
+import { keepsState } from './lost-state.ts'
 import { createToolCatalog, type ToolCatalog, type ToolCatalogOptions } from './tool-catalog.ts'
 
 /** One list of one server. */
@@ -54,6 +55,12 @@ export type Listers = { readonly [Kind in ListKind]: Lister<ServerLists[Kind]> }
 export interface ListersOptions extends ToolCatalogOptions {
   /** The name that each resource carries, so that callers can tell servers apart; `null` for the only server. */
   serverLabel: string | null
+  /** What does not work where the server keeps state; `null` where all of it does. See lost-state.ts. */
+  loss: string | null
+  /** The operator says that the server keeps state. */
+  isStateful: boolean
+  /** The server itself shows that it keeps state, which its operator has not said. */
+  onLostState: (loss: string) => void
 }
 
 const instructionsWarning = 'its instructions are left out: they are longer than MCP_MAX_INSTRUCTIONS_BYTES'
@@ -62,7 +69,16 @@ const instructionsWarning = 'its instructions are left out: they are longer than
 type CreateList<List> = (answer: ListAnswer) => List
 
 export function createListers (options: ListersOptions): Listers {
-  const { exposedName, serverLabel } = options
+  const { exposedName, serverLabel, loss, isStateful, onLostState, offers } = options
+
+  /** Adds a sentence for callers, where the server is known to keep state that is lost. */
+  function withStateWarnings (answer: ListAnswer): ListAnswer {
+    if (loss === null) return answer
+    const { items, declaresState, warnings } = answer
+    const isShown = declaresState === true || keepsState(items.filter(item => offers(keyOf('tools', item))))
+    if (isShown && !isStateful) onLostState(loss)
+    return isShown || isStateful ? { ...answer, warnings: [loss, ...warnings] } : answer
+  }
 
   function createLister<Kind extends ListKind> (kind: Kind, create: CreateList<ServerLists[Kind]>) {
     const { what, capability } = listKinds[kind]
@@ -81,7 +97,7 @@ export function createListers (options: ListersOptions): Listers {
         }
       },
       read: answer => ({
-        create: () => create(answer),
+        create: () => create(kind === 'tools' ? withStateWarnings(answer) : answer),
         bytes: answer.items.reduce((sum, { text }) => sum + text.length, answer.instructions?.length ?? 0),
         digest: () => digestOfAnswer(answer),
         ttlMs: answer.ttlMs

@@ -63,8 +63,16 @@ const modernPeer = (discover: JsonObject, bounds: ServerBounds): Peer =>
 const usedCapabilities = ['tools', 'resources', 'prompts', 'completions']
 const isDeclared = (value: unknown) => value !== undefined && value !== null
 
-const declaredIn = ({ capabilities }: JsonObject) =>
-  isJsonObject(capabilities) ? usedCapabilities.filter(name => isDeclared(capabilities[name])) : []
+/** Name for what a server declares under `experimental`, as no specification does yet: it keeps state between calls. */
+export const statefulCapability = 'experimental/stateful'
+
+function declaredIn ({ capabilities }: JsonObject): string[] {
+  if (!isJsonObject(capabilities)) return []
+  const declared = usedCapabilities.filter(name => isDeclared(capabilities[name]))
+  const { experimental } = capabilities
+  const stateful = isJsonObject(experimental) ? experimental.stateful : null
+  return stateful === true || isJsonObject(stateful) ? [...declared, statefulCapability] : declared
+}
 
 function describe (description: JsonObject, bounds: ServerBounds): Omit<Peer, 'era'> {
   const { instructions, areInstructionsLeftOut } = description
@@ -90,7 +98,8 @@ function versionIn ({ version, serverInfo, _meta }: JsonObject): Pick<Peer, 'ver
 const usedParts = (discover: JsonObject, bounds: ServerBounds): JsonObject => ({
   ...boundedInstructions(discover.instructions, bounds),
   ...(discover.cacheScope === 'public' && { cacheScope: 'public' }),
-  capabilities: Object.fromEntries(declaredIn(discover).map(name => [name, {}])),
+  capabilities: Object.fromEntries(declaredIn(discover).map(name =>
+    name === statefulCapability ? ['experimental', { stateful: true }] : [name, {}])),
   ...versionIn(discover)
 })
 

@@ -19,6 +19,8 @@ export interface Listed {
   ttlMs?: number
   /** Items that are left out, and why, for the reply. */
   warnings: string[]
+  /** The server declares, under `experimental`, that it keeps state between calls. */
+  declaresState?: true
 }
 
 /** The lists that servers have. `key` tells an item from the others; an item without it cannot be used. */

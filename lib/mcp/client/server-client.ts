@@ -2,7 +2,7 @@ import { CompletionRefusedError, PromptArgumentsError, UnknownResourceError } fr
 import { presentMember, textOf } from '../../json-text.ts'
 import { HttpError } from '../transports/http-request.ts'
 import { type Answer, askUntilAnswered, type Continuation } from './answer-rounds.ts'
-import type { Peer } from './handshake.ts'
+import { type Peer, statefulCapability } from './handshake.ts'
 import { cursorMember, type Listed, listKinds, type ListName, readPages } from './list-pages.ts'
 import { errorCodes } from './protocol.ts'
 import type { ProtocolClient, RequestOptions } from './protocol-client.ts'
@@ -106,15 +106,17 @@ export function createServerClient (connection: ServerConnection): ServerClient 
 
     list (list, limits) {
       const { method, capability, what } = listKinds[list]
-      return request({ what: `the list of ${what}` }, limits, client => {
+      return request({ what: `the list of ${what}` }, limits, async client => {
         limits.onSent?.()
-        return orNone(client, capability, limits, { items: [], warnings: [] }, async options => {
+        const listed = await orNone<Listed>(client, capability, limits, { items: [], warnings: [] }, async options => {
           const deadline = performance.now() + limits.timeoutMs
           return await readPages(list, bounds, cursor => client.request(method, cursorMember(cursor), {
             ...options,
             ...(cursor !== null && { timeoutMs: Math.max(1, Math.ceil(deadline - performance.now())) })
           }))
         })
+        const declaresState = client.peer?.capabilities?.includes(statefulCapability) === true
+        return declaresState ? { ...listed, declaresState } : listed
       })
     },
 

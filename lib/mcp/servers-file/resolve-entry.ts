@@ -20,12 +20,13 @@ export function resolveEntry (name: string, entry: ServerEntry, context: EntryCo
 }
 
 function commonFields (name: string, entry: ServerEntry) {
-  const { prefix, timeouts = {}, includeTools, excludeTools, baggage } = entry
+  const { prefix, timeouts = {}, includeTools, excludeTools, baggage, stateful } = entry
   const { start, list, call, inactivity } = timeouts
   return {
     name,
     prefix: prefix ?? defaultPrefix(name),
     ...(baggage === true && { baggage: true as const }),
+    ...(stateful === true && { stateful: true as const }),
     timeouts: {
       ...(start !== undefined && { startMs: start * 1000 }),
       ...(list !== undefined && { listMs: list * 1000 }),
@@ -72,15 +73,7 @@ function resolveStdioEntry (name: string, entry: StdioEntry, context: EntryConte
   return { ...said, policy, env: { ...inherited, ...ownEnv }, identity: identityOf({ ...said, policy }) }
 }
 
-function checkLifecycle (name: string, { stateful, lifecycle = 'request', warmSpares }: StdioEntry): void {
-  if (stateful && lifecycle === 'request') {
-    throw entryError(
-      name, 'stateful',
-      'cannot be true with "lifecycle": "request", where each request has a fresh process: ' +
-      'declare it "lifecycle": "shared" if all callers may share it, ' +
-      'or run it as an HTTP server, whose MCP session is kept per session'
-    )
-  }
+function checkLifecycle (name: string, { lifecycle, warmSpares }: StdioEntry): void {
   if (warmSpares !== undefined && lifecycle === 'shared') {
     throw entryError(name, 'warmSpares', 'is for a server with "lifecycle": "request": a shared one needs none')
   }
@@ -109,14 +102,6 @@ function resolveHttpEntry (name: string, entry: HttpEntry, context: EntryContext
   const { kind, headers = {} } = entry
   const { resumesSessions } = transportKinds[kind]
   const session = entry.session ?? (resumesSessions ? 'kept' : 'request')
-  if (entry.stateful && session === 'request') {
-    const setting = resumesSessions ? '"session": "request"' : `"type": "${kind}"`
-    throw entryError(
-      name, 'stateful',
-      `cannot be true with ${setting}, where each request has a fresh MCP session: ` +
-      'let it be "type": "http" with "session": "kept"'
-    )
-  }
   checkHeaderNames(name, Object.keys(headers))
   const url = parseUrlTemplate(entry.url, context.host, optionsFor(name, 'url', context))
   checkUrl(name, url)

@@ -25,6 +25,8 @@ export interface CommonSpec extends ToolFilter {
   }
   /** The server gets the caller's `baggage`. */
   readonly baggage?: true
+  /** Its operator says that it keeps state between calls. */
+  readonly stateful?: true
   /** What happens to a session's values and credentials at this server. */
   readonly policy: ServerPolicy
 }

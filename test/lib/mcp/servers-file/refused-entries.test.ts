@@ -23,9 +23,6 @@ const queryOnly = 'may hold ${session.tenant} only as a value of its query, behi
 const timeouts = /^must be an object of start, list and call, each a number of seconds/
 const userInUrl = 'must not hold a user or a password: put them into headers'
 const fragment = 'must not have a fragment (#), which no server is sent'
-const noRequestState = new RegExp('^cannot be true with "lifecycle": "request".*: ' +
-  'declare it "lifecycle": "shared" if all callers may share it, ' +
-  'or run it as an HTTP server, whose MCP session is kept per session$')
 
 const ofTheEntry: Refusal[] = [
   ['canary', 'entry', 'must be an object'],
@@ -97,13 +94,10 @@ const ofProcesses: Refusal[] = [
     stdio({ warmSpares: 1, env: { KEY: '${session.tenant}' } }), 'warmSpares',
     'must be 0: a spare starts before its session is known, and the server needs the credential tenant of one'
   ],
-  [stdio({ stateful: 'canary' }), 'stateful', 'must be true or false'],
-  [stdio({ stateful: true }), 'stateful', noRequestState]
+  [stdio({ stateful: 'canary' }), 'stateful', 'must be true or false']
 ]
 
 const ofHttp: Refusal[] = [
-  [http({ stateful: true, session: 'request' }), 'stateful', /^cannot be true with "session": "request"/],
-  [http({ stateful: true, type: 'sse' }), 'stateful', /^cannot be true with "type": "sse"/],
   ...[
     'canary', 'ftp://canary.example.com', '//canary', 'https://', 'https://mcp.example.com/ canary',
     'https://mcp.example.com/\n', 'file:///canary'

@@ -185,10 +185,16 @@ t.test('a server without a name is refused', async t => {
   })
 })
 
-t.test('a server that keeps state is taken where state can be kept', async t => {
-  t.equal(stdio(t, { stateful: true, lifecycle: 'shared' }).lifecycle, 'shared')
-  t.equal(http(t, { stateful: true }).session, 'kept')
-  t.equal(stdio(t, { stateful: false }).lifecycle, 'request')
+t.test('that a server keeps state changes nothing in how it is reached', async t => {
+  for (const entry of [{}, { lifecycle: 'shared' }]) {
+    const { lifecycle, stateful } = stdio(t, { ...entry, stateful: true })
+    t.strictSame([lifecycle, stateful], [entry.lifecycle ?? 'request', true])
+  }
+  for (const entry of [{}, { session: 'request' }]) {
+    const { session, stateful } = http(t, { ...entry, stateful: true })
+    t.strictSame([session, stateful], [entry.session ?? 'kept', true])
+  }
+  t.equal(stdio(t, { stateful: false }).stateful, undefined)
 })
 
 t.test('a description that ends up in a log has no secret of the operator', async t => {
