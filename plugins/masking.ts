@@ -20,7 +20,10 @@ export default fp(async (fastify) => {
   fastify.decorateRequest('maskFor', function ({ server: { spec } }) {
     let mask: Mask | null = null // most answers need none
     return text => {
-      mask ??= createMask([...maskedCredentials(this.session.credentials, maskedParams), ...operatorSecrets(spec)])
+      mask ??= createMask([
+        ...maskedCredentials(this.session.credentials, maskedParams),
+        ...spec.kind === 'faulty' ? [] : operatorSecrets(spec)
+      ])
       return mask(text)
     }
   })

@@ -4,7 +4,10 @@ import type { SharedTexts } from '../../redis/shared-texts.ts'
 /**
  * The era of the protocol that a server speaks. `discover` is what is used of a modern server's description of itself.
  */
-export type Era = { kind: 'legacy' } | { kind: 'modern', discover: JsonObject }
+export type Era = LegacyEra | { kind: 'modern', discover: JsonObject }
+
+/** A server that does not know streamable HTTP is reached by the transport before it. */
+export interface LegacyEra { kind: 'legacy', transport?: 'older' }
 
 /** Remembers the era of one server, so that it is asked once. None of this rejects: what is not known is asked for. */
 export interface EraMemory {
@@ -66,6 +69,6 @@ export function createEraMemory ({ store, server, onTrouble }: EraMemoryOptions)
 /** `null` for a text that this service did not write: the server is probed anew. */
 function parseEra (text: string): Era | null {
   const era = parseJsonObject(text)
-  if (era?.kind === 'legacy') return { kind: 'legacy' }
+  if (era?.kind === 'legacy') return { kind: 'legacy', ...(era.transport === 'older' && { transport: 'older' }) }
   return era?.kind === 'modern' && isJsonObject(era.discover) ? { kind: 'modern', discover: era.discover } : null
 }

@@ -8,29 +8,11 @@ import { errorCodes } from './protocol.ts'
 import type { ProtocolClient, RequestOptions } from './protocol-client.ts'
 import { RequestTimeoutError, RpcError } from './protocol-errors.ts'
 import type { Instructions, ServerBounds } from './server-bounds.ts'
+import type { RequestLimits } from './request-limits.ts'
 import { callTool, type ToolAnswer, type ToolRequest } from './tool-call.ts'
 import { ToolFailedError } from './tool-failure.ts'
 
-export type { Answer, Continuation, ToolAnswer, ToolRequest }
-
-export interface RequestLimits {
-  /** How long the answer may take in all (ms). */
-  timeoutMs: number
-  /** How long a tool may be silent (ms): each progress notification starts it anew. Absent for as long as it takes. */
-  inactivityMs?: number
-  /** Aborts when nobody waits for the answer any more; the server gets a cancellation. */
-  signal: AbortSignal
-  /** Values that an error's sentence must not hold, beside those that the client knows. */
-  secrets?: readonly unknown[]
-  /** Called when the server is connected and the list is requested: the caller's own deadline starts then. */
-  onSent?: () => void
-  /**
-   * The caller's trace context: header values by name. The server gets them as headers, where it has some, and in
-   * `_meta`.
-   * @see https://www.w3.org/TR/trace-context/
-   */
-  trace?: Readonly<Record<string, string>>
-}
+export type { Answer, Continuation, RequestLimits, ToolAnswer, ToolRequest }
 
 export type Reference = { type: 'ref/prompt', name: string } | { type: 'ref/resource', uri: string }
 

@@ -5,7 +5,8 @@ import { errorCodes, metaKeys } from './protocol.ts'
 import type { ProtocolClient, RequestOptions } from './protocol-client.ts'
 import { RpcError } from './protocol-errors.ts'
 import type { RpcValue } from './rpc-message.ts'
-import type { RequestLimits, ServerConnection } from './server-client.ts'
+import type { RequestLimits } from './request-limits.ts'
+import type { ServerBounds } from './server-bounds.ts'
 import { mayMeanUnknownTool, ToolFailedError, type ToolFailure } from './tool-failure.ts'
 
 /** A caller follows a call while it runs. The values are params of the server's notifications. */
@@ -32,7 +33,8 @@ export type ToolAnswer = Answer | { failure: ToolFailure }
 
 interface CallContext {
   client: ProtocolClient
-  connection: Pick<ServerConnection, 'bounds' | 'isOwn' | 'onListChanged'>
+  /** See ServerConnection. */
+  connection: { readonly bounds: ServerBounds, readonly isOwn: boolean, onListChanged: () => void }
   options: RequestOptions
   limits: RequestLimits
 }

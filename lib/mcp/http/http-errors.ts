@@ -100,8 +100,8 @@ function mayPass (reason: unknown): boolean {
   if (reason instanceof RpcError || reason instanceof UnusableAnswerError || reason instanceof RangeError) return false
   const { code } = reason as NodeJS.ErrnoException
   // An answer that broke off has a cause; one that is no answer, like a page to sign in, has none.
-  const brokeOff = reason instanceof StreamEndedError && 'cause' in reason
-  return brokeOff || (typeof code === 'string' && !stayingCodes.test(code))
+  if (reason instanceof StreamEndedError) return 'cause' in reason
+  return typeof code === 'string' && !stayingCodes.test(code)
 }
 
 /** Whether a server can have acted on a request that failed: `no` only where that is proven. */

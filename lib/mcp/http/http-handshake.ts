@@ -8,7 +8,7 @@ import { instructionsIn } from '../client/server-bounds.ts'
 import type { UpstreamSession } from '../server.ts'
 import { haveChanged } from '../transports/cookie-jar.ts'
 import { HttpError } from '../transports/http-request.ts'
-import type { HttpTransport, ResumableSession } from '../transports/http-transport.ts'
+import { type HttpTransport, type ResumableSession, StreamEndedError } from '../transports/http-transport.ts'
 
 export type KeptSession = Omit<UpstreamSession, 'endpoint'>
 
@@ -22,8 +22,15 @@ export interface HandshakeOptions {
     replace: (session: KeptSession) => Promise<KeptSession | null>
     remove: (session: KeptSession) => Promise<void>
   } | null
-  /** An unused client and its transport. Two clients of one session need different first ids. */
-  create: (firstId: number, resume?: ResumableSession) => { client: ProtocolClient, transport: HttpTransport }
+  /**
+   * An unused client and its transport. Two clients of one session need different first ids. `isOlder` is for a server
+   * that does not know the transport; see `olderTransport`.
+   */
+  create: (
+    firstId: number, options: { resume?: ResumableSession | undefined, isOlder: boolean }
+  ) => { client: ProtocolClient, transport: HttpTransport }
+  /** Whether a server that does not know the transport may be one of the transport before it. */
+  hasOlderTransport: boolean
   /**
    * A client of the era of 2026, which many requests may use: that era has no sessions. `null` when this request
    * needs one of its own.
@@ -74,6 +81,7 @@ export function createHandshake (options: HandshakeOptions): Handshake {
   async function connect (signal: AbortSignal): Promise<Connection> {
     const era = await memory.recall()
     if (era?.kind === 'modern') return await connectModern(era, signal)
+    if (isOlder(era)) return await begin(era, signal)
     const session = await slot?.read() ?? null
     return session === null ? await begin(era, signal) : await open(era ?? { kind: 'legacy' }, session, signal)
   }
@@ -89,30 +97,48 @@ export function createHandshake (options: HandshakeOptions): Handshake {
     try {
       connection = await open(era, null, signal)
     } catch (error) {
-      if (era === null || !refusesHandshake(error)) throw error
+      if (era === null || !refusesHandshake(error, era)) return await beginOlder(error, signal)
       await memory.forget()
-      connection = await open(null, null, signal)
+      // The server may be found at last, but not in the time that this request has left.
+      if (error instanceof RequestTimeoutError) throw error
+      return await begin(null, signal)
     }
     const kept = await keep(connection)
     // Another request of our session came first: both must see what the other does in the server's session.
     return kept === null ? connection : await open(connection.era ?? { kind: 'legacy' }, kept, signal)
   }
 
-  async function open (era: Era | null, session: KeptSession | null, signal: AbortSignal): Promise<Connection> {
-    const { client, transport } = options.create(randomInt(1, maxFirstId), session ?? undefined)
+  /** Begins with the transport before this one. Throws what the server answered to this one where that fails, too. */
+  async function beginOlder (refusal: unknown, signal: AbortSignal): Promise<Connection> {
+    if (!options.hasOlderTransport || [...opened].at(-1)?.transport?.mayBeOlder !== true) throw refusal
+    const connection = await open(olderEra, null, signal, Math.min(startTimeoutMs, discoveryMs)).catch(() => null)
+    if (connection !== null) {
+      await memory.remember(olderEra)
+      return connection
+    }
+    await [...opened].at(-1)?.client.close()
+    throw refusal
+  }
+
+  async function open (
+    era: Era | null, session: KeptSession | null, signal: AbortSignal, timeoutMs = startTimeoutMs
+  ): Promise<Connection> {
+    const { client, transport } = options.create(
+      randomInt(1, maxFirstId), { resume: session ?? undefined, isOlder: isOlder(era) }
+    )
     const connection: Connection = {
       client, transport, resumed: session, kept: session, era, endsSession: session === null
     }
     opened.add(connection)
     const connecting = client.connect({
       era,
-      timeoutMs: startTimeoutMs,
-      probeTimeoutMs: startTimeoutMs,
+      timeoutMs,
+      probeTimeoutMs: timeoutMs,
       signal,
       ...(session !== null && { resumed: session })
     })
     // The client's own deadline bounds each request of the handshake. A server may also be silent between them.
-    await withDeadline(abortable(connecting, signal), startTimeoutMs, () => new RequestTimeoutError(startTimeoutMs))
+    await withDeadline(abortable(connecting, signal), timeoutMs, () => new RequestTimeoutError(timeoutMs))
     return connection
   }
 
@@ -180,8 +206,13 @@ export function createHandshake (options: HandshakeOptions): Handshake {
 /** The server's session that a connection's requests carry; `null` in the era of 2026, and at servers without any. */
 export const sessionOf = ({ transport }: Connection): ResumableSession | null => transport?.session ?? null
 
-/** Statuses by which servers say that they do not know a session, or an era. */
-const refusals = new Set([400, 404, 410, 422])
+/** Statuses by which servers say that they do not know a session, an era, or the transport. */
+const refusals = new Set([400, 404, 405, 410, 422])
+
+/** How long a server may take to open the stream of the older transport, when it is tried (ms). */
+const discoveryMs = 10_000
+const olderEra: Era = { kind: 'legacy', transport: 'older' }
+const isOlder = (era: Era | null) => era?.kind === 'legacy' && era.transport === 'older'
 
 /**
  * Whether a server refused a request without reading it: it knows no such session, or it does not speak that era. The
@@ -193,5 +224,9 @@ export function isRefusal (error: unknown): boolean {
 }
 
 /** Whether a server refused a handshake of the era that was remembered, so that it may be of another one now. */
-const refusesHandshake = (error: unknown) =>
-  error instanceof RpcError || (error instanceof HttpError && (refusals.has(error.status) || error.status === 405))
+function refusesHandshake (error: unknown, era: Era): boolean {
+  if (error instanceof RpcError || (error instanceof HttpError && refusals.has(error.status))) return true
+  // A stream that was to be the older transport's: the server has none, or opens another one, which says nothing.
+  return isOlder(era) &&
+    (error instanceof HttpError || error instanceof StreamEndedError || error instanceof RequestTimeoutError)
+}

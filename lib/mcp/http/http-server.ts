@@ -36,7 +36,7 @@ const maxClients = 500
 /** An MCP server that is reached over HTTP. */
 export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): Server {
   const { routeTo, bound, maxMessageBytes, bounds, startTimeoutMs, declaresElicitation, onListChanged } = options
-  const { isLegacy, keepsStream, create: createTransport } = transportKinds[spec.kind]
+  const { isLegacy, keepsStream, create: createTransport, createOlder } = transportKinds[spec.kind]
   const isPersonal = credentialNames(spec).length > 0
   let mayBegin = true
   const clients = new Map<string, { era: Era, client: Promise<ProtocolClient> }>()
@@ -44,8 +44,10 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
   const common = { declaresElicitation, isProcess: false, bounds, onListChanged }
   const newClient = (transport: HttpTransport, isExclusive: boolean, firstId = 1) =>
     createProtocolClient({ ...common, transport, isExclusive, firstId })
-  const newTransport = (endpoint: HttpEndpoint, resume?: ResumableSession, keepsCookies = true) =>
-    createTransport(endpoint, {
+  const newTransport = (
+    endpoint: HttpEndpoint, resume?: ResumableSession, { keepsCookies = true, create = createTransport } = {}
+  ) =>
+    create(endpoint, {
       dispatcher: routeTo(endpoint).dispatcher, maxMessageBytes, bounds, keepsCookies, ...(resume && { resume })
     })
 
@@ -69,7 +71,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
   }
 
   async function connect (endpoint: HttpEndpoint, era: Era): Promise<ProtocolClient> {
-    const client = newClient(newTransport(endpoint, undefined, false), false)
+    const client = newClient(newTransport(endpoint, undefined, { keepsCookies: false }), false)
     const { signal } = new AbortController()
     // With a known era it sends nothing.
     await client.connect({ era, timeoutMs: startTimeoutMs, probeTimeoutMs: startTimeoutMs, signal })
@@ -98,17 +100,20 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
     lease ({ credentials, slot, isWatched }: User): Lease {
       const target = commonTarget ?? fill(credentials)
       const { endpoint, hash } = target
+      let hasStream = keepsStream
       const client = createHttpClient({
         serverName: spec.name,
-        turns: keepsStream ? createStreamTurns(bound) : createTurns(bound),
+        turns: keepsStream ? createStreamTurns(bound) : createTurns(bound, () => hasStream),
         startTimeoutMs,
         bounds,
         secrets: endpoint.secrets,
         proxy: routeTo(endpoint).proxy,
         era: isLegacy ? legacyEra : options.era,
         slot: spec.session === 'kept' && slot !== null ? slotFor(hash, slot) : null,
-        create (firstId, resume) {
-          const transport = newTransport(endpoint, resume)
+        hasOlderTransport: createOlder !== undefined,
+        create (firstId, { resume, isOlder }) {
+          hasStream = keepsStream || isOlder
+          const transport = newTransport(endpoint, resume, { ...(isOlder && createOlder && { create: createOlder }) })
           return { transport, client: newClient(transport, true, firstId) }
         },
         onListChanged,

@@ -85,19 +85,29 @@ export interface Turns {
 
 /**
  * A turn for each request that is sent. Between them nothing is held: a request of ours that uses several servers never
- * waits for one while it holds the turn of another.
+ * waits for one while it holds the turn of another. Only when a stream has been opened, its turn is held until the end.
  */
-export const createTurns = (bound: RequestBound): Turns => ({
-  async take (signal, work) {
-    const release = await bound.acquire(signal)
-    try {
-      return await work()
-    } finally {
-      release()
+export function createTurns (bound: RequestBound, hasStream: () => boolean): Turns {
+  let held: Release | null = null
+  let isEnded = false
+  return {
+    async take (signal, work) {
+      if (held !== null) return await work()
+      const release = await bound.acquire(signal)
+      try {
+        return await work()
+      } finally {
+        if (held === null && !isEnded && hasStream()) held = release
+        else release()
+      }
+    },
+    async end () {
+      isEnded = true
+      held?.()
+      held = null
     }
-  },
-  end: async () => {}
-})
+  }
+}
 
 /**
  * One turn from the first request until the end, for a transport whose stream is open all that time: the stream costs

@@ -1,4 +1,4 @@
-import type { ServerSpec } from './server-spec.ts'
+import type { Template } from './template.ts'
 
 /*
  * What the operator has written into an entry and means to be secret, as far as that can be told: by a name beside it,
@@ -33,16 +33,22 @@ const isPath = /^(\.{0,2}|~)\//
 /** Shorter words may be a region or a mode, and no secret. */
 const minSecretLength = 8
 
+type Templates = Readonly<Record<string, Template>>
+
+/** What an operator writes into an entry: that of a process, or that of a server with a URL. */
+type Written =
+  | { readonly args: readonly Template[], readonly env: Templates }
+  | { readonly url: Template, readonly headers: Templates }
+
 /** The secrets of a server's entry. Values of placeholders for credentials of a session are none of them. */
-export function operatorSecrets (spec: ServerSpec): string[] {
-  if (spec.kind === 'faulty') return []
-  const templates = spec.kind === 'stdio'
+export function operatorSecrets (spec: Written): string[] {
+  const templates = 'args' in spec
     ? [...spec.args, ...Object.values(spec.env)]
     : [spec.url, ...Object.values(spec.headers)]
   const found = [
     ...templates.flatMap(template => template.operatorValues()),
     ...templates.flatMap(template => secretsInText(template.operatorText())),
-    ...spec.kind === 'stdio'
+    ...'args' in spec
       ? [...secretsOfVariables(spec.env), ...secretsInWords(spec.args.map(arg => arg.operatorText()))]
       : [...Object.values(spec.headers).flatMap(header => withoutScheme(header.operatorText())),
           ...secretsInQuery(spec.url.operatorText())]
@@ -50,9 +56,7 @@ export function operatorSecrets (spec: ServerSpec): string[] {
   return [...new Set(found)].filter(secret => secret.length >= minSecretLength)
 }
 
-type Variables = Readonly<Record<string, { operatorText: () => string }>>
-
-const secretsOfVariables = (env: Variables) => Object.entries(env)
+const secretsOfVariables = (env: Templates) => Object.entries(env)
   .flatMap(([name, template]) => soundsSecret.test(name) ? withoutScheme(template.operatorText()) : [])
 
 /** The values of a query, decoded and as they are sent. */

@@ -17,6 +17,8 @@ export interface AnswerOptions {
   resume: (lastEventId: string) => Promise<Readable>
   /** Gets each text that may be a message. */
   onText: (text: string) => Received
+  /** Called when the stream is one of the transport before streamable HTTP: its answer does not come here. */
+  onOlder: () => void
   /** Breaks off the request. */
   controller: AbortController
 }
@@ -44,7 +46,7 @@ const answeredMs = 1_000
  * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#resumability-and-redelivery
  */
 export async function readAnswer (reply: Reply, options: AnswerOptions): Promise<void> {
-  const { maxMessageBytes, intake, resume, onText, controller } = options
+  const { maxMessageBytes, intake, resume, onText, onOlder, controller } = options
   const { signal } = controller
   let body = reply.body
   let lastEventId: string | undefined
@@ -57,7 +59,11 @@ export async function readAnswer (reply: Reply, options: AnswerOptions): Promise
   const events = () => createEventReader({
     maxEventBytes: maxMessageBytes,
     intake,
-    onEvent ({ id, data }) {
+    onEvent ({ event, id, data }) {
+      if (event === 'endpoint') {
+        onOlder()
+        throw new StreamEndedError('it opened a stream of the transport before streamable HTTP')
+      }
       if (id) lastEventId = id
       if (data === '') return
       const received = onText(data)

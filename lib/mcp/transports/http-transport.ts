@@ -38,6 +38,11 @@ export interface HttpTransport extends TextTransport {
   /** The server refused a request with a status, 500 among them, and with words that may be about the session. */
   readonly isSessionInDoubt?: boolean
   /**
+   * The server refused the first message as servers of the transport before streamable HTTP do, and has not said
+   * anything that only one of streamable HTTP would.
+   */
+  readonly mayBeOlder?: boolean
+  /**
    * Ends the server's session, if the server began one. Rejects when the server cannot be reached; a server may
    * refuse it (405).
    */

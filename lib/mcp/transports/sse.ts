@@ -5,7 +5,7 @@ import { createCookieJar } from './cookie-jar.ts'
 import { createEventReader } from './event-stream.ts'
 import type { HttpMessage } from './http-exchange.ts'
 import { commonHeaders, deliverAnswer, exchange, HttpError, sendNotification } from './http-request.ts'
-import type { HttpEndpoint, HttpTransport, HttpTransportOptions } from './http-transport.ts'
+import { type HttpEndpoint, type HttpTransport, type HttpTransportOptions, StreamEndedError } from './http-transport.ts'
 import { asText, deliver, NotSentError } from './text-transport.ts'
 
 /**
@@ -36,7 +36,7 @@ export function createSseTransport (endpoint: HttpEndpoint, options: HttpTranspo
           if (error instanceof BoundError) failure = error
           reject(error)
         }).finally(() => {
-          reject(new Error('its event stream ended before it named an address'))
+          reject(new StreamEndedError('its event stream ended before it named an address'))
           lifetime.abort()
           transport.onclose?.()
         })

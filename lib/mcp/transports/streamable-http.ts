@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { parseJsonObject } from '../../json.ts'
 import { readAnswer } from './answer-body.ts'
 import { createIntake, defaultBounds } from './bounds.ts'
 import { createCookieJar } from './cookie-jar.ts'
@@ -33,6 +34,7 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
   let sessionId = resume?.sessionId
   let protocolVersion = resume?.protocolVersion ?? ''
   let isSessionInDoubt = false
+  let mayBeOlder = false
   let isClosed = false
 
   const transport: HttpTransport = {
@@ -43,6 +45,7 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
       return { sessionId, protocolVersion, ...(cookies?.cookies.length && { cookies: cookies.cookies }) }
     },
     get isSessionInDoubt () { return isSessionInDoubt },
+    get mayBeOlder () { return mayBeOlder },
     setProtocolVersion (version) { protocolVersion = version },
 
     refusesMethod (error) {
@@ -107,10 +110,12 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
         intake: createIntake(bounds),
         resume: lastEventId => resumeStream(lastEventId, signal),
         onText: text => deliver(transport, text, id),
+        onOlder () { mayBeOlder = true },
         controller
       }))
     } catch (error) {
       if (!(error instanceof HttpError)) throw error
+      if (message.method === 'initialize') mayBeOlder = refusesAsOlder(error, url)
       isSessionInDoubt ||= mayBeAboutSession(error)
       // A status and no id: nothing says that a tool was reached, so it is no word of a tool.
       const mayLackId = sessionId === undefined && !isModern(message) && message.method !== 'tools/call'
@@ -153,6 +158,20 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
   }
 
   return transport
+}
+
+/**
+ * Statuses by which a server of the first transport refuses a POST at the address of its stream.
+ * @see https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#backwards-compatibility
+ */
+const olderStatuses = new Set([400, 404, 405, 501])
+
+/** At a path that ends in `/sse`, as those servers have it, any refusal is taken for one of the POST. */
+function refusesAsOlder (error: HttpError, { pathname }: URL): boolean {
+  if (saysNothingOfMethods.has(error.status) || challenges(error)) return false
+  // A 400 in words of JSON-RPC is of a server that has read the message.
+  if (error.status === 400 && parseJsonObject(error.text)?.jsonrpc !== undefined) return false
+  return olderStatuses.has(error.status) || /\/sse\/?$/i.test(pathname)
 }
 
 /** Whether a request is of the era of 2026. A server of another era refuses it with no id of it. */

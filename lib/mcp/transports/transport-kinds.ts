@@ -13,9 +13,11 @@ export interface UrlTransport {
   /** Whether a stream of the server is open as long as the transport is. */
   keepsStream: boolean
   create: (endpoint: HttpEndpoint, options: HttpTransportOptions) => HttpTransport
+  /** Makes the transport before this one, which a server may speak that does not know this one; its stream is kept. */
+  createOlder?: (endpoint: HttpEndpoint, options: HttpTransportOptions) => HttpTransport
 }
 
-const listOf = <Kind extends string>(kinds: Record<Kind, UrlTransport>) => kinds
+const listOf = <Kind extends string>(kinds: Record<Kind, UrlTransport>): Record<Kind, UrlTransport> => kinds
 
 /**
  * The transports of servers that have a URL. A new one is a file of its own and an entry here: the servers file takes
@@ -27,7 +29,8 @@ export const transportKinds = listOf({
     resumesSessions: true,
     isLegacy: false,
     keepsStream: false,
-    create: createStreamableHttpTransport
+    create: createStreamableHttpTransport,
+    createOlder: createSseTransport
   },
   sse: {
     types: ['sse'],

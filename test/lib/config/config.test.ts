@@ -127,7 +127,7 @@ t.test('the defaults are those that are documented', async t => {
     },
     validation: { url: 'https://api.example.com/settings/validate', timeoutMs: 5_000 },
     apiHosts: { allowed: null, requiresHttps: false },
-    timeouts: { listMs: 60_000, callMs: 300_000, startMs: 30_000, stopStepMs: 500 },
+    timeouts: { listMs: 60_000, callMs: 300_000, inactivityMs: 0, startMs: 30_000, stopStepMs: 500 },
     apiKeys: null,
     allowedOrigins: [],
     allowedHosts: [],

@@ -101,11 +101,19 @@ t.test('whoever leaves, at whatever moment, leaves nothing behind', async t => {
 
 t.test('a turn is over with its work, whether that fails or not', async t => {
   const bounds = boundsOf({ maxOfServer: 1 })
-  const turns = createTurns(bounds.forServer('one'))
+  let hasStream = false
+  const turns = createTurns(bounds.forServer('one'), () => hasStream)
   t.equal(await turns.take(never, async () => bounds.running), 1)
   await t.rejects(turns.take(never, async () => { throw new Error('it failed') }), { message: 'it failed' })
   await t.rejects(turns.take(AbortSignal.abort(), async () => t.fail('it is not done')), { code: 'MCPC_ERR_CALLER_LEFT' })
   t.match(bounds, { running: 0, waiting: 0 })
+
+  hasStream = true
+  for (let times = 0; times < 3; times++) t.equal(await turns.take(never, async () => bounds.running), 1)
+  t.equal(bounds.running, 1, 'a stream that was opened holds it')
+  await turns.end()
+  t.equal(await turns.take(never, async () => bounds.running), 1)
+  t.equal(bounds.running, 0, 'and no longer than to its end')
 })
 
 t.test('the turn of a stream lasts from its first request to its end', async t => {

@@ -1,20 +1,15 @@
 import t from 'tap'
 import { operatorSecrets } from '../../../../lib/mcp/servers-file/operator-secrets.ts'
-import type { HttpSpec, StdioSpec } from '../../../../lib/mcp/servers-file/server-spec.ts'
 import { literal } from '../../../../lib/mcp/servers-file/template.ts'
-import { chainPolicy } from '../../../../lib/mcp/servers-file/value-policy.ts'
 import { cases } from '../../../support/cases.ts'
 
-const common = { name: 'up', identity: 'up', prefix: 'up', timeouts: {}, policy: { ...chainPolicy('up'), validation: 'off' as const } }
 const literals = (texts: Record<string, string>) =>
   Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, literal(text)]))
 
-const ofProcess = (args: string[], env: Record<string, string> = {}) => operatorSecrets({
-  ...common, kind: 'stdio', command: '/bin/x', args: args.map(literal), env: literals(env), cwd: '/', lifecycle: 'request'
-} satisfies StdioSpec)
-const ofUrl = (url: string, headers: Record<string, string> = {}) => operatorSecrets({
-  ...common, kind: 'http', url: literal(url), label: '', headers: literals(headers), session: 'kept'
-} satisfies HttpSpec)
+const ofProcess = (args: string[], env: Record<string, string> = {}) =>
+  operatorSecrets({ args: args.map(literal), env: literals(env) })
+const ofUrl = (url: string, headers: Record<string, string> = {}) =>
+  operatorSecrets({ url: literal(url), headers: literals(headers) })
 
 const secret = 'Se/cr+et.1234='
 

@@ -20,7 +20,7 @@ const headerNames = 'must have names of letters, digits and !#$%&\'*+-.^_`|~'
 const variableNames = 'must have names without =, spaces and control characters'
 const command = 'must be a non-empty string, or the server must have a url instead'
 const queryOnly = 'may hold ${session.tenant} only as a value of its query, behind ? and ='
-const timeouts = /^must be an object of start, list and call, each a number of seconds/
+const timeouts = /^must be an object of start, list, call and inactivity, each a number of seconds/
 const userInUrl = 'must not hold a user or a password: put them into headers'
 const fragment = 'must not have a fragment (#), which no server is sent'
 
