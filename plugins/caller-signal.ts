@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { FastifyError, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 
@@ -24,7 +25,11 @@ export default fp(async (fastify) => {
   fastify.decorateRequest(kController, null)
   fastify.decorateRequest('callerSignal', {
     getter () {
-      this[kController] ??= new AbortController()
+      if (this[kController] === null) {
+        this[kController] = new AbortController()
+        // A listing listens for each of its servers. Node takes more than ten for a leak, and writes to stderr.
+        setMaxListeners(0, this[kController].signal)
+      }
       return this[kController].signal
     }
   })

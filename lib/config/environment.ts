@@ -437,7 +437,9 @@ export const EnvironmentSchema = Type.Object({
     minimum: 1,
     maximum: 1_000,
     title: 'a number from 1 to 1000',
-    description: 'How many servers may start at once in a worker. Unset: as many as there are cores.'
+    description:
+      'How many servers may start at once in a worker; one that takes much longer than usual no longer counts. Unset: ' +
+      'as many as there are cores.'
   })),
   MCP_MAX_PROCESSES: Type.Integer({
     default: 50,
@@ -448,7 +450,9 @@ export const EnvironmentSchema = Type.Object({
   }),
   MCP_QUEUE_TIMEOUT: seconds({
     default: 10,
-    description: 'How long a request may wait for its turn at a server, or for it to start (s), then 503.'
+    description:
+      'How long a listing, a reading or a prompt may wait for a server to start, and any request for its turn at a ' +
+      'server with a `url` (s), then 503. A tool call waits for a start as long as its tool may take.'
   }),
   MCP_MAX_QUEUED: Type.Integer({
     default: 1_000,
@@ -456,8 +460,8 @@ export const EnvironmentSchema = Type.Object({
     maximum: 1_000_000,
     title: 'a number from 0 to 1000000',
     description:
-      'How many requests of a worker may wait for a process to start, and for each server with a `url`; further ones ' +
-      'are answered 503 at once.'
+      'How many tool calls of a worker may wait for a process to start, how many listings, and how many requests for ' +
+      'each server with a `url`; further ones are answered 503 at once.'
   }),
   MCP_MAX_UPSTREAM_REQUESTS: Type.Integer({
     default: 100,

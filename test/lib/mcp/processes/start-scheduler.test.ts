@@ -24,8 +24,9 @@ function setUp (options: Partial<Parameters<typeof createStartScheduler>[0]> = {
   }
 
   /** `names` are servers, such as `a b`. Each waits for a start, and begins it when its turn comes. */
-  async function want (rank: Rank, names: string, waitMs = Infinity, signal = new AbortController().signal) {
+  async function want (rank: Rank, names: string, waitMs = Infinity, leaving?: AbortSignal) {
     for (const name of names.split(' ')) {
+      const signal = leaving ?? new AbortController().signal
       server(name).wait({ rank, waitMs, signal }).then(turn => {
         let end = (_: 'up' | Error) => {}
         const opening = new Promise<void>((resolve, reject) => {

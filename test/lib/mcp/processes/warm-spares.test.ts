@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { createStartScheduler } from '../../../../lib/mcp/processes/start-scheduler.ts'
 import type { ServerClient } from '../../../../lib/mcp/client/server-client.ts'
 import { isAlive } from '../../../support/processes.ts'
 import { until } from '../../../support/wait.ts'
@@ -201,4 +202,17 @@ t.test('closing ends a spare that is starting', async t => {
 
   t.notOk((await pidsIn(file)).some(isAlive))
   t.equal(scheduler.alive, 0)
+})
+
+t.test('a spare that hangs at its start gives way to a request that needs its room, and to the end', async t => {
+  const scheduler = createStartScheduler({ maxAlive: 1, maxStarting: 2, maxQueued: 10 })
+  const hanging = createZoo(t, ['slow-start', '600000'], { warmSpares: 1, scheduler })
+  const good = createZoo(t, ['well-behaved'], { scheduler })
+  hanging.server.spares?.refill()
+  await until(() => scheduler.starting === 1, 'it starts')
+  t.type(await use(good.server), 'number')
+  await until(() => scheduler.starting === 1, 'it has another turn')
+  await hanging.server.close()
+  t.equal(scheduler.alive, 0)
+  t.strictSame(hanging.troubles, [], 'neither was a failure')
 })
