@@ -1,6 +1,6 @@
-import { availableParallelism } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import fp from 'fastify-plugin'
+import { readCgroupLimits } from '../lib/cgroup.ts'
 import { ConfigError } from '../lib/errors.ts'
 import { createEraMemory } from '../lib/mcp/client/protocol-era.ts'
 import { createHttpServer } from '../lib/mcp/http/http-server.ts'
@@ -14,6 +14,7 @@ import type { ServerSpec } from '../lib/mcp/servers-file/server-spec.ts'
 import { describePolicy } from '../lib/mcp/servers-file/value-policy.ts'
 import { createUpstreamAgents } from '../lib/mcp/transports/http-agent.ts'
 import { createReaper } from '../lib/mcp/transports/reaper.ts'
+import { createFitCheck, memoryOf, resolveProcessLimits } from '../lib/process-limits.ts'
 import { createSemaphore } from '../lib/semaphore.ts'
 import { createServerCatalog, type ServerCatalog } from '../lib/tools/server-catalog.ts'
 
@@ -34,6 +35,9 @@ declare module 'fastify' {
   }
 }
 
+/** When the memory of a new server is looked at (ms). */
+const measureAfterMs = 1_000
+
 /**
  * MCP phase: the MCP servers as this worker reaches them. Processes are bounded together; requests to HTTP servers are
  * bounded for each server and together.
@@ -47,15 +51,27 @@ export default fp(async (fastify) => {
     )
   }
 
-  const { maxAlive, maxQueued, queueTimeoutMs } = processes
+  const { maxQueued, queueTimeoutMs } = processes
+  const cgroup = readCgroupLimits()
+  const { maxAlive, maxStarting } = resolveProcessLimits(processes, cgroup)
   const queue = { maxQueued, queueTimeoutMs }
   const alive = createSemaphore({
     ...queue, limit: maxAlive, what: `all ${maxAlive} MCP servers that may run are running`
   })
   const starting = createSemaphore({
-    ...queue, limit: processes.maxStarting ?? availableParallelism(), what: 'other MCP servers are starting'
+    ...queue, limit: maxStarting, what: 'other MCP servers are starting'
   })
   const reaper = createReaper()
+  const fits = createFitCheck(maxAlive, cgroup.memoryBytes)
+  /** Looks once at what a server needs, when it has been running for a moment. */
+  function measure (pid: number): void {
+    setTimeout(() => {
+      const bytes = memoryOf(pid)
+      const misfit = bytes === null ? null : fits(bytes)
+      if (misfit === null) return
+      fastify.log.warn({ maxProcesses: maxAlive, ...cgroup, ...misfit }, 'mcp servers need more memory')
+    }, measureAfterMs).unref()
+  }
   const bounds = createRequestBounds({ ...queue, maxOfServer: maxRequests, maxTotal })
   const proxies = fastify.config.upstreamProxy ? proxiesIn(fastify.hostEnvironment) : null
   const agents = createUpstreamAgents({ proxies, maxRequests })
@@ -80,7 +96,7 @@ export default fp(async (fastify) => {
     return createProcessServer(spec, {
       ...common,
       stopStepMs: timeouts.stopStepMs,
-      reaper,
+      reaper: { ...reaper, add (pid) { reaper.add(pid); measure(pid) } },
       alive,
       starting,
       warmSpares: processes.warmSpares,
@@ -150,6 +166,7 @@ export default fp(async (fastify) => {
 
   fastify.addHook('onReady', async () => refillSpares())
   fastify.addHook('onListen', async () => {
+    fastify.log.info({ maxProcesses: maxAlive, maxStarting, ...cgroup }, 'how many mcp servers may run and start')
     describePolicies()
     warnOfEnvFiles()
   })
