@@ -16,7 +16,7 @@ export default fp(async (fastify) => {
   fastify.addHook('onSend', (request, reply, payload, done) => {
     const mayBeKept = request.routeOptions.config.cacheable === true && reply.statusCode < 400
     if (!mayBeKept) reply.header('cache-control', 'no-store')
-    reply.header('x-content-type-options', 'nosniff')
+    reply.header('x-content-type-options', 'nosniff').header('x-request-id', request.id)
     done(null, payload)
   })
 }, { name: 'response-headers' })

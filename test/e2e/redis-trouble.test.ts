@@ -284,7 +284,7 @@ for (const what of ['is down', 'is stalled', 'is full', 'has become a replica'])
       [200, { status: 'success', made: 'done' }, 'name, made']
     )
     await until(
-      () => /"level":40,.*"msg":"the values of a call could not be kept"/.test(service.output()),
+      () => /"level":"warn",.*"msg":"the values of a call could not be kept"/.test(service.output()),
       'the log warns'
     )
     t.equal(await server.calls(), 'made\n')
