@@ -15,7 +15,7 @@ const message = 'an mcp server can read a .env file in its folder'
 /** What the log warns of, in its order. */
 const warnings = (output: string) => output.split('\n')
   .filter(line => line.includes(message))
-  .map(line => JSON.parse(line) as { level: number, server: string, path: string })
+  .map(line => JSON.parse(line) as { level: string, server: string, path: string })
   .map(({ level, server, path }) => ({ level, server, path }))
 
 t.test('the start and a reload warn of each .env file that a server can read, and show nothing of it', async t => {
