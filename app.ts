@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import autoload from '@fastify/autoload'
 import { type FastifyPluginAsync, type FastifyPluginCallback, type FastifyServerOptions, LogController } from 'fastify'
 import fp from 'fastify-plugin'
+import { requestIdOf } from './lib/http/request-id.ts'
 import afterResponse from './plugins/after-response.ts'
 import apiKeys from './plugins/api-keys.ts'
 import audit from './plugins/audit.ts'
@@ -61,7 +62,9 @@ export const options: FastifyServerOptions = {
   // `frameworkErrors` is typed for a server without options of its own; ours is the plain HTTP one.
   frameworkErrors: frameworkErrors as NonNullable<FastifyServerOptions['frameworkErrors']>,
   clientErrorHandler: answerClientError,
+  genReqId: ({ headers }) => requestIdOf(headers['x-request-id']),
   logger: {
+    formatters: { level: name => ({ level: name }) },
     redact: [
       'jwtToken', 'apiUrl', 'credentials', 'password', 'session_token',
       '*.jwtToken', '*.apiUrl', '*.credentials', '*.password', '*.session_token',

@@ -108,6 +108,7 @@ function write (log: FastifyBaseLogger, { request, reply, isAnswered }: RequestE
   if (audit === undefined && !refusals.has(statusCode)) return
   const { outcome = 'ok', session, ...facts } = request[kFacts] ?? {}
   log.info({
+    reqId: request.id,
     event: audit ?? 'refused',
     client: request.client,
     address: request.callerAddress,

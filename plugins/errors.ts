@@ -153,7 +153,7 @@ function translate (error: FastifyError, maxBodyBytes: number): Failure {
 /** Answers failures that Fastify finds before there is a route, like a path that cannot be decoded. */
 export function frameworkErrors (error: FastifyError, request: FastifyRequest, reply: FastifyReply) {
   const statusCode = error.statusCode ?? 400
-  reply.header('cache-control', 'no-store') // no hook runs
+  reply.headers({ 'cache-control': 'no-store', 'x-request-id': request.id }) // no hook runs
   const body = bodyOf(new BadRequestError(error.message))
   reply.code(statusCode).type('application/json; charset=utf-8').header('content-length', Buffer.byteLength(body))
   // A GET has no body, and nor has a request of inject.

@@ -24,7 +24,7 @@ export default fp(async (fastify) => {
       reply.header('cache-control', 'private, no-cache')
       addVary(reply, identifyingHeaders)
     }
-    reply.header('x-content-type-options', 'nosniff')
+    reply.header('x-content-type-options', 'nosniff').header('x-request-id', request.id)
     done(null, payload)
   })
 }, { name: 'response-headers' })

@@ -1,6 +1,6 @@
-import { availableParallelism } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import fp from 'fastify-plugin'
+import { readCgroupLimits } from '../lib/cgroup.ts'
 import { ConfigError } from '../lib/errors.ts'
 import type { Peer } from '../lib/mcp/client/handshake.ts'
 import { createEraMemory } from '../lib/mcp/client/protocol-era.ts'
@@ -17,6 +17,7 @@ import type { RunnableSpec, ServerSpec } from '../lib/mcp/servers-file/server-sp
 import { describePolicy } from '../lib/mcp/servers-file/value-policy.ts'
 import { createUpstreamAgents } from '../lib/mcp/transports/http-agent.ts'
 import { createReaper } from '../lib/mcp/transports/reaper.ts'
+import { createFitCheck, memoryOf, resolveProcessLimits } from '../lib/process-limits.ts'
 import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
 import { createLearner } from '../lib/tools/learner.ts'
 import { lossOf } from '../lib/tools/lost-state.ts'
@@ -43,6 +44,8 @@ declare module 'fastify' {
 
 const fault = 'an entry of the servers file has a fault, and its server is not run'
 const faultOfOldForm = 'an entry of the servers file became faulty, and its server runs on in its old form'
+/** When the memory of a new server is looked at (ms). */
+const measureAfterMs = 1_000
 
 /**
  * MCP phase: the MCP servers as this worker reaches them. Processes are bounded together; requests to HTTP servers are
@@ -58,12 +61,22 @@ export default fp(async (fastify) => {
     )
   }
 
-  const { maxAlive, maxQueued, queueTimeoutMs } = processes
+  const { maxQueued, queueTimeoutMs } = processes
+  const cgroup = readCgroupLimits()
+  const { maxAlive, maxStarting } = resolveProcessLimits(processes, cgroup)
   const queue = { maxQueued, queueTimeoutMs }
-  const scheduler = createStartScheduler({
-    maxAlive, maxQueued, maxStarting: processes.maxStarting ?? availableParallelism()
-  })
+  const scheduler = createStartScheduler({ maxAlive, maxQueued, maxStarting })
   const reaper = createReaper()
+  const fits = createFitCheck(maxAlive, cgroup.memoryBytes)
+  /** Looks once at what a server needs, when it has been running for a moment. */
+  function measure (pid: number): void {
+    setTimeout(() => {
+      const bytes = memoryOf(pid)
+      const misfit = bytes === null ? null : fits(bytes)
+      if (misfit === null) return
+      fastify.log.warn({ maxProcesses: maxAlive, ...cgroup, ...misfit }, 'mcp servers need more memory')
+    }, measureAfterMs).unref()
+  }
   const bounds = createRequestBounds({ ...queue, maxOfServer: maxRequests, maxTotal })
   const proxies = fastify.config.upstreamProxy ? proxiesIn(fastify.hostEnvironment) : null
   const agents = createUpstreamAgents({ proxies, maxRequests })
@@ -89,7 +102,7 @@ export default fp(async (fastify) => {
     return createProcessServer(spec, {
       ...common,
       stopStepMs: timeouts.stopStepMs,
-      reaper,
+      reaper: { ...reaper, add (pid) { reaper.add(pid); measure(pid) } },
       scheduler,
       warmSpares: processes.warmSpares,
       spareMaxAgeMs: processes.spareMaxAgeMs,
@@ -205,6 +218,7 @@ export default fp(async (fastify) => {
 
   fastify.addHook('onReady', async () => refillSpares())
   fastify.addHook('onListen', async () => {
+    fastify.log.info({ maxProcesses: maxAlive, maxStarting, ...cgroup }, 'how many mcp servers may run and start')
     describeServers()
     warnOfLosses()
     warnOfEnvFiles()

@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { build, checkNodeVersion, installDependencies, loadDotEnv, root, stop } from './environment.mjs'
 import { endWithParent } from './signals.mjs'
-import { portIsFree, provideRedisServer, startRedisServer, waysToGetRedis } from './redis-server.mjs'
+import { nameOf, portIsFree, provideRedisServer, startRedisServer, waysToGetRedis } from './redis-server.mjs'
 
 checkNodeVersion()
 loadDotEnv()
@@ -66,7 +66,7 @@ async function provideRedis () {
   const server = await startRedisServer({ binary, folder: redisFolder, persistent: true })
   running.push(server.stop)
   return {
-    address: `a private ${binary.split('/').at(-1)} in ${relative(root, redisFolder)}`,
+    address: `a private ${nameOf(binary)} in ${relative(root, redisFolder)}`,
     environment: { REDIS_URL: server.url }
   }
 }

@@ -95,6 +95,9 @@ function asRedis (binary) {
   return binary === bareServer ? ['/bin/bash', '-c', 'exec -a redis-server "$0" "$@"', binary] : [binary]
 }
 
+/** What a binary runs as, for a person to read. */
+export const nameOf = binary => binary === bareServer ? 'redis-server' : binary.split('/').at(-1)
+
 async function answers (socket, child, output) {
   for (let waited = 0; waited < 10_000; waited += 20) {
     if (child.exitCode !== null || child.pid === undefined) throw new Error(`Redis did not start: ${output().trim()}`)

@@ -86,9 +86,10 @@ export function resolveConfig (env: Environment) {
     /** Most names of one result that are kept. */
     maxResultNames: env.MCP_MAX_RESULT_NAMES,
     processes: {
-      /** `null`: as many as there are cores. */
+      /** `null`: as many as there are cores for this process. */
       maxStarting: env.MCP_MAX_STARTING ?? null,
-      maxAlive: env.MCP_MAX_PROCESSES,
+      /** `null`: as many as fit into the memory. */
+      maxAlive: env.MCP_MAX_PROCESSES ?? null,
       maxQueued: env.MCP_MAX_QUEUED,
       queueTimeoutMs: env.MCP_QUEUE_TIMEOUT * 1000,
       warmSpares: env.MCP_WARM_SPARES,

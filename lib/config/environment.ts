@@ -438,16 +438,17 @@ export const EnvironmentSchema = Type.Object({
     maximum: 1_000,
     title: 'a number from 1 to 1000',
     description:
-      'How many servers may start at once in a worker; one that takes much longer than usual no longer counts. Unset: ' +
-      'as many as there are cores.'
+      'How many servers may start at once in a worker; one that takes much longer than usual no longer counts. ' +
+      'Unset: as many as there are cores, or its control group has.'
   })),
-  MCP_MAX_PROCESSES: Type.Integer({
-    default: 50,
+  MCP_MAX_PROCESSES: Type.Optional(Type.Integer({
     minimum: 1,
     maximum: 10_000,
     title: 'a number from 1 to 10000',
-    description: 'How many servers may be alive in a worker, warm spares included.'
-  }),
+    description:
+      'How many servers may be alive in a worker, warm spares included. Unset: what fits into the memory of its ' +
+      'control group, at most 50.'
+  })),
   MCP_QUEUE_TIMEOUT: seconds({
     default: 10,
     description:

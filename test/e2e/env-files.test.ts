@@ -15,7 +15,7 @@ const message = 'an mcp server can read a .env file in its folder'
 /** What the log warns of, in its order. */
 const warnings = (output: string) => output.split('\n')
   .filter(line => line.includes(message))
-  .map(line => JSON.parse(line) as { level: number, server: string, path: string })
+  .map(line => JSON.parse(line) as { level: string, server: string, path: string })
   .map(({ level, server, path }) => ({ level, server, path }))
 
 t.test('the start and a reload warn of each .env file that a server can read, and show nothing of it', async t => {
@@ -29,7 +29,7 @@ t.test('the start and a reload warn of each .env file that a server can read, an
   const [one, two] = [await withEnvFile('one'), await withEnvFile('two')]
   const file = await serversFile(t, { one: { ...tiny, cwd: one }, none: { ...tiny, cwd: folder } })
   const service = await startService(t, { MCP_SERVERS_FILE: file, MCP_LOG_LEVEL: 'trace' })
-  const ofOne = { level: 40, server: 'one', path: join(one, '.env') }
+  const ofOne = { level: 'warn', server: 'one', path: join(one, '.env') }
   await until(() => warnings(service.output()).length > 0, 'it warns')
   t.strictSame(warnings(service.output()), [ofOne])
 
@@ -41,7 +41,7 @@ t.test('the start and a reload warn of each .env file that a server can read, an
   const both = { one: { ...tiny, cwd: one }, more: { ...tiny, cwd: two } }
   await reload(both, 1)
   await reload(both, 2)
-  t.strictSame(warnings(service.output()), [ofOne, { level: 40, server: 'more', path: join(two, '.env') }], 'each once')
+  t.strictSame(warnings(service.output()), [ofOne, { level: 'warn', server: 'more', path: join(two, '.env') }], 'each once')
   t.notOk(service.output().includes(secret))
 })
 
@@ -53,7 +53,7 @@ t.test('the .env file beside the script of the only server is warned of, and whe
   await writeFile(join(dirname(script), '.env'), `REDIS_PASSWORD=${secret}\n`)
   const warned = await listen(t, { MCP_SERVER_SCRIPT: script })
   t.strictSame(warnings(quiet.output()), [])
-  t.strictSame(warnings(warned.output()), [{ level: 40, server: 'server', path: join(folder, '.env') }])
+  t.strictSame(warnings(warned.output()), [{ level: 'warn', server: 'server', path: join(folder, '.env') }])
 })
 
 t.test('the .env file that a service started with is warned of, for its server runs in the same folder', async t => {

@@ -84,7 +84,7 @@ t.test(
         .split('\n')
         .filter(line => line.includes('servers file'))
       t.equal(lines.length, 1, `${what}: one line`)
-      t.match(JSON.parse(lines[0] ?? '{}'), { level: 50, err: { message: /^MCP_SERVERS_FILE/ } })
+      t.match(JSON.parse(lines[0] ?? '{}'), { level: 'error', err: { message: /^MCP_SERVERS_FILE/ } })
       t.match((await call('fresh__echo', { text: what })).body, { text: what }, 'the servers are those of before')
     }
     t.notOk(service.output().includes(secret))

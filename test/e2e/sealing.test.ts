@@ -70,7 +70,7 @@ t.test('without a key the service says at start that nothing is sealed, once; wi
   ] as const) {
     const service = await listen(t, { ...tools, MCP_ENCRYPTION_KEYS })
     await service.close()
-    t.equal(service.output().match(/"level":40.*MCP_ENCRYPTION_KEYS is not set/g)?.length ?? 0, times)
+    t.equal(service.output().match(/"level":"warn".*MCP_ENCRYPTION_KEYS is not set/g)?.length ?? 0, times)
   }
 })
 

@@ -186,7 +186,7 @@ t.test('a credential that would be an option of the command starts nothing', asy
 
 t.test('the start says which credentials nobody checks', async t => {
   for (const [MCP_SENSITIVE_PARAMS, line] of [
-    ['apiUrl,jwtToken,tenant,unit', /"level":40.*"credentialNames":\["tenant","unit"\].*checks apiUrl and jwtToken only/],
+    ['apiUrl,jwtToken,tenant,unit', /"level":"warn".*"credentialNames":\["tenant","unit"\].*checks apiUrl and jwtToken only/],
     ['jwtToken', null]
   ] as const) {
     const service = await listen(t, { MCP_SENSITIVE_PARAMS })

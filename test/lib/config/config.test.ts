@@ -149,7 +149,7 @@ t.test('the defaults are those that are documented', async t => {
     maxResultNames: 5_000,
     processes: {
       maxStarting: null,
-      maxAlive: 50,
+      maxAlive: null,
       maxQueued: 1_000,
       queueTimeoutMs: 10_000,
       warmSpares: 1,

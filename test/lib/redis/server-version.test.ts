@@ -57,7 +57,7 @@ t.test('a Redis that refuses INFO is used, and a line at debug says so', async t
     REDIS_URL: url, REDIS_USERNAME: 'mcp', REDIS_PASSWORD: 'pass', MCP_LOG_LEVEL: 'debug'
   })
   t.equal((await fetch(`${service.url}/readyz`)).status, 200)
-  t.match(service.output(), /"level":20[^\n]*NOPERM[^\n]*redis does not say its version/)
+  t.match(service.output(), /"level":"debug"[^\n]*NOPERM[^\n]*redis does not say its version/)
   const other = await listen(t, { REDIS_URL: url, REDIS_USERNAME: 'mcp', REDIS_PASSWORD: 'pass', MCP_LOG_LEVEL: 'info' })
   t.notMatch(other.output(), 'version"')
 })
