@@ -52,6 +52,11 @@ export default fp(async (fastify) => {
     done()
   })
 
+  /** A caller who has left waits for nothing. Node does not end answers that stood in line behind the one it wrote. */
+  function forgetLeft (): void {
+    for (const request of running.keys()) if (request.raw.socket.destroyed) running.delete(request)
+  }
+
   /** Closes a connection that has no other request under way: a caller may send several at once. */
   function closeIdle (socket: Socket): void {
     for (const { raw } of running.keys()) if (raw.socket === socket) return
@@ -70,6 +75,7 @@ export default fp(async (fastify) => {
 
   function cut (): void {
     clearInterval(timer)
+    forgetLeft()
     lost = [...running.keys()]
       .filter(({ isAnswerOut }) => !isAnswerOut)
       .map(({ method, routeOptions: { url } }) => `${method} ${url}`)
@@ -84,6 +90,7 @@ export default fp(async (fastify) => {
     let isBrokenOff = false
     timer = setInterval(() => {
       const now = performance.now()
+      forgetLeft()
       if (running.size > 0) quietSince = now
       if (!isBrokenOff && now - startedAt >= closeGraceMs) {
         isBrokenOff = true

@@ -286,8 +286,6 @@ async function oneCall ({ worker, user, kind, nonce, tell }: Call): Promise<stri
 
   const expectedStatus =
     new Map([
-      ['refuse', 400],
-      ['break', 502],
       ['nothing', 404]
     ]).get(tool ?? kind) ??
     new Map([
@@ -319,6 +317,11 @@ function expectedBody ({ token, apiUrl, note }: User, kind: string, nonce: strin
       return { status: 'success', ...args }
     case 'sse__whoami':
       return { ...asked, stream: { ...asked, token } }
+    case 'http25__refuse':
+    case 'http26__refuse':
+    case 'http25__break':
+    case 'http26__break':
+      return { status: 'error', error: 'the token [hidden] is not good at [hidden]' }
     case 'plain__echo':
       return { nonce, jwtToken: token, text: undefined, apiUrl: undefined }
     default:

@@ -75,9 +75,9 @@ t.test('an entry that cannot be is named, and its callers learn no more than tha
   const service = await listen(t, { MCP_SERVERS_FILE: file })
   const lines = () => service.output().trim().split('\n').map(line => JSON.parse(line))
   const reason = 'command must be an executable, but "there-is-no-uvx" was not found on PATH'
-  t.match(lines().filter(({ reason }) => reason !== undefined), [{ level: 50, server: 'broken', reason }])
+  t.match(lines().filter(({ reason }) => reason !== undefined), [{ level: 'error', server: 'broken', reason }])
   const told = lines().filter(({ member }) => member !== undefined)
-  t.match(told.map(({ level, server, member }) => [level, server, member]), [[40, 'only', 'timeout'], [30, 'only', 'autoApprove']])
+  t.match(told.map(({ level, server, member }) => [level, server, member]), [['warn', 'only', 'timeout'], ['info', 'only', 'autoApprove']])
   t.match(told[0]?.why, /"timeouts": \{"call": 60000\} if it is seconds, or "timeouts": \{"call": 60\} if it is milliseconds$/)
 
   const session = await openSession(service)

@@ -140,7 +140,7 @@ t.test('SIGHUP with one entry changed restarts one, and an entry that became fau
     { name: 'one', reason: /^sandboxEnabled may restrict/, keeps_old_form: true },
     { name: 'four', reason: 'url must be a non-empty string', keeps_old_form: false }
   ])
-  t.match(service.output(), /"level":50,.*"server":"one",.*became faulty, and its server runs on in its old form/)
+  t.match(service.output(), /"level":"error",.*"server":"one",.*became faulty, and its server runs on in its old form/)
   t.notMatch(service.output(), secret)
 
   await write({ one: shared({ N: 2 }), two: shared({}), three: shared({}) })

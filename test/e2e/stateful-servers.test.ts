@@ -32,7 +32,7 @@ t.test('what a stateful server loses is said at the start and in each list of to
     })
   })
   const lines = service.output().split('\n').filter(text => text.includes(line)).map(text => JSON.parse(text))
-  t.strictSame(lines.map(({ level, server }) => [level, server]), [[40, 'fresh'], [40, 'common'], [40, 'brief']])
+  t.strictSame(lines.map(({ level, server }) => [level, server]), [['warn', 'fresh'], ['warn', 'common'], ['warn', 'brief']])
   for (const [index, loss] of [process1, shared, session1].entries()) t.match(lines[index].loss, loss)
 
   const session = await openSession(service)

@@ -20,7 +20,7 @@ const refusal = failure(
 t.test('without configured keys anyone may call, and the log says so once at start', async t => {
   const service = await listen(t)
   t.equal((await post(`${service.url}/init`, { session_id: 'a', apiUrl, jwtToken })).status, 200)
-  t.equal(service.output().match(/"level":40.*anyone who reaches the port may call.*/g)?.length, 1)
+  t.equal(service.output().match(/"level":"warn".*anyone who reaches the port may call.*/g)?.length, 1)
   t.match(service.output(), /MCP_CLIENT_API_KEYS is not set/)
 })
 

@@ -83,8 +83,9 @@ function readMessage (document: JsonDocument, node: JsonNode): RpcMessage | null
   const result = memberOf(node, 'result')
   if (error === null && result === null && memberOf(node, 'id') === null) return null
   const ownId = readId(document, id)
-  // An error that says nothing, beside a result, is a library's default.
-  if (error !== null && (presentMember(node, 'result') === null || saysSomething(error))) {
+  // An error that says nothing is a library's default beside a result, and nothing that anybody could use without one.
+  const isAlone = presentMember(node, 'result') === null
+  if (error !== null && (saysSomething(error) || (isAlone && error.members === undefined))) {
     return { kind: 'failure', id: ownId, failure: readFailure(document, error) }
   }
   if (result?.members !== undefined) return { kind: 'result', id: ownId, result: { document, node: result } }
