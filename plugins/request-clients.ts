@@ -67,10 +67,9 @@ export default fp(async (fastify) => {
   })
   fastify.decorateRequest('patience', function (server) {
     const { priority, callTimeoutMs } = this[kTurn] ?? { priority: 'call', callTimeoutMs: null }
-    const waitMs = callTimeoutMs === null
-      ? queueTimeoutMs
-      : Math.min(this.limits(server, 'call').timeoutMs, callTimeoutMs)
-    return { priority, waitMs }
+    // A short deadline is the tool's: it counts from when the call is sent, and makes nobody wait less for the start.
+    const patienceMs = callTimeoutMs === null ? 0 : Math.min(this.limits(server, 'call').timeoutMs, callTimeoutMs)
+    return { priority, waitMs: Math.max(queueTimeoutMs, patienceMs) }
   })
   fastify.decorateRequest('joinClient', function (server, patience, signal) {
     this[kLeases]?.get(server)?.lease.join?.(patience, signal)

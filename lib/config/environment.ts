@@ -453,7 +453,8 @@ export const EnvironmentSchema = Type.Object({
     default: 10,
     description:
       'How long a listing, a reading or a prompt may wait for a server to start, and any request for its turn at a ' +
-      'server with a `url` (s), then 503. A tool call waits for a start as long as its tool may take.'
+      'server with a `url` (s), then 503. A tool call waits for a start as long as its tool may ' +
+      'take, where that is longer.'
   }),
   MCP_MAX_QUEUED: Type.Integer({
     default: 1_000,

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { redisClient } from '../support/redis.ts'
 import { startHangingServer } from '../support/hanging-server.ts'
+import { fixture, root } from '../support/paths.ts'
+import { redisClient } from '../support/redis.ts'
 import { callAt, openSession, post } from '../support/requests.ts'
 import { credential, type Entries, serversFile } from '../support/servers-file.ts'
 import { type Environment, listen, type ServiceInProcess } from '../support/service.ts'
@@ -74,6 +76,41 @@ t.test('what servers offer is learned once, at the start, and no listing starts 
   t.strictSame(namesIn((await list('/tools')).tools), ['one__act', 'one__look', 'three__act', 'two__act'])
   t.strictSame(await starts(), { ...once, three: 2 }, 'what a process says as it starts is no change')
   t.equal(await servers.one?.asked('tools/list'), 1)
+})
+
+t.test('a fleet is listed whole, also by who asks at once, and each server is started once', async t => {
+  const own = Array.from({ length: 20 }, (_, index) => `own${index}`)
+  const { entries, starts } = await makeServers(t, Object.fromEntries(own.map(name => [name, { resources: [name] }])))
+  const bin = (name: string) => join(root, 'node_modules', '.bin', name)
+  const { service, list, call } = await startOn(t, {
+    everything: { command: bin('mcp-server-everything'), args: ['stdio'] },
+    memory: { command: bin('mcp-server-memory'), args: [] },
+    v1: { command: process.execPath, args: [fixture('stdio-2025-server.mjs')] },
+    v2: { command: process.execPath, args: [fixture('stdio-2026-server.mjs')] },
+    ...entries
+  }, { MCP_QUEUE_TIMEOUT: '1' })
+  const servers = (names: string[]) => [...new Set(names.map(name => name.split('__')[0]))].sort()
+  const all = ['everything', 'memory', 'v1', 'v2', ...own].sort()
+
+  const first = await list('/tools')
+  t.strictSame([first.pending, first.errors], [undefined, undefined], 'it has waited, longer than in a queue')
+  t.strictSame(servers(namesIn(first.tools)), all)
+  const once = Object.fromEntries(own.map(name => [name, 1]))
+  t.strictSame(await starts(), once)
+  await until(isLearned(service, 24), 'all is learned')
+
+  const running = async () => {
+    const health = await (await fetch(`${service.url}/health`)).json() as { processes: { alive: number } }
+    return health.processes.alive
+  }
+  await until(async () => await running() === 0, 'none is left')
+  t.strictSame(namesIn((await list('/tools')).tools), namesIn(first.tools))
+  t.strictSame(namesIn((await list('/resources')).resources).filter(name => name.startsWith('own')), own.toSorted())
+  await list('/prompts')
+  t.equal(await running(), 0)
+  t.strictSame(await starts(), once)
+  t.equal((await call('own7__act')).status, 200)
+  t.strictSame(await starts(), { ...once, own7: 2 })
 })
 
 t.test('what one worker has learned, another one knows', async t => {
