@@ -30,7 +30,7 @@ export function endWithParent () {
  * Drops a signal that comes again at once. Ctrl-C reaches each process of the terminal, and npm passes on what it gets.
  * A person who means a second signal takes longer.
  */
-export function dropRepeatedSignals (withinMs = 500) {
+export function dropRepeatedSignals (withinMs = 2_000) {
   const last = new Map()
   const emit = process.emit
   // Node binds `emit` when the first listener of a signal is added, so this must come before.

@@ -8,6 +8,8 @@ export interface KnownLists {
   version?: string
   /** When it was learned (ms since 1970). */
   at: number
+  /** How long the server lets its tools be remembered (ms), where it says so. */
+  ttlMs?: number
   /** How often in a row it was learned again and was the same. */
   unchanged: number
   /** A list that could not be learned is not there. */
@@ -33,7 +35,7 @@ export function writeKnownLists ({ answers, ...known }: KnownLists): string | nu
 
 /** `null` for a text that this service did not write: the server is asked. */
 export function readKnownLists (text: string): KnownLists | null {
-  const { version, at, unchanged, lists } = parseJsonObject(text) ?? {}
+  const { version, at, unchanged, ttlMs, lists } = parseJsonObject(text) ?? {}
   if (typeof at !== 'number' || typeof unchanged !== 'number' || !isJsonObject(lists)) return null
   const answers: { [Kind in ListName]?: ListAnswer } = {}
   for (const kind of Object.keys(listKinds) as ListName[]) {
@@ -43,7 +45,13 @@ export function readKnownLists (text: string): KnownLists | null {
     if (answer === null) return null
     answers[kind] = answer
   }
-  return { at, unchanged, answers, ...(typeof version === 'string' && { version }) }
+  return {
+    at,
+    unchanged,
+    answers,
+    ...(typeof version === 'string' && { version }),
+    ...(typeof ttlMs === 'number' && { ttlMs })
+  }
 }
 
 function readAnswer (

@@ -64,9 +64,12 @@ export function createLearnedLists (options: LearnedListsOptions): LearnedLists 
   let seenVersion: string | undefined
   let versions = 0
 
-  /** A list that stays the same is learned again ever more seldom. */
-  const ageMs = ({ unchanged }: Pick<KnownLists, 'unchanged'>) =>
-    Math.max(ttlMs, Math.min(maxAgeMs, ttlMs * 2 ** Math.min(unchanged, 30)))
+  /**
+   * How old what is known may become: as old as the server says. Many servers say 0 and mean nothing by it. Of one that
+   * says nothing, a list that stays the same is learned again ever more seldom.
+   */
+  const ageMs = ({ unchanged, ttlMs: said = 0 }: Pick<KnownLists, 'unchanged' | 'ttlMs'>) =>
+    Math.max(ttlMs, said > 0 ? Math.min(said, maxShownMs) : Math.min(maxAgeMs, ttlMs * 2 ** Math.min(unchanged, 30)))
 
   /** What another worker has learned, unless it is no news to this one. */
   async function recall (): Promise<KnownLists | null> {
@@ -106,8 +109,8 @@ export function createLearnedLists (options: LearnedListsOptions): LearnedLists 
         })
         answers[kind] = answer
         onAnswer(kind, answer)
-        const shownMs = store === null ? undefined : maxShownMs
-        return { ...lister.read(answer), audience: everybody, ttlMs: answer.ttlMs ?? shownMs }
+        const shown = { ...lister.read(answer), audience: everybody }
+        return store === null ? shown : { ...shown, ttlMs: maxShownMs }
       })
       await refresh()
       // A caller's own request for it was under way, and was joined.
@@ -130,7 +133,8 @@ export function createLearnedLists (options: LearnedListsOptions): LearnedLists 
       at: Date.now(),
       unchanged: isSame ? (known?.unchanged ?? 0) + 1 : 0,
       answers,
-      ...(version !== undefined && { version })
+      ...(version !== undefined && { version }),
+      ...(answers.tools?.ttlMs !== undefined && { ttlMs: answers.tools.ttlMs })
     }
   }
 
