@@ -84,7 +84,7 @@ function batchesOf (names) {
   const inFolder = folder => names.filter(name => name.startsWith(join('test', folder, '/')))
   const [long, e2e, computed] = [inFolder('long'), inFolder('e2e'), names.filter(name => computing.test(name))]
   const others = names.filter(name => ![...long, ...e2e, ...computed].includes(name))
-  return [...long.map(name => [name]), ...dealt(e2e, 4), computed, ...dealt(others, 8)]
+  return [...long.map(name => [name]), ...dealt(e2e, 6), computed, ...dealt(others, 12)]
 }
 
 /** Neighbours are much alike, and so are their times. Dealt like cards they come into different batches. */

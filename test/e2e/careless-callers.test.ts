@@ -3,6 +3,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { Refused, startAnsweringServer } from '../support/answering-server.ts'
+import { cases } from '../support/cases.ts'
 import { createGatedServer, startUpstream } from '../support/mcp-servers.ts'
 import { redisClient } from '../support/redis.ts'
 import { call, initSession, postTo } from '../support/requests.ts'
@@ -44,11 +45,11 @@ async function start (t: Test, env: Environment = {}) {
   return { service, id, running, responses }
 }
 
-for (const [what, headers, pipelined] of [
+for (const [what, headers, pipelined] of cases([
+  ['four answers over one connection', '', true],
   ['their answers', '', false],
-  ['their events', 'accept: text/event-stream\r\n', false],
-  ['four answers over one connection', '', true]
-] as const) {
+  ['their events', 'accept: text/event-stream\r\n', false]
+] as const, 2)) {
   t.test(`four callers who do not read ${what} hold no process, no slot and no turn that others need`, async t => {
     const { service, id, running, responses } = await start(t)
     const calls = Array.from({ length: 4 }, () => ({ session_id: id, tool: 'large' }))

@@ -62,7 +62,7 @@ const attacks = [
   ['sse', 'pings', requests]
 ] as const
 
-for (const [over, attack, sentence] of cases(attacks, 3)) {
+for (const [over, attack, sentence] of cases(attacks, 5)) {
   t.test(`what a server sends without end is ended by a bound: ${attack} over ${over}`, async t => {
     const [id, other] = [await initSession(service), await initSession(service)]
     let turns = 0

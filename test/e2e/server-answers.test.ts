@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
+import { cases } from '../support/cases.ts'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { call, initSession, postTo } from '../support/requests.ts'
 import {
@@ -134,7 +135,7 @@ const untouched = [
 /** A server's answer that shows what it got. */
 const echoed = resultText('{"content":[],"structuredContent":$PARAMS}')
 
-for (const transport of transports) {
+for (const transport of cases(transports, 2)) {
   t.test(`over ${transport}`, async t => {
     const { service, session, server } = await start(t, transport)
 

@@ -6,6 +6,7 @@ import Fastify, { type FastifyError } from 'fastify'
 import fp from 'fastify-plugin'
 import t, { type Test } from 'tap'
 import app from '../../app.ts'
+import { cases } from '../support/cases.ts'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { makeFolder } from '../support/folders.ts'
 import { fixture } from '../support/paths.ts'
@@ -145,7 +146,7 @@ const refusedSettings: Array<[title: string, env: Environment, line: RegExp]> = 
     /^REDIS_URL must be .*, but is a value that is not shown$/
   ]
 ]
-for (const [title, env, line] of refusedSettings) {
+for (const [title, env, line] of cases(refusedSettings, 4)) {
   t.test(`a start with ${title} is refused in one line that names the variable`, async t => {
     const written = await refusalOf(title)(t, { REDIS_PORT: '1', REDIS_PASSWORD: secret, ...env })
     t.match(written, line)
@@ -188,7 +189,7 @@ const refusedServers: Array<[title: string, content: string | null, line: RegExp
     /^MCP_SERVERS_FILE: server "weather": env must be an object of strings, numbers, true and false$/
   ]
 ]
-for (const [title, content, line] of refusedServers) {
+for (const [title, content, line] of cases(refusedServers, 3)) {
   t.test(`a start with a servers file ${title} is refused in one line`, async t => {
     const file = join(await makeFolder(t), 'servers.json')
     if (content !== null) await writeFile(file, content)

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { callersOf, statusesOf } from '../support/callers.ts'
+import { cases } from '../support/cases.ts'
 import { startHangingServer } from '../support/hanging-server.ts'
 import type { HttpRequest } from '../support/http-server.ts'
 import { callFailure } from '../support/requests.ts'
@@ -20,7 +21,7 @@ async function start (t: Test, env: Environment = {}, era: '2025' | '2026' = '20
   return { hanging, good, service, ...await callersOf(service) }
 }
 
-for (const era of ['2025', '2026'] as const) {
+for (const era of cases(['2025', '2026'] as const, 2)) {
   t.test(`300 calls of a server of ${era} that hangs have 100 requests there, and cost another server's nothing`, async t => {
     const { hanging, good, call, untilCounts } = await start(t, {}, era)
     const callers = call('hang__act', 300)

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import * as zlib from 'node:zlib'
 import t, { type Test } from 'tap'
+import { cases } from '../support/cases.ts'
 import { serve } from '../support/http-server.ts'
 import { call, callAt, initSession, openSession } from '../support/requests.ts'
 import { serversFile } from '../support/servers-file.ts'
@@ -97,9 +98,9 @@ const peakOf = (pid: number) =>
   Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1_024
 
 t.test('a gigabyte of zeros in a small answer is cut off at the limit, and takes no memory', async t => {
-  for (const [encoding, headers, start] of [
-    ['gzip', json, '{"jsonrpc":"2.0","result":"'], ['br', json, '{'], ['gzip', events, 'data: '], ['br', events, ': ']
-  ] as const) {
+  for (const [encoding, headers, start] of cases([
+    ['gzip', json, '{"jsonrpc":"2.0","result":"'], ['br', events, ': '], ['br', json, '{'], ['gzip', events, 'data: ']
+  ] as const, 4)) {
     const { url } = await startBomb(t, encoding, headers, start)
     const service = await startService(t, {
       MCP_SERVERS_FILE: await serversFile(t, { up: { url } }), MCP_MAX_RESULT_BYTES: '1048576'

@@ -80,7 +80,7 @@ async function expectEach (t: Test, transport: typeof transports[number], expect
 
 for (const transport of transports) {
   t.test(`a tool that fails by an error of JSON-RPC is 200, and a broken protocol is 502, over ${transport}`, t =>
-    expectEach(t, transport, cases([...ofTool, ...ofProtocol], transport === 'stdio' ? 1 : 3)))
+    expectEach(t, transport, cases([...ofTool, ...ofProtocol], transport === 'stdio' ? 2 : 4)))
 }
 
 t.test('over HTTP the status of a refusal counts where it says who was refused, or that nobody was reached', t => {

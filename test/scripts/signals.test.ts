@@ -5,6 +5,7 @@ import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
+import { cases } from '../support/cases.ts'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { makeFolder } from '../support/folders.ts'
 import { root } from '../support/paths.ts'
@@ -64,12 +65,14 @@ function listens (port: number): Promise<boolean> {
   })
 }
 
-for (const [what, send, code] of [
+type Ending = readonly [what: string, send: (pid: number) => unknown, code: number | null]
+
+for (const [what, send, code] of cases<Ending>([
   ['SIGTERM to npm', (pid: number) => process.kill(pid, 'SIGTERM'), 0],
   ['Ctrl-C, which npm passes on as well', (pid: number) => process.kill(-pid, 'SIGINT'), 0],
   ['a Ctrl-C that comes twice', (pid: number) => { for (let n = 0; n < 2; n++) process.kill(-pid, 'SIGINT') }, 0],
   ['the death of npm', (pid: number) => process.kill(pid, 'SIGKILL'), null]
-] as const) {
+], 3)) {
   t.test(`npm start: ${what} ends the service, after the answers of its calls`, async t => {
     const { pid, url, port, exited, descendants: [service = 0] } = await npmRun(t, 'start')
     await post(`${url}/init`, { session_id: 'slow', apiUrl, jwtToken })

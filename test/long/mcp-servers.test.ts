@@ -13,10 +13,10 @@ import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { makeFolder } from './folders.ts'
-import { startEverything, startUpstream } from './mcp-servers.ts'
-import { fixture } from './paths.ts'
-import { until } from './wait.ts'
+import { makeFolder } from '../support/folders.ts'
+import { startEverything, startUpstream } from '../support/mcp-servers.ts'
+import { fixture } from '../support/paths.ts'
+import { until } from '../support/wait.ts'
 
 /*
  * The upstream servers of the tests, driven by the official clients: what a test of the service finds is then not

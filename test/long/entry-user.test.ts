@@ -2,10 +2,10 @@ import { spawnSync } from 'node:child_process'
 import { chmod, copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { StdioSpec } from '../../../../lib/mcp/servers-file/server-spec.ts'
-import { readServersFile } from '../../../../lib/mcp/servers-file/servers-file.ts'
-import { makeFolder } from '../../../support/folders.ts'
-import { policyDefaults, serversFile } from '../../../support/servers-file.ts'
+import type { StdioSpec } from '../../lib/mcp/servers-file/server-spec.ts'
+import { readServersFile } from '../../lib/mcp/servers-file/servers-file.ts'
+import { makeFolder } from '../support/folders.ts'
+import { policyDefaults, serversFile } from '../support/servers-file.ts'
 
 const isRoot = process.getuid?.() === 0
 const own = process.getuid?.() ?? 0
@@ -50,7 +50,7 @@ t.test('another user is refused where the service is not root', async t => {
 
 /** What comes of an entry in a process that runs under `setpriv` with these options. */
 function outcomeUnder (file: string, privileges: string[]): string {
-  const built = join(import.meta.dirname, '../../../../dist/lib/mcp/servers-file/servers-file.js')
+  const built = join(import.meta.dirname, '../../dist/lib/mcp/servers-file/servers-file.js')
   const script = `
     import { readServersFile } from ${JSON.stringify(built)}
     try {
