@@ -4,8 +4,8 @@ import sensible from '@fastify/sensible'
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import {
-  type Acted, BadRequestError, BodyNotJsonError, BodyTooLargeError, ClosingError, InternalError, isServiceError,
-  MethodNotAllowedError, RouteNotFoundError, StoreUnavailableError
+  type Acted, BadRequestError, BodyNotJsonError, BodyTooLargeError, ClosingError, LearningError, InternalError,
+  isServiceError, MethodNotAllowedError, RouteNotFoundError, StoreUnavailableError
 } from '../lib/errors.ts'
 import type { JsonObject } from '../lib/json.ts'
 import { endAfterBody, endLingering, isLingering } from '../lib/http/linger.ts'
@@ -25,6 +25,9 @@ declare module 'fastify' {
     interruption: FastifyError | null
   }
 }
+
+/** Whether the service is just starting, or ending: a probe asks about it again and again. */
+const isOfLife = (failure: unknown) => failure instanceof ClosingError || failure instanceof LearningError
 
 /** Seconds after which a refused request may be sent again, where nothing better is known. */
 const retryAfterSeconds = '1'
@@ -50,7 +53,7 @@ export default fp(async (fastify) => {
     const line = { code: failure.code, statusCode, route: request.routeOptions.url }
     // An outage has one line at error, not one for each of its requests.
     if (trouble !== null) request.log.info({ ...line, reason: trouble }, 'request refused')
-    else if (failure instanceof ClosingError) request.log.info(line, 'request refused')
+    else if (isOfLife(failure)) request.log.info(line, 'request refused')
     else if (statusCode >= 500) reportFailure(failure, line, request)
     // The operator must know about an encryption key that is missing.
     else if (error.cause instanceof SealError) request.log.warn({ ...line, reason: error.cause.message }, unsealed)

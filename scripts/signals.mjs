@@ -5,6 +5,9 @@ import { basename } from 'node:path'
 
 const setpriv = '/usr/bin/setpriv'
 
+/** A signal was taken: this process ends already. */
+let isEnding = false
+
 /**
  * Sends SIGTERM to this process when the one that started it is gone: a script of ours, by its IPC, or npm.
  * npm passes SIGTERM on, but nothing passes SIGKILL on.
@@ -12,7 +15,8 @@ const setpriv = '/usr/bin/setpriv'
  * Any other parent may go, and its child goes on as a daemon.
  */
 export function endWithParent () {
-  const end = () => process.kill(process.pid, 'SIGTERM')
+  // npm may go at a second Ctrl-C, while this process still answers what it has begun.
+  const end = () => { if (!isEnding) process.kill(process.pid, 'SIGTERM') }
   process.once('disconnect', end)
   process.channel?.unref()
   // Programs that npm's script starts in its turn inherit the variable, and have another parent.
@@ -40,6 +44,7 @@ export function dropRepeatedSignals (withinMs = 2_000) {
       const isRepeated = now - (last.get(event) ?? -Infinity) < withinMs
       last.set(event, now)
       if (isRepeated) return true
+      isEnding = true
     }
     return emit.call(this, event, ...args)
   }

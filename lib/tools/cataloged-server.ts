@@ -125,7 +125,8 @@ export function createCatalogedServer (
   }
 
   const absent = createAbsentLists(spec.kind === 'stdio')
-  const learned = learning === undefined || !audience.mayBeEverybody || ttlMs === 0
+  const isLearned = audience.mayBeEverybody && spec.kind !== 'faulty' && ttlMs > 0
+  const learned = learning === undefined || !isLearned
     ? null
     : createLearnedLists({
       server: spec.name,

@@ -239,6 +239,7 @@ t.test('who is not known yet is pending, and a server that hangs or fails holds 
   const readiness = async () => await (await fetch(`${service.url}/readyz`)).json() as { code?: string, error?: string }
   await until(async () => (await readiness()).error?.endsWith('offer: hangs, late') === true, 'only those are waited for')
   t.equal((await readiness()).code, 'MCPC_ERR_LEARNING')
+  t.notMatch(service.output(), /"level":"error"[^\n]*MCPC_ERR_LEARNING/, 'which is no trouble')
   t.equal((await call('good__act')).status, 200, 'calls are served')
 
   const { tools, pending, errors } = await list('/tools')
@@ -258,9 +259,11 @@ t.test('a service is ready when it has waited long enough', async t => {
 t.test('a server that may differ by session is not asked before a session asks', async t => {
   const { entries, starts } = await makeServers(t, { own: {}, same: {} })
   const personal = { ...entries.own, env: { TOKEN: credential('jwtToken') } }
-  const { service, list, tools } = await startOn(t, { own: personal, same: entries.same ?? {} })
+  const faulty = { command: '/no/such/program' }
+  const { service, list, tools } = await startOn(t, { own: personal, same: entries.same ?? {}, faulty })
   await until(async () => (await fetch(`${service.url}/readyz`)).status === 200, 'it is ready')
   t.strictSame(await starts(), { own: 0, same: 1 })
+  t.notMatch(service.output(), /could not be learned/, 'nor one whose entry has a fault')
   t.strictSame(await tools(), ['own__act', 'same__act'])
   t.strictSame(await starts(), { own: 1, same: 1 })
   await list('/resources')

@@ -23,7 +23,7 @@ t.test('a start that would fail again is not retryable', async t => {
   for (const script of cases([
     says("Error: Cannot find module '/srv/server.js'"), says('usage: server [--timeout SECONDS] [--rate-limit N] --key K', 'exit 2'),
     says('GITHUB_TOKEN is not set. Set it and try again.'), says("ModuleNotFoundError: No module named 'mcp'"),
-    says('npm error code E404\nnpm error 404 Not Found - GET https://registry.npmjs.org/no-such-package'),
+    says('npm error code E404\nnpm error 404 Not Found - GET https://packages.example.com/no-such-package'),
     says('sh: 1: server: not found', 'exit 127'), says('Permission denied', 'exit 126'), 'exit 0', 'exit 255', 'exit 3',
     says('Invalid API key')
   ], 3)) t.equal((await failureOf(t, script)).retryable, false, script)
@@ -33,7 +33,7 @@ t.test('a start that would fail again is not retryable', async t => {
 t.test('a start that may go well another time is retryable', async t => {
   for (const script of cases([
     'kill -9 $$', 'kill -TERM $$', 'kill -ABRT $$', 'exit 137', 'exit 75',
-    says('npm error code ETIMEDOUT\nnpm error network request failed'), says('getaddrinfo ENOTFOUND registry.npmjs.org'),
+    says('npm error code ETIMEDOUT\nnpm error network request failed'), says('getaddrinfo ENOTFOUND packages.example.com'),
     says('npm ERR! code ECONNRESET'), says('npm error 429 Too Many Requests'), says('sh: 0: Cannot fork: EAGAIN'),
     says('fork: Resource temporarily unavailable'), says('Temporary failure in name resolution'),
     says('Error: listen EADDRINUSE: address already in use :::3000'), says('sqlite3.OperationalError: database is locked'),
