@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
+  accessSync,
+  constants,
   cpSync,
   existsSync,
   lstatSync,
@@ -24,6 +26,15 @@ const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
 export function stop (sentence) {
   console.error(sentence)
   process.exit(1)
+}
+
+export function isExecutable (path) {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** One clear line instead of a syntax error deep in a dependency. */

@@ -1,10 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { accessSync, constants, mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { installDebianPackages } from './debian.mjs'
+import { isExecutable } from './environment.mjs'
 
 const names = ['redis-server', 'valkey-server']
 const folders = ['/usr/bin', '/usr/local/bin', '/opt/homebrew/bin']
@@ -130,15 +131,6 @@ async function stopServer (child) {
   const timer = setTimeout(() => child.kill('SIGKILL'), 5_000)
   await ended
   clearTimeout(timer)
-}
-
-function isExecutable (path) {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
 }
 
 /** For a person at the terminal: is anything listening there? */

@@ -1,7 +1,7 @@
 /* Lets every script end when what started it ends, and end what it started. */
 import { spawn } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
 import { basename } from 'node:path'
+import { isExecutable } from './environment.mjs'
 
 const setpriv = '/usr/bin/setpriv'
 
@@ -59,13 +59,4 @@ export function startTied (command, args, options) {
   return isTied
     ? spawn(setpriv, ['--pdeathsig', 'TERM', command, ...args], { detached: true, ...options })
     : spawn(command, args, { detached: true, ...options })
-}
-
-function isExecutable (path) {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
 }

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { jwtToken } from '../support/credentials.ts'
 import { makeFolder } from '../support/folders.ts'
-import { freePort } from '../support/ports.ts'
+import { freePort, listens } from '../support/ports.ts'
 import { serversOf } from '../support/processes.ts'
 import { callAt, openSession, post } from '../support/requests.ts'
 import { environment, listen, type ListeningService, type Service, startService } from '../support/service.ts'
@@ -78,17 +78,6 @@ async function startNginx (t: Test, upstreams: string[]): Promise<Nginx> {
     errorLog: () => readFile(join(folder, 'error.log'), 'utf8'),
     accessLog: () => readFile(join(folder, 'access.log'), 'utf8')
   }
-}
-
-/** Only connects: a request would count as one with the services behind. */
-function listens (port: number): Promise<boolean> {
-  return new Promise(resolve => {
-    const socket = connect(port, '127.0.0.1', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
 }
 
 /** Two services on one Redis, and nginx in front of them. */

@@ -1,7 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { realpath, symlink } from 'node:fs/promises'
-import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
@@ -9,7 +8,7 @@ import { cases } from '../support/cases.ts'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { makeFolder } from '../support/folders.ts'
 import { root } from '../support/paths.ts'
-import { freePort } from '../support/ports.ts'
+import { freePort, listens } from '../support/ports.ts'
 import { isAlive, processes } from '../support/processes.ts'
 import { type Answer, post } from '../support/requests.ts'
 import { environment } from '../support/service.ts'
@@ -52,17 +51,6 @@ function descendants (pid: number): number[] {
   const below = (parent: number): number[] =>
     all.filter(process => process.parent === parent).flatMap(child => [child.pid, ...below(child.pid)])
   return below(pid)
-}
-
-/** Whether somebody listens at a port. */
-function listens (port: number): Promise<boolean> {
-  return new Promise(resolve => {
-    const socket = connect(port, '127.0.0.1', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
 }
 
 type Ending = readonly [what: string, send: (pid: number) => unknown, code: number | null]
