@@ -5,7 +5,7 @@ import fp from 'fastify-plugin'
 import t, { type Test } from 'tap'
 import app from '../../app.ts'
 import { freePort } from '../support/ports.ts'
-import { clusterArgs, startNode, startSentinel, tlsFile } from '../support/redis-topologies.ts'
+import { startClusterNode, startNode, startSentinel, tlsFile } from '../support/redis-topologies.ts'
 import { call, initSession } from '../support/requests.ts'
 import { build, type Environment, environment } from '../support/service.ts'
 
@@ -75,8 +75,7 @@ t.test('sentinels and their Redis over TLS', async t => {
 })
 
 t.test('a cluster over TLS', async t => {
-  const busPort = await freePort()
-  const node = await startNode(t, () => clusterArgs(busPort), { tls: true })
+  const node = await startClusterNode(t, { tls: true })
   await node.client.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383)
   await works(
     t,

@@ -6,9 +6,8 @@ import { openRedis } from '../../lib/redis/connection.ts'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { makeFolder } from '../support/folders.ts'
 import { createGatedServer } from '../support/mcp-servers.ts'
-import { freePort } from '../support/ports.ts'
 import { startProxy } from '../support/redis-proxy.ts'
-import { clusterArgs, isSynced, type RedisNode, startNode } from '../support/redis-topologies.ts'
+import { isSynced, type RedisNode, startClusterNode, startNode } from '../support/redis-topologies.ts'
 import { redisClient, startRedis } from '../support/redis.ts'
 import { type Answer, callAt, failureAt, openSession, post } from '../support/requests.ts'
 import { serversFile } from '../support/servers-file.ts'
@@ -128,7 +127,7 @@ const troubles: Record<string, (t: Test) => Promise<Trouble>> = {
     }
   },
   'is a cluster whose slots nobody serves': async t => {
-    const node = await startNode(t, port => clusterArgs(port + 1))
+    const node = await startClusterNode(t)
     const give = async () => {
       await node.client.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383)
       await until(
@@ -144,17 +143,13 @@ const troubles: Record<string, (t: Test) => Promise<Trouble>> = {
     }
   },
   'says that the keys have moved': async t => {
-    const [busPort, otherBusPort] = [await freePort(), await freePort()]
-    const [node, other] = await Promise.all([
-      startNode(t, () => clusterArgs(busPort)),
-      startNode(t, () => clusterArgs(otherBusPort))
-    ])
+    const [node, other] = await Promise.all([startClusterNode(t), startClusterNode(t)])
     const ids = await Promise.all(
       [node, other].map(async ({ client }) => String(await client.call('CLUSTER', 'MYID')))
     )
     await node.client.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383)
     await node.client.call('CLUSTER', 'SET-CONFIG-EPOCH', 1)
-    await node.client.call('CLUSTER', 'MEET', '127.0.0.1', other.port, otherBusPort)
+    await node.client.call('CLUSTER', 'MEET', '127.0.0.1', other.port, other.busPort)
     await until(
       async () => /cluster_state:ok/.test(String(await node.client.call('CLUSTER', 'INFO'))),
       'the cluster is whole'

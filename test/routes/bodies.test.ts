@@ -31,6 +31,8 @@ async function send (
   const [incoming] = await once(outgoing, 'response')
   let text = ''
   for await (const chunk of incoming) text += String(chunk)
+  // An answer may be here before all was sent, and the end of a test cuts what is under way.
+  if (!outgoing.closed) await once(outgoing, 'close')
   return [incoming.statusCode, JSON.parse(text)]
 }
 

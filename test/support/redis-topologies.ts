@@ -41,14 +41,14 @@ const tlsArgs = [
   'yes'
 ]
 
-/** `args` gives the settings for a port. Another one is taken when somebody else took it first. */
+/** `args` gives the settings for a port, anew for each try: another port is taken when somebody took that one first. */
 export async function startNode (
   t: Test,
-  args: (port: number) => string[] = () => [],
+  args: (port: number) => string[] | Promise<string[]> = () => [],
   { tls = false } = {}
 ): Promise<RedisNode> {
-  const folder = await makeFolder(t)
   for (let attempt = 1; ; attempt++) {
+    const folder = await makeFolder(t)
     const port = await freePort()
     const child = spawn([
       ...(tls ? ['--port', '0', '--tls-port', String(port), ...tlsArgs] : ['--port', String(port)]),
@@ -67,11 +67,13 @@ export async function startNode (
       '0',
       '--repl-diskless-load',
       'on-empty-db',
-      ...args(port)
+      ...(await args(port))
     ])
+    let output = ''
+    child.stdout?.on('data', chunk => { output += String(chunk) })
     const node = await open(t, child, port, tls)
     if (node === null && attempt < 5) continue
-    if (node === null) throw new Error(`no Redis could be started on port ${port}`)
+    if (node === null) throw new Error(`no Redis could be started on port ${port}: ${output}`)
     await until(async () => (await node.client.ping().catch(() => '')) === 'PONG', `Redis on port ${port} answers`)
     return node
   }
@@ -169,6 +171,32 @@ export async function startSentinel (
 const pairs = (args: string[]) =>
   args.flatMap((arg, index) => (index % 2 === 0 ? [`${arg.slice(2)} ${args[index + 1]}`] : []))
 
+export interface ClusterNode extends RedisNode {
+  /** Where the other nodes reach it. */
+  busPort: number
+}
+
+/** A node of a cluster that knows no other node yet, and serves no slot. */
+export async function startClusterNode (t: Test, settings: { tls?: boolean } = {}): Promise<ClusterNode> {
+  let busPort = 0
+  const node = await startNode(t, async () => {
+    busPort = await freePort()
+    return [
+      '--cluster-enabled',
+      'yes',
+      '--cluster-port',
+      String(busPort),
+      '--cluster-node-timeout',
+      '2000',
+      '--cluster-config-file',
+      'nodes.conf',
+      '--cluster-announce-ip',
+      host
+    ]
+  }, settings)
+  return { ...node, busPort }
+}
+
 export interface ClusterPair {
   primary: RedisNode
   replica: RedisNode
@@ -176,12 +204,7 @@ export interface ClusterPair {
 
 /** Three primaries and their replicas. */
 export async function startCluster (t: Test): Promise<ClusterPair[]> {
-  const nodes = await Promise.all(
-    Array.from({ length: 6 }, async () => {
-      const busPort = await freePort()
-      return { busPort, ...(await startNode(t, () => clusterArgs(busPort))) }
-    })
-  )
+  const nodes = await Promise.all(Array.from({ length: 6 }, () => startClusterNode(t)))
   const pairs = [0, 1, 2].map(index => ({ primary: nodes[index], replica: nodes[index + 3] }) as ClusterPair)
   const bounds = [0, 5_461, 10_923, 16_384]
   await Promise.all(
@@ -229,19 +252,6 @@ export async function startCluster (t: Test): Promise<ClusterPair[]> {
   )
   return pairs
 }
-
-export const clusterArgs = (busPort: number) => [
-  '--cluster-enabled',
-  'yes',
-  '--cluster-port',
-  String(busPort),
-  '--cluster-node-timeout',
-  '2000',
-  '--cluster-config-file',
-  'nodes.conf',
-  '--cluster-announce-ip',
-  host
-]
 
 const info = async (client: Redis) => String(await client.call('CLUSTER', 'INFO'))
 
