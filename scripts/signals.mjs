@@ -32,9 +32,9 @@ export function endWithParent () {
 
 /**
  * Drops a signal that comes again at once. Ctrl-C reaches each process of the terminal, and npm passes on what it gets.
- * A person who means a second signal takes longer.
+ * A person who means a second signal presses again. On a busy machine npm can take seconds to pass it on.
  */
-export function dropRepeatedSignals (withinMs = 2_000) {
+export function dropRepeatedSignals (withinMs = 5_000) {
   const last = new Map()
   const emit = process.emit
   // Node binds `emit` when the first listener of a signal is added, so this must come before.

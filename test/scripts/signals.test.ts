@@ -42,7 +42,7 @@ async function npmRun (t: Test, script: string, cwd = root) {
     if (child.exitCode !== null) throw new Error(output)
     return output.includes('Server listening')
   }, 'the service listens')
-  return { pid, url: `http://127.0.0.1:${port}`, port, exited, descendants: descendants(pid) }
+  return { pid, url: `http://127.0.0.1:${port}`, port, exited, output: () => output, descendants: descendants(pid) }
 }
 
 /** Every process below one. */
@@ -62,7 +62,7 @@ for (const [what, send, code] of cases<Ending>([
   ['the death of npm', (pid: number) => process.kill(pid, 'SIGKILL'), null]
 ], 3)) {
   t.test(`npm start: ${what} ends the service, after the answers of its calls`, async t => {
-    const { pid, url, port, exited } = await npmRun(t, 'start')
+    const { pid, url, port, exited, output } = await npmRun(t, 'start')
     await post(`${url}/init`, { session_id: 'slow', apiUrl, jwtToken })
     const call = post(`${url}/call-tool`, { session_id: 'slow', tool: 'wait', params: { ms: 2_000 } })
     // The service, its reaper, and the server.
@@ -71,7 +71,8 @@ for (const [what, send, code] of cases<Ending>([
 
     send(pid)
 
-    t.match(await call, { status: 200, body: { waited: 2_000 } } as unknown as Answer)
+    const answer = await call.catch((error: unknown) => { throw new Error(output(), { cause: error }) })
+    t.match(answer, { status: 200, body: { waited: 2_000 } } as unknown as Answer)
     t.equal((await exited)[0], code)
     await until(() => !left.some(isAlive), 'all processes are gone')
     t.notOk(await listens(port))
