@@ -1,0 +1,147 @@
+/* Starts this service and its peers before the same MCP servers, and gives for each a way to call `echo`. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Agent, request } from 'undici'
+import { atEnd, echoServer, openSession, post, startService, temporaryFolder } from '../bench.mjs'
+
+const echo = { text: 'hello' }
+const agent = new Agent()
+atEnd(() => agent.destroy())
+
+/** Over stdio, kept running between calls. */
+export const stdioEntry = { command: process.execPath, args: [echoServer] }
+
+/** This service before a server of a servers file. Each caller has a session of its own. */
+export async function ours (redis, entry, settings = {}) {
+  const startedAt = performance.now()
+  const service = await startService({
+    REDIS_URL: redis.url,
+    MCP_SERVERS_FILE: await writeServers({ echo: entry }),
+    MCP_SESSION_MAX_CONCURRENCY: '1000',
+    ...settings
+  })
+  while ((await request(`${service.url}/readyz`, { dispatcher: agent })).statusCode !== 200) await delay(10)
+  const readyMs = performance.now() - startedAt
+  const sessions = await Promise.all(Array.from({ length: 32 }, () => openSession(service)))
+  let next = 0
+  const call = () => post(`${service.url}/call-tool`, {
+    session_id: sessions[next++ % sessions.length], tool: 'echo', params: echo
+  })
+  return { pid: service.pid, readyMs, call, url: service.url }
+}
+
+/** mcp-hub: REST in, one client for each server, no sessions. */
+export async function mcpHub ({ script }, entry) {
+  const file = await writeServers({ echo: entry })
+  const path = '/api/servers/tools'
+  const body = JSON.stringify({ server_name: 'echo', tool: 'echo', arguments: echo })
+  return await startPeer(port => [script, '--port', port, '--config', file], path, {}, body)
+}
+
+/** mcp-proxy: MCP over HTTP in, one client of a server over stdio. `era` is that of its callers. */
+export async function mcpProxy ({ script }, era) {
+  const args = port => [
+    script, '--host', '127.0.0.1', '--port', port, '--stateless', '--', stdioEntry.command, ...stdioEntry.args
+  ]
+  return await startPeer(args, '/mcp', headersOf(era), messageOf(era))
+}
+
+/** supergateway: MCP over HTTP in, a fresh process over stdio for each request. */
+export async function supergateway ({ script }) {
+  const args = port => [
+    script, '--stdio', `${stdioEntry.command} ${stdioEntry.args.join(' ')}`, '--outputTransport', 'streamableHttp',
+    '--port', port, '--logLevel', 'none'
+  ]
+  return await startPeer(args, '/mcp', headersOf(2025), messageOf(2025))
+}
+
+/** One bare POST of a call, to a server over HTTP: of the 2025 era on a session that is open. */
+export async function barePost (url, era) {
+  const send = poster(url, headersOf(era))
+  if (era === 2026) return () => send(messageOf(era))
+  const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'bare', version: '1.0.0' } }
+  const { headers } = await request(url, {
+    method: 'POST',
+    dispatcher: agent,
+    headers: headersOf(era),
+    body: JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'initialize', params })
+  })
+  const session = headers['mcp-session-id'] === undefined ? {} : { 'mcp-session-id': headers['mcp-session-id'] }
+  const inSession = { ...headersOf(era), 'mcp-protocol-version': '2025-11-25', ...session }
+  await poster(url, inSession, 202)(JSON.stringify({ jsonrpc: '2.0', method: 'notifications/initialized' }))
+  const call = poster(url, inSession)
+  return () => call(messageOf(era))
+}
+
+function poster (url, headers, wanted = 200) {
+  return async body => {
+    const response = await request(url, { method: 'POST', dispatcher: agent, headers, body })
+    const text = await response.body.text()
+    if (response.statusCode !== wanted || (wanted === 200 && !text.includes('hello'))) {
+      throw new Error(`${url} answered ${response.statusCode}: ${text.slice(0, 500)}`)
+    }
+    return text
+  }
+}
+
+function headersOf (era) {
+  return {
+    'content-type': 'application/json',
+    accept: 'application/json, text/event-stream',
+    ...(era === 2026 && { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': 'echo' })
+  }
+}
+
+function messageOf (era) {
+  const meta = {
+    'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+    'io.modelcontextprotocol/clientCapabilities': {},
+    'io.modelcontextprotocol/clientInfo': { name: 'bare', version: '1.0.0' }
+  }
+  const params = { name: 'echo', arguments: echo, ...(era === 2026 && { _meta: meta }) }
+  return JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params })
+}
+
+/** A peer on a free port. It is ready with its first answer. */
+async function startPeer (args, path, headers, body) {
+  const port = String(await freePort())
+  const home = await temporaryFolder() // it leaves notes in the home folder of its user
+  const startedAt = performance.now()
+  const child = spawn(process.execPath, args(port), {
+    env: { ...process.env, HOME: home, XDG_STATE_HOME: home, XDG_CONFIG_HOME: home }, stdio: 'ignore'
+  })
+  const exited = once(child, 'exit')
+  atEnd(async () => {
+    child.kill('SIGTERM')
+    await Promise.race([exited, delay(5_000, undefined, { ref: false }).then(() => child.kill('SIGKILL'))])
+    await exited
+  })
+  const send = poster(`http://127.0.0.1:${port}${path}`, { 'content-type': 'application/json', ...headers })
+  const call = () => send(body)
+  for (let isReady = false; !isReady;) {
+    if (child.exitCode !== null) throw new Error(`${args(port)[0]} ended with code ${child.exitCode}`)
+    if (performance.now() - startedAt > 60_000) throw new Error(`${args(port)[0]} does not answer`)
+    isReady = await call().then(() => true, () => false)
+    if (!isReady) await delay(20)
+  }
+  return { pid: child.pid, readyMs: performance.now() - startedAt, call }
+}
+
+async function freePort () {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address()
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+async function writeServers (mcpServers) {
+  const file = join(await temporaryFolder(), 'servers.json')
+  await writeFile(file, JSON.stringify({ mcpServers }))
+  return file
+}
