@@ -20,8 +20,9 @@ export async function ours (redis, entry, settings = {}) {
   const startedAt = performance.now()
   const service = await startService({
     REDIS_URL: redis.url,
-    MCP_SERVERS_FILE: await writeServers({ echo: entry }),
+    MCP_SERVERS_FILE: await writeServers({ echo: { ...entry, credentials: ['jwtToken'] } }),
     MCP_SESSION_MAX_CONCURRENCY: '1000',
+    MCP_VALUES: undefined, // as it is without a setting: no peer keeps values
     ...settings
   })
   while ((await request(`${service.url}/readyz`, { dispatcher: agent })).statusCode !== 200) await delay(10)
