@@ -517,8 +517,8 @@ export const EnvironmentSchema = Type.Object({
     maximum: 3_600,
     title: 'a number of seconds from 0 to 3600',
     description:
-      'How long listings of several servers pass over one that did not answer in time (s); 0 asks it every ' +
-      'time.'
+      'How long listings of several servers pass over one that did not answer in time, and how long a list that was ' +
+      'longer than its bound is not asked for again (s); 0 asks every time.'
   }),
   MCP_LEARN_LISTS: Type.Enum(['on', 'off'], {
     default: 'on',

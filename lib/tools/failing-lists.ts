@@ -1,16 +1,19 @@
 import {
-  McpCallError, McpCapabilityError, McpStartError, McpStartTimeoutError, McpTimeoutError, UpstreamUnauthorizedError
+  McpCallError, McpCapabilityError, McpStartError, McpStartTimeoutError, McpTimeoutError,
+  UpstreamUnauthorizedError
 } from '../errors.ts'
+import { isOfBound } from '../mcp/client/errors.ts'
 
 /** A list that is asked for: whose it is, and which. */
 export interface AskedList { audience: string, kind: string }
 
 /**
  * Remembers for a short time that one server did not answer in time, so that not every listing of several servers waits
- * for it. Nothing else is remembered: any other failure comes soon.
+ * for it; and that a list was longer than a bound, so that nobody reads megabytes of it again. Nothing else is
+ * remembered: any other failure comes soon, and costs little.
  */
 export interface FailingLists {
-  /** Asks for a list, and remembers how that ended. */
+  /** Asks for a list, and remembers how that ended. Rejects at once while a list is known to break a bound. */
   observe: <List>(list: AskedList, ask: () => Promise<List>) => Promise<List>
   /**
    * The same for a listing that has other servers to show: rejects at once with the error that is remembered. When its
@@ -43,13 +46,18 @@ export function createFailingLists ({ ttlMs }: { ttlMs: number }): FailingLists 
   }
 
   const observe: FailingLists['observe'] = async (list, ask) => {
+    const broken = failures.get(keysOf(list).list)
+    const now = performance.now()
+    if (broken !== undefined && isOfBound(broken.error) && now < broken.until) {
+      throw saying(broken.error, whenAgain(broken, now))
+    }
     try {
       const answer = await ask()
       forget(list)
       return answer
     } catch (error) {
       if (error instanceof McpStartTimeoutError) remember(keysOf(list).start, error)
-      else if (error instanceof McpTimeoutError) remember(keysOf(list).list, error)
+      else if (error instanceof McpTimeoutError || isOfBound(error)) remember(keysOf(list).list, error)
       else if (isOfServer(error)) forget(list)
       throw error
     }

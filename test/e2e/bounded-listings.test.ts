@@ -46,7 +46,7 @@ t.test('a template that is made to last costs the other servers nothing', async 
 })
 
 for (const [path, { method, list, what, item }] of cases(Object.entries(lists), 4)) {
-  t.test(`${path}: a list without end is given up at its bound, and the others' lists come`, async t => {
+  t.test(`${path}: a list without end is given up at its bound, and for a while, and the others' lists come`, async t => {
     let asked = 0
     const hostile = await startAnsweringServer(t, {
       answers: { [method]: () => ({ [list]: [{ ...item, description: 'x'.repeat(1_000) }], nextCursor: `page ${asked++}` }) }
@@ -70,6 +70,13 @@ for (const [path, { method, list, what, item }] of cases(Object.entries(lists), 
     const failed = await postTo(alone, path, { session_id: await initSession(alone) })
     t.match(failed, { statusCode: 502 })
     t.match(failed.json(), { code: 'MCPC_ERR_MCP_CALL', error: sentence, retryable: false })
+
+    // Whose list it is, shows with the first answer of a server.
+    await postTo(alone, path, { session_id: await initSession(alone) })
+    const before = asked
+    const again = await postTo(alone, path, { session_id: await initSession(alone) })
+    t.match(again.json(), { code: 'MCPC_ERR_MCP_CALL', error: new RegExp(`^${sentence}, and is asked again in \\d+ s$`) })
+    t.equal(asked, before, 'no megabyte of it is read again at once')
   })
 }
 
@@ -77,7 +84,7 @@ t.test('a list of more items than a list may have is given up, over each transpo
   for (const transport of transports) {
     const tools = Array.from({ length: 11 }, (_, index) => ({ name: `tool${index}`, inputSchema: { type: 'object' } }))
     const { entry, play } = await startScripted(t, transport, { 'tools/list': resultText(JSON.stringify({ tools })) })
-    const app = await serviceOn(t, { up: entry }, { MCP_MAX_LIST_ITEMS: '10' })
+    const app = await serviceOn(t, { up: entry }, { MCP_MAX_LIST_ITEMS: '10', MCP_FAILING_TTL: '0' })
     const session = await initSession(app)
 
     const response = await postTo(app, '/tools', { session_id: session })

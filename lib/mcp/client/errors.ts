@@ -1,4 +1,6 @@
-import { type Acted, CallerLeftError, McpCallError, McpCapabilityError, McpTimeoutError } from '../../errors.ts'
+import {
+  type Acted, CallerLeftError, McpCallError, McpCapabilityError, McpTimeoutError
+} from '../../errors.ts'
 import { createMask, type Mask } from '../../mask.ts'
 import { BoundError } from '../transports/bounds.ts'
 import { NotSentError } from '../transports/text-transport.ts'
@@ -28,7 +30,7 @@ export function translate (error: unknown, attempt: Attempt): Error | null {
   if (limits.signal.aborted) return new CallerLeftError()
   if (error instanceof ToolFailedError) return error
   if (error instanceof RequestTimeoutError) return timeoutError(error, attempt)
-  if (error instanceof BoundError) return new McpCallError(serverName, `broke off ${what}: ${error.message}`)
+  if (error instanceof BoundError) return boundFailure(serverName, `broke off ${what}: ${error.message}`)
   if (error instanceof UnusableAnswerError) {
     const quote = sentenceOf(error, mask)
     const sentence = `gave an answer to ${what} that cannot be used: ${quote}`
@@ -41,6 +43,17 @@ export function translate (error: unknown, attempt: Attempt): Error | null {
   if (mayFail === true && isOfTool(error)) return new ToolFailedError(failureIn(error, attempt.wayMask()))
   return new McpCallError(serverName, `answered ${what} with an error: ${sentence}`, { cause: causeOf(error, mask) })
 }
+
+const ofBounds = new WeakSet<object>()
+
+function boundFailure (serverName: string, sentence: string): Error {
+  const failure = new McpCallError(serverName, sentence)
+  ofBounds.add(failure)
+  return failure
+}
+
+/** Whether a request failed because its server sent more than it may. Asked again at once, it would do the same. */
+export const isOfBound = (error: unknown): error is Error => ofBounds.has(error as object)
 
 function timeoutError (error: RequestTimeoutError, { serverName, description: { what }, limits }: Attempt): Error {
   const { timeoutMs, isOfSilence } = error

@@ -197,7 +197,10 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
 
   /** Answers a server's request for a client behind which is no person. */
   function answer (method: string, idText: string): void {
-    if (!options.answersRequests() || idText.length > maxIdLength) return
+    if (!options.answersRequests()) return
+    if (idText.length > maxIdLength) {
+      throw new BoundError(`the id of a request of it is longer than ${maxIdLength} characters`)
+    }
     if (untaken === bounds.maxRequests) {
       throw new BoundError(`it has not taken the answers to ${untaken} requests (MCP_MAX_SERVER_REQUESTS)`)
     }

@@ -1,6 +1,10 @@
 import type { Readable } from 'node:stream'
 import { BoundError } from './bounds.ts'
+import { takeTurn } from './heavy-turns.ts'
 import { readPaced } from './paced-reading.ts'
+
+/** Length from which the end of a body, where it is read as a whole, counts as work that takes long (bytes). */
+const longBytes = 262_144
 
 /** Takes a body as it comes. */
 export interface BodyReader {
@@ -12,10 +16,14 @@ export interface BodyReader {
 
 /** Reads a body to its end. Rejects when it breaks off, and with what the reader throws. */
 export async function readBody (body: Readable, reader: BodyReader): Promise<void> {
+  let bytes = 0
   await new Promise<void>((resolve, reject) => {
     if (body.destroyed) return reject(body.errored ?? new Error('it was given up'))
     const { flush } = readPaced(body, {
-      push: reader.push,
+      push (chunk) {
+        bytes += chunk.length
+        reader.push(chunk)
+      },
       end: resolve,
       fail (error) {
         reject(error)
@@ -30,6 +38,7 @@ export async function readBody (body: Readable, reader: BodyReader): Promise<voi
     // A body that was destroyed without an error has no end. After an end this says nothing new.
     body.once('close', () => { if (!body.readableEnded) giveUp(new Error('it was given up')) })
   })
+  if (bytes > longBytes) await new Promise<void>(takeTurn)
   reader.end()
 }
 

@@ -1,5 +1,5 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
-import type { Intake } from './bounds.ts'
+import { BoundError, type Intake } from './bounds.ts'
 import { type BodyReader, tooLong } from './body-reader.ts'
 
 export interface EventReaderOptions {
@@ -14,6 +14,10 @@ export interface EventReaderOptions {
 
 const lineFeed = 0x0a
 const carriageReturn = 0x0d
+const colon = 0x3a
+
+/** Longest line of a comment (bytes), give or take a chunk. Servers keep a connection open with a few. */
+const maxCommentBytes = 1_048_576
 
 /**
  * Reads server-sent events. Its `push` throws BoundError when an event, or a line of a comment, is too long.
@@ -51,6 +55,10 @@ export function createEventReader ({ maxEventBytes, intake, onEvent, onRetry }: 
     return rest.includes('\r') ? rest.replace(/\r\n?/g, '\n') : rest
   }
 
+  /** Whether the line that has not ended is one. An event before it may be pending, too. */
+  const isComment = () =>
+    pieces[0]?.[0] === colon && pieces.reduce((sum, { length }) => sum + length, 0) > maxCommentBytes
+
   /** Lines are decoded whole, so no character is split. */
   function feed (bytes: Buffer[]): void {
     const whole = bytes.length === 1 ? bytes[0] as Buffer : Buffer.concat(bytes)
@@ -71,6 +79,9 @@ export function createEventReader ({ maxEventBytes, intake, onEvent, onRetry }: 
       }
       if (end < chunk.length) pieces.push(chunk.subarray(end))
       if (pendingBytes > maxEventBytes) throw tooLong(maxEventBytes)
+      if (pendingBytes > maxCommentBytes && isComment()) {
+        throw new BoundError(`a comment in its stream of events is longer than ${maxCommentBytes} bytes`)
+      }
     },
     end () {
       isLast = true

@@ -1,9 +1,12 @@
 import type { Readable } from 'node:stream'
+import { takeTurn } from './heavy-turns.ts'
 
 /** Part of a chunk that is read before the clock is looked at (bytes). */
 const sliceBytes = 16_384
 /** How long one stream may keep the event loop (ms). */
 const turnMs = 5
+/** How long a stream that kept it for longer has to wait for its turn before it is read (ms). */
+const heavyMs = 1_000
 
 export interface PacedReader {
   /** Reads a part of the stream. */
@@ -20,21 +23,30 @@ export interface PacedReading {
 }
 
 /**
- * Reads a stream, and lets others have their turn: a chunk may hold thousands of messages. While others have it the
- * stream is paused, so that no more is kept than a chunk.
+ * Reads a stream, and lets others have their turn: a chunk may hold thousands of messages. A stream that costs little
+ * is read as it comes. One that costs much takes turns with the others that do, and is paused between them, so that no
+ * more is kept than a chunk.
  */
 export function readPaced (stream: Readable, { push, end, fail }: PacedReader): PacedReading {
   let rest: Buffer | null = null
   /** When this turn began; `null` before anything is read in it. */
   let begunAt: number | null = null
+  let lateAt = -Infinity
+  let isWaiting = false
   let hasEnded = false
   let isOver = false
 
-  function read (chunk: Buffer, isPaced = true): void {
-    if (begunAt === null) {
-      begunAt = performance.now()
-      setImmediate(nextTurn)
-    }
+  const isLate = () => begunAt !== null && performance.now() - begunAt > turnMs
+
+  function begin (): void {
+    begunAt = performance.now()
+    setImmediate(() => { begunAt = null })
+  }
+
+  /** Reads what has come, or as much of it as fits into the turn. */
+  function read (isPaced: boolean): void {
+    const chunk = rest ?? Buffer.alloc(0)
+    rest = null
     let start = 0
     try {
       while (start < chunk.length) {
@@ -47,20 +59,23 @@ export function readPaced (stream: Readable, { push, end, fail }: PacedReader): 
       return fail(error as Error)
     }
     if (start < chunk.length) rest = chunk.subarray(start)
-    // The next chunk, which may be there already, waits for the next turn.
-    if (isLate() && !hasEnded) stream.pause()
+    if (isLate()) lateAt = performance.now()
+    if (hasEnded && rest === null) finish()
+    // The next chunk, which may be there already, waits as well.
+    else if (isPaced && isLate()) wait()
   }
 
-  const isLate = () => begunAt !== null && performance.now() - begunAt > turnMs
-
-  function nextTurn (): void {
-    begunAt = null
-    const waiting = rest
-    rest = null
-    if (waiting !== null) read(waiting)
-    if (isOver || rest !== null) return
-    if (hasEnded) finish()
-    else if (!isLate()) stream.resume()
+  function wait (): void {
+    if (isWaiting) return
+    isWaiting = true
+    stream.pause()
+    takeTurn(() => {
+      isWaiting = false
+      if (isOver) return
+      begin()
+      read(true)
+      if (!isWaiting && !isOver) stream.resume()
+    })
   }
 
   function finish (): void {
@@ -70,9 +85,10 @@ export function readPaced (stream: Readable, { push, end, fail }: PacedReader): 
 
   stream.on('data', (chunk: Buffer) => {
     if (isOver) return
-    const waiting = rest
-    rest = null
-    read(waiting === null ? chunk : Buffer.concat([waiting, chunk]))
+    rest = rest === null ? chunk : Buffer.concat([rest, chunk])
+    if (performance.now() - lateAt < heavyMs) return wait()
+    if (begunAt === null) begin()
+    read(true)
   })
   stream.once('end', () => {
     hasEnded = true
@@ -81,10 +97,9 @@ export function readPaced (stream: Readable, { push, end, fail }: PacedReader): 
 
   return {
     flush () {
-      const waiting = rest
-      rest = null
-      if (waiting !== null && !isOver) read(waiting, false)
-      if (hasEnded && !isOver) finish()
+      if (isOver) return
+      if (rest !== null) read(false)
+      else if (hasEnded) finish()
     }
   }
 }

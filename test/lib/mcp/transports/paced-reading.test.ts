@@ -65,3 +65,35 @@ t.test('what has come is read at once when it must be', async t => {
   flush()
   t.equal(read, 100_000)
 })
+
+t.test('two streams that cost much leave others half of the time', async t => {
+  const streams = [new PassThrough(), new PassThrough()]
+  let spent = 0
+  const push = () => {
+    const begunAt = performance.now()
+    work()
+    spent += performance.now() - begunAt
+  }
+  const ended = streams.map(stream => new Promise<void>(resolve => readPaced(stream, { push, end: resolve, fail })))
+  const begunAt = performance.now()
+  for (const stream of streams) stream.end(Buffer.alloc(320_000))
+  await Promise.all(ended)
+  const ratio = (performance.now() - begunAt) / spent
+  // The last of each needs no rest, and a busy machine only adds to the time.
+  t.ok(ratio > 1.5, `${ratio}`)
+})
+
+t.test('a stream whose turn has not come does not keep what is left of it from being read at its end', async t => {
+  const [busy, other] = [new PassThrough(), new PassThrough()]
+  const read: string[] = []
+  const ends: Array<Promise<void>> = []
+  for (const [name, stream] of Object.entries({ busy, other })) {
+    ends.push(new Promise(resolve => {
+      readPaced(stream, { push: chunk => { read.push(`${name} ${chunk.length}`); work() }, end: resolve, fail })
+    }))
+    stream.write(Buffer.alloc(40_000))
+    stream.end()
+  }
+  await Promise.all(ends)
+  t.strictSame([...read].sort(), ['busy 16384', 'busy 16384', 'busy 7232', 'other 16384', 'other 16384', 'other 7232'])
+})
