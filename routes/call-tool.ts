@@ -80,6 +80,7 @@ export default (async (fastify) => {
     },
     schema: {
       tags: ['tools'],
+      operationId: 'callTool',
       summary: 'Call a tool',
       description: 'With `Accept: text/event-stream` the answer is a stream of events: any number of `progress` and ' +
         '`log`, then one `result`, `input_required` or `error`.',

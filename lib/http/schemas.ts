@@ -58,7 +58,7 @@ export const ErrorSchema = Type.Object({
   }))
 })
 
-const CallErrorSchema = Type.Object({
+export const CallErrorSchema = Type.Object({
   ...ErrorSchema.properties,
   acted: Type.Union([Type.Literal('no'), Type.Literal('unknown')], {
     description: 'Whether the tool can have acted: `no` only where it is certain that it has not.'
