@@ -94,6 +94,7 @@ export default fp(async (fastify) => {
     if (!request.routeOptions.config.session) return
     const id = request.idInHeader()
     if (id !== undefined) await load(request, id)
+    else if (request.routeOptions.config.sessionInHeader) throw new MissingFieldError('Missing X-Session-Id')
   })
 
   fastify.addHook('preHandler', async (request) => {

@@ -184,6 +184,26 @@ export const openErrors = errorResponses({
   504: 'The validation API did not answer in time.'
 })
 
+/** What a tool gives, as its caller gets it. */
+export const ToolReplySchema = {
+  ...AnySchema,
+  description: 'The tool\'s result without its intermediate data, or `{"status":"error","error":…}` when the ' +
+    'tool failed.'
+}
+
+/** Failures of the routes that call a tool. */
+export const toolCallErrors = callErrorResponses({
+  400: 'A field is missing or wrong, or the tool refused its arguments.',
+  401: 'The tool\'s server refused the session\'s credentials, which are no longer good.',
+  404: 'There is no such tool, or no call to resume under that token.',
+  409: 'There is no such session, or it lacks a credential or a value that the tool needs.',
+  422: 'The arguments do not fit the tool\'s input schema, and the operator wants them to.',
+  429: 'The session has as many calls running as it may.',
+  502: 'The MCP server cannot be reached or broke off.',
+  503: 'Redis does not answer, or too many requests wait for a server.',
+  504: 'The tool did not answer in time.'
+})
+
 const serverFailures = {
   400: 'A field is missing or wrong, or the server refused the request.',
   401: 'A server refused the session\'s credentials, which are no longer valid.',

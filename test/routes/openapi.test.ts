@@ -109,6 +109,7 @@ t.test('every endpoint is described with the statuses it may answer', async t =>
     'DELETE /session/values/{name}': [200, 400, 403, 409, 500, 503],
     'POST /tools': [200, 400, 401, 403, 409, 413, 429, 500, 502, 503, 504],
     'GET /tools': [200, 304, 400, 401, 403, 409, 429, 500, 502, 503, 504],
+    'POST /tools/{tool}': [200, 202, 400, 401, 403, 404, 409, 413, 422, 429, 500, 502, 503, 504],
     'POST /call-tool': [200, 202, 400, 401, 403, 404, 409, 413, 422, 429, 500, 502, 503, 504],
     'POST /resources': [200, 400, 401, 403, 409, 413, 429, 500, 502, 503, 504],
     'GET /resources': [200, 304, 400, 401, 403, 409, 429, 500, 502, 503, 504],
@@ -144,7 +145,7 @@ t.test('every failure has the one shape', async t => {
   const { paths, components: { schemas } } = await describe(t)
   for (const [path, methods] of Object.entries(paths)) {
     for (const { responses } of Object.values(methods)) {
-      const schema = path === '/call-tool' ? 'CallFailure' : 'Failure'
+      const schema = ['/call-tool', '/tools/{tool}'].includes(path) ? 'CallFailure' : 'Failure'
       for (const [status, { content }] of Object.entries(responses).filter(([status]) => Number(status) >= 400)) {
         t.strictSame(content['application/json']?.schema, { $ref: `#/components/schemas/${schema}` }, `${path} ${status}`)
       }
@@ -162,7 +163,7 @@ t.test('every body is described with its required fields', async t => {
   const { paths } = await describe(t)
   const bodies = Object.entries(paths).flatMap(([path, { post }]) => {
     const schema = post?.requestBody?.content['application/json']?.schema
-    return schema === undefined ? [] : [[path, [schema.required, Object.keys(schema.properties)]]]
+    return schema === undefined ? [] : [[path, [schema.required, Object.keys(schema.properties ?? {})]]]
   })
   t.strictSame(Object.fromEntries(bodies), {
     '/init': [
@@ -174,6 +175,7 @@ t.test('every body is described with its required fields', async t => {
       ['apiUrl', 'jwtToken']
     ],
     '/tools': [['session_id'], ['session_id', 'servers']],
+    '/tools/{tool}': [undefined, []],
     '/call-tool': [
       ['session_id'],
       ['session_id', 'tool', 'params', 'timeout', 'inject', 'dry_run', 'result', 'continue', 'responses']
