@@ -42,6 +42,7 @@ import session from './plugins/session.ts'
 import sessionLifecycle from './plugins/session-lifecycle.ts'
 import sessionReference from './plugins/session-reference.ts'
 import toolCalls from './plugins/tool-calls.ts'
+import toolOperations from './plugins/tool-operations.ts'
 import writeTimeout from './plugins/write-timeout.ts'
 
 /**
@@ -91,7 +92,7 @@ const phases: Record<string, Plugin[]> = {
   // The MCP servers of this worker, and the clients of one request.
   mcp: [serverRuntime, reload, requestClients, masking, credentialRecheck, serverRequests],
   // The operations behind the routes, and their description.
-  operations: [sessionLifecycle, resources, prompts, toolCalls, callReplies, openapi, listRoutes]
+  operations: [sessionLifecycle, resources, prompts, toolCalls, callReplies, openapi, toolOperations, listRoutes]
 }
 
 /** One plugin of all plugins of a phase, so that `fastify print-plugins` shows them together. */

@@ -1,13 +1,16 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import fp from 'fastify-plugin'
-import { CallErrorSchema, ErrorSchema } from '../lib/http/schemas.ts'
-import type { OpenApiDocument } from '../lib/openapi/document.ts'
+import { CallErrorSchema, ErrorSchema, ToolFailureSchema, ToolReplySchema } from '../lib/http/schemas.ts'
+import { type OpenApiDocument, refTo } from '../lib/openapi/document.ts'
 import { finishDocument } from '../lib/openapi/own-document.ts'
+import { toolFailureName, toolReplyName } from '../lib/openapi/tool-operation.ts'
 import { version } from '../lib/version.ts'
 
 const description = 'Calls the tools of MCP servers over plain HTTP, for a signed-in user. docs/errors.md lists the ' +
   'codes of failures.'
+
+const anyJson = { type: ['object', 'array', 'string', 'number', 'boolean', 'null'] }
 
 /** Styles may stand in the page: Swagger UI puts them on its elements. Scripts may not. */
 const pageHeaders = {
@@ -54,7 +57,12 @@ export default fp(async (fastify) => {
       ? finishDocument(described.openapiObject as unknown as OpenApiDocument, {
         ...security,
         limitsRates: rateLimits.requestsOfSession > 0 || rateLimits.initsOfAddress > 0,
-        failures: { Failure: ErrorSchema, CallFailure: CallErrorSchema }
+        bodies: {
+          Failure: ErrorSchema,
+          CallFailure: CallErrorSchema,
+          [toolFailureName]: ToolFailureSchema,
+          [toolReplyName]: { description: ToolReplySchema.description, anyOf: [refTo(toolFailureName), anyJson] }
+        }
       }) as object
       : described.swaggerObject
   })

@@ -184,6 +184,12 @@ export const openErrors = errorResponses({
   504: 'The validation API did not answer in time.'
 })
 
+/** The failure of a tool that ran. */
+export const ToolFailureSchema = Type.Object({
+  status: Type.Literal('error'),
+  error: Type.String({ description: 'What the tool says.' })
+}, { description: 'The tool ran and failed.' })
+
 /** What a tool gives, as its caller gets it. */
 export const ToolReplySchema = {
   ...AnySchema,

@@ -41,8 +41,14 @@ export function withFailures (operation: Operation, { needsKey, limitsRates }: F
   const described = [...sentences].map(([status, text]) => [status, failureResponse(text, schema)] as const)
   // Keys that are numbers come in their order.
   const good = own.filter(([status]) => Number(status) < 400)
+    .map(([status, response]) =>
+      [status, schema === 'CallFailure' && status === '200' ? toolReply(response) : response])
   return { ...operation, responses: Object.fromEntries([...good, ...described]) }
 }
+
+/** The reply of any tool. */
+const toolReply = ({ description }: OperationResponse): OperationResponse =>
+  ({ description, content: { 'application/json': { schema: refTo('ToolReply') } } })
 
 const lowerFirst = (text: string) => `${text.slice(0, 1).toLowerCase()}${text.slice(1)}`
 

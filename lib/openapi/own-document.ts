@@ -4,21 +4,21 @@ import { type FailureOptions, withFailures } from './failures.ts'
 import { isSessionHeader, type SecurityOptions, securityOf, securitySchemes, sessionPlaceOf } from './security.ts'
 
 export interface OwnDocumentOptions extends SecurityOptions, Omit<FailureOptions, 'needsKey'> {
-  /** The bodies of failures. */
-  failures: { Failure: object, CallFailure: object }
+  /** The bodies of failures, and those of tools. */
+  bodies: { Failure: object, CallFailure: object, ToolFailure: object, ToolReply: object }
 }
 
 /** The description of the service's own operations, from what its routes say of themselves. */
 export function finishDocument (document: OpenApiDocument, options: OwnDocumentOptions): OpenApiDocument {
   const { paths, components } = document
-  const { failures } = options
+  const { bodies } = options
   return {
     ...document,
     paths: mapValues(paths, operations => mapValues(operations, operation =>
       finishOperation(operation, options))),
     components: {
       ...components,
-      schemas: { ...components.schemas, ...plain(failures) },
+      schemas: { ...components.schemas, ...plain(bodies) },
       securitySchemes: securitySchemes(options)
     }
   }

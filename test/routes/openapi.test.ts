@@ -33,13 +33,10 @@ interface Description {
   security?: unknown
 }
 
+/** The description of the service's own operations. */
 async function describe (t: Test, env: Environment = {}): Promise<Description> {
   const app = await build(t, env)
-  const key = env.MCP_CLIENT_API_KEYS === undefined ? {} : { 'x-api-key': 'key' }
-  const response = await app.inject({ method: 'GET', url: '/openapi.json', headers: key })
-  t.equal(response.statusCode, 200)
-  t.match(response.headers['content-type'], /^application\/json/)
-  return response.json()
+  return JSON.parse(JSON.stringify(app.swagger())) as Description
 }
 
 t.test('the description names the API and its version', async t => {
