@@ -6,6 +6,7 @@ import { requestIdOf } from './lib/http/request-id.ts'
 import afterResponse from './plugins/after-response.ts'
 import apiKeys from './plugins/api-keys.ts'
 import audit from './plugins/audit.ts'
+import callReplies from './plugins/call-replies.ts'
 import callerAddress from './plugins/caller-address.ts'
 import callerSignal from './plugins/caller-signal.ts'
 import closing from './plugins/closing.ts'
@@ -41,6 +42,7 @@ import session from './plugins/session.ts'
 import sessionLifecycle from './plugins/session-lifecycle.ts'
 import sessionReference from './plugins/session-reference.ts'
 import toolCalls from './plugins/tool-calls.ts'
+import toolOperations from './plugins/tool-operations.ts'
 import writeTimeout from './plugins/write-timeout.ts'
 
 /**
@@ -90,7 +92,7 @@ const phases: Record<string, Plugin[]> = {
   // The MCP servers of this worker, and the clients of one request.
   mcp: [serverRuntime, reload, requestClients, masking, credentialRecheck, serverRequests],
   // The operations behind the routes, and their description.
-  operations: [sessionLifecycle, resources, prompts, toolCalls, openapi, listRoutes]
+  operations: [sessionLifecycle, resources, prompts, toolCalls, callReplies, openapi, toolOperations, listRoutes]
 }
 
 /** One plugin of all plugins of a phase, so that `fastify print-plugins` shows them together. */

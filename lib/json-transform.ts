@@ -6,23 +6,31 @@ const backslash = 0x5c
 const minus = 0x2d
 const isDigit = (code: number) => code >= 0x30 && code <= 0x39
 
+/** Whether a value of a text that is transformed is a number. */
+export type IsNumber = (value: unknown) => boolean
+
 /**
  * A JSON text with its value transformed, and every number that the transformation leaves written as before.
  *
- * `transform` sees a number that a double cannot hold, or would be written in another way, as a string. For values of
- * moderate size: the text is parsed and written. `value` is the parsed text, where the caller has it.
+ * `transform` sees a number that a double cannot hold, or would be written in another way, as a string, of which
+ * `isNumber` is true as of any number. For values of moderate size: the text is parsed and written. `value` is the
+ * parsed text, where the caller has it.
  */
-export function transformJson (text: string, transform: (value: unknown) => unknown, value?: unknown): string {
+export function transformJson (
+  text: string, transform: (value: unknown, isNumber: IsNumber) => unknown, value?: unknown
+): string {
   const numbers = numbersIn(text).filter(({ text }) => String(Number(text)) !== text)
   if (numbers.length === 0) {
     const before: unknown = value ?? JSON.parse(text)
-    const after = transform(before)
+    const after = transform(before, value => typeof value === 'number')
     return after === before ? text : JSON.stringify(after)
   }
   const mark = unusedMark(text)
   const marked = numbers.map((number, index) => ({ ...number, text: `"${mark}${index}"` }))
   const before: unknown = JSON.parse(applyEdits(text, marked))
-  const after = transform(before)
+  const isMark = new RegExp(`^${mark}\\d+$`)
+  const isNumber = (value: unknown) => typeof value === 'string' ? isMark.test(value) : typeof value === 'number'
+  const after = transform(before, isNumber)
   if (after === before) return text
   const restored = (_: string, index: string) => numbers[Number(index)]?.text ?? ''
   return JSON.stringify(after).replace(new RegExp(`"${mark}(\\d+)"`, 'g'), restored)

@@ -7,7 +7,7 @@ import { addVary } from './response-headers.ts'
  * The routes whose answers are compressed: lists of tools, and the description of the API. They hold no credential, no
  * token, no value and no result.
  */
-const compressedPaths = /^\/(tools|tools-schema|openapi\.json|docs(\/.*)?)$/
+const compressedPaths = /^\/(tools|tools-schema|openapi\.json|openapi\/\*|docs(\/.*)?)$/
 
 /** Answers below one packet gain nothing (bytes). */
 const thresholdBytes = 1_024

@@ -94,8 +94,9 @@ export default fp(async (fastify) => {
 const names = new Set(['session_id', 'tool', 'name', 'server', 'continue'])
 
 /** Logs a failure of the service or of a server. Its sentence may be a server's, and repeat what the caller sent. */
-function reportFailure (failure: Failure, line: object, { body, log }: FastifyRequest): void {
-  const sent = Object.entries(body ?? {}).filter(([name]) => !names.has(name)).map(([, value]) => value)
+function reportFailure (failure: Failure, line: object, { body, log, routeOptions }: FastifyRequest): void {
+  const isAllData = routeOptions.config.sessionInHeader === true
+  const sent = Object.entries(body ?? {}).filter(([name]) => isAllData || !names.has(name)).map(([, value]) => value)
   const err = failure
   if (!messagesOf(failure).some(message => quotes(message, sent))) return log.error({ ...line, err }, 'request failed')
   log.error({ ...line, quotesCaller: true }, 'request failed; debug shows its sentence, which quotes the caller')

@@ -35,6 +35,7 @@ declare module 'fastify' {
 export default fp(async (fastify) => {
   fastify.decorate('addListRoute', function (this: FastifyInstance, path: string, route: ListRoute) {
     const { kind, tag, summary, description, extra } = route
+    const kindName = `${kind.slice(0, 1).toUpperCase()}${kind.slice(1)}`
     const config = {
       session: true,
       audit: 'list',
@@ -62,6 +63,7 @@ export default fp(async (fastify) => {
       config,
       schema: {
         tags: [tag],
+        operationId: `list${kindName}`,
         summary,
         body: Type.Object({ session_id: SessionIdSchema, servers: Type.Optional(ServerNamesSchema) }),
         response: { 200: good, ...listErrors }
@@ -75,6 +77,7 @@ export default fp(async (fastify) => {
       config: { ...config, cache: 'private' },
       schema: {
         tags: [tag],
+        operationId: `get${kindName}`,
         summary: `${summary}, unless the caller has the list already`,
         headers: SessionHeaderSchema,
         querystring: Type.Object({ server: Type.Optional(ServerQuerySchema) }),

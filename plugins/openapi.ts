@@ -1,11 +1,16 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import fp from 'fastify-plugin'
+import { CallErrorSchema, ErrorSchema, ToolFailureSchema, ToolReplySchema } from '../lib/http/schemas.ts'
+import { type OpenApiDocument, refTo } from '../lib/openapi/document.ts'
+import { finishDocument } from '../lib/openapi/own-document.ts'
+import { toolFailureName, toolReplyName } from '../lib/openapi/tool-operation.ts'
 import { version } from '../lib/version.ts'
 
-const description = 'Calls the tools of MCP servers over plain HTTP, for a signed-in user. With some settings, ' +
-  'any request may also be answered 401 (no API key), 403 (a web page or host name that is not allowed) or 429 (too ' +
-  'many requests). docs/errors.md lists the codes.'
+const description = 'Calls the tools of MCP servers over plain HTTP, for a signed-in user. docs/errors.md lists the ' +
+  'codes of failures.'
+
+const anyJson = { type: ['object', 'array', 'string', 'number', 'boolean', 'null'] }
 
 /** Styles may stand in the page: Swagger UI puts them on its elements. Scripts may not. */
 const pageHeaders = {
@@ -22,25 +27,19 @@ const pageHeaders = {
  * All that the page takes and all that it asks comes from this service, and no page of others may embed it.
  */
 export default fp(async (fastify) => {
-  const { basePath } = fastify.config
+  const { basePath, apiKeys, sessionTokens, rateLimits } = fastify.config
+  const security = { needsKey: apiKeys !== null, needsToken: sessionTokens }
   await fastify.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      // Its paths are described without it.
-      ...(basePath !== '' && { servers: [{ url: basePath }] }),
+      // The paths are described without it.
+      servers: [{ url: basePath === '' ? '/' : basePath, description: 'This service.' }],
       info: {
         title: 'MCP client service',
         description,
+        license: { name: 'MIT', identifier: 'MIT' },
         version
       },
-      // A key is needed where keys are configured, except by probes.
-      components: {
-        securitySchemes: {
-          apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
-          bearer: { type: 'http', scheme: 'bearer' }
-        }
-      },
-      security: [{ apiKey: [] }, { bearer: [] }, {}],
       tags: [
         { name: 'sessions', description: 'Open and end a session.' },
         { name: 'tools', description: 'List and call tools.' },
@@ -48,7 +47,24 @@ export default fp(async (fastify) => {
         { name: 'prompts', description: 'List, complete and get prompts.' },
         { name: 'operations', description: 'For operators and probes.' }
       ]
-    }
+    },
+    // A probe needs no key.
+    transform: ({ schema, url, route }) => ({
+      schema: { ...schema, ...(route.config?.probe === true && { security: [] }) },
+      url
+    }),
+    transformObject: described => 'openapiObject' in described
+      ? finishDocument(described.openapiObject as unknown as OpenApiDocument, {
+        ...security,
+        limitsRates: rateLimits.requestsOfSession > 0 || rateLimits.initsOfAddress > 0,
+        bodies: {
+          Failure: ErrorSchema,
+          CallFailure: CallErrorSchema,
+          [toolFailureName]: ToolFailureSchema,
+          [toolReplyName]: { description: ToolReplySchema.description, anyOf: [refTo(toolFailureName), anyJson] }
+        }
+      }) as object
+      : described.swaggerObject
   })
   await fastify.register(async (pages) => {
     pages.addHook('onRoute', route => {

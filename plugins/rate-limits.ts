@@ -97,7 +97,7 @@ export default fp(async (fastify) => {
       if (request.routeOptions.config.session && hasIdInHeader(request)) await limitSession(request, reply)
     })
     fastify.addHook('preHandler', async (request, reply) => {
-      if (request.routeOptions.config.session && !hasIdInHeader(request)) await limitSession(request, reply)
+      if (request.routeOptions.config.session === true && !hasIdInHeader(request)) await limitSession(request, reply)
     })
   }
 }, { name: 'rate-limits', dependencies: ['config', 'redis', 'caller-address', 'session-reference', 'audit'] })

@@ -10,7 +10,9 @@ import { boundedWarnings, type ListKind, type ServerLists } from '../lib/tools/s
 import type { CatalogTool } from '../lib/tools/tool-catalog.ts'
 
 /** A list of all servers together. */
-export interface JointList {
+export interface JointList<Kind extends ListKind = ListKind> {
+  /** Each server's own list. */
+  answers: Array<{ server: string, answer: ServerLists[Kind] }>
   /** As callers see them, each as JSON text, server by server. */
   items: string[]
   /** How the servers say that they are used, by server. Only with the tools. */
@@ -31,7 +33,7 @@ declare module 'fastify' {
      * One list of several servers, of all when none are given. A server that fails is named in `errors`, and the
      * others' items stay.
      */
-    listAll: (kind: ListKind, servers?: readonly CatalogedServer[]) => Promise<JointList>
+    listAll: <Kind extends ListKind>(kind: Kind, servers?: readonly CatalogedServer[]) => Promise<JointList<Kind>>
     /** The tool of a server that callers know under a name; `null` when the server has none. */
     findTool: (server: CatalogedServer, exposedName: string) => Promise<CatalogTool | null>
     /** The server's own name of the prompt that callers know under a name; `null` when it has none. */
@@ -73,6 +75,7 @@ export default fp(async (fastify) => {
     const warnings = answers.flatMap(({ server, answer }) =>
       answer.warnings.length === 0 ? [] : [[server, boundedWarnings(answer.warnings)] as const])
     return {
+      answers,
       items: answers.flatMap(({ answer }) => answer.items),
       instructions: Object.fromEntries(answers.flatMap(({ server, answer }) =>
         'instructions' in answer && answer.instructions !== undefined ? [[server, answer.instructions]] : [])),
@@ -85,8 +88,8 @@ export default fp(async (fastify) => {
   })
 
   /** A server that is just being asked for the first time is waited for as long as a list may take, and no longer. */
-  async function listInTime (request: FastifyRequest, server: CatalogedServer, kind: ListKind) {
-    const list = request.list<ListKind>(server, kind)
+  async function listInTime<Kind extends ListKind> (request: FastifyRequest, server: CatalogedServer, kind: Kind) {
+    const list = request.list(server, kind)
     if (!server.isPending) return await list
     return await withDeadline(list, request.limits(server, 'list').timeoutMs, () => new PendingServerError())
   }

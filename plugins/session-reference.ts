@@ -13,13 +13,17 @@ declare module 'fastify' {
     /** The id with the request's proof of it: the name of its API key and, where sessions need one, its token. */
     sessionRef: (id: string) => SessionRef
   }
+  interface FastifyContextConfig {
+    /** The session's id comes in the header only: a field of the body that is named like it is the caller's own. */
+    sessionInHeader?: boolean
+  }
 }
 
 /**
  * Edge phase: knows which session a request is about, without looking whether there is one.
  *
  * Each route that takes a session takes its id in the body or in the header. An id in the header is copied into the
- * body, so that the route's schema and handler find it there.
+ * body, so that the route's schema and handler find it there, unless the body is nothing but the caller's own.
  */
 export default fp(async (fastify) => {
   const { sessionTokens } = fastify.config
@@ -33,7 +37,7 @@ export default fp(async (fastify) => {
   })
 
   fastify.addHook('preValidation', (request, reply, done) => {
-    if (request.method !== 'POST') return done()
+    if (request.method !== 'POST' || request.routeOptions.config.sessionInHeader) return done()
     const id = idInHeader(request)
     if (id === undefined || !isJsonObject(request.body)) return done()
     const { session_id: idInBody } = request.body

@@ -23,8 +23,11 @@ declare module 'fastify' {
     [kSlot]: Promise<void> | null
   }
   interface FastifyContextConfig {
-    /** Load the caller's session before the handler runs; answer 409 when there is none. */
-    session?: boolean
+    /**
+     * Load the caller's session before the handler runs; answer 409 when there is none. `optional`: only a session that
+     * the request names in the header.
+     */
+    session?: boolean | 'optional'
     /** The request is a tool call: it holds one of the session's call slots. Answer 429 when all are taken. */
     toolCall?: boolean
     /** Names of fields to read along with the session, as far as the body says. They cost no further round trip. */
@@ -94,10 +97,11 @@ export default fp(async (fastify) => {
     if (!request.routeOptions.config.session) return
     const id = request.idInHeader()
     if (id !== undefined) await load(request, id)
+    else if (request.routeOptions.config.sessionInHeader) throw new MissingFieldError('Missing X-Session-Id')
   })
 
   fastify.addHook('preHandler', async (request) => {
-    if (!request.routeOptions.config.session || request[kSession] !== null) return
+    if (request.routeOptions.config.session !== true || request[kSession] !== null) return
     const { session_id: id } = (request.body ?? {}) as { session_id?: string | number }
     if (id === undefined) throw new MissingFieldError('Missing X-Session-Id')
     await load(request, String(id))

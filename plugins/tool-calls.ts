@@ -19,7 +19,7 @@ declare module 'fastify' {
   interface FastifyRequest {
     /**
      * Calls a tool for this request's session, or resumes a call that waits for input. The arguments are the body's
-     * `params`, and the responses to the server's input requests its `responses`.
+     * `params` or the whole body, and the responses to the server's input requests its `responses`.
      */
     callTool: (call: ToolCallRequest) => Promise<CallReply>
   }
@@ -36,6 +36,8 @@ export interface ToolCallRequest {
   continue?: string | undefined
   /** Which gaps are filled; all that the tool's policy allows where nothing is said. */
   inject?: Inject | undefined
+  /** The arguments are the whole body, and not only its `params`. */
+  isWholeBody?: boolean | undefined
   /** The call is described and not made. */
   dryRun?: boolean | undefined
   /** The form of the reply, where it is another one than the server's policy says. */
@@ -77,7 +79,7 @@ export default fp(async (fastify) => {
     const tool = server && await findTool(request, server, exposedName)
     if (server === null || tool === null) throw new UnknownToolError(exposedName)
     const { session } = request
-    const params = paramsOf(request)
+    const params = call.isWholeBody ? wholeBodyOf(request) : paramsOf(request)
     const prepared = await caller.prepare({ session, exposedName, tool, params, inject, isDryRun })
     if (isDryRun) return { body: describeCall(prepared), outcome: 'dry_run', notCached: [] }
     return await run(request, server, prepared, call)
@@ -176,6 +178,8 @@ function paramsOf ({ bodyDocument: document }: FastifyRequest): JsonValue {
   const node = presentMember(document.root, 'params')
   return node === null ? noParams : { document, node }
 }
+
+const wholeBodyOf = ({ bodyDocument: document }: FastifyRequest): JsonValue => ({ document, node: document.root })
 
 const noMembers = { type: 'object', start: 0, end: 2, members: [] } as const
 const noParams: JsonValue = { document: { text: '{}', root: noMembers }, node: noMembers }

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import {
-  AnySchema, callErrorResponses, ContinueSchema, inputRequired, jsonBody, jsonType, ResponsesSchema, SessionIdSchema
+  ContinueSchema, inputRequired, ResponsesSchema, SessionIdSchema, toolCallErrors, ToolReplySchema
 } from '../lib/http/schemas.ts'
 import { InvalidFieldError } from '../lib/errors.ts'
 import { presentMember, stringMember } from '../lib/json-text.ts'
@@ -80,44 +80,20 @@ export default (async (fastify) => {
     },
     schema: {
       tags: ['tools'],
+      operationId: 'callTool',
       summary: 'Call a tool',
       description: 'With `Accept: text/event-stream` the answer is a stream of events: any number of `progress` and ' +
         '`log`, then one `result`, `input_required` or `error`.',
       body: BodySchema,
       response: {
-        200: {
-          ...AnySchema,
-          description: 'The tool\'s result without its intermediate data, or `{"status":"error","error":…}` when the ' +
-            'tool failed.'
-        },
+        200: ToolReplySchema,
         202: inputRequired('The tool'),
-        ...callErrorResponses({
-          400: 'A field is missing or wrong, or the tool refused its arguments.',
-          401: 'The tool\'s server refused the session\'s credentials, which are no longer good.',
-          404: 'There is no such tool, or no call to resume under that token.',
-          409: 'There is no such session, or it lacks a credential or a value that the tool needs.',
-          422: 'The arguments do not fit the tool\'s input schema, and the operator wants them to.',
-          429: 'The session has as many calls running as it may.',
-          502: 'The MCP server cannot be reached or broke off.',
-          503: 'Redis does not answer, or too many requests wait for a server.',
-          504: 'The tool did not answer in time.'
-        })
+        ...toolCallErrors
       }
     }
   }, async (request, reply) => {
     const { tool, timeout, continue: token, inject, dry_run: dryRun, result: shape } = request.body
     if (dryRun && token !== undefined) throw new InvalidFieldError('dry_run', 'absent in a request with `continue`')
-    const call = { tool, timeout, continue: token, inject, dryRun, shape }
-    if (!request.wantsEvents) {
-      const note = (name: string, value: string) => { reply.header(name, value) }
-      const { body, outcome, notCached } = await request.callTool({ ...call, note })
-      reply.notCached(notCached).code(outcome === 'input_required' ? 202 : 200)
-      return reply.type(jsonType).send(jsonBody(body))
-    }
-    return reply.sendEvents(async events => {
-      const { body, outcome, notCached } = await request.callTool({ ...call, note: events.note, events })
-      if (notCached.length > 0) events.send('not_cached', JSON.stringify(notCached))
-      return { event: outcome === 'input_required' ? outcome : 'result', json: String(body) }
-    })
+    return reply.sendCall({ tool, timeout, continue: token, inject, dryRun, shape })
   })
 }) satisfies FastifyPluginAsyncTypebox

@@ -41,6 +41,7 @@ export default (async (fastify) => {
     },
     schema: {
       tags: ['prompts', 'resources'],
+      operationId: 'completeArgument',
       summary: 'Complete an argument of a prompt or of a resource template',
       body: BodySchema,
       response: {

@@ -25,6 +25,7 @@ export default (async (fastify) => {
     },
     schema: {
       tags: ['prompts'],
+      operationId: 'getPrompt',
       summary: 'Get a prompt',
       body: BodySchema,
       response: {

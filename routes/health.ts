@@ -44,6 +44,7 @@ export default (async (fastify) => {
     config: { probe: true },
     schema: {
       tags: ['operations'],
+      operationId: 'checkHealth',
       summary: 'Show the state of the service and of Redis',
       response: { 200: HealthSchema, ...errorResponses({ 503: 'Redis does not answer.' }) }
     }

@@ -25,6 +25,7 @@ export default (async (fastify) => {
     },
     schema: {
       tags: ['sessions'],
+      operationId: 'openSession',
       summary: 'Open a session with a user\'s credentials',
       body: BodySchema,
       response: {

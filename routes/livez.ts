@@ -7,6 +7,7 @@ export default (async (fastify) => {
     config: { probe: true },
     schema: {
       tags: ['operations'],
+      operationId: 'checkLife',
       summary: 'Check that the process is alive',
       response: { 200: Type.Object({ status: Type.Literal('ok') }, { description: 'The process answers.' }) }
     }

@@ -1,6 +1,43 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { MissingFieldError, RouteNotFoundError } from '../lib/errors.ts'
+import { isKnownToCaller, weakEtag } from '../lib/http/etag.ts'
+import { jsonBody, jsonType } from '../lib/http/schemas.ts'
 
-/** Gives the OpenAPI description of all routes. */
+/**
+ * Gives the OpenAPI document: of all routes, with an operation for each tool. A caller who names a session gets the
+ * tools that this session may call; any other one gets those that are the same for everybody.
+ */
 export default (async (fastify) => {
-  fastify.get('/openapi.json', { config: { cache: 'public' }, schema: { hide: true } }, async () => fastify.swagger())
+  const options = {
+    config: {
+      session: 'optional',
+      audit: 'list',
+      cache: 'private',
+      wants: (request: FastifyRequest) => ({ upstreams: request.servers.sessionKeepers })
+    },
+    schema: { hide: true }
+  } as const
+
+  fastify.get('/openapi.json', options, async (request, reply) => {
+    const { all } = request.servers
+    return sendWithTag(request, reply, request.hasSession
+      ? await request.describeTools(all)
+      : await request.describeTools(all.filter(server => server.isForEverybody), { isTolerant: true }))
+  })
+
+  fastify.get('/openapi/*', options, async (request, reply) => {
+    const { '*': file } = request.params as { '*': string }
+    const server = file.endsWith('.json') ? request.servers.byName(file.slice(0, -'.json'.length)) : null
+    if (server === null) throw new RouteNotFoundError(request.method, request.url.split('?', 1)[0] ?? '')
+    if (!request.hasSession && !server.isForEverybody) throw new MissingFieldError('Missing X-Session-Id')
+    return sendWithTag(request, reply, await request.describeTools([server]))
+  })
 }) satisfies FastifyPluginAsyncTypebox
+
+function sendWithTag ({ headers }: FastifyRequest, reply: FastifyReply, text: string): FastifyReply {
+  const etag = weakEtag(text)
+  reply.header('etag', etag)
+  const isKnown = isKnownToCaller(headers['if-none-match'], etag)
+  return isKnown ? reply.code(304).send() : reply.type(jsonType).send(jsonBody(text))
+}

@@ -25,6 +25,7 @@ export default (async (fastify) => {
     },
     schema: {
       tags: ['resources'],
+      operationId: 'readResource',
       summary: 'Read a resource',
       body: BodySchema,
       response: {

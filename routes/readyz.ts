@@ -17,6 +17,7 @@ export default (async (fastify) => {
     config: { probe: true },
     schema: {
       tags: ['operations'],
+      operationId: 'checkReadiness',
       summary: 'Check that the service is ready for requests',
       response: {
         200: ReadySchema,

@@ -32,6 +32,7 @@ export default (async (fastify) => {
     },
     schema: {
       tags: ['sessions'],
+      operationId: 'putSessionValues',
       summary: 'Put values into a session',
       headers: SessionHeaderSchema,
       body: Type.Object({}, {
@@ -61,6 +62,7 @@ export default (async (fastify) => {
     config: { session: true, audit: 'values' },
     schema: {
       tags: ['sessions'],
+      operationId: 'removeSessionValue',
       summary: 'Remove a value from a session',
       headers: SessionHeaderSchema,
       params: Type.Object({ name: Type.String({ description: 'Name of the value, whatever it came from.' }) }),

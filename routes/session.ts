@@ -38,6 +38,7 @@ export default (async (fastify) => {
     config: { session: true },
     schema: {
       tags: ['sessions'],
+      operationId: 'describeSession',
       summary: 'Describe a session',
       headers: SessionHeaderSchema,
       response: {
@@ -70,6 +71,7 @@ export default (async (fastify) => {
     config: { audit: 'shutdown' },
     schema: {
       tags: ['sessions'],
+      operationId: 'deleteSession',
       summary: 'End a session',
       headers: SessionHeaderSchema,
       response: {

@@ -21,6 +21,7 @@ export default (async (fastify) => {
     },
     schema: {
       tags: ['sessions'],
+      operationId: 'createSession',
       summary: 'Open a session under a new id',
       body: Type.Object(CredentialFields, { additionalProperties: AnySchema, description: furtherFields }),
       response: {

@@ -8,6 +8,7 @@ export default (async (fastify) => {
     config: { audit: 'shutdown', missing: 'Missing session_id' },
     schema: {
       tags: ['sessions'],
+      operationId: 'endSession',
       summary: 'End a session',
       body: Type.Object({ session_id: SessionIdSchema }),
       response: {

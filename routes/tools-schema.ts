@@ -12,6 +12,7 @@ export default (async (fastify) => {
     config: { audit: 'list' },
     schema: {
       tags: ['tools'],
+      operationId: 'listToolsWithoutSession',
       summary: 'List the tools without a session',
       response: {
         200: asText(Type.Object({

@@ -17,5 +17,6 @@ export const rooms = {
   'lib/mcp/servers.ts': ['lib/mcp/servers-file', 'lib/mcp/server.ts'],
   'lib/sessions': ['lib/redis', 'lib/mcp/server.ts'],
   'lib/tools': ['lib/sessions', 'lib/mcp'],
+  'lib/openapi': ['lib/tools'],
   'lib/config': ['lib/http', 'lib/sessions', 'lib/redis']
 }

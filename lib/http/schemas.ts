@@ -58,7 +58,7 @@ export const ErrorSchema = Type.Object({
   }))
 })
 
-const CallErrorSchema = Type.Object({
+export const CallErrorSchema = Type.Object({
   ...ErrorSchema.properties,
   acted: Type.Union([Type.Literal('no'), Type.Literal('unknown')], {
     description: 'Whether the tool can have acted: `no` only where it is certain that it has not.'
@@ -182,6 +182,32 @@ export const openErrors = errorResponses({
   502: 'The validation API cannot be reached or gave no verdict.',
   503: 'Redis does not answer.',
   504: 'The validation API did not answer in time.'
+})
+
+/** The failure of a tool that ran. */
+export const ToolFailureSchema = Type.Object({
+  status: Type.Literal('error'),
+  error: Type.String({ description: 'What the tool says.' })
+}, { description: 'The tool ran and failed.' })
+
+/** What a tool gives, as its caller gets it. */
+export const ToolReplySchema = {
+  ...AnySchema,
+  description: 'The tool\'s result without its intermediate data, or `{"status":"error","error":…}` when the ' +
+    'tool failed.'
+}
+
+/** Failures of the routes that call a tool. */
+export const toolCallErrors = callErrorResponses({
+  400: 'A field is missing or wrong, or the tool refused its arguments.',
+  401: 'The tool\'s server refused the session\'s credentials, which are no longer good.',
+  404: 'There is no such tool, or no call to resume under that token.',
+  409: 'There is no such session, or it lacks a credential or a value that the tool needs.',
+  422: 'The arguments do not fit the tool\'s input schema, and the operator wants them to.',
+  429: 'The session has as many calls running as it may.',
+  502: 'The MCP server cannot be reached or broke off.',
+  503: 'Redis does not answer, or too many requests wait for a server.',
+  504: 'The tool did not answer in time.'
 })
 
 const serverFailures = {

@@ -37,6 +37,8 @@ export interface CatalogedServer {
   peekTool: (exposedName: string) => CatalogTool | null
   /** What the server offers is the same for everybody, and is just being found out for the first time. */
   readonly isPending: boolean
+  /** Needs no credentials to be reached, and shows the same to everybody, as far as its entry says it. */
+  readonly isForEverybody: boolean
   /**
    * Learns all its lists for everybody; see learned-lists.ts. Absent where they may differ by session, and where
    * nothing is learned.
@@ -209,6 +211,8 @@ export function createCatalogedServer (
       if (exposedName(name) === name) return name
       return (await observe('prompts', reader, 'get')).ownNames.get(name) ?? null
     },
+
+    isForEverybody: audience.mayBeEverybody,
 
     get isPending () { return learned !== null && !isOnly && !learned.isFirstOver },
 

@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
-import { build } from '../support/service.ts'
+import { build, type Environment } from '../support/service.ts'
 import { version } from '../../lib/version.ts'
 
 interface Operation {
+  operationId?: string
+  security?: Array<Record<string, string[]>>
+  parameters?: Array<{ name: string }>
   summary?: string
   tags?: string[]
   requestBody?: {
@@ -14,7 +17,7 @@ interface Operation {
     string,
     {
       description: string
-      content: Record<string, { schema: { properties?: Record<string, unknown>; required?: string[] } }>
+      content: Record<string, { schema: { $ref?: string } }>
     }
   >
 }
@@ -23,30 +26,65 @@ interface Description {
   openapi: string
   info: { title: string; version: string }
   paths: Record<string, Record<string, Operation>>
+  components: {
+    securitySchemes: Record<string, unknown>
+    schemas: Record<string, { properties?: Record<string, unknown>, required?: string[] }>
+  }
+  security?: unknown
 }
 
-async function describe (t: Test): Promise<Description> {
-  const app = await build(t)
-  const response = await app.inject({ method: 'GET', url: '/openapi.json' })
-  t.equal(response.statusCode, 200)
-  t.match(response.headers['content-type'], /^application\/json/)
-  return response.json()
+/** The description of the service's own operations. */
+async function describe (t: Test, env: Environment = {}): Promise<Description> {
+  const app = await build(t, env)
+  return JSON.parse(JSON.stringify(app.swagger())) as Description
 }
 
 t.test('the description names the API and its version', async t => {
   t.match(await describe(t), { openapi: '3.1.0', info: { title: 'MCP client service', version } })
 })
 
-t.test("the description says where a caller's key goes", async t => {
-  t.match(await describe(t), {
-    components: {
-      securitySchemes: {
-        apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
-        bearer: { type: 'http', scheme: 'bearer' }
+t.test('the description demands what the settings demand, and nothing else', async t => {
+  const keys = { MCP_CLIENT_API_KEYS: `a:${createHash('sha256').update('key').digest('hex')}` }
+  const tokens = { MCP_SESSION_TOKENS: 'required' }
+  const session = { session: [] }
+  const demands: Array<[env: Environment, schemes: string[], demanded: Record<string, unknown>]> = [
+    [{}, ['session'], { 'GET /session': [session], 'POST /tools': [], 'POST /init': [], 'GET /livez': [] }],
+    [keys, ['session', 'apiKey', 'bearer'], {
+      'GET /session': [{ apiKey: [], ...session }, { bearer: [], ...session }],
+      'POST /tools': [{ apiKey: [] }, { bearer: [] }],
+      'POST /init': [{ apiKey: [] }, { bearer: [] }],
+      'GET /livez': []
+    }],
+    [tokens, ['session', 'sessionToken'], {
+      'GET /session': [{ ...session, sessionToken: [] }], 'POST /tools': [{ sessionToken: [] }], 'POST /init': []
+    }],
+    [{ ...keys, ...tokens }, ['session', 'apiKey', 'sessionToken'], {
+      'GET /session': [{ apiKey: [], ...session, sessionToken: [] }],
+      'POST /tools': [{ apiKey: [], sessionToken: [] }],
+      'POST /init': [{ apiKey: [] }]
+    }]
+  ]
+  for (const [env, schemes, demanded] of demands) {
+    const { paths, components, security } = await describe(t, env)
+    t.strictSame(Object.keys(components.securitySchemes).sort(), schemes.sort())
+    t.equal(security, undefined, 'each operation says what it demands')
+    for (const [endpoint, expected] of Object.entries(demanded)) {
+      const [method = '', path = ''] = endpoint.split(' ')
+      t.strictSame(paths[path]?.[method.toLowerCase()]?.security, expected, endpoint)
+    }
+    for (const [path, methods] of Object.entries(paths)) {
+      for (const { security = [], parameters = [] } of Object.values(methods)) {
+        for (const scheme of security.flatMap(Object.keys)) t.ok(schemes.includes(scheme), path)
+        t.notOk(parameters.some(({ name }) => /session/i.test(name)), 'the id of a session is no parameter')
       }
-    },
-    security: [{ apiKey: [] }, { bearer: [] }, {}]
-  })
+    }
+  }
+})
+
+t.test('every operation has a name that generators can use', async t => {
+  const ids = Object.values((await describe(t)).paths).flatMap(Object.values).map(({ operationId }) => operationId)
+  for (const id of ids) t.match(id, /^[a-z][a-zA-Z]+$/)
+  t.equal(new Set(ids).size, ids.length)
 })
 
 t.test('every endpoint is described with the statuses it may answer', async t => {
@@ -60,29 +98,30 @@ t.test('every endpoint is described with the statuses it may answer', async t =>
     ])
   )
   t.strictSame(Object.fromEntries(endpoints), {
-    'POST /init': [200, 400, 401, 403, 429, 502, 503, 504],
-    'POST /sessions': [201, 400, 401, 429, 502, 503, 504],
-    'GET /session': [200, 400, 409, 503],
-    'DELETE /session': [200, 400, 503],
-    'PUT /session/values': [200, 400, 403, 409, 503],
-    'DELETE /session/values/{name}': [200, 400, 403, 409, 503],
-    'POST /tools': [200, 400, 401, 409, 429, 502, 503, 504],
-    'GET /tools': [200, 304, 400, 401, 409, 429, 502, 503, 504],
-    'POST /call-tool': [200, 202, 400, 401, 404, 409, 422, 429, 502, 503, 504],
-    'POST /resources': [200, 400, 401, 409, 429, 502, 503, 504],
-    'GET /resources': [200, 304, 400, 401, 409, 429, 502, 503, 504],
-    'POST /resource-templates': [200, 400, 401, 409, 429, 502, 503, 504],
-    'GET /resource-templates': [200, 304, 400, 401, 409, 429, 502, 503, 504],
-    'POST /read-resource': [200, 202, 400, 401, 404, 409, 429, 502, 503, 504],
-    'POST /prompts': [200, 400, 401, 409, 429, 502, 503, 504],
-    'GET /prompts': [200, 304, 400, 401, 409, 429, 502, 503, 504],
-    'POST /get-prompt': [200, 202, 400, 401, 404, 409, 429, 502, 503, 504],
-    'POST /complete': [200, 400, 401, 404, 409, 429, 502, 503, 504],
-    'POST /shutdown': [200, 400, 503],
-    'GET /tools-schema': [200, 409, 502, 503, 504],
-    'GET /health': [200, 503],
-    'GET /livez': [200],
-    'GET /readyz': [200, 503]
+    'POST /init': [200, 400, 401, 403, 413, 429, 500, 502, 503, 504],
+    'POST /sessions': [201, 400, 401, 403, 413, 429, 500, 502, 503, 504],
+    'GET /session': [200, 400, 403, 409, 500, 503],
+    'DELETE /session': [200, 400, 403, 500, 503],
+    'PUT /session/values': [200, 400, 403, 409, 413, 500, 503],
+    'DELETE /session/values/{name}': [200, 400, 403, 409, 500, 503],
+    'POST /tools': [200, 400, 401, 403, 409, 413, 429, 500, 502, 503, 504],
+    'GET /tools': [200, 304, 400, 401, 403, 409, 429, 500, 502, 503, 504],
+    'POST /tools/{tool}': [200, 202, 400, 401, 403, 404, 409, 413, 422, 429, 500, 502, 503, 504],
+    'POST /call-tool': [200, 202, 400, 401, 403, 404, 409, 413, 422, 429, 500, 502, 503, 504],
+    'POST /resources': [200, 400, 401, 403, 409, 413, 429, 500, 502, 503, 504],
+    'GET /resources': [200, 304, 400, 401, 403, 409, 429, 500, 502, 503, 504],
+    'POST /resource-templates': [200, 400, 401, 403, 409, 413, 429, 500, 502, 503, 504],
+    'GET /resource-templates': [200, 304, 400, 401, 403, 409, 429, 500, 502, 503, 504],
+    'POST /read-resource': [200, 202, 400, 401, 403, 404, 409, 413, 429, 500, 502, 503, 504],
+    'POST /prompts': [200, 400, 401, 403, 409, 413, 429, 500, 502, 503, 504],
+    'GET /prompts': [200, 304, 400, 401, 403, 409, 429, 500, 502, 503, 504],
+    'POST /get-prompt': [200, 202, 400, 401, 403, 404, 409, 413, 429, 500, 502, 503, 504],
+    'POST /complete': [200, 400, 401, 403, 404, 409, 413, 429, 500, 502, 503, 504],
+    'POST /shutdown': [200, 400, 403, 413, 500, 503],
+    'GET /tools-schema': [200, 403, 409, 500, 502, 503, 504],
+    'GET /health': [200, 403, 500, 503],
+    'GET /livez': [200, 403, 500, 503],
+    'GET /readyz': [200, 403, 500, 503]
   })
 })
 
@@ -100,30 +139,28 @@ t.test('every endpoint has a summary and a tag, and every answer a description',
 })
 
 t.test('every failure has the one shape', async t => {
-  for (const [path, methods] of Object.entries((await describe(t)).paths)) {
+  const { paths, components: { schemas } } = await describe(t)
+  for (const [path, methods] of Object.entries(paths)) {
     for (const { responses } of Object.values(methods)) {
+      const schema = ['/call-tool', '/tools/{tool}'].includes(path) ? 'CallFailure' : 'Failure'
       for (const [status, { content }] of Object.entries(responses).filter(([status]) => Number(status) >= 400)) {
-        const { properties = {}, required } = content['application/json']?.schema ?? {}
-        const acted = path === '/call-tool' ? ['acted'] : []
-        const more = path === '/call-tool' ? ['acted', 'arguments'] : []
-        t.strictSame(
-          [Object.keys(properties), required],
-          [
-            ['status', 'error', 'code', 'retryable', 'authorization', ...more],
-            ['status', 'error', 'code', 'retryable', ...acted]
-          ],
-          `${path} ${status}`
-        )
+        t.strictSame(content['application/json']?.schema, { $ref: `#/components/schemas/${schema}` }, `${path} ${status}`)
       }
     }
   }
+  const { Failure, CallFailure } = schemas
+  const required = ['status', 'error', 'code', 'retryable']
+  t.strictSame(Failure?.required, required)
+  t.strictSame(CallFailure?.required, [...required, 'acted'])
+  t.strictSame(Object.keys(Failure?.properties ?? {}), [...required, 'authorization'])
+  t.strictSame(Object.keys(CallFailure?.properties ?? {}), [...required, 'authorization', 'acted', 'arguments'])
 })
 
 t.test('every body is described with its required fields', async t => {
   const { paths } = await describe(t)
   const bodies = Object.entries(paths).flatMap(([path, { post }]) => {
     const schema = post?.requestBody?.content['application/json']?.schema
-    return schema === undefined ? [] : [[path, [schema.required, Object.keys(schema.properties)]]]
+    return schema === undefined ? [] : [[path, [schema.required, Object.keys(schema.properties ?? {})]]]
   })
   t.strictSame(Object.fromEntries(bodies), {
     '/init': [
@@ -135,6 +172,7 @@ t.test('every body is described with its required fields', async t => {
       ['apiUrl', 'jwtToken']
     ],
     '/tools': [['session_id'], ['session_id', 'servers']],
+    '/tools/{tool}': [undefined, []],
     '/call-tool': [
       ['session_id'],
       ['session_id', 'tool', 'params', 'timeout', 'inject', 'dry_run', 'result', 'continue', 'responses']
