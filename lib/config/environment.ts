@@ -312,11 +312,13 @@ export const EnvironmentSchema = Type.Object({
     title: 'host names or addresses, with or without a port, with commas between',
     description:
       'Host names that a service on loopback answers to, besides loopback\'s own: the name of a proxy in front, ' +
-      'for example. Any other `Host` is answered 403.'
+      'for example. Any other `Host` is answered 403. The page `/docs` may call under these names, too.'
   })),
   MCP_TRUSTED_PROXIES: Type.Optional(Type.String({
     title: 'addresses, networks (10.0.0.0/8), or loopback, linklocal, uniquelocal, with commas between',
-    description: 'Proxies whose `X-Forwarded-For` names the caller. Unset: the caller is the address that connects.'
+    description:
+      'Proxies whose `X-Forwarded-For` names the caller, and whose `X-Forwarded-Host` and `X-Forwarded-Proto` say where ' +
+      'a browser sees the page `/docs`. Unset: the caller is the address that connects.'
   })),
   MCP_RATE_LIMIT_PER_MINUTE: Type.Integer({
     default: 0,
