@@ -7,11 +7,14 @@ import {
   type Acted, BadRequestError, BodyNotJsonError, BodyTooLargeError, ClosingError, LearningError, InternalError,
   isServiceError, MethodNotAllowedError, RouteNotFoundError, StoreUnavailableError
 } from '../lib/errors.ts'
-import type { JsonObject } from '../lib/json.ts'
+import {
+  type Failure, failureBody, failureType, problemBody, problemType, wantsProblem
+} from '../lib/http/failure-body.ts'
 import { endAfterBody, endLingering, isLingering } from '../lib/http/linger.ts'
 import { quotes } from '../lib/quotation.ts'
 import { meansUnavailable, reasonOf } from '../lib/redis/failure.ts'
 import { SealError } from '../lib/sessions/field-encryption.ts'
+import { addVary } from './response-headers.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -32,16 +35,23 @@ const isOfLife = (failure: unknown) => failure instanceof ClosingError || failur
 /** Seconds after which a refused request may be sent again, where nothing better is known. */
 const retryAfterSeconds = '1'
 
+/**
+ * Where the codes of each server are explained. Failures without a route come from Fastify's root, which does not know
+ * the settings.
+ */
+const docsUrls = new WeakMap<object, string>()
+
 const unsealed = 'the fields of a session cannot be decrypted'
 
 /**
  * Edge phase: answers every failure with one body shape, `{ status, error, code, retryable }`, and logs it. A failed
- * tool call says in `acted`, too, whether the tool can have acted.
+ * tool call says in `acted`, too, whether the tool can have acted. A caller who asks for it gets problem details.
  *
  * Errors of Fastify are translated. An unforeseen error goes to the log only: the caller gets a general sentence.
  */
 export default fp(async (fastify) => {
   await fastify.register(sensible)
+  docsUrls.set(fastify.server, fastify.config.errorDocsUrl)
   fastify.decorateRequest('failureCode', null)
   fastify.decorateRequest('interruption', null)
 
@@ -66,7 +76,7 @@ export default fp(async (fastify) => {
 
   fastify.decorate('describeFailure', (error: FastifyError, request: FastifyRequest) => {
     const { failure, acted } = report(error, request)
-    return { body: bodyOf(failure, acted) }
+    return { body: failureBody(failure, acted) }
   })
 
   fastify.setErrorHandler((error: FastifyError, request, reply) => {
@@ -113,25 +123,13 @@ function messagesOf (error: unknown): string[] {
   return [error.message, ...messagesOf(error.cause)]
 }
 
-interface Failure {
-  code: string
-  message: string
-  statusCode?: number
-  retryable?: boolean
-  acted?: Acted
-  /** The authorization that an MCP server wants, in its own words. */
-  authorization?: JsonObject
-  /** The arguments of a tool call that do not fit: where each is, and what it must be. */
-  arguments?: ReadonlyArray<{ pointer: string, message: string }>
-  /** When the request may be sent again (s), as an MCP server says. */
-  retryAfter?: number
-}
-
 function sendFailure (reply: FastifyReply, failure: Failure, statusCode: number, acted?: Acted) {
   const mayComeAgain = statusCode === 503 || statusCode === 429
   if (failure.retryAfter !== undefined) reply.header('retry-after', String(Math.ceil(failure.retryAfter)))
   else if (mayComeAgain && !reply.hasHeader('retry-after')) reply.header('retry-after', retryAfterSeconds)
-  return reply.code(statusCode).type('application/json; charset=utf-8').send(bodyOf(failure, acted))
+  const { body, type } = formOf(failure, reply.request, statusCode, acted)
+  addVary(reply, ['accept'])
+  return reply.code(statusCode).type(type).send(body)
 }
 
 /** Why Redis cannot serve; `null` for any other failure. */
@@ -141,8 +139,13 @@ function troubleOf (failure: Failure): string | null {
   return meansUnavailable(reason) ? reason : null
 }
 
-const bodyOf = ({ code, message, retryable = false, authorization, arguments: faults }: Failure, acted?: Acted) =>
-  JSON.stringify({ status: 'error', error: message, code, retryable, acted, authorization, arguments: faults })
+/** A failure in the form that its caller takes: the service's own, or problem details where they are asked for. */
+function formOf (failure: Failure, request: FastifyRequest, statusCode: number, acted?: Acted) {
+  const { headers, id, server } = request
+  if (!wantsProblem(headers.accept)) return { body: failureBody(failure, acted), type: failureType }
+  const docsUrl = docsUrls.get(server.server) ?? ''
+  return { body: problemBody(failure, { statusCode, acted, requestId: id, docsUrl }), type: problemType }
+}
 
 function translate (error: FastifyError, maxBodyBytes: number): Failure {
   if (isServiceError(error)) return error
@@ -157,9 +160,9 @@ function translate (error: FastifyError, maxBodyBytes: number): Failure {
 /** Answers failures that Fastify finds before there is a route, like a path that cannot be decoded. */
 export function frameworkErrors (error: FastifyError, request: FastifyRequest, reply: FastifyReply) {
   const statusCode = error.statusCode ?? 400
-  reply.headers({ 'cache-control': 'no-store', 'x-request-id': request.id }) // no hook runs
-  const body = bodyOf(new BadRequestError(error.message))
-  reply.code(statusCode).type('application/json; charset=utf-8').header('content-length', Buffer.byteLength(body))
+  reply.headers({ 'cache-control': 'no-store', vary: 'accept', 'x-request-id': request.id }) // no hook runs
+  const { body, type } = formOf(new BadRequestError(error.message), request, statusCode)
+  reply.code(statusCode).type(type).header('content-length', Buffer.byteLength(body))
   // A GET has no body, and nor has a request of inject.
   const isArriving = !request.raw.complete && request.raw.socket instanceof Socket
   return reply.send(isArriving ? endAfterBody(request.raw, reply.raw, body) : body)
@@ -174,12 +177,12 @@ export function answerClientError (error: ConnectionError, socket: Socket): void
     return
   }
   const [statusCode, message] = clientFailures.get(error.code) ?? [400, 'The request is not valid HTTP']
-  const body = bodyOf(new BadRequestError(message))
+  const body = failureBody(new BadRequestError(message))
   endLingering(socket, [
     `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}`,
     'connection: close',
     'cache-control: no-store',
-    'content-type: application/json; charset=utf-8',
+    `content-type: ${failureType}`,
     `content-length: ${Buffer.byteLength(body)}`,
     '',
     body

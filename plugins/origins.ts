@@ -1,10 +1,11 @@
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { isIPv6 } from 'node:net'
 import cors from '@fastify/cors'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { HostError, OriginError } from '../lib/errors.ts'
-import { isListed, isLoopback, normalizeOrigin, parseHost } from '../lib/http/origins.ts'
+import { createProxyCheck } from '../lib/http/caller-address.ts'
+import { isListed, isLoopback, isOwnOrigin, normalizeOrigin, parseHost } from '../lib/http/origins.ts'
 
 /**
  * Edge phase: keeps out web pages that the operator did not list.
@@ -12,12 +13,14 @@ import { isListed, isLoopback, normalizeOrigin, parseHost } from '../lib/http/or
  * The service takes bodies without a JSON content type. So a browser sends the request of any page without a preflight,
  * also to a service that listens on this machine only.
  *
- * A cross-origin request of a page has an `Origin`, which must be a listed one. A page whose name resolves to this
+ * A cross-origin request of a page has an `Origin`, which must be a listed one. So has a POST of the service's own page
+ * `/docs`, which is let through by `isOwnOrigin`. A page whose name resolves to this
  * machine (DNS rebinding) has no `Origin` here, but its name is in `Host`: a service on loopback answers to names of
  * loopback only.
  */
 export default fp(async (fastify) => {
-  const { allowedOrigins, allowedHosts } = fastify.config
+  const { allowedOrigins, allowedHosts, trustedProxies } = fastify.config
+  const isFromProxy = createProxyCheck(trustedProxies)
 
   let isBoundToLoopback: boolean | null = null
   /** `null` until the service listens. All its addresses are known by the time of the first request. */
@@ -32,6 +35,12 @@ export default fp(async (fastify) => {
 
   const isListedOrigin = (origin: string) => allowedOrigins.includes(normalizeOrigin(origin) ?? '')
 
+  function isOurs (origin: string, request: IncomingMessage): boolean {
+    const { host, 'sec-fetch-site': site, 'x-forwarded-host': name, 'x-forwarded-proto': scheme } = request.headers
+    const said = isFromProxy(request) ? { name: name?.toString(), scheme: scheme?.toString() } : {}
+    return isOwnOrigin(origin, { host: said.name ?? host, scheme: said.scheme, site: site?.toString() }, allowedHosts)
+  }
+
   /** Every browser sends `Host`. Health checks in HTTP/1.0 do not. */
   function isForUs (text: string | undefined): boolean {
     if (text === undefined) return true
@@ -39,9 +48,11 @@ export default fp(async (fastify) => {
     return host !== null && (isLoopback(host.name) || isListed(allowedHosts, host))
   }
 
-  fastify.addHook('onRequest', ({ headers }, reply, done) => {
+  fastify.addHook('onRequest', ({ headers, raw }, reply, done) => {
     const { origin } = headers
-    const isAllowed = origin === undefined ? !isEmbedded(headers) : isListedOrigin(origin)
+    const isAllowed = origin === undefined
+      ? !isEmbedded(headers)
+      : isListedOrigin(origin) || isOurs(origin, raw as IncomingMessage)
     if (!isAllowed) done(new OriginError())
     else if (boundToLoopback() && !isForUs(headers.host)) done(new HostError())
     else done()
@@ -49,9 +60,9 @@ export default fp(async (fastify) => {
 
   if (allowedOrigins.length === 0) return
   await fastify.register(cors, {
-    // An Origin that comes this far is a listed one. An OPTIONS that is no preflight is a method like any other.
+    // Our own page needs no such headers. An OPTIONS that is no preflight is a method like any other.
     delegator: ({ method, headers }: FastifyRequest, done: (error: null, options: object) => void) => done(null, {
-      origin: headers.origin ?? false,
+      origin: isListedOrigin(headers.origin ?? '') ? headers.origin : false,
       preflight: method === 'OPTIONS' && headers['access-control-request-method'] !== undefined,
       methods: 'GET, POST, PUT, DELETE',
       allowedHeaders: 'Authorization, Content-Type, X-API-Key, X-Session-Id, If-None-Match',

@@ -1,6 +1,7 @@
 import { ConfigError } from '../errors.ts'
 import { parseApiKeys } from '../http/api-keys.ts'
 import { parseProxies } from '../http/caller-address.ts'
+import { parseDocsUrl } from '../http/failure-body.ts'
 import { parseHosts, parseOrigins } from '../http/origins.ts'
 import { type ApiHostRules, parseApiHosts } from '../sessions/api-hosts.ts'
 import { parseEncryptionKeys } from '../sessions/field-encryption.ts'
@@ -109,6 +110,8 @@ export function resolveConfig (env: Environment) {
     upstreamProxy: env.MCP_UPSTREAM_PROXY === 'env',
     /** Empty, or begins with a slash. */
     basePath: env.MCP_BASE_PATH,
+    /** Where the codes of failures are explained. A path where the service does it itself. */
+    errorDocsUrl: parse(env, 'MCP_ERROR_DOCS_URL', parseDocsUrl) ?? `${env.MCP_BASE_PATH}/docs/errors`,
     closeGraceMs: env.MCP_CLOSE_GRACE * 1000,
     writeTimeoutMs: env.MCP_WRITE_TIMEOUT * 1000,
     heartbeatMs: env.MCP_HEARTBEAT_INTERVAL * 1000,
@@ -124,7 +127,8 @@ export function resolveConfig (env: Environment) {
 const invalid = (name: keyof Environment, value: string | undefined) =>
   new ConfigError(describeInvalidVariable(name, value))
 
-type TextVariable = Extract<keyof Environment, `MCP_ALLOWED_${string}` | `MCP_${string}_KEYS` | 'MCP_TRUSTED_PROXIES'>
+type TextVariable = Extract<keyof Environment,
+  `MCP_ALLOWED_${string}` | `MCP_${string}_KEYS` | 'MCP_TRUSTED_PROXIES' | 'MCP_ERROR_DOCS_URL'>
 
 /** A variable that is only a text to the schema; `null` when it is not set. `parseText` gives `null` for a fault. */
 function parse<Value> (env: Environment, name: TextVariable, parseText: (text: string) => Value | null): Value | null {

@@ -263,6 +263,12 @@ export const EnvironmentSchema = Type.Object({
     title: 'a path like /mcp, without a / at its end',
     description: 'Path under which all paths of the service are, for a proxy that passes it on unchanged.'
   }),
+  MCP_ERROR_DOCS_URL: Type.Optional(Type.String({
+    title: 'an http(s) URL without credentials and without #',
+    description:
+      'Where docs/errors.md is published for callers; `type` of problem details leads there. Unset: ' +
+      '`/docs/errors` of the service.'
+  })),
   MCP_CLOSE_GRACE: seconds({
     default: 30,
     description: 'How long running requests may take to finish after SIGTERM (s).'
@@ -312,11 +318,13 @@ export const EnvironmentSchema = Type.Object({
     title: 'host names or addresses, with or without a port, with commas between',
     description:
       'Host names that a service on loopback answers to, besides loopback\'s own: the name of a proxy in front, ' +
-      'for example. Any other `Host` is answered 403.'
+      'for example. Any other `Host` is answered 403. The page `/docs` may call under these names, too.'
   })),
   MCP_TRUSTED_PROXIES: Type.Optional(Type.String({
     title: 'addresses, networks (10.0.0.0/8), or loopback, linklocal, uniquelocal, with commas between',
-    description: 'Proxies whose `X-Forwarded-For` names the caller. Unset: the caller is the address that connects.'
+    description:
+      'Proxies whose `X-Forwarded-For` names the caller, and whose `X-Forwarded-Host` and `X-Forwarded-Proto` say ' +
+      'where a browser sees the page `/docs`. Unset: the caller is the address that connects.'
   })),
   MCP_RATE_LIMIT_PER_MINUTE: Type.Integer({
     default: 0,
@@ -606,7 +614,7 @@ export function normalizeEnvironment (
 export function describeInvalidVariable (name: string, value: string | undefined): string {
   const schema = (EnvironmentSchema.properties as Record<string, { title?: string }>)[name]
   // An address may be written with a user and a password before it, as in a URL: they stay out of the log.
-  const isHidden = secretNames.has(name) || (name.startsWith('REDIS_') && value?.includes('@'))
+  const isHidden = secretNames.has(name) || (/^REDIS_|_URL$/.test(name) && value?.includes('@'))
   const got = isHidden ? 'a value that is not shown' : JSON.stringify(value)
   return `${name} must be ${schema?.title ?? 'valid'}, but is ${got}`
 }

@@ -33,3 +33,10 @@ export function createCallerAddress (trustedProxies: readonly string[]): (reques
     return address.replace(/^::ffff:(?=\d+\.)/i, '') // IPv4, as a socket for IPv4 and IPv6 writes it
   }
 }
+
+/** Creates a function that says whether a request comes straight from a trusted proxy: never over a unix socket. */
+export function createProxyCheck (trustedProxies: readonly string[]): (request: IncomingMessage) => boolean {
+  if (trustedProxies.length === 0) return () => false
+  const isTrusted = proxyAddress.compile([...trustedProxies])
+  return ({ socket: { remoteAddress } }) => remoteAddress !== undefined && isTrusted(remoteAddress, 0)
+}

@@ -181,3 +181,33 @@ t.test('a service that other machines can reach takes any Host', async t => {
   const { ask } = await listen(t, {}, '0.0.0.0')
   t.equal((await ask('GET', '/livez', { host: 'mcp.internal' })).status, 200)
 })
+
+t.test("the service's own page may call, and no page that only looks like it", async t => {
+  const { port, ask } = await listen(t, { MCP_ALLOWED_HOSTS: 'mcp.example.com', ...origins })
+  const proxied = await listen(t, { MCP_ALLOWED_HOSTS: 'mcp.example.com', MCP_TRUSTED_PROXIES: 'loopback' })
+  const open = await listen(t, {}, '0.0.0.0')
+  const site = { 'sec-fetch-site': 'same-origin' }
+  const forwarded = { host: '127.0.0.1:80', 'x-forwarded-host': 'mcp.example.com:8080', 'x-forwarded-proto': 'http' }
+  for (const [at, headers, status] of [
+    [ask, { host: `localhost:${port}`, origin: `http://localhost:${port}`, ...site }, 200],
+    [ask, { host: 'mcp.example.com', origin: 'https://mcp.example.com' }, 200],
+    [ask, { host: `localhost:${port}`, origin: `http://localhost:${port}`, 'sec-fetch-site': 'cross-site' }, 403],
+    [ask, { host: `localhost:${port}`, origin: 'null', ...site }, 403],
+    [ask, { host: `localhost:${port}`, origin: `http://127.0.0.1:${port}`, ...site }, 403],
+    [ask, { host: 'evil.example', origin: 'http://evil.example', ...site }, 403],
+    [ask, { ...forwarded, origin: 'http://mcp.example.com:8080' }, 403],
+    [proxied.ask, { ...forwarded, origin: 'http://mcp.example.com:8080', ...site }, 200],
+    [proxied.ask, { ...forwarded, origin: 'http://127.0.0.1', ...site }, 403],
+    [proxied.ask, { ...forwarded, origin: 'http://evil.example', 'x-forwarded-host': 'evil.example', ...site }, 403],
+    [proxied.ask, {
+      ...forwarded, origin: 'http://mcp.example.com', 'x-forwarded-host': 'mcp.example.com', 'x-forwarded-proto': 'https'
+    }, 403],
+    [open.ask, { host: `127.0.0.1:${open.port}`, origin: `http://127.0.0.1:${open.port}`, ...site }, 200],
+    [open.ask, { host: 'evil.example', origin: 'http://evil.example', ...site }, 403]
+  ] as const) {
+    const answer = await at('POST', '/init', headers, { session_id: 'a', apiUrl, jwtToken })
+    t.equal(answer.status, status, JSON.stringify(headers))
+    t.equal(answer.headers['access-control-allow-origin'], undefined)
+    if (status === 403) t.match(answer.body, /MCPC_ERR_(ORIGIN|HOST)/)
+  }
+})

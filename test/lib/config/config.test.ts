@@ -164,6 +164,7 @@ t.test('the defaults are those that are documented', async t => {
     upstreamProxy: false,
     isServersFileStrict: false,
     basePath: '',
+    errorDocsUrl: '/docs/errors',
     closeGraceMs: 30_000,
     writeTimeoutMs: 60_000,
     heartbeatMs: 15_000,

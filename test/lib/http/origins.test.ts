@@ -1,6 +1,6 @@
 import t from 'tap'
 import {
-  isListed, isLoopback, normalizeOrigin, parseHost, parseHosts, parseOrigins
+  isListed, isLoopback, isOwnOrigin, normalizeOrigin, parseHost, parseHosts, parseOrigins
 } from '../../../lib/http/origins.ts'
 
 t.test('an origin is normalized to the form that browsers write', async t => {
@@ -65,5 +65,46 @@ t.test('a host that is listed without a port matches any port', async t => {
   for (const text of ['a.example.com', 'A.example.com:1', 'b.example.com:8080']) t.ok(listed(text), text)
   for (const text of ['b.example.com', 'b.example.com:80', 'c.a.example.com', 'example.com']) {
     t.notOk(listed(text), text)
+  }
+})
+
+t.test("an origin is the service's own when it is the host, under a name that nobody else can take", async t => {
+  const listed = parseHosts('mcp.example.com, other.example.com:8443, xn--bcher-kva.example') ?? []
+  const own = (origin: string, host: string | undefined, more: { scheme?: string, site?: string } = {}) =>
+    isOwnOrigin(origin, { host, scheme: more.scheme, site: more.site }, listed)
+  for (const [origin, host, more] of [
+    ['http://localhost:33000', 'localhost:33000', { site: 'same-origin' }],
+    ['http://LOCALHOST:33000', 'LocalHost:33000'], ['http://127.0.0.1:33000', '127.0.0.1:33000'],
+    ['http://[::1]:33000', '[0:0::1]:33000'], ['http://localhost', 'localhost'], ['http://localhost', 'localhost:80'],
+    ['http://localhost:80', 'localhost'], ['https://mcp.example.com', 'mcp.example.com'],
+    ['https://mcp.example.com', 'mcp.example.com:443', { scheme: 'https', site: 'same-origin' }],
+    ['http://mcp.example.com:8080', 'mcp.example.com:8080'], ['http://mcp.example.com', 'mcp.example.com'],
+    ['https://other.example.com:8443', 'other.example.com:8443'], ['http://10.1.2.3:33000', '10.1.2.3:33000'],
+    ['http://[fd00::7]:33000', '[fd00::7]:33000'], ['http://xn--bcher-kva.example', 'xn--bcher-kva.example']
+  ] as Array<[string, string, { scheme?: string, site?: string }?]>) {
+    t.equal(own(origin, host, more), true, `${origin} at ${host}`)
+  }
+  for (const [origin, host, more] of [
+    // A name that somebody let point here.
+    ['http://evil.example:33000', 'evil.example:33000', { site: 'same-origin' }], ['http://evil.example', 'evil.example'],
+    ['http://localhost.evil.example', 'localhost.evil.example'], ['http://127.0.0.1.nip.io', '127.0.0.1.nip.io'],
+    ['http://localhost.', 'localhost.'], ['http://a.localhost', 'a.localhost'],
+    ['http://mcp.example.com.', 'mcp.example.com.'], ['http://a.mcp.example.com', 'a.mcp.example.com'],
+    // Another origin, whatever the page says of itself.
+    ['http://localhost:33000', '127.0.0.1:33000', { site: 'same-origin' }], ['http://localhost:33001', 'localhost:33000'],
+    ['http://localhost', 'localhost:33000'], ['https://localhost', 'localhost:80'],
+    ['https://other.example.com', 'other.example.com'], ['http://evil.example', 'mcp.example.com', { site: 'same-origin' }],
+    ['http://mcp.example.com', 'mcp.example.com', { scheme: 'https' }],
+    ...['same-site', 'cross-site', 'none', '', 'SAME-ORIGIN', 'same-origin, same-origin', 'x'].map(
+      site => ['http://localhost:33000', 'localhost:33000', { site }]
+    ),
+    // No origin, or no host.
+    ['null', 'null'], ['', ''], ['*', '*'], ['localhost:33000', 'localhost:33000'], ['ftp://localhost', 'localhost'],
+    ['chrome-extension://localhost', 'localhost'], ['file://localhost', 'localhost'],
+    ['http://localhost, http://localhost', 'localhost'], ['http://localhost/', 'localhost'],
+    ['http://a@localhost', 'localhost'], ['http://localhost', 'a@localhost'], ['http://localhost', 'localhost, localhost'],
+    ['http://localhost', 'localhost/'], ['http://localhost', undefined], ['http://localhost', '']
+  ] as Array<[string, string | undefined, { scheme?: string, site?: string }?]>) {
+    t.equal(own(origin, host, more), false, `${origin} at ${host}, ${JSON.stringify(more)}`)
   }
 })
