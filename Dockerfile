@@ -1,6 +1,6 @@
 # The service, without an MCP server. docs/deployment.md shows how to add one, in JavaScript or in Python.
-#   docker build -t mcp-client .
-ARG NODE_IMAGE=node:22-bookworm-slim
+#   docker build -t mcp-client --build-arg REVISION="$(git rev-parse HEAD)" .
+ARG NODE_IMAGE=node:24-bookworm-slim
 
 FROM ${NODE_IMAGE} AS build
 WORKDIR /app
@@ -12,6 +12,8 @@ COPY lib lib/
 COPY plugins plugins/
 COPY routes routes/
 RUN npm run build
+COPY scripts/sbom.mjs scripts/
+RUN node scripts/sbom.mjs > sbom.cdx.json
 
 FROM ${NODE_IMAGE}
 # PID 1 must pass signals on and collect the processes that MCP servers leave behind; Node does neither for strangers.
@@ -22,6 +24,16 @@ COPY package.json package-lock.json .npmrc ./
 RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev
 COPY scripts/start.mjs scripts/api-key.mjs scripts/environment.mjs scripts/fastify-cli.mjs scripts/signals.mjs scripts/
 COPY --from=build /app/dist dist/
+# What is in the image: docker run --rm mcp-client cat sbom.cdx.json
+COPY --from=build /app/sbom.cdx.json ./
+
+# The revision comes late, so that another one builds no layer anew.
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="mcp-client" \
+  org.opencontainers.image.description="MCP tools over plain HTTP for a signed-in user: sessions in Redis, a fresh MCP server per request" \
+  org.opencontainers.image.version="0.1.0" \
+  org.opencontainers.image.revision="$REVISION" \
+  org.opencontainers.image.licenses="MIT"
 
 USER node
 EXPOSE 33000

@@ -11,23 +11,24 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
-  chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync
+  chmodSync, cpSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync
 } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, join, posix } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { findRedisServer, startRedisServer, waysToGetRedis } from '../scripts/redis-server.mjs'
+import { collectOutput, freePort, outerEnvironment, tryService } from '../scripts/try-service.mjs'
 
 const root = join(import.meta.dirname, '..')
 const serverScript = process.argv[2] ?? join(root, 'test', 'fixtures', 'tiny-server.mjs')
 const failed = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => failed.abort(new Error(`stopped by ${name}`)))
-const over = AbortSignal.any([failed.signal, AbortSignal.timeout(200_000)])
+const over = AbortSignal.any([failed.signal, AbortSignal.timeout(225_000)])
 
 /** The final image holds exactly these in its WORKDIR. */
-const imageFiles = ['.npmrc', 'dist', 'node_modules', 'package-lock.json', 'package.json', 'scripts']
+const imageFiles = ['.npmrc', 'dist', 'node_modules', 'package-lock.json', 'package.json', 'sbom.cdx.json', 'scripts']
 const imageScripts = ['api-key.mjs', 'environment.mjs', 'fastify-cli.mjs', 'signals.mjs', 'start.mjs']
+/** What production dependencies may take on a disk (bytes, as whole blocks). */
+const maxModulesBytes = 90_000_000
 /** The user `node` of the base image. */
 const userId = 1000
 
@@ -79,7 +80,9 @@ async function build (instructions) {
 
 async function buildStage (stage, steps, stages) {
   const apply = {
+    ARG () {},
     EXPOSE () {},
+    LABEL () {},
     WORKDIR ({ text }) {
       stage.workdir = text
       mkdirSync(inStage(stage, text), { recursive: true })
@@ -142,7 +145,7 @@ async function run (command, stage) {
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true
   })
-  const output = collect(child)
+  const output = collectOutput(child)
   const stop = () => signal(-child.pid, 'SIGKILL')
   over.addEventListener('abort', stop, { once: true })
   const [code] = await once(child, 'close')
@@ -150,12 +153,6 @@ async function run (command, stage) {
   const ending = over.aborted ? `was cut off (${over.reason.message})` : `ended with ${code}`
   if (code !== 0) fail(`RUN ${command} ${ending}: ${output().slice(-2_000)}`)
   return Math.round((performance.now() - start) / 100) / 10
-}
-
-/** The environment without the variables of npm and a test runner for their own children. npm's settings stay. */
-function outerEnvironment () {
-  const inner = /^(NODE_OPTIONS|NODE_ENV|_?TAP|INIT_CWD|npm_(?!config_)|npm_config_local_prefix)/i
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !inner.test(name)))
 }
 
 function checkContents (image) {
@@ -172,6 +169,41 @@ function checkContents (image) {
   const unwanted = Object.keys(devDependencies).filter(name => isUnwanted(`node_modules/${name}`))
   if (unwanted.length > 0) fail(`the image holds development dependencies: ${unwanted}`)
   if (image.user === 'root') fail('the image runs as root')
+  checkSize(inStage(image, 'node_modules'))
+  checkBill(inStage(image, '.'))
+}
+
+function checkSize (modules) {
+  const { files, lengths, blocks } = sizeOf(modules)
+  const megabytes = bytes => `${(bytes / 1e6).toFixed(1)} MB`
+  console.log(`node_modules: ${megabytes(blocks)} on disk, ${megabytes(lengths)} by lengths of ${files} files`)
+  if (blocks > maxModulesBytes) fail(`node_modules takes ${megabytes(blocks)}, more than ${megabytes(maxModulesBytes)}`)
+}
+
+/** What all files and folders below a folder take: their lengths, and the blocks of the disk. */
+function sizeOf (folder) {
+  const sum = { files: 0, lengths: 0, blocks: 0 }
+  for (const name of readdirSync(folder, { recursive: true })) {
+    const { size, blocks } = lstatSync(join(folder, name))
+    sum.files++
+    sum.lengths += size
+    sum.blocks += blocks * 512
+  }
+  return sum
+}
+
+/** The bill of materials must have each package that the image has, in its version, and no other. */
+function checkBill (folder) {
+  const { components } = JSON.parse(readFileSync(join(folder, 'sbom.cdx.json'), 'utf8'))
+  const said = components.map(({ group, name, version }) => `${group ? `${group}/` : ''}${name}@${version}`)
+  const { packages } = JSON.parse(readFileSync(join(folder, 'node_modules', '.package-lock.json'), 'utf8'))
+  const installed = Object.entries(packages).map(([path, { version }]) => `${path.split('node_modules/').at(-1)}@${version}`)
+  const [one, other] = [said, installed].map(names => [...new Set(names)].sort())
+  console.log(`sbom.cdx.json: ${one.length} packages`)
+  if (one.length < 50 || JSON.stringify(one) !== JSON.stringify(other)) {
+    const differ = [...one.filter(name => !other.includes(name)), ...other.filter(name => !one.includes(name))]
+    fail(`the bill of materials and node_modules differ: ${differ}`)
+  }
 }
 
 /** Starts the image's command, and uses it as its users and Docker do. */
@@ -198,46 +230,28 @@ async function use (image) {
     console.log(`left out: ENTRYPOINT ${image.entrypoint.join(' ')}, which is not installed here`)
   }
   const asUser = process.getuid?.() === 0 ? { uid: userId, gid: userId } : {}
-  const options = { cwd: inStage(image, '.'), env, stdio: ['ignore', 'pipe', 'pipe'], ...asUser }
-  const start = ([file, ...args]) => spawn(file === 'node' ? process.execPath : file, args, options)
+  const options = { cwd: inStage(image, '.'), env, ...asUser }
 
-  const health = () => exitCode(start(image.health), 10_000)
+  const health = async () => {
+    const [file, ...args] = image.health
+    const child = spawn(file === 'node' ? process.execPath : file, args, { ...options, stdio: 'ignore' })
+    return await exitCode(child, 10_000)
+  }
   if (await health() === 0) fail('HEALTHCHECK passes before the service runs')
 
-  const service = start(command)
-  const output = collect(service)
-  const ended = once(service, 'exit')
-  cleanups.push(() => service.kill('SIGKILL'))
-  const url = `http://127.0.0.1:${port}`
-  await until(async () => {
-    if (service.exitCode !== null) fail(`the service did not start: ${output()}`)
-    return await fetch(`${url}/readyz`).then(({ ok }) => ok, () => false)
-  }, 30_000, `the service is not ready: ${output()}`)
-
-  const ask = async (path, body) => {
-    const signal = AbortSignal.any([over, AbortSignal.timeout(30_000)])
-    const init = { signal, ...(body && { method: 'POST', body: JSON.stringify(body) }) }
-    const response = await fetch(`${url}${path}`, init)
-    const text = await response.text()
-    if (response.status !== 200) fail(`${path} answered ${response.status} ${text}; the service wrote ${output()}`)
-    return text
-  }
-  console.log('GET /livez', await ask('/livez'))
-  console.log('GET /readyz', await ask('/readyz'))
-  const credentials = { apiUrl: 'https://api.example.com', jwtToken: 'not.a-real.token' }
-  console.log('POST /init', await ask('/init', { session_id: 'check', ...credentials }))
-  const answer = await ask('/call-tool', { session_id: 'check', tool: 'echo', params: { text: 'hello' } })
-  if (JSON.parse(answer).text !== 'hello') fail(`/call-tool answered ${answer}`)
-  console.log('POST /call-tool', answer)
-
-  const healthCode = await health()
-  if (healthCode !== 0) fail(`HEALTHCHECK ended with ${healthCode} while the service runs`)
-  console.log('HEALTHCHECK exit code 0')
-
-  service.kill('SIGTERM')
-  const [code, killedBy] = await Promise.race([ended, delay(20_000, ['none within 20 s'], { ref: false })])
-  if (code !== 0) fail(`after SIGTERM the exit code is ${code ?? killedBy}: ${output()}`)
-  console.log('SIGTERM exit code 0')
+  const [file, ...args] = command
+  await tryService({
+    ...options,
+    command: [file === 'node' ? process.execPath : file, ...args],
+    user: asUser,
+    signal: over,
+    report: line => console.log(line),
+    async onReady () {
+      const code = await health()
+      if (code !== 0) fail(`HEALTHCHECK ended with ${code} while the service runs`)
+      console.log('HEALTHCHECK exit code 0')
+    }
+  })
 }
 
 async function exitCode (child, milliseconds) {
@@ -245,31 +259,6 @@ async function exitCode (child, milliseconds) {
   const [code] = await once(child, 'exit')
   clearTimeout(timer)
   return code
-}
-
-function collect (child) {
-  let text = ''
-  const keep = chunk => { text = (text + chunk).slice(-20_000) }
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', keep)
-  return () => text
-}
-
-async function freePort () {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
-async function until (condition, milliseconds, failure) {
-  const end = performance.now() + milliseconds
-  while (!await condition()) {
-    over.throwIfAborted()
-    if (performance.now() > end) fail(failure)
-    await delay(50)
-  }
 }
 
 function signal (pid, name) {

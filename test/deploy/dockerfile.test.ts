@@ -43,16 +43,26 @@ t.test('the image is built in two stages from one base, and copies by name', asy
   const stages = instructions.filter(line => line.startsWith('FROM '))
   t.equal(stages.length, 2)
   for (const stage of stages) t.match(stage, /^FROM \$\{NODE_IMAGE\}( AS build)?$/)
-  t.match(instructions[0], /^ARG NODE_IMAGE=node:\d+-\S+-slim$/)
+  t.match(instructions[0], /^ARG NODE_IMAGE=node:24-\S+-slim$/, 'the current LTS of Node')
   for (const line of instructions.filter(line => /^(COPY|ADD) /.test(line))) { t.notMatch(line, /^ADD | \. |\*|\.env/, line) }
 })
 
 t.test('the image holds no secret and no setting', async t => {
   t.strictSame(ofFinal('ENV'), ['NODE_ENV=production'])
-  t.notMatch(dockerfile, /PASSWORD|TOKEN|SECRET|^ARG (?!NODE_IMAGE)/im)
+  t.notMatch(dockerfile, /PASSWORD|TOKEN|SECRET|^ARG (?!NODE_IMAGE|REVISION)/im)
 })
 
 t.test('secrets and what is not copied stay out of the build context', async t => {
   const ignored = readFileSync(join(root, '.dockerignore'), 'utf8').split('\n')
   for (const name of ['.git', '.env', '.env.*', '.data', 'node_modules', 'dist', 'test']) { t.ok(ignored.includes(name), name) }
+})
+
+t.test('the labels say what package.json says, and name no place', async t => {
+  const text = ofFinal('LABEL').join(' ')
+  const labels = Object.fromEntries([...text.matchAll(/org\.opencontainers\.image\.(\w+)="([^"]*)"/g)]
+    .map(([, name = '', value]) => [name, value]))
+  const { version, description, license } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as
+    Record<string, string>
+  t.strictSame(labels, { title: 'mcp-client', description, version, revision: '$REVISION', licenses: license })
+  t.notMatch(text, /https?:|\//)
 })

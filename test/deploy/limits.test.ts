@@ -40,8 +40,8 @@ t.test('supervisors wait longer than the service does for its calls', async t =>
   const grace = defaultOf('MCP_CLOSE_GRACE') + 5 + 2 * defaultOf('MCP_STOP_STEP_MS') / 1000
   t.ok(numberIn('mcp-client@.service', /^TimeoutStopSec=(\d+)$/m) > grace)
   t.ok(
-    numberIn('kubernetes.yaml', /terminationGracePeriodSeconds: (\d+)/) >
-      grace + numberIn('kubernetes.yaml', /"sleep", "(\d+)"/)
+    numberIn('kustomize/base/mcp-client.yaml', /terminationGracePeriodSeconds: (\d+)/) >
+      grace + numberIn('kustomize/base/mcp-client.yaml', /"sleep", "(\d+)"/)
   )
 })
 
@@ -49,10 +49,18 @@ t.test('systemd ends the service and leaves its MCP servers to it', async t => {
   t.match(read('deploy/mcp-client@.service'), /^KillMode=mixed$/m)
 })
 
-t.test('Kubernetes probes the service', async t => {
-  const text = read('deploy/kubernetes.yaml')
-  t.match(text, /livenessProbe:\n\s+httpGet:\n\s+path: \/livez/)
-  t.match(text, /readinessProbe:\n\s+httpGet:\n\s+path: \/readyz/)
+t.test('Kubernetes probes the service, and gives it time to start and to become ready', async t => {
+  const [, deployment = ''] = read('deploy/kustomize/base/mcp-client.yaml').split('---\n')
+  const probe = (name: string, path: string) => {
+    const fields = new RegExp(`${name}:\\n +httpGet:\\n +path: ${path}\\n((?: +\\w+: \\w+\\n)+)`).exec(deployment)?.[1] ?? ''
+    const numberOf = (field: string) => Number(new RegExp(`${field}: (\\d+)`).exec(fields)?.[1])
+    return { timeout: numberOf('timeoutSeconds'), reaction: numberOf('periodSeconds') * numberOf('failureThreshold') }
+  }
+  const [startup, liveness, readiness] =
+    [probe('startupProbe', '/livez'), probe('livenessProbe', '/livez'), probe('readinessProbe', '/readyz')]
+  for (const { timeout } of [startup, liveness, readiness]) t.ok(timeout * 1000 > defaultOf('REDIS_COMMAND_TIMEOUT_MS'))
+  t.ok(startup.reaction > 5 + defaultOf('MCP_READY_WAIT'), 'longer than the wait for Redis at start, and for lists')
+  t.ok(readiness.reaction < liveness.reaction, 'out of the Service before it is started anew')
 })
 
 t.test('every variable that is named in deploy/ and docs/ is one that the service reads', async t => {
@@ -62,7 +70,9 @@ t.test('every variable that is named in deploy/ and docs/ is one that the servic
     'deploy/nginx.conf',
     'deploy/mcp-client@.service',
     'deploy/mcp-server@.service',
-    'deploy/kubernetes.yaml',
+    'deploy/kustomize/base/mcp-client.yaml',
+    'deploy/kustomize/overlays/production/mcp-client.yaml',
+    'deploy/kustomize/overlays/trial/mcp-client.yaml',
     'docs/deployment.md',
     'docs/configuration.md',
     'docs/errors.md'

@@ -22,7 +22,7 @@ t.test('workers of one machine have metrics on ports of their own, which Prometh
 })
 
 t.test('the manifest names the port of the metrics once more where Prometheus looks for it', async t => {
-  const text = read('kubernetes.yaml')
+  const text = read('kustomize/base/mcp-client.yaml')
   const [, port] = /name: MCP_METRICS_PORT\n\s+value: "(\d+)"/.exec(text) ?? []
   t.match(text, new RegExp(`- name: metrics\\n\\s+containerPort: ${port}\\n`))
   t.match(text, `prometheus.io/port: "${port}"\n`)

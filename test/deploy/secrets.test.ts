@@ -8,7 +8,7 @@ import { policyDefaults } from '../support/servers-file.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 const read = (name: string) => readFileSync(join(root, 'deploy', name), 'utf8').replace(/^\s*#.*\n/gm, '')
-const kubernetes = read('kubernetes.yaml')
+const kubernetes = ['mcp-client', 'mcp-server-charts'].map(name => read(`kustomize/base/${name}.yaml`)).join('')
 const documents = kubernetes.split(/^---\n/m)
 const unit = read('mcp-client@.service')
 const serverUnit = read('mcp-server@.service')
@@ -49,12 +49,10 @@ t.test('in Kubernetes an MCP server is another user, in another pod, with no sec
 })
 
 t.test('the servers file of the example is one that the service takes', async t => {
-  const [, indented = ''] = /servers\.json: \|\n((?: {4}.*\n)+)/.exec(documentOf('ConfigMap', 'mcp-client-servers')) ?? []
   const folder = await makeFolder(t)
-  writeFileSync(join(folder, 'servers.json'), indented)
   writeFileSync(join(folder, 'token'), 'canary\n')
   const host = { CHARTS_TOKEN_FILE: join(folder, 'token') }
-  const [spec, ...others] = readServersFile(join(folder, 'servers.json'), { host, sensitiveParams: [], policyDefaults })
+  const [spec, ...others] = readServersFile(join(root, 'deploy', 'kustomize', 'base', 'servers.json'), { host, sensitiveParams: [], policyDefaults })
   t.strictSame(others, [])
   t.match(spec, { kind: 'http', name: 'charts', label: 'http://mcp-server-charts/mcp' })
   t.match(documentOf('Service', 'mcp-server-charts'), /port: 80\n/)
