@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { root } from './paths.ts'
 
-/** Runs a script of scripts/ to its end, and gives its exit code and what it wrote. */
+/** Runs a script to its end, by its path below scripts/, and gives its exit code and what it wrote. */
 export function runScript (
   name: string,
   args: string[] = [],

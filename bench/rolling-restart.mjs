@@ -1,0 +1,98 @@
+/*
+ * Restarts each of four workers behind nginx while sessions are used and streams of events are open:
+ * `npm run rolling-restart [-- --rounds=1 --sessions=1000 --rate=100 --workers=4 --streams=40]`.
+ *
+ * It prints figures and verdicts: no request fails, no session is lost, no process is left. It ends with exit code 1
+ * when one is not held. It uses this machine only.
+ */
+import { parseArgs } from 'node:util'
+import { setTimeout as delay } from 'node:timers/promises'
+import { startFleet } from './fleet-behind-nginx.mjs'
+import { sendSteadily } from './open-loop.mjs'
+import { createClient, createSessions, failuresOf, withEach } from './session-mix.mjs'
+
+const { values: options } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '1' },
+    sessions: { type: 'string', default: '1000' },
+    rate: { type: 'string', default: '100' },
+    workers: { type: 'string', default: '4' },
+    streams: { type: 'string', default: '40' }
+  }
+})
+const [rounds, sessionCount, rate, workerCount, streamCount] =
+  ['rounds', 'sessions', 'rate', 'workers', 'streams'].map(name => Number(options[name]))
+/** How long each stream is open (ms): less than MCP_CLOSE_GRACE, which is 30 s. */
+const streamMs = 4_000
+/** nginx sends nothing to a worker for `fail_timeout` after it could not be reached, and then tries it again. */
+const restMs = 6_000
+
+const faults = []
+const state = { isOver: false }
+const fleet = await startFleet({
+  name: 'rolling',
+  workerCount,
+  // Streams are more than a session may have at once where there are few.
+  environment: { MCP_SESSION_MAX_CONCURRENCY: '1000', MCP_QUEUE_TIMEOUT: '60' }
+})
+const client = createClient(fleet.url)
+const longestSeconds = rounds * workerCount * 60 + 120
+const giveUp = setTimeout(() => end(`the run was not over after ${longestSeconds} s`), longestSeconds * 1_000)
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => end(`the run was stopped by ${signal}`))
+
+try {
+  const sessions = createSessions(sessionCount, 'rolling')
+  await withEach(sessions, client.open)
+  console.log(`${sessionCount} sessions, ${rate} requests/s and ${streamCount} streams, ${workerCount} workers behind nginx`)
+  const send = turn => client.use(sessions, turn)
+  const load = sendSteadily({ rate, isOver: () => state.isOver, send })
+  const streams = Promise.all(sessions.slice(0, streamCount).map(keepStreaming))
+  await delay(3_000)
+  for (let restart = 0; restart < rounds * workerCount; restart++) {
+    const pid = fleet.workers[restart % workerCount].child.pid
+    const startedAt = performance.now()
+    const code = await fleet.restart(restart % workerCount)
+    console.log(`worker ${pid} was restarted in ${Math.round(performance.now() - startedAt)} ms, exit code ${code}`)
+    if (code !== 0) faults.push(`a worker ended with exit code ${code}`)
+    await delay(restMs)
+  }
+  state.isOver = true
+  const { outcomes } = await load
+  const all = [...outcomes, ...(await streams).flat()]
+  const failures = failuresOf(all)
+  verdict(Object.keys(failures).length === 0, `no request of ${all.length} fails ${JSON.stringify(failures)}`)
+  await withEach(sessions, client.recall).then(
+    () => verdict(true, `no session of ${sessionCount} is lost`),
+    error => verdict(false, `no session is lost: ${error.message}`)
+  )
+  if (faults.length > 0) console.log(fleet.nginx.errorLog().split('\n').slice(-20).join('\n'))
+  await end()
+} catch (error) {
+  await end(error.stack)
+}
+
+async function keepStreaming (session, index) {
+  const outcomes = []
+  await delay(index * streamMs / streamCount)
+  while (!state.isOver) outcomes.push({ kind: 'long stream', ...await client.stream(session, streamMs) })
+  return outcomes
+}
+
+function verdict (isHeld, what) {
+  console.log(`${isHeld ? 'held' : 'NOT HELD'}: ${what}`)
+  if (!isHeld) faults.push(what)
+}
+
+async function end (fault) {
+  clearTimeout(giveUp)
+  state.isOver = true
+  if (fault !== undefined) {
+    faults.push(fault)
+    console.log(`NOT RIGHT: ${fault}`)
+  }
+  await client.close()
+  const { codes, left } = await fleet.stop()
+  verdict(codes.every(code => code === 0), `the workers end well, exit codes ${codes}`)
+  verdict(left === 0, `no process is left, ${left}`)
+  process.exit(faults.length === 0 ? 0 : 1)
+}
