@@ -59,9 +59,10 @@ export default fp(async (fastify) => {
     const { toolCall: takeSlot = false, wants } = request.routeOptions.config
     const ref = request.sessionRef(id)
     request.audit({ session: ref })
+    const claim = request.callClaim()
     // In onRequest the body of a POST is still to come.
     const isKnown = request.body !== undefined || request.method !== 'POST'
-    const session = await fastify.sessions.load(ref, { takeSlot, ...(isKnown && wants?.(request)) })
+    const session = await fastify.sessions.load(ref, { takeSlot, claim, ...(isKnown && wants?.(request)) })
     if (session === null) throw new SessionNotFoundError(id)
     request[kSession] = session
     if (session.isStale) request.defer(() => fastify.sessions.reseal(session))
@@ -92,6 +93,8 @@ export default fp(async (fastify) => {
 
   fastify.addHook('onRequest', async (request) => {
     if (!request.routeOptions.config.session) return
+    // What a repeatable call asks is known once its body is read, and it begins as its session is loaded.
+    if (request.isRepeatable) return
     const id = request.idInHeader()
     if (id !== undefined) await load(request, id)
   })
@@ -105,7 +108,7 @@ export default fp(async (fastify) => {
 }, {
   name: 'session',
   dependencies: [
-    'redis', 'session-reference', 'audit', 'after-response',
+    'redis', 'session-reference', 'audit', 'after-response', 'idempotency',
     'rate-limits' // order: a request too many must not restart the idle TTL
   ]
 })

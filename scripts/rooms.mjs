@@ -16,6 +16,7 @@ export const rooms = {
   'lib/mcp/http': ['lib/mcp/servers-file', 'lib/mcp/transports', 'lib/mcp/client', 'lib/mcp/server.ts'],
   'lib/mcp/servers.ts': ['lib/mcp/servers-file', 'lib/mcp/server.ts'],
   'lib/sessions': ['lib/redis', 'lib/mcp/server.ts'],
-  'lib/tools': ['lib/sessions', 'lib/mcp'],
+  'lib/calls': ['lib/redis', 'lib/sessions'],
+  'lib/tools': ['lib/calls', 'lib/sessions', 'lib/mcp'],
   'lib/config': ['lib/http', 'lib/sessions', 'lib/redis']
 }
