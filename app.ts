@@ -17,6 +17,8 @@ import credentials from './plugins/credentials.ts'
 import earlyAnswers from './plugins/early-answers.ts'
 import errors, { answerClientError, frameworkErrors } from './plugins/errors.ts'
 import guidance from './plugins/guidance.ts'
+import heldCalls from './plugins/held-calls.ts'
+import idempotency from './plugins/idempotency.ts'
 import jsonBody from './plugins/json-body.ts'
 import listRoutes from './plugins/list-routes.ts'
 import masking from './plugins/masking.ts'
@@ -90,7 +92,7 @@ const phases: Record<string, Plugin[]> = {
     schemas, jsonBody, parameterLimit, serverSentEvents, notCached, writeTimeout, compression
   ],
   // The caller's session: counted, loaded, its idle TTL restarted.
-  session: [rateLimits, session, credentials],
+  session: [rateLimits, idempotency, session, heldCalls, credentials],
   // The MCP servers of this worker, and the clients of one request.
   mcp: [serverRuntime, reload, requestClients, masking, credentialRecheck, serverRequests, workerMetrics],
   // The operations behind the routes, and their description.

@@ -117,6 +117,31 @@ export const UnknownContinuationError = define<[]>(
   'No pending call has this token: it was used, newer calls replaced it, or it belongs to another session',
   404
 )
+export const UnknownCallError = define<[]>(
+  'MCPC_ERR_UNKNOWN_CALL', 'The session has no such call: it has expired, or was never there', 404
+)
+export const CallNotWaitingError = define<[state: string]>(
+  'MCPC_ERR_CALL_NOT_WAITING', 'The call does not wait for responses: it is %s', 409
+)
+export const CallRunningError = define<[]>(
+  'MCPC_ERR_CALL_RUNNING', 'The call with this Idempotency-Key is still running', 409,
+  { retryable: true, acted: 'unknown' }
+)
+export const CallCancelledError = define<[]>(
+  'MCPC_ERR_CALL_CANCELLED', 'The call was cancelled by its caller', 409, { acted: 'unknown' }
+)
+export const OutcomeUnknownError = define<[]>(
+  'MCPC_ERR_OUTCOME_UNKNOWN',
+  'Nobody knows what became of the call: it was broken off while its tool ran. It is not made again',
+  409, { acted: 'unknown' }
+)
+export const ResultNotKeptError = define<[]>(
+  'MCPC_ERR_RESULT_NOT_KEPT', 'The call was made, and its answer was too large to be kept. It is not made again', 409,
+  { acted: 'unknown' }
+)
+export const IdempotencyKeyReusedError = define<[]>(
+  'MCPC_ERR_IDEMPOTENCY_KEY_REUSED', 'Another request was made with this Idempotency-Key', 422
+)
 export const UnknownPromptError = define<[string]>('MCPC_ERR_UNKNOWN_PROMPT', 'There is no prompt %s', 404)
 export const PromptArgumentsError = define<[string, string]>(
   'MCPC_ERR_PROMPT_ARGUMENTS', 'Prompt %s refused its arguments: %s', 400
@@ -163,6 +188,10 @@ export const RateLimitError = define<[number]>(
 )
 export const TooManyCallsError = define<[string, number]>(
   'MCPC_ERR_TOO_MANY_CALLS', 'Session %s has %d calls running, the most it may have', 429, { retryable: true }
+)
+export const TooManyKeptCallsError = define<[string, number]>(
+  'MCPC_ERR_TOO_MANY_KEPT_CALLS', 'Session %s has %d calls that are kept, the most it may have', 429,
+  { retryable: true, acted: 'no' }
 )
 export const LearningError = define<[string]>(
   'MCPC_ERR_LEARNING', 'The service is finding out what its MCP servers offer: %s', 503, { retryable: true }

@@ -20,6 +20,10 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Logs a failure and gives its body, for an answer that has begun already. */
     readonly describeFailure: (error: FastifyError, request: FastifyRequest) => { body: string }
+    /** What a failure is answered. Logs nothing. */
+    readonly failureAnswer: (
+      error: FastifyError, request: FastifyRequest
+    ) => { statusCode: number, body: string, acted: Acted | undefined }
   }
   interface FastifyRequest {
     /** Code of the failure that the request was answered with; `null` until there is one. */
@@ -55,9 +59,15 @@ export default fp(async (fastify) => {
   fastify.decorateRequest('failureCode', null)
   fastify.decorateRequest('interruption', null)
 
-  function report (error: FastifyError, request: FastifyRequest) {
+  function assess (error: FastifyError, request: FastifyRequest) {
     const failure = interrupted(error, request) ?? translate(error, fastify.config.maxBodyBytes)
-    const statusCode = failure.statusCode ?? 500
+    // A failure that does not say so was there before the tool was called.
+    const acted = request.routeOptions.config.toolCall ? failure.acted ?? 'no' : undefined
+    return { failure, statusCode: failure.statusCode ?? 500, acted }
+  }
+
+  function report (error: FastifyError, request: FastifyRequest) {
+    const { failure, statusCode, acted } = assess(error, request)
     request.failureCode = failure.code
     const trouble = troubleOf(failure)
     const line = { code: failure.code, statusCode, route: request.routeOptions.url }
@@ -69,10 +79,13 @@ export default fp(async (fastify) => {
     else if (error.cause instanceof SealError) request.log.warn({ ...line, reason: error.cause.message }, unsealed)
     // The sentence of a 4xx may repeat the caller's own values, so the log gets only the code.
     else request.log.info(line, 'request refused')
-    // A failure that does not say so was there before the tool was called.
-    const acted = request.routeOptions.config.toolCall ? failure.acted ?? 'no' : undefined
     return { failure, statusCode, acted }
   }
+
+  fastify.decorate('failureAnswer', (error: FastifyError, request: FastifyRequest) => {
+    const { failure, statusCode, acted } = assess(error, request)
+    return { statusCode, body: failureBody(failure, acted), acted }
+  })
 
   fastify.decorate('describeFailure', (error: FastifyError, request: FastifyRequest) => {
     const { failure, acted } = report(error, request)

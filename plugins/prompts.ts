@@ -39,7 +39,7 @@ export default fp(async (fastify) => {
   })
 
   fastify.decorateRequest('resumePrompt', async function (token) {
-    const pending = await pendingCalls.take(this.session, 'prompt', token)
+    const pending = (await pendingCalls.take(this.session, 'prompt', token))?.request ?? null
     if (pending === null) throw new UnknownContinuationError()
     const { prompt, args } = pending
     const found = await this.findPrompt(prompt)

@@ -1,5 +1,7 @@
 import redis from '@fastify/redis'
 import fp from 'fastify-plugin'
+import { type Calls, createCalls } from '../lib/calls/call-store.ts'
+import { createPendingCalls, type PendingCalls } from '../lib/calls/pending-calls.ts'
 import { StoreStartError } from '../lib/errors.ts'
 import { createAwaitCommand } from '../lib/redis/command.ts'
 import { openRedis } from '../lib/redis/connection.ts'
@@ -7,7 +9,6 @@ import { reasonOf } from '../lib/redis/failure.ts'
 import { createSharedTexts, type SharedTexts } from '../lib/redis/shared-texts.ts'
 import { loadSessionNamer } from '../lib/sessions/audit-name.ts'
 import { createSealing } from '../lib/sessions/field-encryption.ts'
-import { createPendingCalls, type PendingCalls } from '../lib/sessions/pending-calls.ts'
 import { createSealedTexts } from '../lib/sessions/sealed-texts.ts'
 import { createSessionRepository, type SessionRepository } from '../lib/sessions/session-repository.ts'
 import { events } from '../lib/telemetry/channels.ts'
@@ -16,7 +17,9 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** The sessions. */
     readonly sessions: SessionRepository
-    /** Tool calls that wait for answers of their callers. */
+    /** What sessions keep of their tool calls. */
+    readonly calls: Calls
+    /** Those that wait for answers of their callers. */
     readonly pendingCalls: PendingCalls
     /** What all workers know of the MCP servers: their eras, and what they offer, by the identity of an entry. */
     readonly serverFacts: { readonly eras: SharedTexts, readonly lists: SharedTexts }
@@ -67,7 +70,9 @@ export default fp(async (fastify) => {
     nameSession,
     commandTimeoutMs
   }))
-  fastify.decorate('pendingCalls', createPendingCalls(client, { maxBytes, commandTimeoutMs }))
+  const calls = createCalls(client, { ...fastify.config.calls, maxBytes, commandTimeoutMs })
+  fastify.decorate('calls', calls)
+  fastify.decorate('pendingCalls', createPendingCalls(client, calls, commandTimeoutMs))
   const sharedTexts = (kind: string) =>
     createSharedTexts(client, { prefix: `${kind}:${keyPrefix}`, ttlSeconds: factsTtlSeconds, commandTimeoutMs })
   const listSeal = createSealing(encryptionKeys)('mcp_lists', keyPrefix)

@@ -74,7 +74,7 @@ export default fp(async (fastify) => {
   })
 
   fastify.decorateRequest('resumeReading', async function (token) {
-    const pending = await pendingCalls.take(this.session, 'resource', token)
+    const pending = (await pendingCalls.take(this.session, 'resource', token))?.request ?? null
     const server = pending && this.servers.byName(pending.server)
     if (pending === null || server === null) throw new UnknownContinuationError()
     this.audit({ server: server.name })

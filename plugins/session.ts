@@ -63,10 +63,11 @@ export default fp(async (fastify) => {
     const { toolCall: takeSlot = false, wants } = request.routeOptions.config
     const ref = request.sessionRef(id)
     request.audit({ session: ref })
+    const claim = request.callClaim()
     // In onRequest the body of a POST is still to come.
     const isKnown = request.body !== undefined || request.method !== 'POST'
     const session = await inPhase('session', {}, async () => {
-      const session = await fastify.sessions.load(ref, { takeSlot, ...(isKnown && wants?.(request)) })
+      const session = await fastify.sessions.load(ref, { takeSlot, claim, ...(isKnown && wants?.(request)) })
       if (session === null) throw new SessionNotFoundError(id)
       return session
     })
@@ -99,6 +100,8 @@ export default fp(async (fastify) => {
 
   fastify.addHook('onRequest', async (request) => {
     if (!request.routeOptions.config.session) return
+    // What a repeatable call asks is known once its body is read, and it begins as its session is loaded.
+    if (request.isRepeatable) return
     const id = request.idInHeader()
     if (id !== undefined) await load(request, id)
     else if (request.routeOptions.config.sessionInHeader) throw new MissingFieldError('Missing X-Session-Id')
@@ -113,7 +116,7 @@ export default fp(async (fastify) => {
 }, {
   name: 'session',
   dependencies: [
-    'redis', 'session-reference', 'audit', 'after-response',
+    'redis', 'session-reference', 'audit', 'after-response', 'idempotency',
     'rate-limits' // order: a request too many must not restart the idle TTL
   ]
 })

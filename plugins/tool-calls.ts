@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import type { PendingCall } from '../lib/calls/pending-calls.ts'
 import { type Acted, UnknownContinuationError, UnknownToolError } from '../lib/errors.ts'
 import type { EventWriter } from '../lib/http/event-stream.ts'
 import { nameList } from '../lib/http/name-list.ts'
@@ -7,9 +8,8 @@ import { editedText, type JsonValue, presentMember, removalsOf } from '../lib/js
 import { type Mask, maskJson } from '../lib/mask.ts'
 import type { Watcher } from '../lib/mcp/client/tool-call.ts'
 import type { ResultShape } from '../lib/mcp/servers-file/value-policy.ts'
-import type { PendingCall } from '../lib/sessions/pending-calls.ts'
 import { createArgumentChecker } from '../lib/tools/argument-check.ts'
-import { createToolCaller, type PreparedCall, type ToolReply } from '../lib/tools/call-tool.ts'
+import { createToolCaller, type PreparedCall, type ReplyToKeep, type ToolReply } from '../lib/tools/call-tool.ts'
 import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
 import { describeCall } from '../lib/tools/dry-run.ts'
 import type { Inject } from '../lib/tools/parameter-injection.ts'
@@ -33,8 +33,8 @@ export interface ToolCallRequest {
   tool?: string | undefined
   /** How long the tool may take (s), where that is less than the settings say. */
   timeout?: number | undefined
-  /** Token of the call to resume. */
-  continue?: string | undefined
+  /** Token of the call to resume, or its id. */
+  continue?: string | { id: string } | undefined
   /** Which gaps are filled; all that the tool's policy allows where nothing is said. */
   inject?: Inject | undefined
   /** The arguments are the whole body, and not only its `params`. */
@@ -51,7 +51,7 @@ export interface ToolCallRequest {
 
 /** Operations phase: calls the tools of the MCP servers. */
 export default fp(async (fastify) => {
-  const { sessions, pendingCalls, config } = fastify
+  const { sessions, calls, pendingCalls, config } = fastify
   const { sensitiveParams, cacheResults, maxResultNames, elicitation } = config
   const caller = createToolCaller({
     sessions,
@@ -69,8 +69,7 @@ export default fp(async (fastify) => {
     this.setTurn({ priority: 'call', callTimeoutMs: (call.timeout ?? Infinity) * 1000 })
     const context: CallContext = {}
     const reply = inPhase('call', context, async () => {
-      const { continue: token } = call
-      const reply = await (token === undefined ? begin(this, call, context) : resume(this, call, token, context))
+      const reply = await settlingFailure(this, makeCall(this, call, context))
       context.outcome = reply.outcome
       return reply
     })
@@ -79,6 +78,22 @@ export default fp(async (fastify) => {
     this.defer(() => reply.catch(() => {}))
     return reply
   })
+
+  function makeCall (request: FastifyRequest, call: ToolCallRequest, context: CallContext): Promise<CallReply> {
+    const { continue: token } = call
+    return token === undefined ? begin(request, call, context) : resume(request, call, token, context)
+  }
+
+  /** A failure is answered once its call is settled: who sends the request again must not find it running. */
+  async function settlingFailure (request: FastifyRequest, reply: Promise<CallReply>): Promise<CallReply> {
+    request.beginHeldCall()
+    try {
+      return await reply
+    } catch (error) {
+      await request.settleFailedCall(error)
+      throw error
+    }
+  }
 
   async function begin (request: FastifyRequest, call: ToolCallRequest, context: CallContext): Promise<CallReply> {
     const { tool: exposedName = '', inject = true, dryRun: isDryRun = false } = call
@@ -93,10 +108,14 @@ export default fp(async (fastify) => {
   }
 
   async function resume (
-    request: FastifyRequest, call: ToolCallRequest, token: string, context: CallContext
+    request: FastifyRequest, call: ToolCallRequest, token: NonNullable<ToolCallRequest['continue']>,
+    context: CallContext
   ): Promise<ToolReply> {
-    const pending = await pendingCalls.take(request.session, 'tool', token)
-    if (pending === null) throw new UnknownContinuationError()
+    const taken = await pendingCalls.take(request.session, 'tool', token)
+    if (taken === null) throw new UnknownContinuationError()
+    const { request: pending, held } = taken
+    if (held !== null) request.holdCall(held)
+    request.beginHeldCall()
     // The server got an earlier round of this call, so the tool may have acted before it requested input.
     return await goOn(request, call, pending, context).catch(throwWith('unknown'))
   }
@@ -133,7 +152,18 @@ export default fp(async (fastify) => {
     call: PreparedCall,
     { timeout = Infinity, shape, note, events }: ToolCallRequest
   ): Promise<ToolReply> {
-    noteArguments(request, call, note)
+    const notes: Record<string, string> = {}
+    const noteToo = (name: string, value: string) => {
+      notes[name] = value
+      note(name, value)
+    }
+    const { heldCall: held, session } = request
+    const endWith = ({ body, form, leftOut }: ReplyToKeep) => {
+      if (held === null) return null
+      const headers = { ...notes, ...(form !== undefined && { 'x-mcp-result': resultHeader(form, leftOut) }) }
+      return calls.completed(session, held, { statusCode: 200, headers, body })
+    }
+    noteArguments(request, call, noteToo)
     const mask = request.maskFor(server)
     const reply = await request.useServer(server, 'call', (client, limits) => caller.run(call, {
       client,
@@ -141,8 +171,11 @@ export default fp(async (fastify) => {
       limits: { ...limits, timeoutMs: Math.min(limits.timeoutMs, timeout * 1000) },
       mask,
       watcher: events && createWatcher(events, mask),
+      held,
+      endWith,
       onNotCached: err => request.log.warn({ err, tool: call.exposedName }, 'the values of a call could not be kept')
     }))
+    request.noteCallSettled()
     if (reply.form !== undefined) note('x-mcp-result', resultHeader(reply.form, reply.leftOut))
     return reply
   }
@@ -150,7 +183,7 @@ export default fp(async (fastify) => {
   name: 'tool-calls',
   dependencies: [
     'config', 'redis', 'json-body', 'audit', 'after-response', 'session', 'request-clients', 'masking',
-    'server-requests'
+    'server-requests', 'held-calls'
   ]
 })
 

@@ -31,6 +31,11 @@ export function resolveConfig (env: Environment) {
       maxConcurrency: env.MCP_SESSION_MAX_CONCURRENCY,
       maxSessionsPerClient: env.MCP_MAX_SESSIONS_PER_KEY
     },
+    calls: {
+      ttlMs: env.MCP_CALL_TTL * 1000,
+      idempotencyTtlMs: env.MCP_IDEMPOTENCY_TTL * 1000,
+      maxCalls: env.MCP_MAX_CALLS_PER_SESSION
+    },
     /** Whether a request needs the session's token beside its id. */
     sessionTokens: env.MCP_SESSION_TOKENS === 'required',
     /** Secret. Without keys nothing is sealed. */

@@ -562,6 +562,26 @@ export const EnvironmentSchema = Type.Object({
       'Whether a server of the 2026-07-28 era may ask a tool\'s caller for input: /call-tool then answers 202. ' +
       'With `off`, servers are told that no input is given.'
   }),
+  MCP_CALL_TTL: seconds({
+    default: 86_400,
+    description:
+      'How long a call that waits for responses, and the answer of a call that can be read again, is kept (s). It ' +
+      'ends with its session in any case.'
+  }),
+  MCP_IDEMPOTENCY_TTL: seconds({
+    default: 86_400,
+    description:
+      'How long a call with an `Idempotency-Key` is not made again (s). Its session must live as long.'
+  }),
+  MCP_MAX_CALLS_PER_SESSION: Type.Integer({
+    default: 1_000,
+    minimum: 1,
+    maximum: 5_000,
+    title: 'a number from 1 to 5000',
+    description:
+      'How many calls of one session are kept, those with an `Idempotency-Key` above all; a further one is answered ' +
+      '429. Their data and answers take at most MCP_SESSION_MAX_BYTES together, apart from values.'
+  }),
   MCP_UPSTREAM_PROXY: Type.Enum(['env', 'off'], {
     default: 'off',
     title: 'env or off',

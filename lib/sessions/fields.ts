@@ -10,9 +10,6 @@ export interface NewSession {
 /** The field that holds the session's own session at an MCP server. */
 export const upstreamField = (server: string) => `u:${server}`
 
-/** The field that holds a call that waits for answers. */
-export const pendingCallField = (token: string) => `q:${token}`
-
 /**
  * Takes the fields of /init apart, JSON texts by name: the sensitive ones are the session's credentials, the others
  * cached values.

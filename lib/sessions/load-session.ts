@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { TooManyCallsError } from '../errors.ts'
+import { TooManyCallsError, TooManyKeptCallsError } from '../errors.ts'
 import { createCallSlot, slotMs } from './call-slot.ts'
 import { upstreamField } from './fields.ts'
 import type { SessionRedis, StoredFields } from './scripts.ts'
@@ -12,7 +12,8 @@ import type { ValueFields, ValueRead } from './values.ts'
  * Loads a session and restarts its idle TTL, in one round trip. A session that the Flask service wrote is converted.
  *
  * `null` covers "never existed", "expired", "another API key's" and "a wrong token"; callers must not tell them apart.
- * Rejects with TooManyCallsError when a call slot was wanted and all are taken.
+ * Rejects with TooManyCallsError when a call slot was wanted and all are taken, with TooManyKeptCallsError when a call
+ * was to begin and the session has as many as it may.
  */
 export type LoadSession = (ref: SessionRef, options?: LoadOptions) => Promise<Session | null>
 
@@ -33,18 +34,24 @@ export function createLoadSession (redis: SessionRedis, codec: SessionCodec, opt
   const { idleTtlSeconds, maxConcurrency, convert, valueFields } = options
 
   return async function load (ref, loadOptions = {}) {
-    const { takeSlot = false, values = [], upstreams = [] } = loadOptions
+    const { takeSlot = false, values = [], upstreams = [], claim = null } = loadOptions
     const slotId = takeSlot ? randomUUID() : null
     const reading = await inTime(scripts.loadSession(codec.keyOf(ref), {
       ttlSeconds: idleTtlSeconds,
       now: new Date(),
       tokenHash: tokenHashOf(ref),
       slot: slotId === null ? null : { id: slotId, holdMs: slotMs, mostSlots: maxConcurrency },
+      claim,
       fields: [...recordFields, ...upstreams.map(upstreamField), ...fieldsToLoad(values)]
     }))
     if (reading.is === 'none') return null
     if (reading.is === 'busy') throw new TooManyCallsError(ref.id, maxConcurrency)
-    if (reading.is === 'session') return await decode(ref, reading.fields, slotId)
+    if (reading.is === 'full') throw new TooManyKeptCallsError(ref.id, claim?.mostCalls ?? 0)
+    if (reading.is === 'session') {
+      const { fields, earlier = null } = reading
+      const call = claim !== null && earlier === null ? { id: claim.id, lease: claim.lease } : null
+      return await decode(ref, fields, { slotId: earlier === null ? slotId : null, call, earlier })
+    }
     await convert(ref, reading.seen)
     return await load(ref, loadOptions)
   }
@@ -55,13 +62,17 @@ export function createLoadSession (redis: SessionRedis, codec: SessionCodec, opt
     return fields.length <= mostFieldsToLoad ? fields : []
   }
 
-  async function decode (ref: SessionRef, fields: StoredFields, slotId: string | null): Promise<Session | null> {
+  async function decode (
+    ref: SessionRef,
+    fields: StoredFields,
+    { slotId, ...calls }: Pick<Session, 'call' | 'earlier'> & { slotId: string | null }
+  ): Promise<Session | null> {
     const key = codec.keyOf(ref)
     const slot = slotId === null ? null : createCallSlot(redis, key, { id: slotId, meta: fields.get('meta') ?? '' })
     let session: Session | null = null
     try {
       const record = codec.decode(ref, fields)
-      session = record && { ...record, id: ref.id, key, slot, fields }
+      session = record && { ...record, id: ref.id, key, slot, ...calls, fields }
     } finally {
       // Without a session the caller cannot release the slot.
       if (session === null) await slot?.release()

@@ -11,7 +11,35 @@ import { defineScript, type Script, type ScriptArgument } from '../redis/lua.ts'
 export type StoredFields = ReadonlyMap<string, string | null>
 
 /** The result of a read. `seen` says what is at the key instead of a session; see scripts/includes/seen.lua. */
-export type Reading = { is: 'session', fields: StoredFields } | { is: 'none' } | { is: 'other', seen: string }
+export type Reading =
+  { is: 'session', fields: StoredFields, earlier?: EarlierCall | null } | { is: 'none' } | { is: 'other', seen: string }
+
+/** The call to begin with a request, unless an earlier one has its idempotency key. See ../calls/call.ts. */
+export interface CallClaim {
+  keyHash: string
+  /** Digest of what is asked. */
+  digest: string
+  id: string
+  lease: string
+  leaseMs: number
+  /** How long the call is kept (ms). */
+  ttlMs: number
+  /** How many calls a session may have. */
+  mostCalls: number
+}
+
+/** A call that has the idempotency key already, as it is stored. */
+export interface EarlierCall { id: string, head: string, answer: string | null }
+
+/** A call that ends with a write, and its answer; '' for one that is not kept. */
+export interface EndedCall {
+  id: string
+  lease: string
+  state: string
+  ttlMs: number
+  mostBytes: number
+  answer: string
+}
 
 export interface LoadArguments {
   ttlSeconds: number
@@ -20,6 +48,7 @@ export interface LoadArguments {
   tokenHash: string | null
   /** The call slot to take; `null` for none. */
   slot: { id: string, holdMs: number, mostSlots: number } | null
+  claim: CallClaim | null
   /** The first two are `meta` and `credentials`. */
   fields: readonly string[]
 }
@@ -61,6 +90,7 @@ export interface WriteArguments extends Written {
   slotId: string | null
   /** How many calls to count. */
   calls: number
+  endedCall: EndedCall | null
 }
 
 export interface RemoveArguments {
@@ -68,14 +98,6 @@ export interface RemoveArguments {
   tokenHash: string | null
   /** Fields to read before they are gone. */
   fields: readonly string[]
-}
-
-export interface KeepArguments {
-  meta: string
-  token: string
-  call: string
-  mostCalls: number
-  mostBytes: number
 }
 
 export interface Description {
@@ -88,7 +110,7 @@ export interface Description {
 }
 
 export interface SessionScripts {
-  loadSession: Script<LoadArguments, Reading | { is: 'busy' }>
+  loadSession: Script<LoadArguments, Reading | { is: 'busy' } | { is: 'full' }>
   peekSession: Script<{ fields: readonly string[] }, Reading>
   /** Gives the fields of the values that did not fit; `null` when something else is there. */
   createSession: Script<CreateArguments, string[] | null>
@@ -104,8 +126,7 @@ export interface SessionScripts {
   removeValues: Script<{ meta: string, name: string }, number | null>
   removeSession: Script<RemoveArguments, { removed: number, fields: StoredFields }>
   describeSession: Script<{ meta: string }, Description | null>
-  /** Gives 0 when the session is gone, -1 when the call is too large. */
-  keepPendingCall: Script<KeepArguments, -1 | 0 | 1>
+  /** Takes a call that an older version kept. */
   takePendingCall: Script<{ meta: string, token: string }, string | null>
   settleExpiryIndex: Script<{ lifeMs: number, entries: readonly SettledEntry[] }, number>
 }
@@ -125,6 +146,8 @@ export function createSessionRedis (client: RedisClient, commandTimeoutMs: numbe
 }
 
 type ReadReply = ['none'] | ['other', string] | ['session', ...Array<string | null>]
+type LoadReply = ['busy'] | ['full'] | ['none'] | ['other', string] |
+  ['session', ...Array<string | null | [id: string, head: string, answer: string]>]
 type WriteReply = [0] | [1, ...string[]]
 type RemoveReply = [removed: number, ...Array<string | null>]
 type DescribeReply = [
@@ -138,12 +161,13 @@ export function defineSessionScripts (client: RedisClient): SessionScripts {
 
   return {
     loadSession: decoded(
-      define<LoadArguments, ReadReply | ['busy']>('load-session', ({ ttlSeconds, now, tokenHash, slot, fields }) => [
+      define<LoadArguments, LoadReply>('load-session', ({ ttlSeconds, now, tokenHash, slot, claim, fields }) => [
         ttlSeconds, now.toISOString(), now.getTime(), tokenHash ?? '',
         ...slot === null ? ['', '', ''] : [slot.id, slot.holdMs, slot.mostSlots],
+        claim === null ? '' : claimText(claim),
         ...fields
       ]),
-      (reply, { fields }) => reply[0] === 'busy' ? { is: 'busy' } : readingOf(reply, fields)
+      (reply, { fields, claim }) => loadingOf(reply, fields, claim !== null)
     ),
     peekSession: decoded(
       define<{ fields: readonly string[] }, ReadReply>('peek-session', ({ fields }) => [...fields]),
@@ -160,10 +184,11 @@ export function defineSessionScripts (client: RedisClient): SessionScripts {
     ),
     writeSession: decoded(
       define<WriteArguments, WriteReply>('write-session', ({
-        meta, ttlSeconds, now, slotId, calls, dropped, mostBytes, mostFields, fields, values
+        meta, ttlSeconds, now, slotId, calls, endedCall, dropped, mostBytes, mostFields, fields, values
       }) => [
         meta, ttlSeconds, now.getTime(), slotId ?? '', calls, mostBytes, mostFields, Object.keys(fields).length,
-        dropped.length, ...Object.entries(fields).flat(), ...dropped, ...valuesArgv(values)
+        dropped.length, endedCall === null ? '' : endText(endedCall), endedCall?.answer ?? '',
+        ...Object.entries(fields).flat(), ...dropped, ...valuesArgv(values)
       ]),
       leftOutOf
     ),
@@ -182,8 +207,6 @@ export function defineSessionScripts (client: RedisClient): SessionScripts {
       define<{ meta: string }, DescribeReply | null>('describe-session', ({ meta }) => [meta]),
       descriptionOf
     ),
-    keepPendingCall: define('keep-pending-call', ({ meta, token, call, mostCalls, mostBytes }) =>
-      [meta, token, call, mostCalls, mostBytes]),
     takePendingCall: define('take-pending-call', ({ meta, token }) => [meta, token]),
     settleExpiryIndex: define('settle-expiry-index', ({ lifeMs, entries }) =>
       [lifeMs, ...entries.flatMap(([id, score, next]) => [id, score, next ?? ''])])
@@ -198,6 +221,24 @@ function decoded<Args, Raw, Reply> (
 
 const valuesArgv = (values: readonly EncodedValue[]): ScriptArgument[] =>
   values.flatMap(({ field, text, origin }) => [field, text, origin])
+
+const claimText = ({ keyHash, digest, id, lease, leaseMs, ttlMs, mostCalls }: CallClaim) =>
+  [keyHash, digest, id, lease, leaseMs, ttlMs, mostCalls].join(' ')
+
+const endText = ({ id, lease, state, ttlMs, mostBytes }: EndedCall) => [id, lease, state, ttlMs, mostBytes].join(' ')
+
+/** The load that was to begin a call has one item more: the earlier call with its key, or ''. */
+function loadingOf (
+  reply: LoadReply, names: readonly string[], hasClaim: boolean
+): Reading | { is: 'busy' } | { is: 'full' } {
+  if (reply[0] === 'busy' || reply[0] === 'full') return { is: reply[0] }
+  const reading = readingOf(reply as ReadReply, names)
+  if (reading.is !== 'session' || !hasClaim) return reading
+  const last = reply.at(-1)
+  if (!Array.isArray(last)) return { ...reading, earlier: null }
+  const [id, head, answer] = last
+  return { ...reading, earlier: { id, head, answer: answer === '' ? null : answer } }
+}
 
 function readingOf (reply: ReadReply, names: readonly string[]): Reading {
   if (reply[0] === 'none') return { is: 'none' }

@@ -1,4 +1,4 @@
-import type { SessionRedis } from './scripts.ts'
+import type { EndedCall, SessionRedis } from './scripts.ts'
 import type { Session } from './session.ts'
 import { encodeChanges, encodeValues, type RecordChanges } from './session-record.ts'
 import { type KeptValue, nameOfValue, type ValueFields, type ValueOrigin } from './values.ts'
@@ -8,6 +8,8 @@ export interface Changes extends RecordChanges {
   values?: ReadonlyMap<string, KeptValue>
   /** Names whose older values are no longer true, and have no newer ones. They are removed. */
   outdated?: { names: readonly string[], origin: ValueOrigin }
+  /** A call that ends with this, in the same script as its outputs are kept. */
+  endedCall?: EndedCall | null
 }
 
 /**
@@ -50,7 +52,7 @@ export function createWriteChanges (
   }
 
   async function writePortion (
-    session: Session, { dropped, values }: Portion, changes: RecordChanges
+    session: Session, { dropped, values }: Portion, changes: RecordChanges, endedCall: EndedCall | null
   ): Promise<string[] | null> {
     const isCall = changes.call !== undefined
     const slot = isCall ? session.slot : null
@@ -60,6 +62,7 @@ export function createWriteChanges (
       now: new Date(),
       slotId: slot?.id ?? null,
       calls: isCall ? 1 : 0,
+      endedCall,
       dropped,
       fields: encodeChanges(changes, session),
       values: encodeValues(new Map(values), { valueFields, seal: session.seal }),
@@ -72,7 +75,7 @@ export function createWriteChanges (
 
   const isTooLarge = ([, { text }]: [string, KeptValue]) => text.length > maxBytes
 
-  return async function write (session, { values = new Map(), outdated, call, ...others }) {
+  return async function write (session, { values = new Map(), outdated, call, endedCall = null, ...others }) {
     const outdatedFields = outdated === undefined ? [] : await fieldsToDrop(session, outdated)
     // One that cannot fit is not even sent: it may be as large as a message.
     const entries = [...values]
@@ -80,10 +83,11 @@ export function createWriteChanges (
     const portions = portionsToWrite([...outdatedFields, ...tooLarge], entries.filter(entry => !isTooLarge(entry)))
     const leftOut = tooLarge
     for (const [index, portion] of portions.entries()) {
+      const isLast = index === portions.length - 1
       const fields = await writePortion(session, portion, {
         ...(index === 0 && others),
-        ...(index === portions.length - 1 && call !== undefined && { call })
-      })
+        ...(isLast && call !== undefined && { call })
+      }, isLast ? endedCall : null)
       if (fields === null) return null
       leftOut.push(...fields)
     }

@@ -1,3 +1,5 @@
+import type { HeldCall } from '../calls/call.ts'
+import type { PendingCall, PendingCalls } from '../calls/pending-calls.ts'
 import {
   CallerLeftError, MissingValueError, SessionNotFoundError, UnknownContinuationError, UnknownToolError
 } from '../errors.ts'
@@ -7,7 +9,7 @@ import type { InputRequests } from '../mcp/client/input-requests.ts'
 import type { RequestLimits, ServerClient, ToolAnswer, ToolRequest } from '../mcp/client/server-client.ts'
 import type { Watcher } from '../mcp/client/tool-call.ts'
 import type { ResultShape } from '../mcp/servers-file/value-policy.ts'
-import type { PendingCall, PendingCalls } from '../sessions/pending-calls.ts'
+import type { EndedCall } from '../sessions/scripts.ts'
 import type { Session } from '../sessions/session.ts'
 import type { CallRecord } from '../sessions/session-record.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
@@ -74,7 +76,14 @@ export interface CallOptions {
   watcher?: Watcher | undefined
   /** Gets the error when values could not be kept in the session. The call itself does not fail for it. */
   onNotCached: (error: unknown) => void
+  /** The call of which something is kept; `null` for one that nothing is kept of. */
+  held?: HeldCall | null
+  /** How that call ends with a reply. It is written together with the tool's outputs. */
+  endWith?: (reply: ReplyToKeep) => EndedCall | null
 }
+
+/** A reply before its values are kept. */
+export type ReplyToKeep = Pick<ToolReply, 'body' | 'form' | 'leftOut'>
 
 export interface ToolReply {
   /** JSON text. A long one as bytes, which lie outside of the heap. */
@@ -166,7 +175,8 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
     }
   }
 
-  async function run (call: PreparedCall, { client, limits, shape, mask, watcher, onNotCached }: CallOptions) {
+  async function run (call: PreparedCall, callOptions: CallOptions) {
+    const { client, limits, shape, mask, watcher, onNotCached, held = null, endWith } = callOptions
     const { session, exposedName, tool, request } = call
     const { policy, serverPolicy, server, wrapsResult } = tool
     const startedAt = new Date()
@@ -174,7 +184,9 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
 
     /** Gives the names of the values that could not be kept. */
     async function keep (
-      outcome: CallRecord['outcome'], { outputs, tooMany }: Pick<ToolResult, 'outputs' | 'tooMany'> = noOutputs
+      outcome: CallRecord['outcome'],
+      { outputs, tooMany }: Pick<ToolResult, 'outputs' | 'tooMany'> = noOutputs,
+      endedCall: EndedCall | null = null
     ): Promise<string[]> {
       const at = new Date().toISOString()
       const given = policy.keepsParameters ? fittingArguments(checker, call, outcome) : new Map<string, string>()
@@ -188,7 +200,7 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
       const durationMs = Math.round(performance.now() - start)
       const record = { tool: exposedName, outcome, duration_ms: durationMs, at: startedAt.toISOString() }
       try {
-        const changes = { values, call: record, ...(tooMany.length > 0 && { outdated }) }
+        const changes = { values, call: record, endedCall, ...(tooMany.length > 0 && { outdated }) }
         const left = await inPhase('write', { server }, () => sessions.write(session, changes))
         return [...left ?? values.keys(), ...tooMany]
       } catch (error) {
@@ -221,11 +233,11 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
       // The answer has no name here: it may be long, and would stay in memory while the session is written.
       const taken = take(await client.callTool({ ...request, ...(watcher && { watcher }) }, limits))
       if ('inputRequired' in taken) {
-        const body = await keepUntilAnswered(call, taken.inputRequired, { server: client.serverName, mask })
+        const body = await keepUntilAnswered(call, taken.inputRequired, { server: client.serverName, mask, held })
         return { body, outcome: 'input_required', leftOut: [], notCached: await keep('input_required') } as const
       }
       const { outputs, tooMany, ...reply } = taken
-      return { ...reply, notCached: await keep(reply.outcome, { outputs, tooMany }) }
+      return { ...reply, notCached: await keep(reply.outcome, { outputs, tooMany }, endWith?.(reply)) }
     } catch (error) {
       await keep(error instanceof CallerLeftError ? 'abandoned' : 'failed')
       throw withActed(error)
@@ -235,7 +247,7 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
   async function keepUntilAnswered (
     { session, exposedName, tool, request, filled }: PreparedCall,
     requests: InputRequests,
-    { server, mask }: { server: string, mask: Mask }
+    { server, mask, held }: { server: string, mask: Mask, held: HeldCall | null }
   ): Promise<string> {
     const args = readJson(request.args)
     // Credentials are taken from the session again, and the operator's words from the servers file.
@@ -253,6 +265,7 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
         secretNames: fixed.map(({ name }) => name),
         ...(filled.length > 0 && { filled: filled.map(({ name }) => name) })
       },
+      held,
       server,
       mask,
       what: `tool ${exposedName}`

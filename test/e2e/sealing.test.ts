@@ -80,16 +80,20 @@ t.test('questions and sessions at servers are sealed, too', async t => {
   const id = await initSession(app)
   const session = await app.sessions.load({ id, client: null })
   if (session === null) throw new Error('no session')
-  const kept = await app.pendingCalls.keep(session, 'tool', {
+  let token = ''
+  await app.pendingCalls.keep(session, 'tool', {
     tool: 'a',
     name: 'a',
     args: '{"note": "canary"}',
     secretNames: ['jwtToken']
+  }, given => {
+    token = given
+    return '{"question": "canary"}'
   })
   await app.sessions.replaceUpstream(session, 'charts', null, '{"sessionId":"canary"}')
   t.notMatch(JSON.stringify(await redis.hgetall(session.key)), /canary/)
-  const taken = await app.pendingCalls.take(session, 'tool', 'token' in kept ? kept.token : '')
-  t.match(taken, { args: '{"note": "canary"}', secretNames: ['jwtToken'] })
+  const taken = await app.pendingCalls.take(session, 'tool', token)
+  t.match(taken, { request: { args: '{"note": "canary"}', secretNames: ['jwtToken'] } })
 })
 
 t.test('what is no call that waits is a session that cannot be read', async t => {
@@ -116,10 +120,10 @@ t.test('a call that waits for answers and does not fit is refused, and smaller o
   const keep = (length: number) =>
     app.pendingCalls.keep(session, 'tool', {
       tool: 'a', name: 'a', args: `{"note":"${'x'.repeat(length)}"}`, secretNames: []
-    })
+    }, () => '')
   t.strictSame(await keep(1_000), { refused: 'too large' })
-  for (let index = 0; index < 5; index++) t.match(await keep(300), { token: String })
-  const waiting = Object.entries(await redis.hgetall(session.key)).filter(([field]) => field.startsWith('q:'))
+  for (let index = 0; index < 5; index++) t.strictSame(await keep(300), { body: '' })
+  const waiting = Object.entries(await redis.hgetall(session.key)).filter(([field]) => /^[dr]:/.test(field))
   t.ok(waiting.length >= 1 && waiting.reduce((sum, [, text]) => sum + text.length, 0) <= 1_000)
   await redis.del(session.key)
   t.strictSame(await keep(1), { refused: 'session ended' })

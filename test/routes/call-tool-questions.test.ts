@@ -132,7 +132,7 @@ t.test('what waits holds no credential, and is bounded', async t => {
   const redis = await redisClient(t)
   for (let times = 0; times < 20; times++) await call(service, id, 'ask', { questions: ['Which?'], note: `${times}` })
   const fields = await redis.hgetall(`questions:${id}`)
-  const waiting = Object.entries(fields).filter(([name]) => name.startsWith('q:'))
+  const waiting = Object.entries(fields).filter(([name]) => name.startsWith('d:'))
   t.equal(waiting.length, 16)
   t.notOk(waiting.some(([, text]) => text.includes(jwtToken)))
   t.match(fields.last_call, /input_required/)

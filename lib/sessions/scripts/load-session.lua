@@ -10,11 +10,15 @@
   ARGV[5]   id of the call slot to take; '' for none
   ARGV[6]   how long the slot is held without being renewed (ms)
   ARGV[7]   how many slots the session has
-  ARGV[8…]  fields to read; the first two are `meta` and `credentials`
+  ARGV[8]   the call to begin for an idempotency key, as `<hash of the key> <digest of the request> <id> <lease>
+            <lease (ms)> <how long it is kept (ms)> <most calls>`; '' for none
+  ARGV[9…]  fields to read; the first two are `meta` and `credentials`
 
   Returns
-    {'session', value of each field or nil …}
+    {'session', value of each field or nil …}; where a call was to begin, then '' when it has begun. Otherwise an
+                               earlier call has the key: {id, head, answer or ''}, and no slot is taken
     {'busy'}                   all slots are taken
+    {'full'}                   the session has as many calls as it may
     {'none'}                   no session, or one with another token
     {'other', what is there}   not a session; see includes/seen.lua
 ]]
@@ -22,9 +26,11 @@
 local key = KEYS[1]
 local ttl_seconds, now, now_ms, token_hash = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local slot_id, slot_ms, most_slots = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
-local fields = arguments(8, #ARGV)
+local claim = ARGV[8]
+local fields = arguments(9, #ARGV)
 
 --- @include "includes/call-slots"
+--- @include "includes/begin-call"
 --- @include "includes/read-session"
 --- @include "includes/restart-idle-ttl"
 
@@ -39,8 +45,9 @@ local ends = table.remove(values)
 local running = table.remove(values)
 
 local changes = {'last_accessed', now}
-local is_busy = false
-if slot_id ~= '' then
+local earlier = claim ~= '' and call_begun_before(key, claim)
+local is_busy, is_full = false, false
+if slot_id ~= '' and not earlier then
   local slots = taken_slots(running)
   is_busy = #slots >= most_slots
   if not is_busy then
@@ -48,9 +55,13 @@ if slot_id ~= '' then
     changes[3], changes[4] = 'running', table.concat(slots, ' ')
   end
 end
+if claim ~= '' and not earlier and not is_busy then is_full = not begin_call(key, claim) end
+if is_full then changes[3], changes[4] = nil, nil end
 redis.call('HSET', key, unpack(changes))
 restart_idle_ttl(key, ttl_seconds, ends, now_ms)
 
 if is_busy then return {'busy'} end
+if is_full then return {'full'} end
+if claim ~= '' then values[#fields - 1] = earlier or '' end
 table.insert(values, 1, 'session')
 return values

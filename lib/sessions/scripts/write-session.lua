@@ -14,7 +14,9 @@
   ARGV[7]   most fields
   ARGV[8]   how many pairs follow
   ARGV[9]   how many fields follow the pairs
-  ARGV[10…] pairs of a field and its text, then fields of cached values to remove, then cached values, each a field, its
+  ARGV[10]  the call to end, as `<id> <lease> <state> <how long it is kept (ms)> <most bytes of all calls>`; '' for none
+  ARGV[11]  its answer; '' for none
+  ARGV[12…] pairs of a field and its text, then fields of cached values to remove, then cached values, each a field, its
             text and its origin; '' for none
 
   Returns {1, field of each value that did not fit …}, or {0} when the session is gone: then nothing was changed.
@@ -23,12 +25,13 @@
 local key = KEYS[1]
 local meta, ttl_seconds, now_ms, slot_id, calls = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local most_bytes, most_fields = tonumber(ARGV[6]), tonumber(ARGV[7])
-local first_dropped = 10 + 2 * tonumber(ARGV[8])
+local first_dropped = 12 + 2 * tonumber(ARGV[8])
+local ended_call, answer = ARGV[10], ARGV[11]
 local first_value = first_dropped + tonumber(ARGV[9])
-local fields = arguments(10, first_dropped - 1)
+local fields = arguments(12, first_dropped - 1)
 local dropped, values = arguments(first_dropped, first_value - 1), arguments(first_value, #ARGV)
 
---- @include "includes/call-slots"
+--- @include "includes/calls"
 --- @include "includes/drop-values"
 --- @include "includes/restart-idle-ttl"
 --- @include "includes/write-fields"
@@ -41,6 +44,10 @@ bytes = drop_values(key, dropped, bytes)
 local left_out = write_fields(key, fields, values, bytes, most_bytes, most_fields)
 if calls > 0 then redis.call('HINCRBY', key, 'calls', calls) end
 if slot_id ~= '' then write_slots(key, taken_slots(running, slot_id)) end
+if ended_call ~= '' then
+  local id, lease, state, ttl_ms, most_call_bytes = string.match(ended_call, '^(%S+) (%S+) (%S+) (%d+) (%d+)$')
+  settle_call(key, id, lease, state, ttl_ms, '', answer, tonumber(most_call_bytes))
+end
 restart_idle_ttl(key, ttl_seconds, ends, now_ms)
 
 table.insert(left_out, 1, 1)

@@ -5,11 +5,14 @@ import { continuationOf, inputRequiredText, listText } from '../../../lib/tools/
 t.test('input requests are listed with their keys, and stay as the server wrote them', async t => {
   const requests = '{"a\\"":{"method":"elicitation/create", "params":{ "n":1e400 }},"b":{"id":"theirs"},"c":7}'
   t.equal(
-    inputRequiredText(requests, 'x"y'),
+    inputRequiredText(requests, 'x"y', null),
     '{"status":"input_required","requests":[' +
       '{"id":"a\\"","method":"elicitation/create","params":{ "n":1e400 }},{"id":"b"},{"id":"c"}],"continue":"x\\"y"}'
   )
-  t.equal(inputRequiredText('{}', 't'), '{"status":"input_required","requests":[],"continue":"t"}')
+  t.equal(
+    inputRequiredText('{}', 't', 'c_1'),
+    '{"status":"input_required","requests":[],"continue":"t","call":"c_1"}'
+  )
 })
 
 t.test('a request goes on with its own state, and with the responses', async t => {

@@ -1,0 +1,34 @@
+--[[
+  Ends a call that works, or lets it wait for responses. `released` removes it: its tool has not acted, and the call may
+  be made again. Leaves the session's TTL alone.
+
+  KEYS[1]  session
+  ARGV[1]  `meta` that the session was loaded with
+  ARGV[2]  id
+  ARGV[3]  its lease
+  ARGV[4]  its next state, or `released`
+  ARGV[5]  how long it is kept (ms)
+  ARGV[6]  what it needs to go on; '' for nothing
+  ARGV[7]  its answer; '' for none
+  ARGV[8]  most bytes of all calls
+
+  Returns the head of the call, unchanged when it was to wait and its data do not fit, '' when it was removed, or nil when it is another's, over, or gone.
+]]
+local key = KEYS[1]
+local meta, id, lease, state, ttl_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local data, answer, most_bytes = ARGV[6], ARGV[7], tonumber(ARGV[8])
+
+--- @include "../../sessions/scripts/includes/calls"
+
+local session = redis.pcall('HMGET', key, 'meta', 'c:' .. id)
+if session.err or session[1] ~= meta or not session[2] then return false end
+
+if state == 'released' then
+  local call = parse_head(session[2])
+  if call.lease ~= lease or call.written ~= 'working' then return false end
+  remove_fields(key, id)
+  write_index(key, without_entry(read_index(key), id))
+  return ''
+end
+local call = settle_call(key, id, lease, state, ttl_ms, data, answer, most_bytes)
+return call and head_text(call) or false

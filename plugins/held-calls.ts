@@ -1,0 +1,139 @@
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { type HeldCall, renewEveryMs } from '../lib/calls/call.ts'
+import type { CallEnd, StoredCall } from '../lib/calls/call-store.ts'
+import {
+  CallCancelledError, CallerLeftError, CallRunningError, ClosingError, IdempotencyKeyReusedError, OutcomeUnknownError,
+  ResultNotKeptError, StoreUnavailableError
+} from '../lib/errors.ts'
+import { jsonBody, jsonType } from '../lib/http/schemas.ts'
+
+const kHeld = Symbol('heldCall')
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The call that this request runs; `null` for one that nothing is kept of. */
+    readonly heldCall: HeldCall | null
+    /** Holds a call until the request is over. A call that has not begun by then is released. */
+    holdCall: (held: HeldCall) => void
+    /** Notes that the call begins: from here on, its tool may act. */
+    beginHeldCall: () => void
+    /** Notes that the call was settled by a script that does more. */
+    noteCallSettled: () => void
+    /** Settles the call of a request that failed. Does nothing without one. Never rejects. */
+    settleFailedCall: (error: unknown) => Promise<void>
+    [kHeld]: Holding | null
+  }
+  interface FastifyReply {
+    /** Answers with what was recorded of a call; throws the failure that says why there is nothing. */
+    replayCall: (call: StoredCall) => FastifyReply
+  }
+}
+
+interface Holding { held: HeldCall, hasBegun: boolean, isSettled: boolean }
+
+/**
+ * Session phase: keeps the lease of the call that a request runs, and answers a request that was sent again with what
+ * the first one was answered.
+ */
+export default fp(async (fastify) => {
+  const { calls } = fastify
+  fastify.decorateRequest(kHeld, null)
+  fastify.decorateRequest('heldCall', {
+    getter () {
+      return this[kHeld]?.held ?? null
+    }
+  })
+
+  fastify.decorateRequest('holdCall', function (held) {
+    const holding: Holding = { held, hasBegun: false, isSettled: false }
+    this[kHeld] = holding
+    const timer = setInterval(() => renew(this, holding), renewEveryMs)
+    this.defer(async () => {
+      clearInterval(timer)
+      if (!holding.hasBegun) await settle(this, holding, { state: 'released' })
+    })
+  })
+
+  function renew (request: FastifyRequest, { held }: Holding): void {
+    calls.renew(request.session, held).then(
+      state => { if (state === 'cancelled') request.interrupt(new CallCancelledError()) },
+      err => {
+        // An outage of Redis has a log line of its own.
+        const level = err instanceof StoreUnavailableError ? 'debug' : 'warn'
+        request.log[level]({ err }, 'the lease of a running call could not be renewed')
+      }
+    )
+  }
+
+  async function settle (request: FastifyRequest, holding: Holding, end: CallEnd): Promise<void> {
+    if (holding.isSettled) return
+    holding.isSettled = true
+    await calls.settle(request.session, holding.held, end)
+  }
+
+  fastify.decorateRequest('beginHeldCall', function () {
+    if (this[kHeld] !== null) this[kHeld].hasBegun = true
+  })
+
+  fastify.decorateRequest('noteCallSettled', function () {
+    if (this[kHeld] !== null) this[kHeld].isSettled = true
+  })
+
+  fastify.decorateRequest('settleFailedCall', async function (error) {
+    const holding = this[kHeld]
+    if (holding === null || holding.isSettled) return
+    // Should Redis be away, the lease lapses, and the call is unknown: which is true.
+    await settle(this, holding, endOf(error, this)).catch(err => {
+      this.log.debug({ err }, 'a failed call could not be settled')
+    })
+  })
+
+  function endOf (error: unknown, request: FastifyRequest): CallEnd {
+    const { interruption } = request
+    const { statusCode, body, acted } = fastify.failureAnswer(error as FastifyError, request)
+    if (interruption instanceof CallCancelledError) return { state: 'cancelled' }
+    if (acted === 'no') return { state: 'released' }
+    // Whoever sends the request again wants to know what became of it, and not that its first caller left.
+    if (error instanceof CallerLeftError || interruption instanceof ClosingError) return { state: 'unknown' }
+    return { state: 'failed', answer: { statusCode, headers: {}, body } }
+  }
+
+  fastify.decorateReply('replayCall', function (call) {
+    const { state, answer } = call
+    if (state === 'unknown') throw new OutcomeUnknownError()
+    if (state === 'cancelled') throw new CallCancelledError()
+    if (state === 'working' || state === 'queued') throw new CallRunningError()
+    if (answer === null) throw new ResultNotKeptError()
+    const { statusCode, headers, body } = answer
+    if (!this.request.wantsEvents) {
+      return this.code(statusCode).headers(headers).type(jsonType).send(jsonBody(body))
+    }
+    return this.sendEvents(async events => {
+      for (const [name, value] of Object.entries(headers)) events.note(name, value)
+      const event = statusCode >= 400 ? 'error' : state === 'input_required' ? state : 'result'
+      return { event, json: body }
+    })
+  })
+
+  fastify.addHook('preHandler', async (request, reply) => {
+    if (!request.hasSession || !request.routeOptions.config.toolCall) return
+    const { earlier, call } = request.session
+    if (call !== null) request.holdCall({ ...call, round: 0 })
+    if (earlier === null) return
+    const stored = calls.opened(request.session, earlier)
+    if (stored.digest !== request.callClaim()?.digest) throw new IdempotencyKeyReusedError()
+    return replay(reply, stored)
+  })
+
+  function replay (reply: FastifyReply, stored: StoredCall): FastifyReply {
+    if (stored.state === 'working' || stored.state === 'queued') reply.header('retry-after', '1')
+    reply.header('idempotency-replayed', 'true')
+    return reply.replayCall(stored)
+  }
+}, {
+  name: 'held-calls',
+  dependencies: [
+    'redis', 'errors', 'caller-signal', 'after-response', 'server-sent-events', 'idempotency', 'session'
+  ]
+})
