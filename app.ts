@@ -102,7 +102,7 @@ const createPhase = (name: string, plugins: readonly Plugin[]) => fp<ConfigPlugi
 const app: FastifyPluginAsync<ConfigPluginOptions> = async (fastify, opts) => {
   // Only what the plugins need: with --options, opts holds the server's options, too.
   for (const [name, plugins] of Object.entries(phases)) {
-    await fastify.register(createPhase(name, plugins), { env: opts.env })
+    await fastify.register(createPhase(name, plugins), { env: opts.env, isDescribed: opts.isDescribed })
   }
   await fastify.register(autoload, {
     dir: join(import.meta.dirname, 'routes'), forceESM: true, options: { prefix: fastify.config.basePath }

@@ -1,8 +1,8 @@
-import redis from '@fastify/redis'
+import redis, { type FastifyRedis } from '@fastify/redis'
 import fp from 'fastify-plugin'
 import { StoreStartError } from '../lib/errors.ts'
 import { createAwaitCommand } from '../lib/redis/command.ts'
-import { openRedis } from '../lib/redis/connection.ts'
+import { openRedis, unconnectedRedis } from '../lib/redis/connection.ts'
 import { reasonOf } from '../lib/redis/failure.ts'
 import { createSharedTexts, type SharedTexts } from '../lib/redis/shared-texts.ts'
 import { loadSessionNamer } from '../lib/sessions/audit-name.ts'
@@ -28,6 +28,9 @@ declare module 'fastify' {
  */
 const factsTtlSeconds = 86_400
 
+/** A service that is only described has no sessions. */
+const noName = () => ''
+
 /**
  * The connection to Redis, and the sessions in it.
  *
@@ -36,21 +39,27 @@ const factsTtlSeconds = 86_400
  */
 export default fp(async (fastify) => {
   const { redis: options, session, sensitiveParams, encryptionKeys, apiKeys, serverScript } = fastify.config
-  const { client, address, close } = await openRedis(options, {
+  const { isDescribed } = fastify.config
+  const unconnected = isDescribed ? unconnectedRedis(options) : null
+  const { client, address, close } = unconnected ?? await openRedis(options, {
     keyPrefix: session.keyPrefix,
     onLost: err => fastify.log.error({ err }, 'redis lost'),
     onRestored: () => fastify.log.info('redis restored'),
     onVersionUnknown: err => fastify.log.debug({ err }, 'redis does not say its version')
   })
   fastify.addHook('onClose', close)
-  await fastify.register(redis, { client })
+  // The plugin would wait until the client is connected.
+  if (isDescribed) fastify.decorate('redis', client as FastifyRedis)
+  else await fastify.register(redis, { client })
 
   const { commandTimeoutMs } = options
   const { keyPrefix, maxBytes } = session
   const inTime = createAwaitCommand(commandTimeoutMs)
-  const nameSession = await loadSessionNamer(client, keyPrefix, inTime).catch((error: Error) => {
-    throw new StoreStartError(address, reasonOf(error.cause))
-  })
+  const nameSession = isDescribed
+    ? noName
+    : await loadSessionNamer(client, keyPrefix, inTime).catch((error: Error) => {
+      throw new StoreStartError(address, reasonOf(error.cause))
+    })
   fastify.decorate('sessions', createSessionRepository(client, {
     ...session,
     sharesNames: serverScript !== undefined,
