@@ -6,16 +6,21 @@
  * @type {Record<string, string[]>}
  */
 export const rooms = {
+  'lib/telemetry': [],
   'lib/http': [],
-  'lib/redis': [],
-  'lib/mcp/transports': [],
+  'lib/redis': ['lib/telemetry'],
+  'lib/mcp/transports': ['lib/telemetry'],
   'lib/mcp/servers-file': ['lib/mcp/transports'],
-  'lib/mcp/client': ['lib/redis', 'lib/mcp/transports'],
+  'lib/mcp/client': ['lib/redis', 'lib/mcp/transports', 'lib/telemetry'],
   'lib/mcp/server.ts': ['lib/mcp/servers-file', 'lib/mcp/transports', 'lib/mcp/client'],
-  'lib/mcp/processes': ['lib/mcp/servers-file', 'lib/mcp/transports', 'lib/mcp/client', 'lib/mcp/server.ts'],
-  'lib/mcp/http': ['lib/mcp/servers-file', 'lib/mcp/transports', 'lib/mcp/client', 'lib/mcp/server.ts'],
+  'lib/mcp/processes': [
+    'lib/mcp/servers-file', 'lib/mcp/transports', 'lib/mcp/client', 'lib/mcp/server.ts', 'lib/telemetry'
+  ],
+  'lib/mcp/http': [
+    'lib/mcp/servers-file', 'lib/mcp/transports', 'lib/mcp/client', 'lib/mcp/server.ts', 'lib/telemetry'
+  ],
   'lib/mcp/servers.ts': ['lib/mcp/servers-file', 'lib/mcp/server.ts'],
   'lib/sessions': ['lib/redis', 'lib/mcp/server.ts'],
-  'lib/tools': ['lib/sessions', 'lib/mcp'],
+  'lib/tools': ['lib/sessions', 'lib/mcp', 'lib/telemetry'],
   'lib/config': ['lib/http', 'lib/sessions', 'lib/redis']
 }
