@@ -19,6 +19,7 @@ import guidance from './plugins/guidance.ts'
 import jsonBody from './plugins/json-body.ts'
 import listRoutes from './plugins/list-routes.ts'
 import masking from './plugins/masking.ts'
+import metrics from './plugins/metrics.ts'
 import notCached from './plugins/not-cached.ts'
 import openapi from './plugins/openapi.ts'
 import origins from './plugins/origins.ts'
@@ -41,6 +42,7 @@ import session from './plugins/session.ts'
 import sessionLifecycle from './plugins/session-lifecycle.ts'
 import sessionReference from './plugins/session-reference.ts'
 import toolCalls from './plugins/tool-calls.ts'
+import workerMetrics from './plugins/worker-metrics.ts'
 import writeTimeout from './plugins/write-timeout.ts'
 
 /**
@@ -78,7 +80,7 @@ type Plugin = FastifyPluginAsync<ConfigPluginOptions> | FastifyPluginCallback<Co
 /** The life of a request in phases, and the plugins of each phase in their order. */
 const phases: Record<string, Plugin[]> = {
   // The settings, and the Redis that they name. A fault in them ends the start here.
-  start: [config, serverConfig, guidance, redis],
+  start: [config, metrics, serverConfig, guidance, redis],
   // HTTP: how a request ends, who calls about which session, and the form of bodies and answers.
   edge: [
     errors, responseHeaders, requestEnd, afterResponse, callerSignal, requestLog, closing, earlyAnswers,
@@ -88,7 +90,7 @@ const phases: Record<string, Plugin[]> = {
   // The caller's session: counted, loaded, its idle TTL restarted.
   session: [rateLimits, session, credentials],
   // The MCP servers of this worker, and the clients of one request.
-  mcp: [serverRuntime, reload, requestClients, masking, credentialRecheck, serverRequests],
+  mcp: [serverRuntime, reload, requestClients, masking, credentialRecheck, serverRequests, workerMetrics],
   // The operations behind the routes, and their description.
   operations: [sessionLifecycle, resources, prompts, toolCalls, openapi, listRoutes]
 }

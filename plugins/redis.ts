@@ -10,6 +10,7 @@ import { createSealing } from '../lib/sessions/field-encryption.ts'
 import { createPendingCalls, type PendingCalls } from '../lib/sessions/pending-calls.ts'
 import { createSealedTexts } from '../lib/sessions/sealed-texts.ts'
 import { createSessionRepository, type SessionRepository } from '../lib/sessions/session-repository.ts'
+import { events } from '../lib/telemetry/channels.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -43,8 +44,14 @@ export default fp(async (fastify) => {
   const unconnected = isDescribed ? unconnectedRedis(options) : null
   const { client, address, close } = unconnected ?? await openRedis(options, {
     keyPrefix: session.keyPrefix,
-    onLost: err => fastify.log.error({ err }, 'redis lost'),
-    onRestored: () => fastify.log.info('redis restored'),
+    onLost (err) {
+      fastify.log.error({ err }, 'redis lost')
+      events.redisLost.publish(null)
+    },
+    onRestored () {
+      fastify.log.info('redis restored')
+      events.redisRestored.publish(null)
+    },
     onVersionUnknown: err => fastify.log.debug({ err }, 'redis does not say its version')
   })
   fastify.addHook('onClose', close)

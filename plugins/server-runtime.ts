@@ -15,7 +15,7 @@ import { proxiesIn } from '../lib/mcp/servers-file/host-environment.ts'
 import { type FaultyEntry, keepOldForms } from '../lib/mcp/servers-file/old-forms.ts'
 import type { RunnableSpec, ServerSpec } from '../lib/mcp/servers-file/server-spec.ts'
 import { describePolicy } from '../lib/mcp/servers-file/value-policy.ts'
-import { createUpstreamAgents } from '../lib/mcp/transports/http-agent.ts'
+import { createUpstreamAgents, type UpstreamAgents } from '../lib/mcp/transports/http-agent.ts'
 import { createReaper } from '../lib/mcp/transports/reaper.ts'
 import { createFitCheck, memoryOf, resolveProcessLimits } from '../lib/process-limits.ts'
 import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
@@ -39,6 +39,10 @@ declare module 'fastify' {
     readonly processCounts: () => ProcessCounts
     /** How many requests of this worker MCP servers over HTTP have now, and how many wait for their turn. */
     readonly upstreamCounts: () => Pick<RequestBounds, 'running' | 'waiting'>
+    /** How many MCP servers of this worker may be processes. */
+    readonly processLimit: number
+    /** The open connections to MCP servers over HTTP, by the server's name. Those through a proxy do not count. */
+    readonly upstreamConnections: UpstreamAgents['connections']
   }
 }
 
@@ -215,6 +219,8 @@ export default fp(async (fastify) => {
   }))
 
   fastify.decorate('upstreamCounts', () => ({ running: bounds.running, waiting: bounds.waiting }))
+  fastify.decorate('processLimit', maxAlive)
+  fastify.decorate('upstreamConnections', agents.connections)
 
   fastify.addHook('onReady', async () => refillSpares())
   fastify.addHook('onListen', async () => {

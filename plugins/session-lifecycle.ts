@@ -7,6 +7,7 @@ import { splitFields } from '../lib/sessions/fields.ts'
 import { openSession, type OpenedSession } from '../lib/sessions/open-session.ts'
 import type { RemovedSession } from '../lib/sessions/session-repository.ts'
 import { parseUpstream } from '../lib/sessions/upstream-sessions.ts'
+import { tellSession } from '../lib/telemetry/channels.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -45,6 +46,7 @@ export default fp(async (fastify) => {
     this.audit({ session: ref })
     const removed = await sessions.remove(ref, this.servers.sessionKeepers)
     if (removed === null) return this.audit({ outcome: 'not_found' })
+    tellSession('ended')
     endUpstreams(this, removed)
   })
 

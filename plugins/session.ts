@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import { MissingFieldError, SessionNotFoundError, StoreUnavailableError } from '../lib/errors.ts'
 import type { CallSlot } from '../lib/sessions/call-slot.ts'
 import type { LoadOptions, Session } from '../lib/sessions/session.ts'
+import { inPhase } from '../lib/telemetry/channels.ts'
 
 const kSession = Symbol('session')
 const kSlot = Symbol('slot')
@@ -61,8 +62,11 @@ export default fp(async (fastify) => {
     request.audit({ session: ref })
     // In onRequest the body of a POST is still to come.
     const isKnown = request.body !== undefined || request.method !== 'POST'
-    const session = await fastify.sessions.load(ref, { takeSlot, ...(isKnown && wants?.(request)) })
-    if (session === null) throw new SessionNotFoundError(id)
+    const session = await inPhase('session', {}, async () => {
+      const session = await fastify.sessions.load(ref, { takeSlot, ...(isKnown && wants?.(request)) })
+      if (session === null) throw new SessionNotFoundError(id)
+      return session
+    })
     request[kSession] = session
     if (session.isStale) request.defer(() => fastify.sessions.reseal(session))
     if (session.slot !== null) keepSlot(request, session.slot)

@@ -14,6 +14,7 @@ import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
 import { describeCall } from '../lib/tools/dry-run.ts'
 import type { Inject } from '../lib/tools/parameter-injection.ts'
 import type { CatalogTool } from '../lib/tools/tool-catalog.ts'
+import { type CallContext, inPhase } from '../lib/telemetry/channels.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -64,17 +65,23 @@ export default fp(async (fastify) => {
 
   fastify.decorateRequest('callTool', function (call) {
     this.setTurn({ priority: 'call', callTimeoutMs: (call.timeout ?? Infinity) * 1000 })
-    const reply = call.continue === undefined ? begin(this, call) : resume(this, call, call.continue)
+    const context: CallContext = {}
+    const reply = inPhase('call', context, async () => {
+      const { continue: token } = call
+      const reply = await (token === undefined ? begin(this, call, context) : resume(this, call, token, context))
+      context.outcome = reply.outcome
+      return reply
+    })
     reply.then(({ outcome }) => this.audit({ outcome }), () => {}) // the audit log has a failure's code already
     // The handler goes on when its caller leaves: what it still writes must be done before Redis is closed.
     this.defer(() => reply.catch(() => {}))
     return reply
   })
 
-  async function begin (request: FastifyRequest, call: ToolCallRequest): Promise<CallReply> {
+  async function begin (request: FastifyRequest, call: ToolCallRequest, context: CallContext): Promise<CallReply> {
     const { tool: exposedName = '', inject = true, dryRun: isDryRun = false } = call
     const server = request.servers.byExposedName(exposedName)
-    const tool = server && await findTool(request, server, exposedName)
+    const tool = server && await findTool(request, server, exposedName, context)
     if (server === null || tool === null) throw new UnknownToolError(exposedName)
     const { session } = request
     const params = paramsOf(request)
@@ -83,30 +90,38 @@ export default fp(async (fastify) => {
     return await run(request, server, prepared, call)
   }
 
-  async function resume (request: FastifyRequest, call: ToolCallRequest, token: string): Promise<ToolReply> {
+  async function resume (
+    request: FastifyRequest, call: ToolCallRequest, token: string, context: CallContext
+  ): Promise<ToolReply> {
     const pending = await pendingCalls.take(request.session, 'tool', token)
     if (pending === null) throw new UnknownContinuationError()
     // The server got an earlier round of this call, so the tool may have acted before it requested input.
-    return await goOn(request, call, pending).catch(throwWith('unknown'))
+    return await goOn(request, call, pending, context).catch(throwWith('unknown'))
   }
 
-  async function goOn (request: FastifyRequest, call: ToolCallRequest, pending: PendingCall): Promise<ToolReply> {
+  async function goOn (
+    request: FastifyRequest, call: ToolCallRequest, pending: PendingCall, context: CallContext
+  ): Promise<ToolReply> {
     const { session } = request
     const { tool: exposedName } = pending
     const server = request.servers.byExposedName(exposedName)
-    const tool = server && await findTool(request, server, exposedName)
+    const tool = server && await findTool(request, server, exposedName, context)
     if (server === null || tool === null) throw new UnknownContinuationError()
     const prepared = caller.resume({ session, exposedName, tool }, pending, request.fieldText('responses'))
     return await run(request, server, prepared, call)
   }
 
   async function findTool (
-    request: FastifyRequest, server: CatalogedServer, exposedName: string
+    request: FastifyRequest, server: CatalogedServer, exposedName: string, context: CallContext
   ): Promise<CatalogTool | null> {
+    context.server = server.name
     // A server that fails while it lists its tools has called none of them.
     const tool = await request.findTool(server, exposedName).catch(throwWith('no'))
     // Log only names of tools that exist; an unknown name may hold anything.
-    if (tool !== null) request.audit({ tool: exposedName, server: server.name })
+    if (tool !== null) {
+      request.audit({ tool: exposedName, server: server.name })
+      context.tool = exposedName
+    }
     return tool
   }
 

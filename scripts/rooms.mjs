@@ -20,7 +20,7 @@ export const rooms = {
     'lib/mcp/servers-file', 'lib/mcp/transports', 'lib/mcp/client', 'lib/mcp/server.ts', 'lib/telemetry'
   ],
   'lib/mcp/servers.ts': ['lib/mcp/servers-file', 'lib/mcp/server.ts'],
-  'lib/sessions': ['lib/redis', 'lib/mcp/server.ts'],
+  'lib/sessions': ['lib/redis', 'lib/mcp/server.ts', 'lib/telemetry'],
   'lib/tools': ['lib/sessions', 'lib/mcp', 'lib/telemetry'],
   'lib/config': ['lib/http', 'lib/sessions', 'lib/redis']
 }

@@ -109,6 +109,8 @@ export function resolveConfig (env: Environment, { isDescribed = false } = {}) {
     elicitation: env.MCP_ELICITATION === 'on',
     /** Whether servers over HTTP are reached through the proxies of the environment. */
     upstreamProxy: env.MCP_UPSTREAM_PROXY === 'env',
+    /** `null` for no metrics. */
+    metrics: resolveMetrics(env),
     /** Empty, or begins with a slash. */
     basePath: env.MCP_BASE_PATH,
     closeGraceMs: env.MCP_CLOSE_GRACE * 1000,
@@ -164,6 +166,16 @@ function resolveMasked (env: Environment): string[] | null {
 function resolveAudit (value: string): 'log' | 'off' | { file: string } {
   if (value === 'on') return 'log'
   return value === 'off' ? 'off' : { file: value }
+}
+
+/** Where metrics are served. One port cannot be the service's, too, on whatever addresses the two are. */
+function resolveMetrics (env: Environment): { host: string, port: number } | null {
+  const { MCP_METRICS_PORT: port, MCP_METRICS_HOST: host } = env
+  if (port === undefined) return null
+  if (port !== 0 && port === env.MCP_CLIENT_PORT) {
+    throw new ConfigError(`MCP_METRICS_PORT must be another port than MCP_CLIENT_PORT, but both are ${port}`)
+  }
+  return { host, port }
 }
 
 /** The API that checks credentials; `null` when checking is switched off. */

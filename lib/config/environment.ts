@@ -257,6 +257,19 @@ export const EnvironmentSchema = Type.Object({
     title: 'a port from 0 to 65535',
     description: 'Port that `npm start` and `npm run dev` listen on; 0 takes a free one.'
   }),
+  MCP_METRICS_PORT: Type.Optional(Type.Integer({
+    minimum: 0,
+    maximum: 65_535,
+    title: 'a port from 0 to 65535',
+    description:
+      'Port that serves metrics for Prometheus at /metrics, without an API key; 0 takes a free one. Unset: no metrics.'
+  })),
+  MCP_METRICS_HOST: Type.String({
+    default: '127.0.0.1',
+    minLength: 1,
+    title: 'a host name or address',
+    description: 'Address that the metrics are served on. Whoever reaches it can read them.'
+  }),
   MCP_BASE_PATH: Type.String({
     default: '',
     pattern: '^(/[\\w.~-]+)*$',

@@ -1,5 +1,6 @@
 import type { Command } from 'ioredis'
 import { StoreStartError } from '../errors.ts'
+import { watchCommand } from '../telemetry/channels.ts'
 import { type RedisConfig, resolveAddress } from './address.ts'
 import { createRedisClient, reconnectDelayMs, type RedisClient } from './client.ts'
 import { meansUnavailable, reasonOf } from './failure.ts'
@@ -95,7 +96,7 @@ export function unconnectedRedis (config: RedisConfig): RedisConnection {
 function observeFailures (client: RedisClient, onFailure: (error: Error) => void): void {
   const send = client.sendCommand.bind(client)
   client.sendCommand = (command: Command, ...others: unknown[]) => {
-    const answer = send(command, ...others as [])
+    const answer = watchCommand({ command: command.name }, () => send(command, ...others as []), command.promise)
     if (client.status === 'ready') command.promise.catch(report)
     return answer
   }

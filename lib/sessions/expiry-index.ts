@@ -1,3 +1,4 @@
+import { tellSession } from '../telemetry/channels.ts'
 import type { SessionRedis, SettledEntry } from './scripts.ts'
 import { sessionKey } from './session-ref.ts'
 
@@ -71,7 +72,9 @@ export function createExpiryIndex (
       const remainingMs = await redis.pttl(sessionKey(keyPrefix, { client, id }))
       return [id, score, remainingMs > 0 ? now + remainingMs : null]
     }))
-    return await settleEntries(entries)
+    const count = await settleEntries(entries)
+    tellSession('expired', entries.filter(([, , until]) => until === null).length)
+    return count
   }
 
   return {

@@ -1,4 +1,5 @@
 import { SessionTakenError, StoreUnavailableError } from '../errors.ts'
+import { tellSession } from '../telemetry/channels.ts'
 import { callerOrigin } from '../value-origin.ts'
 import type { NewSession } from './fields.ts'
 import { isSameHash, ownerOf } from './owner.ts'
@@ -63,7 +64,9 @@ export async function openSession (
     const values = keptAs(opened.values, { server: callerOrigin, as: 'init', at: new Date().toISOString() })
     const changes = { values, token: newToken, ...(!isUnchanged && { identity: opened.identity }) }
     const written = owner === null ? await create(found, token) : await renew(owner.key, changes)
-    if (written !== null) return { ...written, ...(token !== undefined && { token }) }
+    if (written === null) continue
+    tellSession(owner === null ? 'opened' : 'renewed')
+    return { ...written, ...(token !== undefined && { token }) }
   }
   const cause = new Error('other requests opened and ended the same session again and again')
   throw new StoreUnavailableError({ cause })

@@ -24,7 +24,7 @@ export interface OperationContext extends PhaseContext {
 }
 
 export interface CommandContext extends PhaseContext {
-  /** The name of the command, or of the script: `get`, `mcp:load-session`. */
+  /** The name of the command; `evalsha` for every script. */
   command: string
 }
 
@@ -59,12 +59,11 @@ type Phases = typeof phases
 type Context<Name extends keyof Phases> = Phases[Name] extends TracingChannel<unknown, infer Of> ? Of : never
 
 /** Does `work` as a phase. Subscribers may bind an AsyncLocalStorage to its `start`: `work` runs within. */
-export async function inPhase<Name extends keyof Phases, Value> (
+export function inPhase<Name extends keyof Phases, Value> (
   name: Name, context: Context<Name>, work: () => Promise<Value>
 ): Promise<Value> {
   const channel = phases[name] as unknown as TracingChannel<unknown, PhaseContext>
-  if (!channel.hasSubscribers) return await work()
-  return await channel.tracePromise(work, context as PhaseContext) as Value
+  return channel.hasSubscribers ? channel.tracePromise(work, context) : work()
 }
 
 /** The same for a command whose promise others wait for: it stays the one that it is. */
@@ -79,13 +78,21 @@ export function watchCommand (context: CommandContext, send: () => unknown, answ
   return sent
 }
 
-/** How a process of a server ended: because it was to, or by itself. */
+/** How a process of a server ended. */
 export interface ProcessEnd {
   server: string
-  end: 'stopped' | 'exited' | 'killed' | 'not_started'
+  /**
+   * `stopped` because it was to end; `given_up` for what it wrote; `exited` or `killed` by itself; `not_started` where
+   * the system could not start it.
+   */
+  end: 'stopped' | 'given_up' | 'exited' | 'killed' | 'not_started'
 }
 
-export interface SessionEvent { event: 'opened' | 'renewed' | 'ended' }
+export interface SessionEvent {
+  /** `expired`: this worker found that Redis had let it expire, which may be long after. */
+  event: 'opened' | 'renewed' | 'ended' | 'expired'
+  count: number
+}
 
 /** What happens at a moment. */
 export const events = {
@@ -93,4 +100,8 @@ export const events = {
   session: channel('mcp-client:session-event'),
   redisLost: channel('mcp-client:redis-lost'),
   redisRestored: channel('mcp-client:redis-restored')
+}
+
+export function tellSession (event: SessionEvent['event'], count = 1): void {
+  if (count > 0 && events.session.hasSubscribers) events.session.publish({ event, count } satisfies SessionEvent)
 }

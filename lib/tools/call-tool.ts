@@ -11,6 +11,7 @@ import type { PendingCall, PendingCalls } from '../sessions/pending-calls.ts'
 import type { Session } from '../sessions/session.ts'
 import type { CallRecord } from '../sessions/session-record.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
+import { inPhase } from '../telemetry/channels.ts'
 import { keptAs, type KeptValue } from '../sessions/values.ts'
 import type { ArgumentChecker, ArgumentFault } from './argument-check.ts'
 import { checkArguments, fittingArguments, fixedArguments } from './call-arguments.ts'
@@ -188,7 +189,8 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
       const record = { tool: exposedName, outcome, duration_ms: durationMs, at: startedAt.toISOString() }
       try {
         const changes = { values, call: record, ...(tooMany.length > 0 && { outdated }) }
-        return [...await sessions.write(session, changes) ?? values.keys(), ...tooMany]
+        const left = await inPhase('write', { server }, () => sessions.write(session, changes))
+        return [...left ?? values.keys(), ...tooMany]
       } catch (error) {
         onNotCached(error)
         return [...values.keys(), ...tooMany]

@@ -1,5 +1,6 @@
 import { CompletionRefusedError, PromptArgumentsError, UnknownResourceError } from '../../errors.ts'
 import { presentMember, textOf } from '../../json-text.ts'
+import { inPhase } from '../../telemetry/channels.ts'
 import { HttpError } from '../transports/http-request.ts'
 import { type Answer, askUntilAnswered, type Continuation } from './answer-rounds.ts'
 import { type Peer, statefulCapability } from './handshake.ts'
@@ -78,7 +79,12 @@ const undeclaredTimeoutMs = 5_000
 
 /** The requests of a server client, whatever its server is reached through. */
 export function createServerClient (connection: ServerConnection): ServerClient {
-  const { bounds, request } = connection
+  const { bounds, serverName: server } = connection
+  /** A request that is no tool call, as a phase: without the wait for the server's turn and without its start. */
+  const request = <Value>(
+    method: string, description: RequestDescription, limits: RequestLimits,
+    work: (client: ProtocolClient) => Promise<Value>
+  ) => connection.request(description, limits, client => inPhase('request', { server, method }, () => work(client)))
 
   return {
     serverName: connection.serverName,
@@ -88,7 +94,7 @@ export function createServerClient (connection: ServerConnection): ServerClient 
 
     list (list, limits) {
       const { method, capability, what } = listKinds[list]
-      return request({ what: `the list of ${what}` }, limits, async client => {
+      return request(method, { what: `the list of ${what}` }, limits, async client => {
         limits.onSent?.()
         const listed = await orNone<Listed>(client, capability, limits, { items: [], warnings: [] }, async options => {
           const deadline = performance.now() + limits.timeoutMs
@@ -104,8 +110,9 @@ export function createServerClient (connection: ServerConnection): ServerClient 
 
     async callTool (tool, limits) {
       try {
-        return await request({ what: `tool ${tool.name}`, mayFail: true }, limits, client =>
-          callTool(tool, { client, connection, options: optionsOf(limits), limits }))
+        return await connection.request({ what: `tool ${tool.name}`, mayFail: true }, limits, client =>
+          inPhase('tool', { server, method: 'tools/call', tool: tool.name }, () =>
+            callTool(tool, { client, connection, options: optionsOf(limits), limits })))
       } catch (error) {
         if (error instanceof ToolFailedError) return { failure: error.failure }
         throw error
@@ -114,7 +121,7 @@ export function createServerClient (connection: ServerConnection): ServerClient 
 
     readResource (uri, limits, continuation) {
       const refused = (sentence: string) => new UnknownResourceError(uri, sentence)
-      return request({ what: `resource ${uri}`, refused }, limits, client => askUntilAnswered(
+      return request('resources/read', { what: `resource ${uri}`, refused }, limits, client => askUntilAnswered(
         client, 'resources/read', [['uri', JSON.stringify(uri)]], optionsOf(limits), continuation
       ))
     },
@@ -122,7 +129,7 @@ export function createServerClient (connection: ServerConnection): ServerClient 
     getPrompt (name, args, limits, continuation) {
       const refused = (sentence: string) => new PromptArgumentsError(name, sentence)
       const members = [['name', JSON.stringify(name)], ['arguments', args]] as const
-      return request({ what: `prompt ${name}`, refused }, limits, client =>
+      return request('prompts/get', { what: `prompt ${name}`, refused }, limits, client =>
         askUntilAnswered(client, 'prompts/get', members, optionsOf(limits), continuation))
     },
 
@@ -132,7 +139,7 @@ export function createServerClient (connection: ServerConnection): ServerClient 
       const members = [
         ['ref', JSON.stringify(reference)], ['argument', argument], ['context', `{"arguments":${context}}`]
       ] as const
-      return request({ what: `a completion for ${what}`, refused }, limits, client =>
+      return request('completion/complete', { what: `a completion for ${what}`, refused }, limits, client =>
         orNone(client, 'completions', limits, noCompletion, async options => {
           const { document, node } = await client.request('completion/complete', members, options)
           const completion = presentMember(node, 'completion')

@@ -1,6 +1,7 @@
 import { UnknownResourceError } from '../../errors.ts'
 import { isJsonObject, parseJsonObject } from '../../json.ts'
 import { stringMember } from '../../json-text.ts'
+import { inPhase } from '../../telemetry/channels.ts'
 import type { Peer } from '../client/handshake.ts'
 import { errorCodes } from '../client/protocol.ts'
 import type { ProtocolClient } from '../client/protocol-client.ts'
@@ -48,12 +49,12 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
   let isClosed = false
 
   async function connected (limits: RequestLimits): Promise<Connection> {
-    current ??= handshake.connect(limits.signal)
+    current ??= inPhase('connect', { server: serverName }, () => handshake.connect(limits.signal))
     return await opened(current, limits)
   }
 
   async function reconnected (refused: Connection, limits: RequestLimits): Promise<Connection> {
-    current = handshake.reconnect(refused, limits.signal)
+    current = inPhase('connect', { server: serverName }, () => handshake.reconnect(refused, limits.signal))
     return await opened(current, limits)
   }
 

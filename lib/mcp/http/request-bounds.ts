@@ -1,5 +1,6 @@
 import { abortable } from '../../cancellation.ts'
 import { createSemaphore, type Release, type Semaphore } from '../../semaphore.ts'
+import { inPhase } from '../../telemetry/channels.ts'
 
 export interface RequestBoundsOptions {
   /** How many requests one server may have at once. */
@@ -65,7 +66,7 @@ export function createRequestBounds (options: RequestBoundsOptions): RequestBoun
         async acquire (signal) {
           waiting++
           try {
-            return await acquireBoth(own, signal)
+            return await inPhase('queue', { server: name }, () => acquireBoth(own, signal))
           } finally {
             waiting--
           }

@@ -1,4 +1,5 @@
 import type { Mask } from '../../mask.ts'
+import { inPhase } from '../../telemetry/channels.ts'
 import { maskOf } from '../client/errors.ts'
 import type { Peer } from '../client/handshake.ts'
 import { createProtocolClient } from '../client/protocol-client.ts'
@@ -139,7 +140,7 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
     },
 
     open (signal) {
-      opening ??= open(signal)
+      opening ??= inPhase('start', { server: command.name }, () => open(signal))
       return opening
     },
 

@@ -1,3 +1,4 @@
+import { inPhase } from '../../telemetry/channels.ts'
 import type { ServerClient } from '../client/server-client.ts'
 import type { Lease, Patience, Server } from '../server.ts'
 import { credentialNames, fillCommand, type StdioSpec } from '../servers-file/server-spec.ts'
@@ -143,7 +144,7 @@ function leaseFresh ({ command, owner, wish, starts, spares }: FreshLease, optio
   async function open (): Promise<ServerClient> {
     const spare = spares?.take()
     if (spare) return useSpare(spare)
-    const turn = await waitForTurn()
+    const turn = await inPhase('queue', { server: command.name }, waitForTurn)
     // A spare may have become ready meanwhile: then the turn is another's.
     const late = spares?.take()
     if (!late) return await start(turn)

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { backoffMs } from '../../backoff.ts'
 import { abortable } from '../../cancellation.ts'
 import { CallerLeftError, McpStartError } from '../../errors.ts'
+import { inPhase } from '../../telemetry/channels.ts'
 import type { ServerClient } from '../client/server-client.ts'
 import type { StdioCommand } from '../transports/stdio.ts'
 import { createProcessClient, endProcess, type ProcessOptions, type RunningProcess } from './process-client.ts'
@@ -109,7 +110,7 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
   /** Waits for the turn to start as this request may, then for the start as all of them. */
   async function running (wish: Wish): Promise<RunningProcess> {
     const { ticket, process } = startOrJoin()
-    await ticket.join(wish)
+    if (ticket.state === 'waiting') await inPhase('queue', { server: command.name }, () => ticket.join(wish))
     return await process
   }
 

@@ -18,6 +18,8 @@ export interface Route {
 /** The connections to all MCP servers over HTTP. */
 export interface UpstreamAgents {
   routeTo: (endpoint: HttpEndpoint) => Route
+  /** How many connections are open, by the name of their server. Those through a proxy do not count. */
+  connections: () => Map<string, number>
   destroy: () => Promise<void>
 }
 
@@ -38,7 +40,7 @@ const connectionsOfRequest = 3
 const timeouts = { connectTimeoutMs: 10_000, maxIdleMs: 60_000 }
 
 interface ServerAgents {
-  direct: Dispatcher
+  direct: OriginPools
   /** By the proxy's address. */
   proxied: Map<string, ProxyAgent>
   routes: Map<string, Route>
@@ -90,6 +92,7 @@ export function createUpstreamAgents (options: UpstreamAgentsOptions): UpstreamA
       const proxy = (isEncrypted && proxies?.https) || (proxies?.http ?? '')
       return isDirect || proxy === '' ? { dispatcher: agents.direct, proxy: null } : routeThrough(proxy, agents)
     },
+    connections: () => new Map(Array.from(servers, ([name, { direct }]) => [name, direct.connected])),
     async destroy () {
       const all = [...servers.values()].flatMap(({ direct, proxied }) => [direct, ...proxied.values()])
       await Promise.all(all.map(agent => agent.destroy()))
@@ -105,7 +108,7 @@ export function createUpstreamAgents (options: UpstreamAgentsOptions): UpstreamA
  */
 export function createUpstreamAgent (
   { connections = null, lookup = lookUp }: { connections?: number | null, lookup?: Lookup } = {}
-): Dispatcher {
+): OriginPools {
   const connect = { timeout: timeouts.connectTimeoutMs, lookup: guardedBy(lookup) }
   const keepAliveMaxTimeout = timeouts.maxIdleMs
   return new OriginPools({ headersTimeout: 0, bodyTimeout: 0, keepAliveMaxTimeout, connections, connect })
@@ -122,6 +125,11 @@ class OriginPools extends Dispatcher {
   constructor (options: Pool.Options) {
     super()
     this.#options = options
+  }
+
+  /** How many connections are open. */
+  get connected (): number {
+    return [...this.#pools.values()].reduce((sum, { stats }) => sum + stats.connected, 0)
   }
 
   override dispatch (options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { corkWrites } from '../../corked-writes.ts'
+import { events, type ProcessEnd } from '../../telemetry/channels.ts'
 import { createIntake, defaultBounds, type IntakeBounds } from './bounds.ts'
 import { createLineSplitter } from './line-splitter.ts'
 import { readPaced } from './paced-reading.ts'
@@ -172,14 +173,21 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
     exited = new Promise(resolve => {
       child.once('error', error => { // it could not be started, and there will be no exit
         failure ??= error
+        if (child.pid === undefined) tellEnd('not_started')
         resolve()
       })
       child.once('exit', (code, signal) => {
         exit = { code, signal }
+        const byItself = signal === null ? 'exited' : 'killed'
+        tellEnd(failure !== null ? 'given_up' : closing !== null ? 'stopped' : byItself)
         resolve()
         announceEnd(child)
       })
     })
+  }
+
+  function tellEnd (end: ProcessEnd['end']): void {
+    if (events.processEnd.hasSubscribers) events.processEnd.publish({ server: command.name, end } satisfies ProcessEnd)
   }
 
   function announceEnd (child: ChildProcess): void {

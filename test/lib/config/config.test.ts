@@ -114,6 +114,7 @@ t.test('the defaults are those that are documented', async t => {
       maxConcurrency: 10,
       maxSessionsPerClient: 100_000
     },
+    metrics: null,
     sessionTokens: false,
     encryptionKeys: [],
     audit: 'log',
