@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 
 const quiet = { stdio: ['ignore', 'ignore', 'inherit'] }
 
@@ -23,4 +23,22 @@ export function installDebianPackages (packages, reason) {
 function rootPrefix () {
   if (process.getuid?.() === 0) return []
   return spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0 ? ['sudo', '-n'] : null
+}
+
+/**
+ * Unpacks a Debian package into a folder, without installing it: nothing of the machine changes, and no service starts.
+ * Says what it does, and why. False where that is not possible or fails.
+ */
+export function unpackDebianPackage (name, folder, reason) {
+  if (!existsSync('/usr/bin/apt-get')) return false
+  console.log(`${reason} Unpacking Debian's ${name} …`)
+  mkdirSync(folder, { recursive: true })
+  const run = (command, args) => spawnSync(command, args, { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] })
+  const download = () => run('apt-get', ['download', '-q', name]).status === 0
+  const prefix = rootPrefix()
+  const update = () => prefix !== null &&
+    run([...prefix, 'apt-get'][0], [...[...prefix, 'apt-get'].slice(1), 'update', '-q']).status === 0
+  if (!download() && !(update() && download())) return false
+  const file = readdirSync(folder).find(file => file.startsWith(`${name}_`) && file.endsWith('.deb'))
+  return file !== undefined && run('dpkg', ['-x', file, '.']).status === 0
 }

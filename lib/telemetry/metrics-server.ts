@@ -11,6 +11,8 @@ export interface MetricsServerOptions {
   /** Whether a `Host` header names this server; see plugins/origins.ts. */
   isForUs: (host: string | undefined) => boolean
   onTrouble: (error: unknown) => void
+  /** How long a request may take to arrive, and its answer to leave (ms). */
+  answerMs?: number
 }
 
 export interface MetricsServer {
@@ -20,8 +22,6 @@ export interface MetricsServer {
   close: () => Promise<void>
 }
 
-/** How long a request may take to arrive, and its answer to leave (ms). */
-const answerMs = 10_000
 /** Several monitoring systems at once are few. */
 const maxConnections = 32
 const maxHeaderBytes = 8_192
@@ -31,7 +31,7 @@ const maxHeaderBytes = 8_192
  * the service ends. Rejects with ConfigError when it cannot listen.
  */
 export async function openMetricsServer (options: MetricsServerOptions): Promise<MetricsServer> {
-  const { host, port, contentType, read, isForUs, onTrouble } = options
+  const { host, port, contentType, read, isForUs, onTrouble, answerMs = 10_000 } = options
   let reading: Promise<string> | null = null
 
   /** Those who ask at once get the same text. */
