@@ -42,6 +42,7 @@ import session from './plugins/session.ts'
 import sessionLifecycle from './plugins/session-lifecycle.ts'
 import sessionReference from './plugins/session-reference.ts'
 import toolCalls from './plugins/tool-calls.ts'
+import traces from './plugins/traces.ts'
 import workerMetrics from './plugins/worker-metrics.ts'
 import writeTimeout from './plugins/write-timeout.ts'
 
@@ -83,7 +84,7 @@ const phases: Record<string, Plugin[]> = {
   start: [config, metrics, serverConfig, guidance, redis],
   // HTTP: how a request ends, who calls about which session, and the form of bodies and answers.
   edge: [
-    errors, responseHeaders, requestEnd, afterResponse, callerSignal, requestLog, closing, earlyAnswers,
+    errors, responseHeaders, requestEnd, traces, afterResponse, callerSignal, requestLog, closing, earlyAnswers,
     callerAddress, origins, apiKeys, sessionReference, audit,
     schemas, jsonBody, parameterLimit, serverSentEvents, notCached, writeTimeout, compression
   ],

@@ -5,7 +5,7 @@ import { createAwaitCommand } from '../lib/redis/command.ts'
 import { openRedis, unconnectedRedis } from '../lib/redis/connection.ts'
 import { reasonOf } from '../lib/redis/failure.ts'
 import { createSharedTexts, type SharedTexts } from '../lib/redis/shared-texts.ts'
-import { loadSessionNamer } from '../lib/sessions/audit-name.ts'
+import { createArgumentDigest, type DigestArguments, loadSessionNamer } from '../lib/sessions/audit-name.ts'
 import { createSealing } from '../lib/sessions/field-encryption.ts'
 import { createPendingCalls, type PendingCalls } from '../lib/sessions/pending-calls.ts'
 import { createSealedTexts } from '../lib/sessions/sealed-texts.ts'
@@ -16,6 +16,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** The sessions. */
     readonly sessions: SessionRepository
+    /** Names the arguments of a call in the audit log. */
+    readonly argumentsForLog: DigestArguments
     /** Tool calls that wait for answers of their callers. */
     readonly pendingCalls: PendingCalls
     /** What all workers know of the MCP servers: their eras, and what they offer, by the identity of an entry. */
@@ -76,6 +78,7 @@ export default fp(async (fastify) => {
     nameSession,
     commandTimeoutMs
   }))
+  fastify.decorate('argumentsForLog', createArgumentDigest(encryptionKeys, nameSession))
   fastify.decorate('pendingCalls', createPendingCalls(client, { maxBytes, commandTimeoutMs }))
   const sharedTexts = (kind: string) =>
     createSharedTexts(client, { prefix: `${kind}:${keyPrefix}`, ttlSeconds: factsTtlSeconds, commandTimeoutMs })
