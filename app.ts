@@ -46,6 +46,7 @@ import sessionLifecycle from './plugins/session-lifecycle.ts'
 import sessionReference from './plugins/session-reference.ts'
 import toolCalls from './plugins/tool-calls.ts'
 import toolOperations from './plugins/tool-operations.ts'
+import traces from './plugins/traces.ts'
 import workerMetrics from './plugins/worker-metrics.ts'
 import writeTimeout from './plugins/write-timeout.ts'
 
@@ -87,7 +88,7 @@ const phases: Record<string, Plugin[]> = {
   start: [config, metrics, serverConfig, guidance, redis],
   // HTTP: how a request ends, who calls about which session, and the form of bodies and answers.
   edge: [
-    errors, responseHeaders, requestEnd, afterResponse, callerSignal, requestLog, closing, earlyAnswers,
+    errors, responseHeaders, requestEnd, traces, afterResponse, callerSignal, requestLog, closing, earlyAnswers,
     callerAddress, origins, apiKeys, sessionReference, audit,
     schemas, jsonBody, parameterLimit, serverSentEvents, notCached, writeTimeout, compression
   ],
@@ -108,7 +109,7 @@ const createPhase = (name: string, plugins: readonly Plugin[]) => fp<ConfigPlugi
 const app: FastifyPluginAsync<ConfigPluginOptions> = async (fastify, opts) => {
   // Only what the plugins need: with --options, opts holds the server's options, too.
   for (const [name, plugins] of Object.entries(phases)) {
-    await fastify.register(createPhase(name, plugins), { env: opts.env })
+    await fastify.register(createPhase(name, plugins), { env: opts.env, isDescribed: opts.isDescribed })
   }
   await fastify.register(autoload, {
     dir: join(import.meta.dirname, 'routes'), forceESM: true, options: { prefix: fastify.config.basePath }

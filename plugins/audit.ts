@@ -13,6 +13,8 @@ export interface AuditFacts {
   tool?: string
   prompt?: string
   server?: string
+  /** A keyed digest of a call's arguments, by which equal calls are found. */
+  arguments?: string
   /** How a request ended that did not fail, where `ok` does not say it. */
   outcome?: string
 }
@@ -76,7 +78,10 @@ export default fp(async (fastify) => {
       fastify.log.error({ err }, 'audit lines cannot be written')
     }
   })
-}, { name: 'audit', dependencies: ['config', 'redis', 'errors', 'request-end', 'caller-address', 'api-keys'] })
+}, {
+  name: 'audit',
+  dependencies: ['config', 'redis', 'errors', 'request-end', 'traces', 'caller-address', 'api-keys']
+})
 
 function openFile (file: string): FastifyBaseLogger {
   try {
@@ -109,6 +114,7 @@ function write (log: FastifyBaseLogger, { request, reply, isAnswered }: RequestE
   const { outcome = 'ok', session, ...facts } = request[kFacts] ?? {}
   log.info({
     reqId: request.id,
+    ...(request.traceId !== null && { traceId: request.traceId }),
     event: audit ?? 'refused',
     client: request.client,
     address: request.callerAddress,

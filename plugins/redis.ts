@@ -1,13 +1,13 @@
-import redis from '@fastify/redis'
+import redis, { type FastifyRedis } from '@fastify/redis'
 import fp from 'fastify-plugin'
 import { type Calls, createCalls } from '../lib/calls/call-store.ts'
 import { createPendingCalls, type PendingCalls } from '../lib/calls/pending-calls.ts'
 import { StoreStartError } from '../lib/errors.ts'
 import { createAwaitCommand } from '../lib/redis/command.ts'
-import { openRedis } from '../lib/redis/connection.ts'
+import { openRedis, unconnectedRedis } from '../lib/redis/connection.ts'
 import { reasonOf } from '../lib/redis/failure.ts'
 import { createSharedTexts, type SharedTexts } from '../lib/redis/shared-texts.ts'
-import { loadSessionNamer } from '../lib/sessions/audit-name.ts'
+import { createArgumentDigest, type DigestArguments, loadSessionNamer } from '../lib/sessions/audit-name.ts'
 import { createSealing } from '../lib/sessions/field-encryption.ts'
 import { createSealedTexts } from '../lib/sessions/sealed-texts.ts'
 import { createSessionRepository, type SessionRepository } from '../lib/sessions/session-repository.ts'
@@ -17,6 +17,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** The sessions. */
     readonly sessions: SessionRepository
+    /** Names the arguments of a call in the audit log. */
+    readonly argumentsForLog: DigestArguments
     /** What sessions keep of their tool calls. */
     readonly calls: Calls
     /** Those that wait for answers of their callers. */
@@ -32,6 +34,9 @@ declare module 'fastify' {
  */
 const factsTtlSeconds = 86_400
 
+/** A service that is only described has no sessions. */
+const noName = () => ''
+
 /**
  * The connection to Redis, and the sessions in it.
  *
@@ -40,7 +45,9 @@ const factsTtlSeconds = 86_400
  */
 export default fp(async (fastify) => {
   const { redis: options, session, sensitiveParams, encryptionKeys, apiKeys, serverScript } = fastify.config
-  const { client, address, close } = await openRedis(options, {
+  const { isDescribed } = fastify.config
+  const unconnected = isDescribed ? unconnectedRedis(options) : null
+  const { client, address, close } = unconnected ?? await openRedis(options, {
     keyPrefix: session.keyPrefix,
     onLost (err) {
       fastify.log.error({ err }, 'redis lost')
@@ -53,14 +60,18 @@ export default fp(async (fastify) => {
     onVersionUnknown: err => fastify.log.debug({ err }, 'redis does not say its version')
   })
   fastify.addHook('onClose', close)
-  await fastify.register(redis, { client })
+  // The plugin would wait until the client is connected.
+  if (isDescribed) fastify.decorate('redis', client as FastifyRedis)
+  else await fastify.register(redis, { client })
 
   const { commandTimeoutMs } = options
   const { keyPrefix, maxBytes } = session
   const inTime = createAwaitCommand(commandTimeoutMs)
-  const nameSession = await loadSessionNamer(client, keyPrefix, inTime).catch((error: Error) => {
-    throw new StoreStartError(address, reasonOf(error.cause))
-  })
+  const nameSession = isDescribed
+    ? noName
+    : await loadSessionNamer(client, keyPrefix, inTime).catch((error: Error) => {
+      throw new StoreStartError(address, reasonOf(error.cause))
+    })
   fastify.decorate('sessions', createSessionRepository(client, {
     ...session,
     sharesNames: serverScript !== undefined,
@@ -70,6 +81,7 @@ export default fp(async (fastify) => {
     nameSession,
     commandTimeoutMs
   }))
+  fastify.decorate('argumentsForLog', createArgumentDigest(encryptionKeys, nameSession))
   const calls = createCalls(client, { ...fastify.config.calls, maxBytes, commandTimeoutMs })
   fastify.decorate('calls', calls)
   fastify.decorate('pendingCalls', createPendingCalls(client, calls, commandTimeoutMs))

@@ -17,6 +17,7 @@ declare module 'fastify' {
 
 /** Start phase: the configuration of the MCP servers, checked before any server is started or connected. */
 export default fp(async (fastify) => {
+  const { isDescribed } = fastify.config
   const { config: { serverScript, serversFile, isServersFileStrict: isStrict, sensitiveParams, values } } = fastify
   const { policyDefaults, scriptValidation: validation } = values
   const host = fastify.hostEnvironment
@@ -24,6 +25,7 @@ export default fp(async (fastify) => {
   let early: ServersFileNote[] | null = []
 
   function readServerSpecs (): readonly ServerSpec[] {
+    if (isDescribed) return []
     if (serverScript !== undefined) return [resolveScript(serverScript, { host, validation })]
     const notes: ServersFileNote[] = []
     const tell = (note: ServersFileNote) => notes.push(note)

@@ -102,6 +102,7 @@ export default fp(async (fastify) => {
     if (server === null || tool === null) throw new UnknownToolError(exposedName)
     const { session } = request
     const params = call.isWholeBody ? wholeBodyOf(request) : paramsOf(request)
+    if (config.audit !== 'off') request.audit({ arguments: fastify.argumentsForLog(textOf(params)) })
     const prepared = await caller.prepare({ session, exposedName, tool, params, inject, isDryRun })
     if (isDryRun) return { body: describeCall(prepared), outcome: 'dry_run', notCached: [] }
     return await run(request, server, prepared, call)
@@ -220,6 +221,8 @@ const createWatcher = (events: Pick<EventWriter, 'send'>, mask: Mask): Watcher =
 /** The token is between the server and us. */
 const withoutToken = (params: JsonValue) =>
   editedText(params, removalsOf(params.node, ({ name }) => name === 'progressToken'))
+
+const textOf = ({ document: { text }, node: { start, end } }: JsonValue) => text.slice(start, end)
 
 /** The arguments that the caller sent, none where there are none. */
 function paramsOf ({ bodyDocument: document }: FastifyRequest): JsonValue {

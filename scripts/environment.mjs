@@ -53,7 +53,7 @@ export function installDependencies () {
   // Two installations at once would ruin each other.
   withLock('install', () => {
     if (isInstalled(modules)) return
-    console.log('Installing the dependencies …')
+    console.error('Installing the dependencies …')
     run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'The dependencies could not be installed.')
   })
 }
@@ -96,7 +96,7 @@ function takeLock (lock) {
 export function build () {
   const dist = join(root, 'dist')
   if (existsSync(join(dist, stamp)) && readFileSync(join(dist, stamp), 'utf8') === stampOf(dist)) return
-  console.log('Building …')
+  console.error('Building …')
   compile()
 }
 

@@ -15,11 +15,13 @@ export type Config = ReturnType<typeof resolveConfig>
  * Settings from a checked environment.
  *
  * Throws ConfigError for values that cannot be parsed, and for what no single variable shows: no server, two servers,
- * no API to check credentials with.
+ * no API to check credentials with. A service that is only described needs no server.
  */
-export function resolveConfig (env: Environment) {
-  checkServers(env)
+export function resolveConfig (env: Environment, { isDescribed = false } = {}) {
+  if (!isDescribed) checkServers(env)
   return {
+    /** The service only says what it is: it connects to nothing, starts nothing, and answers no requests. */
+    isDescribed,
     redis: resolveRedis(env, name => invalid(name, env[name])),
     session: {
       keyPrefix: env.MCP_SESSION_KEY_PREFIX,

@@ -82,6 +82,13 @@ export async function openRedis (config: RedisConfig, options: OpenRedisOptions)
   }
 }
 
+/** A client that never connects, of a service that is only described. Each command fails at once. */
+export function unconnectedRedis (config: RedisConfig): RedisConnection {
+  const address = resolveAddress(config)
+  const client = createRedisClient(address, config.commandTimeoutMs)
+  return { client, address: address.name, close: async () => client.disconnect() }
+}
+
 /**
  * Reports each command that failed for a reason for which others will fail, too. Leaves out the commands that set up a
  * connection: their failure is reported as the connection's.

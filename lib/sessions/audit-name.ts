@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import type { RedisClient } from '../redis/client.ts'
 import type { AwaitCommand } from '../redis/command.ts'
+import type { EncryptionKey } from './field-encryption.ts'
 
 /** Names a session in the audit log. The name is the same for all workers, and useless without Redis. */
 export type NameSession = (key: string) => string
@@ -22,4 +23,19 @@ export async function loadSessionNamer (
   // Reads first: the service may also start while Redis takes no writes.
   const key = await read() ?? await make().then(read) ?? ''
   return sessionKey => createHmac('sha256', key).update(sessionKey).digest('base64url').slice(0, 22)
+}
+
+/** Which arguments a call had, for the audit log: equal texts have equal digests, on all workers. */
+export type DigestArguments = (text: string) => string
+
+/**
+ * The digest has a key, so that a reader of the log cannot check a guess: many arguments are small. The key is the
+ * first encryption key's, which Redis does not have; without one, it is the key that names sessions.
+ */
+export function createArgumentDigest (keys: readonly EncryptionKey[], nameSession: NameSession): DigestArguments {
+  const [first] = keys
+  const purpose = 'mcp-audit-arguments\0'
+  if (first === undefined) return text => nameSession(purpose + text)
+  const key = createHmac('sha256', first.key).update(purpose).digest()
+  return text => createHmac('sha256', key).update(text).digest('base64url').slice(0, 22)
 }

@@ -263,3 +263,34 @@ t.test('a new audit file is its owner\'s alone; one that others may use stays as
   }
   t.equal((await start(t, { MCP_AUDIT_LOG: '/dev/null', MCP_LOG_LEVEL: 'info' })).output().includes(warning), false)
 })
+
+t.test('equal arguments have equal digests on all workers, and no reader can check a guess', async t => {
+  const pairs = (encryptionKeys: string | undefined) => [1, 2].map(async () => await start(t, {
+    MCP_SESSION_KEY_PREFIX: `test-digest-${encryptionKeys === undefined}-${process.pid}`,
+    MCP_ENCRYPTION_KEYS: encryptionKeys
+  }))
+  const digests: unknown[] = []
+  for (const key of [undefined, `k1:${Buffer.alloc(32, 7).toString('base64')}`]) {
+    const workers = await Promise.all(pairs(key))
+    for (const [index, service] of workers.entries()) {
+      const session = { session_id: `digest-${index}` }
+      await post(`${service.url}/init`, { ...session, apiUrl, jwtToken })
+      for (const params of [{ name: 'a' }, { name: 'b' }, {}, undefined]) {
+        await post(`${service.url}/call-tool`, { ...session, tool: 'recall', ...(params && { params }) })
+      }
+      const lines = await auditOf(inLog(service), 5)
+      const [a, b, none, absent] = lines.filter(({ event }) => event === 'tool_call').map(line => line.arguments)
+      t.match(a, /^[\w-]{22}$/)
+      t.not(a, b)
+      t.equal(none, absent)
+      digests.push(a)
+      for (const hash of ['hex', 'base64url'] as const) {
+        t.notMatch(service.output(), createHash('sha256').update('{"name":"a"}').digest(hash).slice(0, 22))
+      }
+    }
+  }
+  const [one, other, sealed, sealedToo] = digests
+  t.equal(one, other)
+  t.equal(sealed, sealedToo)
+  t.not(one, sealed)
+})

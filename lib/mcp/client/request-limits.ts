@@ -11,8 +11,8 @@ export interface RequestLimits {
   /** Called when the server is connected and the list is requested: the caller's own deadline starts then. */
   onSent?: () => void
   /**
-   * The caller's trace context: header values by name. The server gets them as headers, where it has some, and in
-   * `_meta`.
+   * The caller's trace context: header values by name. A span that is active takes its place. The server gets them as
+   * headers, where it has some, and in `_meta`.
    * @see https://www.w3.org/TR/trace-context/
    */
   trace?: Readonly<Record<string, string>>

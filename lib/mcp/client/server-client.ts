@@ -1,6 +1,7 @@
 import { CompletionRefusedError, PromptArgumentsError, UnknownResourceError } from '../../errors.ts'
 import { presentMember, textOf } from '../../json-text.ts'
 import { inPhase } from '../../telemetry/channels.ts'
+import { outgoingTrace } from '../../telemetry/trace-propagation.ts'
 import { HttpError } from '../transports/http-request.ts'
 import { type Answer, askUntilAnswered, type Continuation } from './answer-rounds.ts'
 import { type Peer, statefulCapability } from './handshake.ts'
@@ -151,7 +152,8 @@ export function createServerClient (connection: ServerConnection): ServerClient 
 
 const noCompletion = '{"values":[]}'
 
-function optionsOf ({ timeoutMs, signal, secrets = [], trace }: RequestLimits): RequestOptions {
+function optionsOf ({ timeoutMs, signal, secrets = [], ...limits }: RequestLimits): RequestOptions {
+  const trace = outgoingTrace(limits.trace)
   if (trace === undefined) return { timeoutMs, signal, secrets }
   const meta = Object.entries(trace).map(([name, value]) => [name, JSON.stringify(value)] as const)
   return { timeoutMs, signal, secrets, meta, headers: trace }

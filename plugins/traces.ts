@@ -1,0 +1,72 @@
+import { type Context, context, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import fp from 'fastify-plugin'
+import { traceContext } from '../lib/http/trace-context.ts'
+import { makeSpansOfPhases, registeredTracer } from '../lib/telemetry/spans.ts'
+import { activeSpan, callersContext } from '../lib/telemetry/trace-propagation.ts'
+import { version } from '../lib/version.ts'
+
+const kTrace = Symbol('trace')
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The id of the trace that this request is part of; `null` where nobody said one. */
+    traceId: string | null
+    [kTrace]: { active: Context, own: Span | null } | null
+  }
+}
+
+/**
+ * Edge phase: knows the trace of a request, and has its id in the request's log lines.
+ *
+ * With an SDK of OpenTelemetry, the request and its phases are spans. A span that is active already, like that of an
+ * instrumentation of HTTP, is the request's own.
+ */
+export default fp(async (fastify) => {
+  const tracer = registeredTracer(version)
+  fastify.decorateRequest('traceId', null)
+  fastify.decorateRequest(kTrace, null)
+
+  fastify.addHook('onRequest', (request, reply, done) => {
+    const ofCaller = tracer === null && request.headers.traceparent === undefined
+      ? {}
+      : traceContext(request.headers, { withBaggage: false })
+    if (tracer === null) request.traceId = ofCaller.traceparent?.split('-')[1] ?? null
+    else {
+      const others = activeSpan()
+      const { url: route = 'unknown' } = request.routeOptions
+      const own = others !== undefined
+        ? null
+        : tracer.startSpan(`${request.method} ${route}`, {
+          kind: SpanKind.SERVER, attributes: { 'http.request.method': request.method, 'http.route': route }
+        }, callersContext(ofCaller))
+      const active = own === null ? context.active() : trace.setSpan(callersContext(ofCaller), own)
+      request[kTrace] = { active, own }
+      request.traceId = (own ?? others)?.spanContext().traceId ?? null
+    }
+    if (request.traceId !== null) {
+      request.log = request.log.child({ traceId: request.traceId })
+      reply.log = request.log
+    }
+    enter(request[kTrace]?.active, done)
+  })
+  if (tracer === null) return
+
+  // The events of a body that is read are not in the context of the request's first hook.
+  fastify.addHook('preValidation', (request, _reply, done) => enter(request[kTrace]?.active, done))
+  fastify.onRequestEnd(({ request, reply: { statusCode }, isAnswered }) => {
+    const span = request[kTrace]?.own ?? null
+    if (span === null) return
+    span.setAttribute('http.response.status_code', statusCode)
+    if (statusCode >= 500) span.setAttribute('error.type', String(statusCode)).setStatus({ code: SpanStatusCode.ERROR })
+    else if (!isAnswered) span.setAttribute('error.type', 'caller_left')
+    span.end()
+  })
+  const end = makeSpansOfPhases(tracer)
+  fastify.addHook('onClose', async () => end())
+}, { name: 'traces', dependencies: ['request-end'] })
+
+/** Goes on within a context; bound to it, for what is called later. */
+function enter (active: Context | undefined, next: () => void): void {
+  if (active === undefined) next()
+  else context.with(active, next)
+}
