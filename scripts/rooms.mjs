@@ -7,6 +7,7 @@
  */
 export const rooms = {
   'lib/http': [],
+  'lib/docs-page': [],
   'lib/redis': [],
   'lib/mcp/transports': [],
   'lib/mcp/servers-file': ['lib/mcp/transports'],
