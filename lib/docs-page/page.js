@@ -1,4 +1,4 @@
-/* global location, SwaggerUIBundle, SwaggerUIStandalonePreset */
+/* global location, MutationObserver, SwaggerUIBundle, SwaggerUIStandalonePreset */
 /*
  * Runs in the browser, on the page /docs: shows the OpenAPI document with Swagger UI, and asks once for what requests
  * need. The document itself may need it, so it is fetched again with what was given: with a session it has the
@@ -68,7 +68,8 @@
     ui = SwaggerUIBundle({
       dom_id: '#swagger-ui',
       spec: description,
-      deepLinking: true,
+      // With it a link stands within the button of each operation, where no screen reader finds it.
+      deepLinking: false,
       validatorUrl: null,
       displayRequestDuration: true,
       presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
@@ -97,6 +98,13 @@
     load()
   }
 
+  /** Swagger UI's field for a body has no name that a screen reader could say. */
+  function nameBodies (container) {
+    for (const field of container.querySelectorAll('textarea:not([aria-label])')) {
+      field.setAttribute('aria-label', 'Request body')
+    }
+  }
+
   // Swagger UI's own start would fetch the document without what is given here.
   window.onload = () => {
     form.append(...fields.map(({ id, label, type }) => element('p', {},
@@ -110,9 +118,10 @@
     })
     status.setAttribute('role', 'status')
     const container = document.getElementById('swagger-ui')
-    const main = element('main', {})
+    const main = element('div', { id: 'page' })
     container.replaceWith(main)
     main.append(element('h1', {}, document.title), form, status, container)
+    new MutationObserver(() => nameBodies(container)).observe(container, { childList: true, subtree: true })
     load()
   }
 })()
