@@ -1,10 +1,14 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { readFile } from 'node:fs/promises'
+import type { AxeResults } from 'axe-core'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import t from 'tap'
 import { installDebianPackages } from '../../scripts/debian.mjs'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { makeFolder } from '../support/folders.ts'
+import { openSession } from '../support/requests.ts'
 import { listen } from '../support/service.ts'
 
 t.setTimeout(170_000)
@@ -107,4 +111,28 @@ t.test('behind API keys the page loads, asks for the key, and sends it', async t
   t.ok(asked.length >= 4)
   t.match(asked.at(-1), { 'x-api-key': key, authorization: /^Bearer ./, 'x-session-id': /./ })
   t.strictSame(faults, [])
+})
+
+t.test('the page passes an accessibility check: closed, open, tried out, and refused', async t => {
+  const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+  const service = await listen(t)
+  const session = await openSession(service)
+  const { page } = await visit(`${service.url}/docs`)
+  // Evaluated, not put into the page: the page's own policy stands.
+  const check = async (what: string) => {
+    await page.evaluate(axe)
+    const { violations } = await page.evaluate('axe.run()') as AxeResults
+    const found = violations.flatMap(({ id, impact, nodes }) =>
+      nodes.map(({ html, target }) => ({ id, impact, html: html.slice(0, 160), target: String(target) })))
+    const grave = found.filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    t.strictSame(grave.map(({ id, html, target }) => `${id}: ${html} at ${target}`), [], what)
+    for (const id of new Set(found.map(({ id }) => id))) t.comment(`${what}: ${id}`)
+  }
+  await page.getByRole('status').getByText('The description is loaded.').waitFor()
+  await check('closed')
+  await page.getByLabel('Session id').fill(session)
+  await page.getByRole('button', { name: 'Use', exact: true }).click()
+  await tryOut(page, '/call-tool', { tool: 'echo', params: { text: 'hello' } })
+  await tryOut(page, '/tools', { session_id: 'none' })
+  await check('tried out')
 })
