@@ -4,6 +4,10 @@ import { nameOfKey, bearerToken } from '../lib/http/api-keys.ts'
 import { ApiKeyError } from '../lib/errors.ts'
 
 declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Part of a page that asks for the API key itself. It needs none, and says nothing of users or servers. */
+    isPage?: boolean
+  }
   interface FastifyRequest {
     /** Name of the API key that the request came with; `null` where no keys are configured, and for a probe without. */
     client: string | null
@@ -16,7 +20,7 @@ const warning = 'MCP_CLIENT_API_KEYS is not set: anyone who reaches the port may
  * Edge phase: refuses requests without an API key, where keys are configured.
  *
  * A request without a key learns nothing, not even that a path does not exist. Only probes need no key, because load
- * balancers cannot send one.
+ * balancers cannot send one, and the files of the page `/docs`, where a person enters it.
  */
 export default fp(async (fastify) => {
   const { apiKeys } = fastify.config
@@ -30,7 +34,8 @@ export default fp(async (fastify) => {
   fastify.addHook('onRequest', (request, reply, done) => {
     const presented = keyIn(request)
     request.client = presented === undefined ? null : nameOfKey(apiKeys, presented)
-    if (request.client !== null || request.routeOptions.config.probe) return done()
+    const { probe, isPage } = request.routeOptions.config
+    if (request.client !== null || probe || isPage) return done()
     reply.header('www-authenticate', 'Bearer')
     done(new ApiKeyError())
   })

@@ -1,6 +1,7 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import fp from 'fastify-plugin'
+import { loadTheme } from '../lib/docs-page/docs-page.ts'
 import { CallErrorSchema, ErrorSchema, ToolFailureSchema, ToolReplySchema } from '../lib/http/schemas.ts'
 import { type OpenApiDocument, refTo } from '../lib/openapi/document.ts'
 import { finishDocument } from '../lib/openapi/own-document.ts'
@@ -68,14 +69,17 @@ export default fp(async (fastify) => {
   })
   await fastify.register(async (pages) => {
     pages.addHook('onRoute', route => {
-      route.config = { ...route.config, cache: 'public' }
+      // The page asks for the key itself. The document, which it shows, needs the key.
+      route.config = { ...route.config, cache: 'public', isPage: !/\/(json|yaml)$/.test(route.url) }
     })
     pages.addHook('onRequest', (request, reply, done) => {
       reply.headers(pageHeaders)
       done()
     })
     // Without `null` a visitor's browser sends the address of the description to a checker of others.
-    await pages.register(swaggerUi, { routePrefix: `${basePath}/docs`, uiConfig: { validatorUrl: null } })
+    await pages.register(swaggerUi, {
+      routePrefix: `${basePath}/docs`, uiConfig: { validatorUrl: null }, theme: loadTheme()
+    })
   })
 }, {
   name: 'openapi',

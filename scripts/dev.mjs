@@ -7,7 +7,7 @@
 import { once } from 'node:events'
 import { existsSync, watch } from 'node:fs'
 import { join } from 'node:path'
-import { build, checkNodeVersion, copyLua, installDependencies, loadDotEnv, root } from './environment.mjs'
+import { build, checkNodeVersion, copyLua, installDependencies, isReadAtRunTime, loadDotEnv, root } from './environment.mjs'
 import { dropRepeatedSignals, endWithParent, startTied } from './signals.mjs'
 
 checkNodeVersion()
@@ -31,7 +31,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => s
 endWithParent()
 
 // tsc watches only TypeScript.
-watch(join(root, 'lib'), { recursive: true }, (event, file) => { if (file?.endsWith('.lua')) copyLua('dist') }).unref()
+watch(join(root, 'lib'), { recursive: true }, (event, file) => { if (file && isReadAtRunTime(file)) copyLua('dist') }).unref()
 let calm
 watch(join(root, 'dist'), { recursive: true }, () => {
   clearTimeout(calm)

@@ -144,9 +144,12 @@ export function digestOf (parts) {
   return hash.digest('hex').slice(0, 16)
 }
 
-/** Copies the Lua scripts of lib/ into a folder of compiled code. */
+/** Whether a file of lib/ is no code of the service's own, but read by it. */
+export const isReadAtRunTime = file => /\.(lua|js|css)$/.test(file)
+
+/** Copies what lib/ reads at run time into a folder of compiled code: Lua scripts, and files for browsers. */
 export function copyLua (folder) {
-  const scripts = filesIn('lib').filter(file => file.endsWith('.lua'))
+  const scripts = filesIn('lib').filter(isReadAtRunTime)
   for (const file of scripts) cpSync(join(root, file), join(root, folder, file))
 }
 

@@ -8,6 +8,7 @@
 export const rooms = {
   'lib/telemetry': [],
   'lib/http': [],
+  'lib/docs-page': [],
   'lib/redis': ['lib/telemetry'],
   'lib/mcp/transports': ['lib/telemetry'],
   'lib/mcp/servers-file': ['lib/mcp/transports'],

@@ -280,7 +280,7 @@ export const EnvironmentSchema = Type.Object({
     title: 'an http(s) URL without credentials and without #',
     description:
       'Where docs/errors.md is published for callers; `type` of problem details leads there. Unset: ' +
-      '`/docs/errors` of the service.'
+      'the path `/docs/errors`, which serves nothing.'
   })),
   MCP_CLOSE_GRACE: seconds({
     default: 30,

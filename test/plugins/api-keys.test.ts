@@ -29,7 +29,7 @@ t.test('with keys nobody gets anything without one', async t => {
   const requests: Array<['GET' | 'POST' | 'PUT' | 'OPTIONS', string]> = [
     ['POST', '/init'], ['POST', '/tools'], ['POST', '/call-tool'], ['POST', '/shutdown'], ['GET', '/tools-schema'],
     ['GET', '/nothing'], ['POST', '/nothing'], ['PUT', '/init'], ['OPTIONS', '/init'],
-    ['GET', '/openapi.json'], ['GET', '/docs'], ['GET', '/docs/static/index.html']
+    ['GET', '/openapi.json'], ['GET', '/docs/json'], ['GET', '/docs/yaml'], ['GET', '/docs/nothing'], ['GET', '/docsx']
   ]
   for (const [method, url] of requests) {
     for (const headers of [
@@ -41,6 +41,24 @@ t.test('with keys nobody gets anything without one', async t => {
       t.strictSame(response.json(), { ...refusal, ...(url === '/call-tool' && { acted: 'no' }) })
       t.equal(response.headers['www-authenticate'], 'Bearer')
     }
+  }
+})
+
+t.test('the files of the page /docs need no key, and say nothing of this service', async t => {
+  const [closed, open] = [await build(t, keys), await build(t)]
+  for (const url of [
+    '/docs', '/docs/', '/docs/static/swagger-ui.css', '/docs/static/swagger-ui-bundle.js', '/docs/static/theme/page.js'
+  ]) {
+    for (const headers of [{}, { 'x-api-key': 'wrong' }]) {
+      const response = await closed.inject({ url, headers })
+      t.equal(response.statusCode, 200, url)
+      t.equal(response.body, (await open.inject(url)).body, 'the same for every service')
+    }
+  }
+  for (const url of ['/docs/static/../json', '/docs/static/%2e%2e/json', '/docs//json', '/docs/static/../../openapi.json']) {
+    const response = await closed.inject(url)
+    t.not(response.statusCode, 200, url)
+    t.notMatch(response.body, 'call-tool', url)
   }
 })
 
