@@ -163,6 +163,12 @@ function withTypes (schema: JsonObject, loosened: Set<string>, isNumber: IsNumbe
   }
   if (allowed !== null && !allowed.includes('array')) delete result.items
   if (allowed !== null && !allowed.includes('object')) delete result.properties
+  if (isJsonObject(result.properties) && Object.hasOwn(result.properties, '$ref')) {
+    // openapi-typescript takes the property for a reference.
+    result.properties = Object.fromEntries(Object.entries(result.properties).filter(([name]) => name !== '$ref'))
+    loosened.add('the property $ref')
+    for (const keyword of ['additionalProperties', 'unevaluatedProperties']) delete result[keyword]
+  }
   const { patternProperties } = schema
   if (isJsonObject(patternProperties) && !Object.keys(patternProperties).every(isPattern)) {
     const readable = Object.entries(patternProperties).filter(([name]) => isPattern(name))

@@ -1,5 +1,6 @@
 import { isJsonObject, isNestedDeeper, type JsonObject, mapValues } from '../json.ts'
 import { type IsNumber, transformJson } from '../json-transform.ts'
+import { declareRequired, shortenCompositions } from './compositions.ts'
 import { type IndexedSchema, indexSchema, type SchemaIndex, SchemaTooLargeError, subschemasOf } from './schema-index.ts'
 import { annotations, normalizeKeywords } from './schema-keywords.ts'
 
@@ -19,9 +20,11 @@ const anyValue = (reason: string): JsonObject => ({ $comment: `Left out here, no
  */
 export function schemaParts (text: string, name: string): string | null {
   if (text.length > maxLength || isNestedDeeper(text, maxDepth)) return JSON.stringify({ [name]: anyValue('its size') })
+  // What is declared counts as evaluated.
+  const declares = !text.includes('unevaluatedProperties')
   try {
     const parts = transformJson(text, (value, isNumber) =>
-      isJsonObject(value) ? createParts(value, name, isNumber) : null)
+      isJsonObject(value) ? createParts(value, { name, isNumber, declares }) : null)
     return parts === 'null' ? null : parts
   } catch (error) {
     if (error instanceof SchemaTooLargeError) return JSON.stringify({ [name]: anyValue('its size') })
@@ -29,7 +32,14 @@ export function schemaParts (text: string, name: string): string | null {
   }
 }
 
-function createParts (schema: JsonObject, name: string, isNumber: IsNumber): JsonObject {
+interface PartsOptions {
+  name: string
+  isNumber: IsNumber
+  /** Properties that are required and not declared may be declared. */
+  declares: boolean
+}
+
+function createParts (schema: JsonObject, { name, isNumber, declares }: PartsOptions): JsonObject {
   const index = indexSchema(schema)
   const names = nameTargets(index, name)
   const endless = endlessReferences(index)
@@ -48,7 +58,12 @@ function createParts (schema: JsonObject, name: string, isNumber: IsNumber): Jso
     return names.has(value) ? linkTo(value) : rewrite(value)
   }
 
-  function rewrite (value: JsonObject): JsonObject {
+  const rewrite = (value: JsonObject): JsonObject => {
+    const rewritten = shortenCompositions(withReference(value))
+    return declares ? declareRequired(rewritten) : rewritten
+  }
+
+  function withReference (value: JsonObject): JsonObject {
     const indexed = index.of(value)
     const { $ref, $dynamicRef, $recursiveRef, $defs, definitions, ...own } = normalizeKeywords(value, isNumber)
     const hasReference = [$ref, $dynamicRef, $recursiveRef].some(reference => reference !== undefined)
