@@ -32,6 +32,7 @@ import requestEnd from './plugins/request-end.ts'
 import requestLog from './plugins/request-log.ts'
 import resources from './plugins/resources.ts'
 import responseHeaders from './plugins/response-headers.ts'
+import saturation from './plugins/saturation.ts'
 import schemas from './plugins/schemas.ts'
 import serverConfig from './plugins/server-config.ts'
 import serverRequests from './plugins/server-requests.ts'
@@ -81,7 +82,7 @@ const phases: Record<string, Plugin[]> = {
   start: [config, serverConfig, guidance, redis],
   // HTTP: how a request ends, who calls about which session, and the form of bodies and answers.
   edge: [
-    errors, responseHeaders, requestEnd, afterResponse, callerSignal, requestLog, closing, earlyAnswers,
+    errors, responseHeaders, requestEnd, afterResponse, callerSignal, requestLog, closing, saturation, earlyAnswers,
     callerAddress, origins, apiKeys, sessionReference, audit,
     schemas, jsonBody, parameterLimit, serverSentEvents, notCached, writeTimeout, compression
   ],
