@@ -36,6 +36,7 @@ import requestEnd from './plugins/request-end.ts'
 import requestLog from './plugins/request-log.ts'
 import resources from './plugins/resources.ts'
 import responseHeaders from './plugins/response-headers.ts'
+import saturation from './plugins/saturation.ts'
 import schemas from './plugins/schemas.ts'
 import serverConfig from './plugins/server-config.ts'
 import serverRequests from './plugins/server-requests.ts'
@@ -88,8 +89,8 @@ const phases: Record<string, Plugin[]> = {
   start: [config, metrics, serverConfig, guidance, redis],
   // HTTP: how a request ends, who calls about which session, and the form of bodies and answers.
   edge: [
-    errors, responseHeaders, requestEnd, traces, afterResponse, callerSignal, requestLog, closing, earlyAnswers,
-    callerAddress, origins, apiKeys, sessionReference, audit,
+    errors, responseHeaders, requestEnd, traces, afterResponse, callerSignal, requestLog, closing, saturation,
+    earlyAnswers, callerAddress, origins, apiKeys, sessionReference, audit,
     schemas, jsonBody, parameterLimit, serverSentEvents, notCached, writeTimeout, compression
   ],
   // The caller's session: counted, loaded, its idle TTL restarted.

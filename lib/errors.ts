@@ -183,6 +183,10 @@ export const CallerLeftError = define<[]>('MCPC_ERR_CALLER_LEFT', 'The caller le
 export const OverloadedError = define<[string]>(
   'MCPC_ERR_OVERLOADED', 'The service is busy: %s', 503, { retryable: true, acted: 'no' }
 )
+export const SaturatedError = define<[]>(
+  'MCPC_ERR_SATURATED', 'The service has more requests than it can answer in time', 503,
+  { retryable: true, acted: 'no' }
+)
 export const RateLimitError = define<[number]>(
   'MCPC_ERR_RATE_LIMIT', 'Too many requests: try again in %d s', 429, { retryable: true }
 )

@@ -1,5 +1,5 @@
 import { Server as TcpServer, type Socket } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { ClosingError } from '../lib/errors.ts'
@@ -17,6 +17,12 @@ const lingerMs = 2_000
 /** How long a connection on which nothing is requested may hold up the end (ms). */
 const quietMs = 5_000
 
+/** How long no request may arrive before connections without one are taken for unused (ms). */
+const unusedMs = 250
+
+/** How long requests may go on to arrive on open connections (ms). */
+const drainMs = 5_000
+
 /** How often the end looks whether something is still under way (ms). */
 const lookEveryMs = 100
 
@@ -27,20 +33,30 @@ const lookEveryMs = 100
  * delay the end until it times out, more than a minute later. A stream of events has told its caller before that the
  * connection stays open; it is closed after the last event all the same.
  *
+ * Idle connections stay open for a moment: a proxy may have sent a request on one, and will hear of the end by its
+ * answer.
+ *
  * Requests that outlast MCP_CLOSE_GRACE are broken off, and answered so. Connections on which nothing was requested
  * never count. When an answer could not be delivered, close() rejects, and so the process ends with exit code 1.
  */
 export default fp(async (fastify) => {
   const { closeGraceMs } = fastify.config
   const running = new Map<FastifyRequest, FastifyReply>()
+  const connections = new Set<Socket>()
+  let requestedAt = 0
   let isClosing = false
   let lost: string[] = []
   let timer: NodeJS.Timeout | undefined
 
   fastify.decorate('isClosing', { getter: () => isClosing })
 
+  fastify.server.on('connection', (socket: Socket) => {
+    connections.add(socket)
+    socket.once('close', () => connections.delete(socket))
+  })
   fastify.addHook('onRequest', (request, reply, done) => {
     running.set(request, reply)
+    requestedAt = performance.now()
     done()
   })
   fastify.onRequestEnd(({ request }) => {
@@ -107,13 +123,38 @@ export default fp(async (fastify) => {
     return [...running.values()].some(({ raw }) => raw.writableEnded && !raw.writableFinished)
   }
 
+  function hasIdleConnection (): boolean {
+    const busy = new Set([...running.keys()].map(({ raw }) => raw.socket))
+    return [...connections].some(socket => !busy.has(socket))
+  }
+
+  /**
+   * Lets a proxy use up the connections that it keeps: each is closed after its next answer, and new ones are refused.
+   * A connection that is closed just as a request is sent on it loses that request, and a proxy may not repeat a POST.
+   */
+  async function drain (): Promise<void> {
+    const startedAt = performance.now()
+    const endsAt = startedAt + Math.min(drainMs, closeGraceMs)
+    while (performance.now() < endsAt && hasIdleConnection()) {
+      if (performance.now() - Math.max(startedAt, requestedAt) >= unusedMs) break
+      await delay(unusedMs / 10)
+    }
+    await nextTurn() // reads what has arrived
+    // Node would wait for a first request on these.
+    for (const socket of connections) if (socket.bytesRead === 0) socket.destroySoon()
+  }
+
   fastify.addHook('preClose', async () => {
     isClosing = true
     watchEnd()
     if (!fastify.server.listening) return
+    // Connections that the system has made already are accepted first. It resets those that are left.
+    await nextTurn()
+    await nextTurn()
     // Node's http server takes a connection for idle whose answer has still to leave, and cuts it when it closes. So at
     // first it only stops to listen, as any server does.
     TcpServer.prototype.close.call(fastify.server)
+    await drain()
     while (isLeaving()) await delay(lookEveryMs)
   })
   fastify.addHook('onClose', async () => {

@@ -5,7 +5,8 @@ import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from
 import fp from 'fastify-plugin'
 import {
   type Acted, BadRequestError, BodyNotJsonError, BodyTooLargeError, ClosingError, LearningError, InternalError,
-  isServiceError, MethodNotAllowedError, RouteNotFoundError, StoreUnavailableError
+  isServiceError, MethodNotAllowedError, RouteNotFoundError,
+  SaturatedError, StoreUnavailableError
 } from '../lib/errors.ts'
 import {
   type Failure, failureBody, failureType, problemBody, problemType, wantsProblem
@@ -33,8 +34,12 @@ declare module 'fastify' {
   }
 }
 
-/** Whether the service is just starting, or ending: a probe asks about it again and again. */
-const isOfLife = (failure: unknown) => failure instanceof ClosingError || failure instanceof LearningError
+/**
+ * Whether the service is just starting, or ending, or has too much to do: a probe asks about it again and again, and a
+ * line at error for each request would be more to do.
+ */
+const isOfLife = (failure: unknown) =>
+  failure instanceof ClosingError || failure instanceof LearningError || failure instanceof SaturatedError
 
 /** Seconds after which a refused request may be sent again, where nothing better is known. */
 const retryAfterSeconds = '1'

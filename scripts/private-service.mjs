@@ -29,6 +29,8 @@ export function startService ({ cwd, nodeOptions = [], environment }) {
       MCP_LOG_LEVEL: 'info',
       // The Redis of a run is never in trouble, only slow on a busy machine.
       REDIS_COMMAND_TIMEOUT_MS: '10000',
+      // A run that is about refused requests sets a bound.
+      MCP_MAX_LOOP_DELAY_MS: '0',
       ...environment
     }
   })

@@ -122,6 +122,8 @@ export function resolveConfig (env: Environment, { isDescribed = false } = {}) {
     /** Where the codes of failures are explained. A path where the service does it itself. */
     errorDocsUrl: parse(env, 'MCP_ERROR_DOCS_URL', parseDocsUrl) ?? `${env.MCP_BASE_PATH}/docs/errors`,
     closeGraceMs: env.MCP_CLOSE_GRACE * 1000,
+    /** How late the event loop may be before requests are refused; 0 for no bound. */
+    maxLoopDelayMs: env.MCP_MAX_LOOP_DELAY_MS,
     writeTimeoutMs: env.MCP_WRITE_TIMEOUT * 1000,
     heartbeatMs: env.MCP_HEARTBEAT_INTERVAL * 1000,
     ...(env.MCP_LOG_LEVEL && { logLevel: env.MCP_LOG_LEVEL }),

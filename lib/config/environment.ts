@@ -282,6 +282,15 @@ export const EnvironmentSchema = Type.Object({
       'Where docs/errors.md is published for callers; `type` of problem details leads there. Unset: ' +
       'the path `/docs/errors`, which serves nothing.'
   })),
+  MCP_MAX_LOOP_DELAY_MS: Type.Integer({
+    default: 200,
+    minimum: 0,
+    maximum: 60_000,
+    title: 'milliseconds from 0 to 60000',
+    description:
+      'How late a worker may be with its work, on average over half a second, before requests are answered 503 ' +
+      '`MCPC_ERR_SATURATED` (ms); 0 for no bound. Probes are always answered.'
+  }),
   MCP_CLOSE_GRACE: seconds({
     default: 30,
     description: 'How long running requests may take to finish after SIGTERM (s).'

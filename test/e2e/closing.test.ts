@@ -74,6 +74,30 @@ t.test('two requests on one connection are both answered', async t => {
   t.match(text(), /{"status":"success","waited":1000}/)
 })
 
+t.test('a proxy that keeps connections loses no request to the end', async t => {
+  const { app, url } = await serve(t)
+  const kept = await Promise.all(Array.from({ length: 8 }, () => open(t, url)))
+  const livez = 'GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n'
+  const answers = (text: string) => text.split('HTTP/1.1 200').length - 1
+  for (const { socket } of kept) socket.write(livez)
+  await until(() => kept.every(({ text }) => answers(text()) === 1), 'all are idle')
+  const [first, ...others] = kept
+  const unused = await open(t, url)
+  const isClosed = { value: false }
+  const closed = app.close().then(() => { isClosed.value = true })
+  await until(() => app.isClosing && !app.server.listening, 'the service listens no more')
+  t.equal(isClosed.value, false)
+
+  for (const [index, { socket, text, closed }] of others.entries()) {
+    socket.write(livez)
+    await closed
+    t.equal(answers(text()), 2, `request ${index} after the end began is answered`)
+    t.match(text(), /^connection: close/im)
+  }
+  await Promise.all([closed, first?.closed, unused.closed])
+  t.equal(answers(first?.text() ?? ''), 1, 'one that nothing uses does not hold up the end')
+})
+
 t.test('what outlasts the grace is told so, and nothing is lost', async t => {
   const { app, url, id } = await serve(t, { MCP_CLOSE_GRACE: '0.5' })
   const connections = [await open(t, url), await open(t, url), await open(t, url), await open(t, url)] as const

@@ -50,3 +50,15 @@ t.test('two workers that meet a Flask session at once both get it, and it is con
   t.equal(new Set(sessions.map(session => session?.meta)).size, 1)
   t.equal(await client.hget(key('old'), 'p:kept'), '1')
 })
+
+t.test('on the way back, a session that was not used is as it was, and one that was used is no string', async t => {
+  const { client, repository, key } = await openRepository(t)
+  const blob = JSON.stringify({ apiUrl: 'https://a.example', jwtToken: 'a.b.c', kept: 1 })
+  for (const id of ['used', 'unused']) await client.set(key(id), blob, 'EX', 70)
+  await load(repository, 'used')
+
+  t.equal(await client.get(key('unused')), blob)
+  t.ok(await isGiven(client, key('unused'), 70), 'its idle TTL goes on')
+  await t.rejects(client.get(key('used')), /WRONGTYPE/)
+  t.equal(await client.type(key('used')), 'hash', 'which the documented command finds')
+})
