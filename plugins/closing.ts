@@ -17,7 +17,7 @@ const lingerMs = 2_000
 /** How long a connection on which nothing is requested may hold up the end (ms). */
 const quietMs = 5_000
 
-/** How long no request may arrive before connections without one are taken for unused (ms). */
+/** How long no request may arrive before a connection without one is taken for unused (ms). */
 const unusedMs = 250
 
 /** How long requests may go on to arrive on open connections (ms). */
@@ -31,7 +31,7 @@ const lookEveryMs = 100
  *
  * Each connection is closed after its answer. Otherwise a keep-alive connection that was busy when closing began would
  * delay the end until it times out, more than a minute later. A stream of events has told its caller before that the
- * connection stays open; it is closed after the last event all the same.
+ * connection stays open; it is closed a moment after the last event.
  *
  * Idle connections stay open for a moment: a proxy may have sent a request on one, and will hear of the end by its
  * answer.
@@ -59,9 +59,13 @@ export default fp(async (fastify) => {
     requestedAt = performance.now()
     done()
   })
-  fastify.onRequestEnd(({ request }) => {
+  fastify.onRequestEnd(({ request, reply }) => {
     running.delete(request)
-    if (isClosing) closeIdle(request.raw.socket)
+    if (!isClosing) return
+    const { socket } = request.raw
+    if (reply.getHeader('connection') === 'close') return closeIdle(socket)
+    // This caller was told that the connection stays open. A proxy may be sending its next request on it.
+    setTimeout(() => closeIdle(socket), unusedMs)
   })
   fastify.addHook('onSend', (request, reply, payload, done) => {
     if (isClosing) reply.header('connection', 'close')
