@@ -98,6 +98,23 @@ t.test('a proxy that keeps connections loses no request to the end', async t => 
   t.equal(answers(first?.text() ?? ''), 1, 'one that nothing uses does not hold up the end')
 })
 
+t.test('what comes behind the last event of a stream is answered as well', async t => {
+  const { app, url, id } = await serve(t)
+  const stream = await open(t, url)
+  await callSlowly(stream.socket, app, id, 500, events)
+  await until(() => stream.text().includes(': open'), 'its headers have come')
+  const closed = app.close()
+  stream.socket.on('data', chunk => {
+    // Its caller was told that the connection stays open, so it goes on to be used.
+    if (String(chunk).endsWith('0\r\n\r\n')) stream.socket.write('GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n')
+  })
+
+  await Promise.all([closed, stream.closed])
+  const [, answer = ''] = stream.text().split('0\r\n\r\n')
+  t.match(answer, /^HTTP\/1\.1 200 OK\r\n/)
+  t.match(answer, /\r\nconnection: close\r\n/i)
+})
+
 t.test('what outlasts the grace is told so, and nothing is lost', async t => {
   const { app, url, id } = await serve(t, { MCP_CLOSE_GRACE: '0.5' })
   const connections = [await open(t, url), await open(t, url), await open(t, url), await open(t, url)] as const
