@@ -28,6 +28,10 @@ export default fp(async (fastify) => {
   }
 
   fastify.addHook('onRequest', (request, reply, done) => {
+    if (request.asyncCall !== null) {
+      request.client = request.asyncCall.ref.client
+      return done()
+    }
     const presented = keyIn(request)
     request.client = presented === undefined ? null : nameOfKey(apiKeys, presented)
     if (request.client !== null || request.routeOptions.config.probe) return done()
@@ -37,7 +41,7 @@ export default fp(async (fastify) => {
 }, {
   name: 'api-keys',
   dependencies: [
-    'config',
+    'config', 'async-requests',
     'origins' // order: a browser's preflight carries no key
   ]
 })

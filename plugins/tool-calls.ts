@@ -4,7 +4,7 @@ import type { PendingCall } from '../lib/calls/pending-calls.ts'
 import { type Acted, UnknownContinuationError, UnknownToolError } from '../lib/errors.ts'
 import type { EventWriter } from '../lib/http/event-stream.ts'
 import { nameList } from '../lib/http/name-list.ts'
-import { editedText, type JsonValue, presentMember, removalsOf } from '../lib/json-text.ts'
+import { editedText, type JsonValue, objectText, presentMember, removalsOf, textOf } from '../lib/json-text.ts'
 import { type Mask, maskJson } from '../lib/mask.ts'
 import type { Watcher } from '../lib/mcp/client/tool-call.ts'
 import type { ResultShape } from '../lib/mcp/servers-file/value-policy.ts'
@@ -14,6 +14,8 @@ import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
 import { describeCall } from '../lib/tools/dry-run.ts'
 import type { Inject } from '../lib/tools/parameter-injection.ts'
 import type { CatalogTool } from '../lib/tools/tool-catalog.ts'
+
+import type { AcceptedReply } from './async-calls.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -26,7 +28,7 @@ declare module 'fastify' {
 }
 
 /** A call that was made, or that was only described. */
-export type CallReply = ToolReply | { body: string, outcome: 'dry_run', notCached: [] }
+export type CallReply = ToolReply | AcceptedReply | { body: string, outcome: 'dry_run', notCached: [] }
 
 export interface ToolCallRequest {
   tool?: string | undefined
@@ -71,8 +73,24 @@ export default fp(async (fastify) => {
     return reply
   })
 
-  const makeCall = (request: FastifyRequest, call: ToolCallRequest): Promise<CallReply> =>
-    call.continue === undefined ? begin(request, call) : resume(request, call, call.continue)
+  function makeCall (request: FastifyRequest, call: ToolCallRequest): Promise<CallReply> {
+    if (call.continue !== undefined) return resume(request, call, call.continue)
+    return request.wantsAsync && call.dryRun !== true ? accept(request, call) : begin(request, call)
+  }
+
+  /** The request is kept as `/call-tool` takes it, wherever it came from, but for its session. */
+  async function accept (request: FastifyRequest, call: ToolCallRequest): Promise<CallReply> {
+    const { tool = '', timeout, inject, shape, note } = call
+    if (request.servers.byExposedName(tool) === null) throw new UnknownToolError(tool)
+    const { document, node } = paramsOf(request)
+    const others = Object.entries({ timeout, inject, result: shape }).filter(([, value]) => value !== undefined)
+    return await request.acceptCall(objectText([
+      ['session_id', JSON.stringify(request.session.id)],
+      ['tool', JSON.stringify(tool)],
+      ['params', textOf(document, node)],
+      ...others.map(([name, value]) => [name, JSON.stringify(value)] as const)
+    ]), note)
+  }
 
   /** A failure is answered once its call is settled: who sends the request again must not find it running. */
   async function settlingFailure (request: FastifyRequest, reply: Promise<CallReply>): Promise<CallReply> {
@@ -133,7 +151,7 @@ export default fp(async (fastify) => {
     request: FastifyRequest,
     server: CatalogedServer,
     call: PreparedCall,
-    { timeout = Infinity, shape, note, events }: ToolCallRequest
+    { timeout = Infinity, shape, note, events = request.asyncCall?.events }: ToolCallRequest
   ): Promise<ToolReply> {
     const notes: Record<string, string> = {}
     const noteToo = (name: string, value: string) => {
@@ -166,7 +184,7 @@ export default fp(async (fastify) => {
   name: 'tool-calls',
   dependencies: [
     'config', 'redis', 'json-body', 'audit', 'after-response', 'session', 'request-clients', 'masking',
-    'server-requests', 'held-calls'
+    'server-requests', 'async-requests', 'held-calls', 'async-calls'
   ]
 })
 

@@ -90,7 +90,12 @@ export default (async (fastify) => {
           description: 'The tool\'s result without its intermediate data, or `{"status":"error","error":…}` when the ' +
             'tool failed.'
         },
-        202: inputRequired('The tool'),
+        202: {
+          ...AnySchema,
+          description: `${inputRequired('The tool').description} Or the call was accepted, as ` +
+            '`Prefer: respond-async` wants it: `{"status","call","created_at","expires_at"}`. `Location` says ' +
+            'where to read it.'
+        },
         ...callErrorResponses({
           400: 'A field is missing or wrong, or the tool refused its arguments.',
           401: 'The tool\'s server refused the session\'s credentials, which are no longer good.',
@@ -110,8 +115,9 @@ export default (async (fastify) => {
     const call = { tool, timeout, continue: token, inject, dryRun, shape }
     if (!request.wantsEvents) {
       const note = (name: string, value: string) => { reply.header(name, value) }
-      const { body, outcome, notCached } = await request.callTool({ ...call, note })
+      const { body, outcome, notCached, ...accepted } = await request.callTool({ ...call, note })
       reply.notCached(notCached).code(outcome === 'input_required' ? 202 : 200)
+      if ('statusCode' in accepted) reply.code(accepted.statusCode as 200) // it may be any that a call has
       return reply.type(jsonType).send(jsonBody(body))
     }
     return reply.sendEvents(async events => {

@@ -114,7 +114,7 @@ t.test('the defaults are those that are documented', async t => {
       maxConcurrency: 10,
       maxSessionsPerClient: 100_000
     },
-    calls: { ttlMs: 86_400_000, idempotencyTtlMs: 86_400_000, maxCalls: 1_000 },
+    calls: { isAsync: false, ttlMs: 86_400_000, idempotencyTtlMs: 86_400_000, maxCalls: 1_000 },
     sessionTokens: false,
     encryptionKeys: [],
     audit: 'log',
