@@ -150,6 +150,6 @@ export default fp(async (fastify) => {
 }, {
   name: 'async-calls',
   dependencies: [
-    'config', 'redis', 'closing', 'caller-signal', 'api-keys', 'async-requests', 'idempotency', 'session', 'held-calls'
+    'config', 'redis', 'closing', 'caller-signal', 'api-keys', 'async-requests', 'idempotency', 'session'
   ]
 })

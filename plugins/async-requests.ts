@@ -80,4 +80,4 @@ export default fp(async (fastify) => {
     }
     done()
   })
-}, { name: 'async-requests', dependencies: ['config', 'request-end', 'server-sent-events'] })
+}, { name: 'async-requests', dependencies: ['config', 'server-sent-events'] })

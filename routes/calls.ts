@@ -42,7 +42,7 @@ export default (async (fastify) => {
   fastify.get('/calls', {
     config: { session: true },
     schema: {
-      tags: ['calls'],
+      tags: ['tools'],
       summary: 'List the calls of a session',
       headers: SessionHeaderSchema,
       response: {
@@ -60,7 +60,7 @@ export default (async (fastify) => {
   fastify.get('/calls/:id', {
     config: { session: true },
     schema: {
-      tags: ['calls'],
+      tags: ['tools'],
       summary: 'Read a call',
       headers: SessionHeaderSchema,
       params: CallParamsSchema,
@@ -85,7 +85,7 @@ export default (async (fastify) => {
   fastify.post('/calls/:id', {
     config: { session: true, toolCall: true, audit: 'tool_call', missing: 'Missing responses' },
     schema: {
-      tags: ['calls'],
+      tags: ['tools'],
       summary: 'Respond to the question of a call',
       description: 'Does the same as `/call-tool` with `continue`, for the question that the call has now.',
       params: CallParamsSchema,
@@ -118,7 +118,7 @@ export default (async (fastify) => {
   fastify.delete('/calls/:id', {
     config: { session: true },
     schema: {
-      tags: ['calls'],
+      tags: ['tools'],
       summary: 'Cancel a call',
       description: 'A call that works ends as soon as its worker knows. Its tool may have acted.',
       headers: SessionHeaderSchema,

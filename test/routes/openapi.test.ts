@@ -69,6 +69,10 @@ t.test('every endpoint is described with the statuses it may answer', async t =>
     'POST /tools': [200, 400, 401, 409, 429, 502, 503, 504],
     'GET /tools': [200, 304, 400, 401, 409, 429, 502, 503, 504],
     'POST /call-tool': [200, 202, 400, 401, 404, 409, 422, 429, 502, 503, 504],
+    'GET /calls': [200, 400, 409, 503],
+    'GET /calls/{id}': [200, 202, 400, 404, 409, 503],
+    'POST /calls/{id}': [200, 202, 400, 401, 404, 409, 429, 502, 503, 504],
+    'DELETE /calls/{id}': [200, 202, 400, 404, 409, 503],
     'POST /resources': [200, 400, 401, 409, 429, 502, 503, 504],
     'GET /resources': [200, 304, 400, 401, 409, 429, 502, 503, 504],
     'POST /resource-templates': [200, 400, 401, 409, 429, 502, 503, 504],
@@ -101,11 +105,12 @@ t.test('every endpoint has a summary and a tag, and every answer a description',
 
 t.test('every failure has the one shape', async t => {
   for (const [path, methods] of Object.entries((await describe(t)).paths)) {
-    for (const { responses } of Object.values(methods)) {
+    for (const [method, { responses }] of Object.entries(methods)) {
+      const isCall = path === '/call-tool' || (path === '/calls/{id}' && method === 'post')
       for (const [status, { content }] of Object.entries(responses).filter(([status]) => Number(status) >= 400)) {
         const { properties = {}, required } = content['application/json']?.schema ?? {}
-        const acted = path === '/call-tool' ? ['acted'] : []
-        const more = path === '/call-tool' ? ['acted', 'arguments'] : []
+        const acted = isCall ? ['acted'] : []
+        const more = isCall ? ['acted', 'arguments'] : []
         t.strictSame(
           [Object.keys(properties), required],
           [
@@ -135,6 +140,7 @@ t.test('every body is described with its required fields', async t => {
       ['apiUrl', 'jwtToken']
     ],
     '/tools': [['session_id'], ['session_id', 'servers']],
+    '/calls/{id}': [['session_id', 'responses'], ['session_id', 'responses']],
     '/call-tool': [
       ['session_id'],
       ['session_id', 'tool', 'params', 'timeout', 'inject', 'dry_run', 'result', 'continue', 'responses']
