@@ -5,6 +5,8 @@ import fp from 'fastify-plugin'
 import { requestIdOf } from './lib/http/request-id.ts'
 import afterResponse from './plugins/after-response.ts'
 import apiKeys from './plugins/api-keys.ts'
+import asyncCalls from './plugins/async-calls.ts'
+import asyncRequests from './plugins/async-requests.ts'
 import audit from './plugins/audit.ts'
 import callReplies from './plugins/call-replies.ts'
 import callerAddress from './plugins/caller-address.ts'
@@ -90,15 +92,17 @@ const phases: Record<string, Plugin[]> = {
   // HTTP: how a request ends, who calls about which session, and the form of bodies and answers.
   edge: [
     errors, responseHeaders, requestEnd, traces, afterResponse, callerSignal, requestLog, closing, saturation,
-    earlyAnswers, callerAddress, origins, apiKeys, sessionReference, audit,
-    schemas, jsonBody, parameterLimit, serverSentEvents, notCached, writeTimeout, compression
+    earlyAnswers, callerAddress, serverSentEvents, asyncRequests, origins, apiKeys, sessionReference, audit,
+    schemas, jsonBody, parameterLimit, notCached, writeTimeout, compression
   ],
   // The caller's session: counted, loaded, its idle TTL restarted.
   session: [rateLimits, idempotency, session, heldCalls, credentials],
   // The MCP servers of this worker, and the clients of one request.
   mcp: [serverRuntime, reload, requestClients, masking, credentialRecheck, serverRequests, workerMetrics],
   // The operations behind the routes, and their description.
-  operations: [sessionLifecycle, resources, prompts, toolCalls, callReplies, openapi, toolOperations, listRoutes]
+  operations: [
+    sessionLifecycle, resources, prompts, asyncCalls, toolCalls, callReplies, openapi, toolOperations, listRoutes
+  ]
 }
 
 /** One plugin of all plugins of a phase, so that `fastify print-plugins` shows them together. */

@@ -117,6 +117,9 @@ export const UnknownContinuationError = define<[]>(
   'No pending call has this token: it was used, newer calls replaced it, or it belongs to another session',
   404
 )
+export const CallTooLargeError = define<[]>(
+  'MCPC_ERR_CALL_TOO_LARGE', 'The request is too large to be kept until a worker makes the call', 413, { acted: 'no' }
+)
 export const UnknownCallError = define<[]>(
   'MCPC_ERR_UNKNOWN_CALL', 'The session has no such call: it has expired, or was never there', 404
 )

@@ -32,6 +32,10 @@ export default fp(async (fastify) => {
   }
 
   fastify.addHook('onRequest', (request, reply, done) => {
+    if (request.asyncCall !== null) {
+      request.client = request.asyncCall.ref.client
+      return done()
+    }
     const presented = keyIn(request)
     request.client = presented === undefined ? null : nameOfKey(apiKeys, presented)
     const { probe, isPage } = request.routeOptions.config
@@ -42,7 +46,7 @@ export default fp(async (fastify) => {
 }, {
   name: 'api-keys',
   dependencies: [
-    'config',
+    'config', 'async-requests',
     'origins' // order: a browser's preflight carries no key
   ]
 })

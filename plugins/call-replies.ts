@@ -22,8 +22,9 @@ export default fp(async (fastify) => {
       })
     }
     const note = (name: string, value: string) => { this.header(name, value) }
-    const { body, outcome, notCached } = await request.callTool({ ...call, note })
+    const { body, outcome, notCached, ...accepted } = await request.callTool({ ...call, note })
     this.notCached(notCached).code(outcome === 'input_required' ? 202 : 200)
+    if ('statusCode' in accepted) this.code(accepted.statusCode) // it may be any that a call has
     return this.type(jsonType).send(jsonBody(body))
   })
 }, { name: 'call-replies', dependencies: ['server-sent-events', 'not-cached', 'tool-calls'] })

@@ -51,7 +51,8 @@ export default fp(async (fastify) => {
     const timer = setInterval(() => renew(this, holding), renewEveryMs)
     this.defer(async () => {
       clearInterval(timer)
-      if (!holding.hasBegun) await settle(this, holding, { state: 'released' })
+      // One that was accepted has no other caller to tell that it was never made.
+      if (!holding.hasBegun && this.asyncCall === null) await settle(this, holding, { state: 'released' })
     })
   })
 
@@ -93,9 +94,10 @@ export default fp(async (fastify) => {
     const { interruption } = request
     const { statusCode, body, acted } = fastify.failureAnswer(error as FastifyError, request)
     if (interruption instanceof CallCancelledError) return { state: 'cancelled' }
-    if (acted === 'no') return { state: 'released' }
+    if (acted === 'no' && request.asyncCall === null) return { state: 'released' }
     // Whoever sends the request again wants to know what became of it, and not that its first caller left.
-    if (error instanceof CallerLeftError || interruption instanceof ClosingError) return { state: 'unknown' }
+    const isBrokenOff = error instanceof CallerLeftError || interruption instanceof ClosingError
+    if (acted !== 'no' && isBrokenOff) return { state: 'unknown' }
     return { state: 'failed', answer: { statusCode, headers: {}, body } }
   }
 
@@ -120,6 +122,7 @@ export default fp(async (fastify) => {
     if (!request.hasSession || !request.routeOptions.config.toolCall) return
     const { earlier, call } = request.session
     if (call !== null) request.holdCall({ ...call, round: 0 })
+    if (request.asyncCall !== null) request.holdCall(request.asyncCall.held)
     if (earlier === null) return
     const stored = calls.opened(request.session, earlier)
     if (stored.digest !== request.callClaim()?.digest) throw new IdempotencyKeyReusedError()
@@ -134,6 +137,7 @@ export default fp(async (fastify) => {
 }, {
   name: 'held-calls',
   dependencies: [
-    'redis', 'errors', 'caller-signal', 'after-response', 'server-sent-events', 'idempotency', 'session'
+    'redis', 'errors', 'caller-signal', 'async-requests', 'after-response', 'server-sent-events', 'idempotency',
+    'session'
   ]
 })

@@ -83,6 +83,7 @@ export default fp(async (fastify) => {
 
   if (requestsOfSession > 0) {
     const limitSession = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+      if (request.asyncCall !== null) return // it was counted when it was accepted
       const ref = refOf(request)
       request.audit({ session: ref }) // a refused request never gets as far as the session plugin
       const rate = { windowMs, most: requestsOfSession }
@@ -100,7 +101,10 @@ export default fp(async (fastify) => {
       if (request.routeOptions.config.session === true && !hasIdInHeader(request)) await limitSession(request, reply)
     })
   }
-}, { name: 'rate-limits', dependencies: ['config', 'redis', 'caller-address', 'session-reference', 'audit'] })
+}, {
+  name: 'rate-limits',
+  dependencies: ['config', 'redis', 'caller-address', 'async-requests', 'session-reference', 'audit']
+})
 
 /** The session of the id in the header, or in the validated body; of an empty id when there is neither. */
 function refOf (request: FastifyRequest) {

@@ -33,6 +33,7 @@ export default fp(async (fastify) => {
   })
 
   fastify.decorateRequest('sessionRef', function (id) {
+    if (this.asyncCall !== null) return this.asyncCall.ref
     return { id, client: this.client, ...(sessionTokens && { token: bearerToken(this.headers.authorization) ?? '' }) }
   })
 
@@ -48,7 +49,7 @@ export default fp(async (fastify) => {
     }
     done()
   })
-}, { name: 'session-reference', dependencies: ['config', 'api-keys'] })
+}, { name: 'session-reference', dependencies: ['config', 'api-keys', 'async-requests'] })
 
 const pattern = new RegExp(sessionIdPattern, 'u')
 const rule = 'a string of 1 to 256 characters without control characters'

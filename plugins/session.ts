@@ -60,13 +60,15 @@ export default fp(async (fastify) => {
   })
 
   async function load (request: FastifyRequest, id: string): Promise<void> {
-    const { toolCall: takeSlot = false, wants } = request.routeOptions.config
+    const { toolCall = false, wants } = request.routeOptions.config
+    // A call that is only accepted takes its slot when it begins.
+    const takeSlot = toolCall && !request.wantsAsync
     const ref = request.sessionRef(id)
     request.audit({ session: ref })
-    const claim = request.callClaim()
+    const claim = takeSlot ? request.callClaim() : null
     // In onRequest the body of a POST is still to come.
     const isKnown = request.body !== undefined || request.method !== 'POST'
-    const session = await inPhase('session', {}, async () => {
+    const session = request.asyncCall?.session ?? await inPhase('session', {}, async () => {
       const session = await fastify.sessions.load(ref, { takeSlot, claim, ...(isKnown && wants?.(request)) })
       if (session === null) throw new SessionNotFoundError(id)
       return session
@@ -116,7 +118,7 @@ export default fp(async (fastify) => {
 }, {
   name: 'session',
   dependencies: [
-    'redis', 'session-reference', 'audit', 'after-response', 'idempotency',
+    'redis', 'session-reference', 'audit', 'after-response', 'async-requests', 'idempotency',
     'rate-limits' // order: a request too many must not restart the idle TTL
   ]
 })

@@ -4,7 +4,7 @@ import type { PendingCall } from '../lib/calls/pending-calls.ts'
 import { type Acted, UnknownContinuationError, UnknownToolError } from '../lib/errors.ts'
 import type { EventWriter } from '../lib/http/event-stream.ts'
 import { nameList } from '../lib/http/name-list.ts'
-import { editedText, type JsonValue, presentMember, removalsOf } from '../lib/json-text.ts'
+import { editedText, type JsonValue, objectText, presentMember, removalsOf, textOf } from '../lib/json-text.ts'
 import { type Mask, maskJson } from '../lib/mask.ts'
 import type { Watcher } from '../lib/mcp/client/tool-call.ts'
 import type { ResultShape } from '../lib/mcp/servers-file/value-policy.ts'
@@ -15,6 +15,8 @@ import { describeCall } from '../lib/tools/dry-run.ts'
 import type { Inject } from '../lib/tools/parameter-injection.ts'
 import type { CatalogTool } from '../lib/tools/tool-catalog.ts'
 import { type CallContext, inPhase } from '../lib/telemetry/channels.ts'
+
+import type { AcceptedReply } from './async-calls.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -27,7 +29,7 @@ declare module 'fastify' {
 }
 
 /** A call that was made, or that was only described. */
-export type CallReply = ToolReply | { body: string, outcome: 'dry_run', notCached: [] }
+export type CallReply = ToolReply | AcceptedReply | { body: string, outcome: 'dry_run', notCached: [] }
 
 export interface ToolCallRequest {
   tool?: string | undefined
@@ -81,7 +83,22 @@ export default fp(async (fastify) => {
 
   function makeCall (request: FastifyRequest, call: ToolCallRequest, context: CallContext): Promise<CallReply> {
     const { continue: token } = call
-    return token === undefined ? begin(request, call, context) : resume(request, call, token, context)
+    if (token !== undefined) return resume(request, call, token, context)
+    return request.wantsAsync && call.dryRun !== true ? accept(request, call) : begin(request, call, context)
+  }
+
+  /** The request is kept as `/call-tool` takes it, wherever it came from, but for its session. */
+  async function accept (request: FastifyRequest, call: ToolCallRequest): Promise<CallReply> {
+    const { tool = '', timeout, inject, shape, note } = call
+    if (request.servers.byExposedName(tool) === null) throw new UnknownToolError(tool)
+    const { document, node } = argumentsOf(request, call)
+    const others = Object.entries({ timeout, inject, result: shape }).filter(([, value]) => value !== undefined)
+    return await request.acceptCall(objectText([
+      ['session_id', JSON.stringify(request.session.id)],
+      ['tool', JSON.stringify(tool)],
+      ['params', textOf(document, node)],
+      ...others.map(([name, value]) => [name, JSON.stringify(value)] as const)
+    ]), note)
   }
 
   /** A failure is answered once its call is settled: who sends the request again must not find it running. */
@@ -101,8 +118,8 @@ export default fp(async (fastify) => {
     const tool = server && await findTool(request, server, exposedName, context)
     if (server === null || tool === null) throw new UnknownToolError(exposedName)
     const { session } = request
-    const params = call.isWholeBody ? wholeBodyOf(request) : paramsOf(request)
-    if (config.audit !== 'off') request.audit({ arguments: fastify.argumentsForLog(textOf(params)) })
+    const params = argumentsOf(request, call)
+    if (config.audit !== 'off') request.audit({ arguments: fastify.argumentsForLog(textOf(params.document, params.node)) })
     const prepared = await caller.prepare({ session, exposedName, tool, params, inject, isDryRun })
     if (isDryRun) return { body: describeCall(prepared), outcome: 'dry_run', notCached: [] }
     return await run(request, server, prepared, call)
@@ -151,7 +168,7 @@ export default fp(async (fastify) => {
     request: FastifyRequest,
     server: CatalogedServer,
     call: PreparedCall,
-    { timeout = Infinity, shape, note, events }: ToolCallRequest
+    { timeout = Infinity, shape, note, events = request.asyncCall?.events }: ToolCallRequest
   ): Promise<ToolReply> {
     const notes: Record<string, string> = {}
     const noteToo = (name: string, value: string) => {
@@ -184,7 +201,7 @@ export default fp(async (fastify) => {
   name: 'tool-calls',
   dependencies: [
     'config', 'redis', 'json-body', 'audit', 'after-response', 'session', 'request-clients', 'masking',
-    'server-requests', 'held-calls'
+    'server-requests', 'async-requests', 'held-calls', 'async-calls'
   ]
 })
 
@@ -222,7 +239,8 @@ const createWatcher = (events: Pick<EventWriter, 'send'>, mask: Mask): Watcher =
 const withoutToken = (params: JsonValue) =>
   editedText(params, removalsOf(params.node, ({ name }) => name === 'progressToken'))
 
-const textOf = ({ document: { text }, node: { start, end } }: JsonValue) => text.slice(start, end)
+const argumentsOf = (request: FastifyRequest, { isWholeBody = false }: ToolCallRequest) =>
+  isWholeBody ? wholeBodyOf(request) : paramsOf(request)
 
 /** The arguments that the caller sent, none where there are none. */
 function paramsOf ({ bodyDocument: document }: FastifyRequest): JsonValue {

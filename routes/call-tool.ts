@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import {
-  ContinueSchema, inputRequired, ResponsesSchema, SessionIdSchema, toolCallErrors, ToolReplySchema
+  AnySchema, ContinueSchema, inputRequired, ResponsesSchema, SessionIdSchema, toolCallErrors, ToolReplySchema
 } from '../lib/http/schemas.ts'
 import { InvalidFieldError } from '../lib/errors.ts'
 import { presentMember, stringMember } from '../lib/json-text.ts'
@@ -87,7 +87,12 @@ export default (async (fastify) => {
       body: BodySchema,
       response: {
         200: ToolReplySchema,
-        202: inputRequired('The tool'),
+        202: {
+          ...AnySchema,
+          description: `${inputRequired('The tool').description} Or the call was accepted, as ` +
+            '`Prefer: respond-async` wants it: `{"status","call","created_at","expires_at"}`. `Location` says ' +
+            'where to read it.'
+        },
         ...toolCallErrors
       }
     }

@@ -34,6 +34,8 @@ export function resolveConfig (env: Environment, { isDescribed = false } = {}) {
       maxSessionsPerClient: env.MCP_MAX_SESSIONS_PER_KEY
     },
     calls: {
+      /** Whether a caller may leave a call to any worker. */
+      isAsync: env.MCP_ASYNC_CALLS === 'on',
       ttlMs: env.MCP_CALL_TTL * 1000,
       idempotencyTtlMs: env.MCP_IDEMPOTENCY_TTL * 1000,
       maxCalls: env.MCP_MAX_CALLS_PER_SESSION

@@ -571,6 +571,13 @@ export const EnvironmentSchema = Type.Object({
       'Whether a server of the 2026-07-28 era may ask a tool\'s caller for input: /call-tool then answers 202. ' +
       'With `off`, servers are told that no input is given.'
   }),
+  MCP_ASYNC_CALLS: Type.Enum(['on', 'off'], {
+    default: 'off',
+    title: 'on or off',
+    description:
+      'Whether a tool is called after the answer where its caller sends `Prefer: respond-async`: any worker with ' +
+      '`on` then calls it. With `off` the preference is ignored.'
+  }),
   MCP_CALL_TTL: seconds({
     default: 86_400,
     description:

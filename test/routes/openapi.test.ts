@@ -108,6 +108,10 @@ t.test('every endpoint is described with the statuses it may answer', async t =>
     'GET /tools': [200, 304, 400, 401, 403, 409, 429, 500, 502, 503, 504],
     'POST /tools/{tool}': [200, 202, 400, 401, 403, 404, 409, 413, 422, 429, 500, 502, 503, 504],
     'POST /call-tool': [200, 202, 400, 401, 403, 404, 409, 413, 422, 429, 500, 502, 503, 504],
+    'GET /calls': [200, 400, 403, 409, 500, 503],
+    'GET /calls/{id}': [200, 202, 400, 403, 404, 409, 500, 503],
+    'POST /calls/{id}': [200, 202, 400, 401, 403, 404, 409, 413, 429, 500, 502, 503, 504],
+    'DELETE /calls/{id}': [200, 202, 400, 403, 404, 409, 500, 503],
     'POST /resources': [200, 400, 401, 403, 409, 413, 429, 500, 502, 503, 504],
     'GET /resources': [200, 304, 400, 401, 403, 409, 429, 500, 502, 503, 504],
     'POST /resource-templates': [200, 400, 401, 403, 409, 413, 429, 500, 502, 503, 504],
@@ -141,8 +145,9 @@ t.test('every endpoint has a summary and a tag, and every answer a description',
 t.test('every failure has the one shape', async t => {
   const { paths, components: { schemas } } = await describe(t)
   for (const [path, methods] of Object.entries(paths)) {
-    for (const { responses } of Object.values(methods)) {
-      const schema = ['/call-tool', '/tools/{tool}'].includes(path) ? 'CallFailure' : 'Failure'
+    for (const [method, { responses }] of Object.entries(methods)) {
+      const isCall = ['/call-tool', '/tools/{tool}'].includes(path) || (path === '/calls/{id}' && method === 'post')
+      const schema = isCall ? 'CallFailure' : 'Failure'
       for (const [status, { content }] of Object.entries(responses).filter(([status]) => Number(status) >= 400)) {
         t.strictSame(content['application/json']?.schema, { $ref: `#/components/schemas/${schema}` }, `${path} ${status}`)
       }
@@ -173,6 +178,7 @@ t.test('every body is described with its required fields', async t => {
     ],
     '/tools': [['session_id'], ['session_id', 'servers']],
     '/tools/{tool}': [undefined, []],
+    '/calls/{id}': [['session_id', 'responses'], ['session_id', 'responses']],
     '/call-tool': [
       ['session_id'],
       ['session_id', 'tool', 'params', 'timeout', 'inject', 'dry_run', 'result', 'continue', 'responses']

@@ -115,7 +115,7 @@ t.test('the defaults are those that are documented', async t => {
       maxSessionsPerClient: 100_000
     },
     metrics: null,
-    calls: { ttlMs: 86_400_000, idempotencyTtlMs: 86_400_000, maxCalls: 1_000 },
+    calls: { isAsync: false, ttlMs: 86_400_000, idempotencyTtlMs: 86_400_000, maxCalls: 1_000 },
     sessionTokens: false,
     encryptionKeys: [],
     audit: 'log',

@@ -181,7 +181,7 @@ local function settle_call (key, id, lease, state, ttl_ms, data, answer, most_by
   local text = redis.call('HGET', key, 'c:' .. id)
   local call = text and parse_head(text)
   if not call or call.lease ~= lease then return nil end
-  if call.written ~= 'working' and call.written ~= 'unknown' then return nil end
+  if call.written ~= 'working' then return nil end
 
   local index = read_index(key)
   local entry

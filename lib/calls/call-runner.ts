@@ -1,0 +1,90 @@
+import { TooManyCallsError } from '../errors.ts'
+import type { Session } from '../sessions/session.ts'
+import type { HeldCall } from './call.ts'
+import type { CallQueue, Job, QueuedJob } from './call-queue.ts'
+import type { Calls } from './call-store.ts'
+
+/** Makes the calls of a queue, as many at once as a worker may. */
+export interface CallRunner {
+  /** Looks for jobs, now or once the look before is done. */
+  look: () => void
+  /** Takes no more jobs. Those that were taken and not begun are another worker's after a while. */
+  stop: () => void
+  /** Resolves when no call runs any more. */
+  settled: () => Promise<void>
+}
+
+export interface CallRunnerOptions {
+  queue: CallQueue
+  calls: Pick<Calls, 'begin'>
+  mostAtOnce: number
+  /** Loads a session and takes a call slot of it; `null` when it has ended. Rejects with TooManyCallsError. */
+  load: (job: Job) => Promise<Session | null>
+  /** Makes a call that has begun, and settles it. */
+  run: (call: { job: Job, session: Session, held: HeldCall, data: string }) => Promise<void>
+  onFailure: (error: unknown) => void
+}
+
+/** How long a call waits whose session has all its slots taken (ms): another session's calls go on meanwhile. */
+const busyMs = 200
+
+export function createCallRunner ({ queue, calls, mostAtOnce, load, run, onFailure }: CallRunnerOptions): CallRunner {
+  const running = new Set<Promise<void>>()
+  let isLooking = false
+  let looksAgain = false
+  let isStopped = false
+
+  async function lookOnce (): Promise<void> {
+    const free = mostAtOnce - running.size
+    if (free <= 0) return
+    for (const queued of await queue.take(free)) {
+      const work = make(queued).catch(onFailure).finally(() => {
+        running.delete(work)
+        look()
+      })
+      running.add(work)
+    }
+  }
+
+  function look (): void {
+    looksAgain = isLooking
+    if (isLooking || isStopped) return
+    isLooking = true
+    // An outage of Redis is reported elsewhere, and the next look comes soon.
+    lookOnce().catch(() => {}).finally(() => {
+      isLooking = false
+      if (looksAgain) look()
+    })
+  }
+
+  async function make (queued: QueuedJob): Promise<void> {
+    const { job } = queued
+    let session: Session | null
+    try {
+      session = await load(job)
+    } catch (error) {
+      if (!(error instanceof TooManyCallsError)) throw error
+      await new Promise(resolve => setTimeout(resolve, busyMs))
+      return await queue.defer(queued)
+    }
+    if (session === null) return await queue.remove(queued)
+    // Only one worker gets the call, however often its job is delivered.
+    const begun = isStopped ? null : await calls.begin(session, job.call, { state: 'queued', kind: 'tool' })
+    if (begun === null) {
+      await session.slot?.release()
+      return isStopped ? undefined : await queue.remove(queued)
+    }
+    await queue.remove(queued).catch(onFailure) // delivered again, it finds a call that has begun
+    await run({ job, session, ...begun })
+  }
+
+  return {
+    look,
+    stop () {
+      isStopped = true
+    },
+    async settled () {
+      while (running.size > 0) await Promise.all(running)
+    }
+  }
+}

@@ -1,0 +1,155 @@
+import type { FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { isOver } from '../lib/calls/call.ts'
+import type { StoredCall } from '../lib/calls/call-store.ts'
+import { type CallNotices, createCallNotices } from '../lib/calls/call-notices.ts'
+import { type CallQueue, createCallQueue } from '../lib/calls/call-queue.ts'
+import { createCallRunner } from '../lib/calls/call-runner.ts'
+import { describeHead } from '../lib/calls/describe-call.ts'
+import {
+  CallCancelledError, CallTooLargeError, IdempotencyKeyReusedError, OutcomeUnknownError, ResultNotKeptError,
+  SessionNotFoundError, TooManyKeptCallsError
+} from '../lib/errors.ts'
+import { readPreferences } from '../lib/http/prefer.ts'
+import { createAwaitCommand } from '../lib/redis/command.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Accepts a call for any worker, and answers as far as it has come when its caller wants to know. */
+    acceptCall: (data: string, note: (name: string, value: string) => void) => Promise<AcceptedReply>
+    /** Waits until a call of the session is over or requests input, or for so long. */
+    waitForCall: (id: string, milliseconds: number) => Promise<void>
+    /** Cancels a call, on whichever worker it runs. */
+    cancelCall: (id: string) => Promise<void>
+  }
+}
+
+export interface AcceptedReply { body: string, statusCode: number, outcome: 'accepted', notCached: [] }
+
+/** A notice may be lost, so a call is looked at again after this (ms). */
+const lookEveryMs = 1_000
+
+/** How many calls of others a worker runs at once. */
+const mostAtOnce = 50
+
+/** Operations phase: accepts calls whose callers do not wait, and makes those that any worker has accepted. */
+export default fp(async (fastify) => {
+  const { calls, sessions, config } = fastify
+  const { session: { keyPrefix }, redis: { commandTimeoutMs }, calls: { isAsync, maxCalls }, basePath } = config
+  const queue: CallQueue | null = isAsync
+    ? createCallQueue(fastify.redis, { key: `mcp_jobs:${keyPrefix}`, inTime: createAwaitCommand(commandTimeoutMs) })
+    : null
+  const notices: CallNotices | null = isAsync ? createCallNotices(fastify.redis, `mcp_calls:${keyPrefix}`) : null
+
+  fastify.decorateRequest('waitForCall', async function (id, milliseconds) {
+    const until = performance.now() + milliseconds
+    while (performance.now() < until && !this.callerSignal.aborted && !fastify.isClosing) {
+      // Listening begins before the look, so that no change falls between.
+      const stop = new AbortController()
+      const left = Math.min(lookEveryMs, until - performance.now())
+      const next = pause(id, left, AbortSignal.any([stop.signal, this.callerSignal]))
+      const call = await calls.read(this.session, id).catch(error => {
+        stop.abort()
+        throw error
+      })
+      if (call === null || isOver(call) || call.state === 'input_required') return stop.abort()
+      await next
+    }
+  })
+
+  async function pause (id: string, milliseconds: number, signal: AbortSignal): Promise<void> {
+    if (notices !== null) return await notices.next('changed', id, milliseconds, signal)
+    await new Promise<void>(resolve => {
+      const timer = setTimeout(resolve, milliseconds)
+      signal.addEventListener('abort', () => {
+        clearTimeout(timer)
+        resolve()
+      }, { once: true })
+    })
+  }
+
+  fastify.decorateRequest('cancelCall', async function (id) {
+    const cancelled = await calls.cancel(this.session, id)
+    if (cancelled?.isDone !== true) return
+    notices?.publish('cancel', id)
+    notices?.publish('changed', id)
+  })
+
+  fastify.decorateRequest('acceptCall', async function (data, note) {
+    const { session } = this
+    const claim = this.callClaim()
+    const opened = await calls.open(session, { state: 'queued', kind: 'tool', data, claim })
+    if ('refused' in opened) {
+      if (opened.refused === 'session ended') throw new SessionNotFoundError(session.id)
+      if (opened.refused === 'full') throw new TooManyKeptCallsError(session.id, maxCalls)
+      throw new CallTooLargeError()
+    }
+    if ('earlier' in opened && opened.earlier.digest !== claim?.digest) throw new IdempotencyKeyReusedError()
+    if ('earlier' in opened) note('idempotency-replayed', 'true')
+    const { id, state } = 'opened' in opened ? opened.opened : opened.earlier
+    // Of a call that was accepted twice, once by a worker that died before it put it into the queue, nothing is lost.
+    if (state === 'queued') await queue?.add({ call: id, session: session.id, client: this.client })
+    notices?.publish('queued', id)
+    const { waitSeconds } = readPreferences(this.headers.prefer)
+    note('preference-applied', waitSeconds > 0 ? `respond-async, wait=${waitSeconds}` : 'respond-async')
+    if (waitSeconds > 0) await this.waitForCall(id, waitSeconds * 1000)
+    const call = await calls.read(session, id)
+    if (call === null) throw new SessionNotFoundError(session.id)
+    return replyOf(call, note)
+  })
+
+  /** The answer of a call that is over or asks, and else where it can be read later. */
+  function replyOf (call: StoredCall, note: (name: string, value: string) => void): AcceptedReply {
+    const { state, answer } = call
+    note('location', `${basePath}/calls/${call.id}`)
+    const shared = { outcome: 'accepted', notCached: [] as [] } as const
+    if (state === 'queued' || state === 'working') return { ...shared, body: describeHead(call), statusCode: 202 }
+    if (state === 'unknown') throw new OutcomeUnknownError()
+    if (state === 'cancelled') throw new CallCancelledError()
+    if (answer === null) throw new ResultNotKeptError()
+    for (const [name, value] of Object.entries(answer.headers)) note(name, value)
+    return { ...shared, body: answer.body, statusCode: answer.statusCode }
+  }
+
+  if (queue === null || notices === null) return
+
+  const requests = new Map<string, FastifyRequest>()
+  const runner = createCallRunner({
+    queue,
+    calls,
+    mostAtOnce,
+    load: async ({ session, client }) =>
+      await sessions.load({ id: session, client }, { takeSlot: true }),
+    async run ({ job, session, held, data }) {
+      const onRequest = (request: FastifyRequest) => requests.set(held.id, request)
+      const ref = { id: job.session, client: job.client }
+      const events = { send: () => {} }
+      notices.publish('changed', held.id)
+      const { statusCode, body } = await fastify.requestAsync({ ref, session, held, events, onRequest }, data)
+      requests.delete(held.id)
+      // One that failed before the tool's turn was not settled. Settled twice, a call stays as it was.
+      const state = statusCode === 200 ? 'completed' : 'failed'
+      await calls.settle(session, held, { state, answer: { statusCode, headers: {}, body } })
+      notices.publish('changed', held.id)
+    },
+    onFailure: err => fastify.log.warn({ err }, 'a call that was accepted could not be made yet')
+  })
+  notices.on('queued', () => runner.look())
+  notices.on('cancel', id => requests.get(id)?.interrupt(new CallCancelledError()))
+  const timer = setInterval(() => runner.look(), lookEveryMs)
+  fastify.addHook('onReady', async () => runner.look())
+  fastify.addHook('preClose', async () => {
+    clearInterval(timer)
+    runner.stop()
+  })
+  fastify.addHook('onClose', async () => {
+    clearInterval(timer)
+    await runner.settled()
+    notices.close()
+  })
+}, {
+  name: 'async-calls',
+  dependencies: [
+    'config', 'redis', 'closing', 'caller-signal', 'api-keys', 'async-requests', 'idempotency', 'session'
+  ]
+})
