@@ -119,7 +119,9 @@ export default fp(async (fastify) => {
     if (server === null || tool === null) throw new UnknownToolError(exposedName)
     const { session } = request
     const params = argumentsOf(request, call)
-    if (config.audit !== 'off') request.audit({ arguments: fastify.argumentsForLog(textOf(params.document, params.node)) })
+    if (config.audit !== 'off') {
+      request.audit({ arguments: fastify.argumentsForLog(textOf(params.document, params.node)) })
+    }
     const prepared = await caller.prepare({ session, exposedName, tool, params, inject, isDryRun })
     if (isDryRun) return { body: describeCall(prepared), outcome: 'dry_run', notCached: [] }
     return await run(request, server, prepared, call)

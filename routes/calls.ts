@@ -43,6 +43,7 @@ export default (async (fastify) => {
     config: { session: true },
     schema: {
       tags: ['tools'],
+      operationId: 'listCalls',
       summary: 'List the calls of a session',
       headers: SessionHeaderSchema,
       response: {
@@ -61,6 +62,7 @@ export default (async (fastify) => {
     config: { session: true },
     schema: {
       tags: ['tools'],
+      operationId: 'readCall',
       summary: 'Read a call',
       headers: SessionHeaderSchema,
       params: CallParamsSchema,
@@ -86,6 +88,7 @@ export default (async (fastify) => {
     config: { session: true, toolCall: true, audit: 'tool_call', missing: 'Missing responses' },
     schema: {
       tags: ['tools'],
+      operationId: 'answerCall',
       summary: 'Respond to the question of a call',
       description: 'Does the same as `/call-tool` with `continue`, for the question that the call has now.',
       params: CallParamsSchema,
@@ -119,6 +122,7 @@ export default (async (fastify) => {
     config: { session: true },
     schema: {
       tags: ['tools'],
+      operationId: 'cancelCall',
       summary: 'Cancel a call',
       description: 'A call that works ends as soon as its worker knows. Its tool may have acted.',
       headers: SessionHeaderSchema,

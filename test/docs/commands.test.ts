@@ -34,6 +34,11 @@ const accounts: Array<[RegExp, { heldBy: string } | { why: string }]> = [
   [/^curl localhost:8765\/|^curl 'localhost:8765\/|^node examples\/demo-api\.mjs$/, { heldBy: 'examples/demo-api' }],
   [/^curl -i --compressed localhost:33000\/tools\?server=/, { heldBy: 'routes/tools' }],
   [/^curl -s localhost:33000\/health$/, { heldBy: 'routes/health' }],
+  [/^curl -s \$URL\/call-tool -H 'Idempotency-Key: /, { heldBy: 'routes/idempotency' }],
+  [/^curl -si \$URL\/call-tool -H 'Prefer: respond-async' /, { heldBy: 'routes/calls' }],
+  [/^curl localhost:33000\/tools\/list_sources -H 'X-Session-Id: /, { heldBy: 'routes/tool' }],
+  [/^curl -s http:\/\/127\.0\.0\.1:33000\/(sessions|call-tool|openapi\.json)/, { heldBy: 'long/docs-page' }],
+  [/^curl -s localhost:9464\/metrics$/, { heldBy: 'long/prometheus' }],
   [/^npm run dev$/, { heldBy: 'scripts/signals' }],
   [/^npm start$|^node scripts\/start\.mjs$|^(MCP_|REDIS_)\S+ (MCP_\S+ )?npm start$/, { heldBy: 'e2e/start' }],
   [/^npm run nodes$/, { heldBy: 'long/nodes' }],
@@ -46,12 +51,18 @@ const accounts: Array<[RegExp, { heldBy: string } | { why: string }]> = [
   [/^REDIS_(USERNAME=mcp REDIS_)?(SENTINEL_)?PASSWORD=<password of /, { heldBy: 'docs' }],
   [/^(npm test|.*npm test -- .*|npm run (lint|typecheck)|\.ci\/run)$/, { why: 'it is this run, or .ci/run runs it' }],
   [/^npm ci && npm run build && npm ci --omit=dev$/, { why: 'check:dockerfile runs the three in .ci/run' }],
-  [/^npm run bench$|^node bench\//, { why: bench }],
+  [/^npm run bench(:peers)?$|^node bench\//, { why: bench }],
   [/^docker (build|run) /, { why: 'no Docker engine; check:dockerfile follows the Dockerfile' }],
+  [/^for port in 33000|^until curl -fs |^sleep 6$|^done$/, {
+    why: 'a loop over units of systemd; test/long/rolling-restart.test.ts restarts workers in the same way'
+  }],
+  [/^node --import \.\/tracing\.mjs scripts\/start\.mjs$/, {
+    why: 'an SDK of somebody else; test/plugins/traces.test.ts has one in memory'
+  }],
   [/^(systemctl|journalctl) /, { why: 'no systemd; test/long/systemd.test.ts has the units' }],
   [/^kubectl -n mcp create secret /, { why: 'no cluster; test/long/kustomize.test.ts gives the service such secrets' }],
   [/^redis-cli /, { why: 'a look into a Redis at port 6379, which tests leave alone; the keys are in test/lib/sessions' }],
-  [/^npx (@playwright|supergateway|-y -p mcp-remote|@modelcontextprotocol\/inspector)|^npm install supergateway/, { why: foreign }]
+  [/^npx (@playwright|@hey-api|supergateway|-y -p mcp-remote|@modelcontextprotocol\/inspector)|^npm install supergateway/, { why: foreign }]
 ]
 
 t.test('each command of the docs is run by a test, or it is said why not', async t => {

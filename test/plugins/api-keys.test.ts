@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto'
 import Fastify from 'fastify'
+import fp from 'fastify-plugin'
 import t from 'tap'
-import apiKeys from '../../plugins/api-keys.ts'
-import config from '../../plugins/config.ts'
-import origins from '../../plugins/origins.ts'
-import requestEnd from '../../plugins/request-end.ts'
+import service from '../../app.ts'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { redisClient } from '../support/redis.ts'
 import { failure, post } from '../support/requests.ts'
@@ -79,9 +77,7 @@ t.test('request.client is the name of the key', async t => {
   for (const [env, name] of [[keys, 'billing'], [{}, null]] as const) {
     const app = Fastify()
     t.teardown(() => app.close())
-    for (const plugin of [config, requestEnd, origins, apiKeys]) {
-      await app.register(plugin, { env: await environment(t, env) })
-    }
+    await app.register(fp(service), { env: await environment(t, env) })
     app.get('/who', async request => ({ client: request.client }))
     t.strictSame((await app.inject({ url: '/who', headers: { 'x-api-key': key } })).json(), { client: name })
   }

@@ -67,6 +67,8 @@ t.test('what holds nothing of a caller may be kept; without an API key it is a f
   for (const url of urls) {
     const { status, cache = '', sniff } = await headersOf(app, { url })
     t.strictSame([status, cache.includes('no-store'), sniff], [200, false, 'nosniff'], url)
+    // The files of the page are the same everywhere, and need no key.
+    if (!url.endsWith('json')) continue
     t.strictSame(await headersOf(closed, { url }), { status: 401, cache: 'no-store', sniff: 'nosniff' }, url)
   }
 })

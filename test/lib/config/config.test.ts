@@ -104,6 +104,7 @@ t.test('the spellings of the replaced service are understood', async t => {
 
 t.test('the defaults are those that are documented', async t => {
   t.strictSame(resolveConfig(complete({})), {
+    isDescribed: false,
     redis: { host: 'localhost', port: 6379, db: 0, commandTimeoutMs: 500 },
     session: {
       keyPrefix: 'mcp_session',
