@@ -7,7 +7,6 @@ import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { startAnsweringServer } from '../support/answering-server.ts'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
-import { fixture } from '../support/paths.ts'
 import { initSession } from '../support/requests.ts'
 import { type Environment, serviceOn } from '../support/service.ts'
 import { until } from '../support/wait.ts'
@@ -155,7 +154,9 @@ t.test('a short list and a failure are not compressed', async t => {
   const failed = await broken.inject({ url: '/tools-schema', headers: accept })
   t.strictSame([failed.statusCode, failed.headers['content-encoding']], [502, undefined])
   t.ok(failed.body.length > 1_024, `${failed.body.length} characters`)
-  const tiny = await serviceOn(t, { up: { command: process.execPath, args: [fixture('tiny-server.mjs')] } })
+  const tools = [{ name: 'only', inputSchema: { type: 'object' } }]
+  const { url } = await startAnsweringServer(t, { answers: { 'tools/list': () => ({ tools }) } })
+  const tiny = await serviceOn(t, { up: { url } })
   const few = await tiny.inject({ url: '/tools', headers: { ...accept, 'x-session-id': await initSession(tiny) } })
   t.strictSame([few.statusCode, few.headers['content-encoding']], [200, undefined])
 })
