@@ -4,18 +4,17 @@ import type { PendingCall } from '../lib/calls/pending-calls.ts'
 import { type Acted, UnknownContinuationError, UnknownToolError } from '../lib/errors.ts'
 import type { EventWriter } from '../lib/http/event-stream.ts'
 import { nameList } from '../lib/http/name-list.ts'
-import { editedText, type JsonValue, objectText, presentMember, removalsOf, textOf } from '../lib/json-text.ts'
-import { type Mask, maskJson } from '../lib/mask.ts'
-import type { Watcher } from '../lib/mcp/client/tool-call.ts'
+import { objectText, textOf } from '../lib/json-text.ts'
 import type { ResultShape } from '../lib/mcp/servers-file/value-policy.ts'
 import { createArgumentChecker } from '../lib/tools/argument-check.ts'
 import { createToolCaller, type PreparedCall, type ReplyToKeep, type ToolReply } from '../lib/tools/call-tool.ts'
+import { createWatcher } from '../lib/tools/call-watcher.ts'
 import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
 import { describeCall } from '../lib/tools/dry-run.ts'
 import type { Inject } from '../lib/tools/parameter-injection.ts'
+import { sentArguments } from '../lib/tools/sent-arguments.ts'
 import type { CatalogTool } from '../lib/tools/tool-catalog.ts'
 import { type CallContext, inPhase } from '../lib/telemetry/channels.ts'
-
 import type { AcceptedReply } from './async-calls.ts'
 
 declare module 'fastify' {
@@ -91,7 +90,7 @@ export default fp(async (fastify) => {
   async function accept (request: FastifyRequest, call: ToolCallRequest): Promise<CallReply> {
     const { tool = '', timeout, inject, shape, note } = call
     if (request.servers.byExposedName(tool) === null) throw new UnknownToolError(tool)
-    const { document, node } = argumentsOf(request, call)
+    const { document, node } = sentArguments(request.bodyDocument, call)
     const others = Object.entries({ timeout, inject, result: shape }).filter(([, value]) => value !== undefined)
     return await request.acceptCall(objectText([
       ['session_id', JSON.stringify(request.session.id)],
@@ -118,7 +117,7 @@ export default fp(async (fastify) => {
     const tool = server && await findTool(request, server, exposedName, context)
     if (server === null || tool === null) throw new UnknownToolError(exposedName)
     const { session } = request
-    const params = argumentsOf(request, call)
+    const params = sentArguments(request.bodyDocument, call)
     if (config.audit !== 'off') {
       request.audit({ arguments: fastify.argumentsForLog(textOf(params.document, params.node)) })
     }
@@ -230,27 +229,3 @@ const resultHeader = (form: string, leftOut: readonly string[]) =>
 const throwWith = (acted: Acted) => (error: unknown): never => {
   throw error instanceof Error ? Object.assign(error, { acted }) : error
 }
-
-/** Passes on what a server says while a tool runs. */
-const createWatcher = (events: Pick<EventWriter, 'send'>, mask: Mask): Watcher => ({
-  onProgress: progress => events.send('progress', maskJson(withoutToken(progress), mask)),
-  onLog: message => events.send('log', maskJson(withoutToken(message), mask))
-})
-
-/** The token is between the server and us. */
-const withoutToken = (params: JsonValue) =>
-  editedText(params, removalsOf(params.node, ({ name }) => name === 'progressToken'))
-
-const argumentsOf = (request: FastifyRequest, { isWholeBody = false }: ToolCallRequest) =>
-  isWholeBody ? wholeBodyOf(request) : paramsOf(request)
-
-/** The arguments that the caller sent, none where there are none. */
-function paramsOf ({ bodyDocument: document }: FastifyRequest): JsonValue {
-  const node = presentMember(document.root, 'params')
-  return node === null ? noParams : { document, node }
-}
-
-const wholeBodyOf = ({ bodyDocument: document }: FastifyRequest): JsonValue => ({ document, node: document.root })
-
-const noMembers = { type: 'object', start: 0, end: 2, members: [] } as const
-const noParams: JsonValue = { document: { text: '{}', root: noMembers }, node: noMembers }
