@@ -32,17 +32,17 @@ export default fp(async (fastify) => {
   const { commandTimeoutMs } = redis
   let isLost = false
 
-  /** Logs the first request that cannot be counted, and the first one that is counted again. */
-  async function reported<Count> (counting: Promise<Count>): Promise<Count> {
+  /** Logs the first request that cannot be counted (`null`), and the first one that is counted again. */
+  async function reported<Count> (counting: Promise<Count>, { log }: FastifyRequest): Promise<Count | null> {
     try {
       const count = await counting
-      if (isLost) fastify.log.info('rates are counted again')
+      if (isLost) log.info('rates are counted again')
       isLost = false
       return count
     } catch (err) {
-      if (!isLost) fastify.log.warn({ err }, 'rates cannot be counted, requests are let through')
+      if (!isLost) log.warn({ err }, 'rates cannot be counted, requests are let through')
       isLost = true
-      throw err
+      return null
     }
   }
 
@@ -60,7 +60,7 @@ export default fp(async (fastify) => {
     /** The library's own store would wait for Redis without a limit. */
     class Store {
       incr (key: string, done: Counted, windowMs: number): void {
-        reported(count(key, windowMs)).then(result => done(null, result), done)
+        count(key, windowMs).then(result => done(null, result), done)
       }
 
       child (): this {
@@ -68,15 +68,15 @@ export default fp(async (fastify) => {
       }
     }
 
-    await fastify.register(rateLimit, { global: false, store: Store, skipOnError: true, timeWindow: windowMs })
+    await fastify.register(rateLimit, { global: false, store: Store, skipOnError: false, timeWindow: windowMs })
     const consume = fastify.createRateLimit({
       max: initsOfAddress,
       keyGenerator: ({ callerAddress }) => `init:${rateLimit.normalizeIP(callerAddress, 64)}`
     })
     fastify.addHook('onRequest', async (request, reply) => {
       if (!request.routeOptions.config.initRate) return
-      const verdict = await consume(request)
-      if (verdict.isAllowed || verdict.ttl === 0) return // nothing was counted
+      const verdict = await reported(consume(request), request)
+      if (verdict === null || verdict.isAllowed) return // nothing was counted
       answer(reply, initsOfAddress, verdict)
     })
   }
@@ -87,7 +87,7 @@ export default fp(async (fastify) => {
       const ref = refOf(request)
       request.audit({ session: ref }) // a refused request never gets as far as the session plugin
       const rate = { windowMs, most: requestsOfSession }
-      const counted = await reported(fastify.sessions.countRequest(ref, rate)).catch(() => null)
+      const counted = await reported(fastify.sessions.countRequest(ref, rate), request)
       if (counted === null) return
       const { current, ttl } = counted
       const remaining = Math.max(0, requestsOfSession - current)

@@ -124,6 +124,7 @@ export default fp(async (fastify) => {
       slot: keepsSession ? createUpstreamSlot(fastify.sessions, request.session, name) : null,
       isWatched: request.wantsEvents,
       ...request.patience(cataloged),
+      onTrouble: (err, message) => log.warn({ err, server: name }, message),
       // Only at a level that shows them: a server may write more lines than a worker can format.
       ...(['debug', 'trace'].includes(log.level) && {
         onStderrLine: line => log.debug({ server: name, line }, 'mcp server stderr')

@@ -87,6 +87,7 @@ export default fp(async (fastify) => {
 
   function createServer (spec: RunnableSpec): Server {
     const log = fastify.log.child({ server: spec.name })
+    const onTrouble = (err: unknown, message: string) => log.warn({ err }, message)
     const common = {
       startTimeoutMs: spec.timeouts.startMs ?? timeouts.startMs,
       maxMessageBytes: maxResultBytes,
@@ -95,7 +96,7 @@ export default fp(async (fastify) => {
       era: createEraMemory({
         store: fastify.serverFacts.eras,
         server: spec.identity,
-        onTrouble: err => log.warn({ err }, 'the era of an mcp server could not be shared')
+        onTrouble
       }),
       onListChanged: () => current(spec)?.forgetLists(),
       onConnected: (peer: Peer) => current(spec)?.started(peer)
@@ -111,7 +112,7 @@ export default fp(async (fastify) => {
       warmSpares: processes.warmSpares,
       spareMaxAgeMs: processes.spareMaxAgeMs,
       sharedIdleMs: processes.sharedIdleMs,
-      onTrouble: (err, message) => log.warn({ err }, message)
+      onTrouble
     })
   }
 

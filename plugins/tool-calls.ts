@@ -61,9 +61,7 @@ export default fp(async (fastify) => {
     maxValueBytes: config.session.maxBytes,
     cacheResults,
     maxResultNames,
-    checker: createArgumentChecker({
-      onUnusable: reason => fastify.log.warn({ reason }, 'arguments are not checked against an input schema')
-    })
+    checker: createArgumentChecker()
   })
 
   fastify.decorateRequest('callTool', function (call) {
@@ -121,7 +119,9 @@ export default fp(async (fastify) => {
     if (config.audit !== 'off') {
       request.audit({ arguments: fastify.argumentsForLog(textOf(params.document, params.node)) })
     }
-    const prepared = await caller.prepare({ session, exposedName, tool, params, inject, isDryRun })
+    const prepared = await caller.prepare({
+      session, exposedName, tool, params, inject, isDryRun, onUnusableSchema: unusableSchemaLogger(request)
+    })
     if (isDryRun) return { body: describeCall(prepared), outcome: 'dry_run', notCached: [] }
     return await run(request, server, prepared, call)
   }
@@ -147,7 +147,9 @@ export default fp(async (fastify) => {
     const server = request.servers.byExposedName(exposedName)
     const tool = server && await findTool(request, server, exposedName, context)
     if (server === null || tool === null) throw new UnknownContinuationError()
-    const prepared = caller.resume({ session, exposedName, tool }, pending, request.fieldText('responses'))
+    const prepared = caller.resume({
+      session, exposedName, tool, onUnusableSchema: unusableSchemaLogger(request)
+    }, pending, request.fieldText('responses'))
     return await run(request, server, prepared, call)
   }
 
@@ -224,6 +226,10 @@ function noteArguments (
 /** A structured field (RFC 8941): the form, and what the reply leaves out. */
 const resultHeader = (form: string, leftOut: readonly string[]) =>
   leftOut.length === 0 ? form : `${form};left-out="${leftOut.join(' ')}"`
+
+/** Tells of a schema that cannot be used, in the log of the request that found it out. */
+const unusableSchemaLogger = ({ log }: FastifyRequest) => (reason: string) =>
+  log.warn({ reason }, 'arguments are not checked against an input schema')
 
 /** Throws an error that says whether the tool can have acted. */
 const throwWith = (acted: Acted) => (error: unknown): never => {

@@ -1,11 +1,13 @@
 import { type Context, context, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import fp from 'fastify-plugin'
 import { traceContext } from '../lib/http/trace-context.ts'
-import { makeSpansOfPhases, registeredTracer } from '../lib/telemetry/spans.ts'
+import { flushSpans, makeSpansOfPhases, registeredTracer } from '../lib/telemetry/spans.ts'
 import { activeSpan, callersContext } from '../lib/telemetry/trace-propagation.ts'
 import { version } from '../lib/version.ts'
 
 const kTrace = Symbol('trace')
+/** How long the end of the service waits for the SDK to send its last spans (ms). */
+const flushMs = 2_000
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -62,7 +64,10 @@ export default fp(async (fastify) => {
     span.end()
   })
   const end = makeSpansOfPhases(tracer)
-  fastify.addHook('onClose', async () => end())
+  fastify.addHook('onClose', async () => {
+    end()
+    await flushSpans(flushMs)
+  })
 }, { name: 'traces', dependencies: ['request-end'] })
 
 /** Goes on within a context; bound to it, for what is called later. */

@@ -28,6 +28,8 @@ export interface User extends Patience {
   isWatched: boolean
   /** Gets each line that a process of this request writes to stderr, secrets masked. */
   onStderrLine?: (line: string) => void
+  /** Gets what goes wrong for this request without its failing. */
+  onTrouble?: (error: unknown, message: string) => void
 }
 
 /** One request's use of a server. */

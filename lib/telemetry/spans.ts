@@ -3,6 +3,7 @@ import type { ChannelListener, TracingChannel } from 'node:diagnostics_channel'
 import {
   type Attributes, type Context, context, ProxyTracerProvider, type Span, SpanKind, SpanStatusCode, trace, type Tracer
 } from '@opentelemetry/api'
+import { withDeadline } from '../cancellation.ts'
 import { type CallContext, type CommandContext, type OperationContext, type PhaseContext, phases } from './channels.ts'
 import { activeSpan } from './trace-propagation.ts'
 
@@ -20,6 +21,22 @@ export function registeredTracer (version: string): Tracer | null {
   const isRegistered = !(provider instanceof ProxyTracerProvider) ||
     provider.getDelegateTracer('mcp-client-service') !== undefined
   return isRegistered ? trace.getTracer('mcp-client-service', version) : null
+}
+
+/** What a provider of an SDK can do besides what the API says. */
+interface Flushing { forceFlush?: () => Promise<void> }
+
+/**
+ * Has the SDK send the spans that it still holds, since the process ends without its knowing. Waits for `milliseconds`
+ * at most. Never rejects: a collector that is away costs the spans, and not the service's end.
+ */
+export async function flushSpans (milliseconds: number): Promise<void> {
+  const provider = trace.getTracerProvider()
+  // The proxy may be that of another copy of the API.
+  const sdk = ('getDelegate' in provider ? (provider as ProxyTracerProvider).getDelegate() : provider) as Flushing
+  await withDeadline(
+    Promise.resolve().then(() => sdk.forceFlush?.()), milliseconds, () => new Error('the spans were not sent in time')
+  ).catch(() => {}) // the SDK tells its own logger what became of them
 }
 
 /**

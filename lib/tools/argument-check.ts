@@ -17,15 +17,20 @@ export interface ArgumentCheck {
   formatFaults: ArgumentFault[]
 }
 
+type OnUnusable = (reason: string) => void
+
 export interface ArgumentChecker {
   /**
    * Checks arguments (JSON text of an object) against an input schema (JSON text). `null`: cannot be checked (schema
    * unusable, arguments too large or no object, or the check took too many steps). Never throws.
    *
+   * `onUnusable` is called once for each schema that cannot be used, by the first check that finds it out. The reason
+   * quotes no values of callers.
+   *
    * A schema is read by draft-07 when it says so or has what only that allows, else by 2020-12. A schema with a
    * reference that leads out of it, or with a pattern that RE2 does not know, is unusable.
    */
-  check: (schemaText: string, argsText: string) => ArgumentCheck | null
+  check: (schemaText: string, argsText: string, onUnusable: OnUnusable) => ArgumentCheck | null
 }
 
 /** Longest text of arguments that are checked (characters). Longer ones pass without. */
@@ -45,19 +50,16 @@ const maxRememberedLength = 8_388_608
 interface Remembered {
   length: number
   /** `null`: unusable. */
-  run: ((args: object, length: number) => ArgumentCheck | null) | null
+  run: ((args: object, length: number, onUnusable: OnUnusable) => ArgumentCheck | null) | null
 }
 
 /** Checks arguments. Remembers the schemas that it compiled; nothing of any arguments. */
-export function createArgumentChecker ({ onUnusable }: {
-  /** Called once for each schema that cannot be used, with the reason, which quotes no values of callers. */
-  onUnusable: (reason: string) => void
-}): ArgumentChecker {
+export function createArgumentChecker (): ArgumentChecker {
   const remembered = new Map<string, Remembered>()
   let totalLength = 0
 
   /** The schema used last comes last. */
-  function remember (schemaText: string): Remembered {
+  function remember (schemaText: string, onUnusable: OnUnusable): Remembered {
     // The text of a schema that is too large is not worth its memory.
     const key = schemaText.length <= maxSchemaLength
       ? schemaText
@@ -76,30 +78,30 @@ export function createArgumentChecker ({ onUnusable }: {
   }
 
   return {
-    check (schemaText, argsText) {
+    check (schemaText, argsText, onUnusable) {
       if (argsText.length > maxArgsLength || isNestedDeeper(argsText, maxArgsDepth)) return null
       const args = parseJsonObject(argsText)
       if (args === null) return null
-      return remember(schemaText).run?.(args, argsText.length) ?? null
+      return remember(schemaText, onUnusable).run?.(args, argsText.length, onUnusable) ?? null
     }
   }
 }
 
-function compile (schemaText: string, onUnusable: (reason: string) => void): Remembered['run'] {
+function compile (schemaText: string, onUnusable: OnUnusable): Remembered['run'] {
   try {
     const plain = readSchema(schemaText)
     const meter = createMeter()
     const first = createValidate(plain, { meter, allErrors: false, formats: false })
-    return createRun(plain, { first, meter, onUnusable })
+    return createRun(plain, { first, meter })
   } catch (error) {
     onUnusable(reasonOf(error))
     return null
   }
 }
 
-function createRun (plain: PlainSchema, { first, meter, onUnusable }: {
-  first: Validate, meter: Meter, onUnusable: (reason: string) => void
-}): NonNullable<Remembered['run']> {
+function createRun (
+  plain: PlainSchema, { first, meter }: { first: Validate, meter: Meter }
+): NonNullable<Remembered['run']> {
   let [isTold, isBroken] = [false, false]
   const lazily = (formats: boolean): Validate => {
     let validate: Validate | null = null
@@ -115,7 +117,7 @@ function createRun (plain: PlainSchema, { first, meter, onUnusable }: {
   const all = lazily(false)
   const withFormats = lazily(true)
 
-  return (args, length) => {
+  return (args, length, onUnusable) => {
     if (isBroken) return null
     const validate = (run: Validate) => {
       meter.left = minSteps + stepsPerCharacter * length

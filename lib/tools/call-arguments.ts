@@ -23,13 +23,21 @@ export function fixedArguments ({ credentials, policy }: CatalogTool, session: S
   return fixed
 }
 
+interface CheckedCall {
+  tool: CatalogTool
+  /** Gets the reason why the arguments are not checked; see ArgumentChecker. */
+  onUnusableSchema: (reason: string) => void
+}
+
 /** Faults that the call goes on with. Throws ToolArgumentsError where the policy wants arguments to fit. */
 export function checkArguments (
-  checker: ArgumentChecker, { exposedName, tool }: { exposedName: string, tool: CatalogTool }, args: string
+  checker: ArgumentChecker,
+  { exposedName, tool, onUnusableSchema }: CheckedCall & { exposedName: string },
+  args: string
 ): readonly ArgumentFault[] {
   const { validation } = tool.serverPolicy
   if (validation === 'off') return []
-  const { faults, formatFaults } = checker.check(tool.schemaText(), args) ?? noFaults
+  const { faults, formatFaults } = checker.check(tool.schemaText(), args, onUnusableSchema) ?? noFaults
   // A caller cannot mend what the operator or the session gives, or should have given, and must not see its name.
   const isVisible = ({ argument, pointer }: ArgumentFault) =>
     !tool.hidden.has(argument ?? unescapeToken(pointer.split('/')[1] ?? ''))
@@ -44,12 +52,13 @@ export function checkArguments (
  */
 export function fittingArguments (
   checker: ArgumentChecker,
-  { tool, given, request }: { tool: CatalogTool, given: ReadonlyMap<string, string>, request: { args: string } },
+  { tool, onUnusableSchema, given, request }:
+    CheckedCall & { given: ReadonlyMap<string, string>, request: { args: string } },
   outcome: CallRecord['outcome']
 ): ReadonlyMap<string, string> {
   const kept = new Map([...given].filter(([name]) => !tool.guarded.has(name)))
   if (outcome === 'ok' || kept.size === 0) return kept
-  const { faults, formatFaults } = checker.check(tool.schemaText(), request.args) ?? noFaults
+  const { faults, formatFaults } = checker.check(tool.schemaText(), request.args, onUnusableSchema) ?? noFaults
   for (const { argument, isMissing } of [...faults, ...formatFaults]) {
     if (argument !== null) kept.delete(argument)
     else if (!isMissing) return new Map() // nobody knows which one it is

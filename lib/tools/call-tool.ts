@@ -47,10 +47,14 @@ export interface ToolCall {
   inject: Inject
   /** The call will only be described, so the origins of its values are wanted. */
   isDryRun: boolean
+  /** Gets the reason why a schema cannot be used to check arguments; see ArgumentChecker. */
+  onUnusableSchema: (reason: string) => void
 }
 
+type CalledTool = Pick<ToolCall, 'session' | 'exposedName' | 'tool' | 'onUnusableSchema'>
+
 /** A call with all its arguments, ready to be sent to its server. */
-export interface PreparedCall extends Pick<ToolCall, 'session' | 'exposedName' | 'tool'> {
+export interface PreparedCall extends CalledTool {
   request: Pick<ToolRequest, 'name' | 'args' | 'inputSchema' | 'continuation'>
   /** The caller's own arguments as they are sent: the JSON text of an object. */
   own: string
@@ -112,7 +116,7 @@ export interface ToolCaller {
    * the server's tool is another one by now.
    */
   resume: (
-    call: Pick<ToolCall, 'session' | 'exposedName' | 'tool'>, pending: PendingCall, responses?: string
+    call: CalledTool, pending: PendingCall, responses?: string
   ) => PreparedCall
   /**
    * Calls the tool, and keeps what its policy says of the caller's arguments and the tool's outputs in the session.
@@ -155,7 +159,7 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
   }
 
   function resume (
-    call: Pick<ToolCall, 'session' | 'exposedName' | 'tool'>, pending: PendingCall, responses?: string
+    call: CalledTool, pending: PendingCall, responses?: string
   ): PreparedCall {
     const { session, tool } = call
     if (tool.name !== pending.name) throw new UnknownContinuationError() // the servers have changed since

@@ -291,13 +291,14 @@ t.test('without Redis requests are let through, and the log says once when it be
     t.equal(headers.get('ratelimit-limit'), null)
   }
   t.equal(lines('rates cannot be counted, requests are let through'), 1)
-  t.match(service.output(), /"level":"warn"[^\n]*rates cannot be counted/)
+  t.match(service.output(), /"level":"warn"[^\n]*"reqId":"[^"]+"[^\n]*rates cannot be counted/)
 
   await admin.config('SET', 'maxmemory', '0')
   t.equal(
     (await post(`${service.url}/init`, { session_id: 'a', apiUrl, jwtToken })).headers.get('ratelimit-remaining'), '1'
   )
   await until(() => lines('rates are counted again') === 1, 'the log says that it is over')
+  t.match(service.output(), /"reqId":"[^"]+"[^\n]*rates are counted again/)
 
   admin.disconnect()
   await redis.stop()

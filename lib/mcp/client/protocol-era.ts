@@ -14,14 +14,20 @@ export interface EraMemory {
   recall: () => Promise<Era | null>
   remember: (era: Era) => Promise<void>
   forget: () => Promise<void>
+  /** The same memory for one request, whose log gets what goes wrong. */
+  reportingTo: (report: Report) => EraMemory
 }
+
+/** Gets an error that no caller is answered with, and a message for the log. */
+export type Report = (error: unknown, message: string) => void
 
 export interface EraMemoryOptions {
   /** Where the workers share what they know. */
   store: SharedTexts
   /** Names the server's configuration; another configuration is another server. */
   server: string
-  onTrouble: (error: unknown) => void
+  /** Gets what goes wrong where no single request is to blame. */
+  onTrouble: Report
 }
 
 /** How long this worker goes by what it knows before it looks at what the others know (ms). */
@@ -36,20 +42,20 @@ export function createEraMemory ({ store, server, onTrouble }: EraMemoryOptions)
 
   const keep = (era: Era) => { own = { era, until: performance.now() + ownMs } }
   /** Redis in trouble costs a question, never a call. */
-  const trying = async <Value>(work: Promise<Value>): Promise<Value | null> => {
+  const trying = async <Value>(report: Report, work: Promise<Value>): Promise<Value | null> => {
     try {
       return await work
     } catch (error) {
-      onTrouble(error)
+      report(error, 'the era of an mcp server could not be shared')
       return null
     }
   }
 
-  return {
+  const reportingTo = (report: Report): EraMemory => ({
     async recall () {
       if (own !== null && performance.now() < own.until) return own.era
       own = null
-      const text = await trying(store.read(server))
+      const text = await trying(report, store.read(server))
       const era = text === null ? null : parseEra(text)
       if (era !== null) keep(era)
       return era
@@ -57,13 +63,15 @@ export function createEraMemory ({ store, server, onTrouble }: EraMemoryOptions)
     async remember (era) {
       if (own !== null && JSON.stringify(own.era) === JSON.stringify(era)) return keep(era)
       keep(era)
-      await trying(store.write(server, JSON.stringify(era)))
+      await trying(report, store.write(server, JSON.stringify(era)))
     },
     async forget () {
       own = null
-      await trying(store.remove(server))
-    }
-  }
+      await trying(report, store.remove(server))
+    },
+    reportingTo
+  })
+  return reportingTo(onTrouble)
 }
 
 /** `null` for a text that this service did not write: the server is probed anew. */

@@ -97,9 +97,10 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
     spec,
     ...(spec.session === 'kept' && { sessions: { get mayBegin () { return mayBegin }, end: endSession } }),
 
-    lease ({ credentials, slot, isWatched }: User): Lease {
+    lease ({ credentials, slot, isWatched, onTrouble }: User): Lease {
       const target = commonTarget ?? fill(credentials)
       const { endpoint, hash } = target
+      const era = onTrouble === undefined ? options.era : options.era.reportingTo(onTrouble)
       let hasStream = keepsStream
       const client = createHttpClient({
         serverName: spec.name,
@@ -108,7 +109,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
         bounds,
         secrets: endpoint.secrets,
         proxy: routeTo(endpoint).proxy,
-        era: isLegacy ? legacyEra : options.era,
+        era: isLegacy ? legacyEra : era,
         slot: spec.session === 'kept' && slot !== null ? slotFor(hash, slot) : null,
         hasOlderTransport: createOlder !== undefined,
         create (firstId, { resume, isOlder }) {
@@ -134,7 +135,8 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
 const legacyEra: EraMemory = {
   recall: async () => ({ kind: 'legacy' }),
   remember: async () => {},
-  forget: async () => {}
+  forget: async () => {},
+  reportingTo: () => legacyEra
 }
 
 /** A slot that passes over sessions that were begun with other credentials, or at another address. */

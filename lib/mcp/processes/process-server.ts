@@ -98,10 +98,12 @@ function createFreshServer (
     spec,
     ...(spares !== null && { spares }),
     lease (user, signal) {
-      const { credentials, onStderrLine } = user
+      const { credentials, onStderrLine, onTrouble = options.onTrouble } = user
       const command = common ?? fillCommand(spec, credentials)
       const owner = { secrets: Object.values(credentials), ...(onStderrLine && { onStderrLine }) }
-      return leaseFresh({ command, owner, wish: wishOf(user, signal), starts, spares }, options)
+      const era = options.era?.reportingTo(onTrouble)
+      const own = { ...options, onTrouble, ...(era && { era }) }
+      return leaseFresh({ command, owner, wish: wishOf(user, signal), starts, spares }, own)
     },
     async close () {
       await spares?.close()

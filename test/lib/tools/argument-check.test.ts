@@ -11,8 +11,11 @@ const textOf = (value: unknown) => typeof value === 'string' ? value : JSON.stri
 /** A checker that says why schemas were unusable. */
 function createChecker () {
   const reasons: string[] = []
-  const { check } = createArgumentChecker({ onUnusable: reason => reasons.push(reason) })
-  return { reasons, check: (schema: unknown, args: unknown) => check(textOf(schema), textOf(args)) }
+  const { check } = createArgumentChecker()
+  return {
+    reasons,
+    check: (schema: unknown, args: unknown) => check(textOf(schema), textOf(args), reason => reasons.push(reason))
+  }
 }
 
 const check = (schema: unknown, args: unknown) => createChecker().check(schema, args)

@@ -95,11 +95,13 @@ t.test('a spare that dies before the call is written is replaced by a fresh serv
     await spareIsReady(server)
     const [deadPid = 0] = running()
     troubles.length = 0
-    const lease = server.lease(user, never())
+    const ofRequest: string[] = []
+    const lease = server.lease({ ...user, onTrouble: (_, message) => ofRequest.push(message) }, never())
     const spare = await lease.open()
     const pid = await call(spare, deadPid)
     t.not(pid, deadPid)
-    t.strictSame(troubles, ['a warm spare ended as it was taken, its request gets a fresh server'])
+    t.strictSame(ofRequest, ['a warm spare ended as it was taken, its request gets a fresh server'])
+    t.strictSame(troubles, [], 'it is in the log of its request')
     t.equal(await pidOf(spare), pid, 'it stays the server of its request')
     await lease.release()
     t.notOk(isAlive(pid), 'it ends with its request')
