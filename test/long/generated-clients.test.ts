@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
@@ -13,6 +13,7 @@ import { fixture } from '../support/paths.ts'
 import { openSession } from '../support/requests.ts'
 import { listen } from '../support/service.ts'
 import { serversFile } from '../support/servers-file.ts'
+import { thousandTools } from '../support/thousand-tools.ts'
 
 t.setTimeout(300_000)
 
@@ -40,6 +41,7 @@ const file = (name: string) => join(generators.folder, name)
 
 /** Both generated clients of the document, compiled strictly into the folder `js`, with a program that calls them. */
 async function generate (text: string, program: string): Promise<void> {
+  for (const name of ['src', 'js']) await rm(file(name), { recursive: true, force: true })
   await writeFile(file('openapi.json'), text)
   await writeFile(file('package.json'), '{ "private": true, "type": "commonjs" }')
   const compilerOptions = {
@@ -54,8 +56,11 @@ async function generate (text: string, program: string): Promise<void> {
     rootDir: 'src'
   }
   await writeFile(file('tsconfig.json'), JSON.stringify({ compilerOptions, include: ['src'] }))
-  await generators.run('openapi-ts', '-i', 'openapi.json', '-o', 'src/hey')
-  await generators.run('openapi-typescript', 'openapi.json', '-o', 'src/api.d.ts')
+  await mkdir(file('src'))
+  await Promise.all([
+    generators.run('openapi-ts', '-i', 'openapi.json', '-o', 'src/hey'),
+    generators.run('openapi-typescript', 'openapi.json', '-o', 'src/api.d.ts')
+  ])
   await writeFile(file(join('src', 'calls.ts')), program)
   await generators.run('tsc', '-p', 'tsconfig.json')
 }
@@ -86,7 +91,7 @@ t.test('two generators make clients that compile strictly and call every operati
   const operations = operationsOf(document)
   t.ok(operations.length > 140, `${operations.length} operations`)
 
-  await generate(body, generatedCaller)
+  await generate(body, generatedCaller({ isTyped: true }))
   const { totals, problems } = JSON.parse(
     await generators.run('redocly', 'lint', '--extends=recommended', '--format=json', 'openapi.json')
   ) as { totals: object, problems: unknown[] }
@@ -180,5 +185,31 @@ t.test('two generators make clients that compile strictly and call every operati
       ajv.compile(JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"https://document.invalid/#/')) as object)
     checks.set(schema, check)
     return check(value) ? null : JSON.stringify(check.errors)
+  }
+})
+
+t.test('a document of a thousand tools is valid, and the clients of two generators call them', async t => {
+  const tools = join(await makeFolder(t), 'tools.json')
+  await writeFile(tools, JSON.stringify(thousandTools()))
+  const service = await listen(t, {
+    MCP_SERVERS_FILE: await serversFile(t, { large: shared(fixture('corpus-server.mjs'), tools) })
+  })
+  const body = await (await fetch(`${service.url}/openapi.json`)).text()
+  const operations = operationsOf(JSON.parse(body) as OpenApiDocument).filter(({ url }) => url.startsWith('/tools/'))
+  t.equal(operations.length, 1_000)
+  await generate(body, generatedCaller({ isTyped: false }))
+  const linted = await generators.run('redocly', 'lint', '--extends=recommended', '--format=json', 'openapi.json')
+  t.match(JSON.parse(linted), { totals: { errors: 0, warnings: 0 } })
+  t.match(JSON.parse(await generators.run('validate-api', 'openapi.json')), { valid: true })
+
+  const session = await openSession(service)
+  const some = operations.filter((_, index) => index % 50 === 0)
+  const calls = some.map(({ url, method, operation: { operationId: id } }) =>
+    ({ id, method, url, body: { id: 'x', filter: { all: [{}] } }, session: true }))
+  await writeFile(file('plan.json'), JSON.stringify({ baseUrl: service.url, session, calls, after: [] }))
+  const lines = (await generators.run('node', join('js', 'calls.js'), 'plan.json')).trim().split('\n')
+  t.equal(lines.length, 2 * calls.length)
+  for (const line of lines) {
+    t.match(JSON.parse(line), { status: 200, body: { name: /^tool_\d+$/, args: { id: 'x', filter: { all: [{}] } } } })
   }
 })

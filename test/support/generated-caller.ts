@@ -1,10 +1,22 @@
+const typedCalls = `
+  // By the types, too: what is misspelt here does not compile.
+  const sum = await sdk.everythingGetSum({ body: { a: 2, b: 3 } })
+  // @ts-expect-error a number is wanted
+  const wrong = () => sdk.everythingGetSum({ body: { a: '2', b: 3 } })
+  void wrong
+  const headers = { 'X-Session-Id': session }
+  const echo = await typed.POST('/tools/everything__echo', { body: { message: 'typed' }, headers })
+  if (sum.data === undefined || echo.data === undefined) throw new Error('a typed call failed')
+`
+
 /**
  * The source of a program that calls each operation of a plan by both generated clients. It is compiled with them:
  * `hey` is the folder of @hey-api/openapi-ts, and `api.d.ts` the types of openapi-typescript.
  *
- * It writes a line of JSON for each call: the client, the operation, the status and the body.
+ * It writes a line of JSON for each call: the client, the operation, the status and the body. `isTyped`: it makes calls
+ * of server-everything, too, whose types are checked.
  */
-export const generatedCaller = `
+export const generatedCaller = ({ isTyped }: { isTyped: boolean }) => `
 import { readFileSync } from 'node:fs'
 import createClient from 'openapi-fetch'
 import type { paths } from './api'
@@ -45,15 +57,7 @@ async function callByFetch (call: Call): Promise<void> {
 }
 
 async function main (): Promise<void> {
-  // By the types, too: what is misspelt here does not compile.
-  const sum = await sdk.everythingGetSum({ body: { a: 2, b: 3 } })
-  // @ts-expect-error a number is wanted
-  const wrong = () => sdk.everythingGetSum({ body: { a: '2', b: 3 } })
-  void wrong
-  const headers = { 'X-Session-Id': session }
-  const echo = await typed.POST('/tools/everything__echo', { body: { message: 'typed' }, headers })
-  if (sum.data === undefined || echo.data === undefined) throw new Error('a typed call failed')
-
+${isTyped ? typedCalls : ''}
   // What ends the session comes last.
   for (const some of [calls, after]) {
     for (const call of some) await callByHey(call)
