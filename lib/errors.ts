@@ -15,11 +15,17 @@ export type Acted = 'no' | 'unknown'
 /** Arguments of an error: the values for its message's placeholders, then optionally the error behind it. */
 type ErrorArguments = [...unknown[]]
 
+const statuses = new Map<string, number>()
+
+/** The HTTP status of each code that this file defines, in their order. */
+export const statusOfCodes: ReadonlyMap<string, number> = statuses
+
 type DefineOptions = Pick<ServiceError, 'retryable' | 'acted'>
 
 function define<A extends ErrorArguments> (
   code: string, message: string, statusCode: number, { retryable = false, acted }: DefineOptions = {}
 ): FastifyErrorConstructor<{ code: string }, A> {
+  statuses.set(code, statusCode)
   const Constructor = createError<A>(code, message, statusCode)
   // Writable: one error of a class may know more than its class.
   Object.defineProperty(Constructor.prototype, 'retryable', { value: retryable, writable: true })

@@ -2,7 +2,9 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import fp from 'fastify-plugin'
 import { loadTheme } from '../lib/docs-page/docs-page.ts'
-import { CallErrorSchema, ErrorSchema, ToolFailureSchema, ToolReplySchema } from '../lib/http/schemas.ts'
+import {
+  CallErrorSchema, CallProblemSchema, ErrorSchema, ProblemSchema, ToolFailureSchema, ToolReplySchema
+} from '../lib/http/schemas.ts'
 import { type OpenApiDocument, refTo } from '../lib/openapi/document.ts'
 import { finishDocument } from '../lib/openapi/own-document.ts'
 import { toolFailureName, toolReplyName } from '../lib/openapi/tool-operation.ts'
@@ -61,6 +63,8 @@ export default fp(async (fastify) => {
         bodies: {
           Failure: ErrorSchema,
           CallFailure: CallErrorSchema,
+          Problem: ProblemSchema,
+          CallProblem: CallProblemSchema,
           [toolFailureName]: ToolFailureSchema,
           [toolReplyName]: { description: ToolReplySchema.description, anyOf: [refTo(toolFailureName), anyJson] }
         }

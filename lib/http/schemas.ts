@@ -68,6 +68,23 @@ export const CallErrorSchema = Type.Object({
   }))
 })
 
+const { error: sentence, code, retryable, authorization, acted, arguments: faults } = CallErrorSchema.properties
+
+const problemFields = {
+  type: Type.String({ description: 'URL that explains the code, or a path that identifies it.' }),
+  title: Type.String({ description: 'The code in words.' }),
+  status: Type.Integer({ description: 'The HTTP status.' }),
+  detail: sentence,
+  instance: Type.String({ description: 'The request\'s id, as in `X-Request-Id`.' }),
+  code,
+  retryable,
+  authorization
+}
+
+/** Failures as problem details of RFC 9457, for callers that ask for that form. */
+export const ProblemSchema = Type.Object(problemFields)
+export const CallProblemSchema = Type.Object({ ...problemFields, acted, arguments: faults })
+
 /** Error answers for the response schema of a route: each status has the one body shape. */
 export function errorResponses<Status extends number> (
   descriptions: Record<Status, string>, schema: TObject = ErrorSchema

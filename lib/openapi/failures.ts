@@ -1,13 +1,28 @@
 import type { JsonObject } from '../json.ts'
 import { type Operation, type OperationResponse, refTo } from './document.ts'
+import { codesOf } from './failure-codes.ts'
 
 /** The bodies of failures: of any request, and of one that calls a tool. */
 export type FailureSchema = 'Failure' | 'CallFailure'
 
-/** A response that is a failure. This is the one place that says in which forms failures come. */
-export const failureResponse = (description: string, schema: FailureSchema): OperationResponse => ({
-  description,
-  content: { 'application/json': { schema: refTo(schema) } }
+/** The same as problem details. */
+export type ProblemSchema = 'Problem' | 'CallProblem'
+
+const problems = { Failure: 'Problem', CallFailure: 'CallProblem' } as const satisfies
+  Record<FailureSchema, ProblemSchema>
+
+/**
+ * A response that is a failure. This is the one place that says in which forms failures come. Its codes are in its
+ * words and in no `enum`: a client must bear a new one.
+ */
+export const failureResponse = (
+  description: string, schema: FailureSchema, codes: readonly string[]
+): OperationResponse => ({
+  description: codes.length === 0 ? description : `${description} ${codes.map(code => `\`${code}\``).join(', ')}.`,
+  content: {
+    'application/json': { schema: refTo(schema) },
+    'application/problem+json': { schema: refTo(problems[schema]) }
+  }
 })
 
 export interface FailureOptions {
@@ -38,7 +53,15 @@ export function withFailures (operation: Operation, { needsKey, limitsRates }: F
     const known = sentences.get(status)
     sentences.set(status, known === undefined ? sentence : `${known} Or: ${lowerFirst(sentence)}`)
   }
-  const described = [...sentences].map(([status, text]) => [status, failureResponse(text, schema)] as const)
+  const failing = {
+    ...operation,
+    needsKey,
+    limitsRates,
+    isCall: schema === 'CallFailure',
+    ownStatuses: new Set(failures.map(([status]) => status))
+  }
+  const described = [...sentences].map(([status, text]) =>
+    [status, failureResponse(text, schema, codesOf(failing, status))] as const)
   // Keys that are numbers come in their order.
   const good = own.filter(([status]) => Number(status) < 400)
     .map(([status, response]) =>

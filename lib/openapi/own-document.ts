@@ -1,11 +1,11 @@
 import { type JsonObject, mapValues } from '../json.ts'
 import type { OpenApiDocument, Operation } from './document.ts'
-import { type FailureOptions, withFailures } from './failures.ts'
+import { type FailureOptions, type FailureSchema, type ProblemSchema, withFailures } from './failures.ts'
 import { isSessionHeader, type SecurityOptions, securityOf, securitySchemes, sessionPlaceOf } from './security.ts'
 
 export interface OwnDocumentOptions extends SecurityOptions, Omit<FailureOptions, 'needsKey'> {
   /** The bodies of failures, and those of tools. */
-  bodies: { Failure: object, CallFailure: object, ToolFailure: object, ToolReply: object }
+  bodies: Record<FailureSchema | ProblemSchema | 'ToolFailure' | 'ToolReply', object>
 }
 
 /** The description of the service's own operations, from what its routes say of themselves. */

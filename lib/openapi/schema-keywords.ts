@@ -1,5 +1,6 @@
 import { isJsonObject, type JsonObject, mapValues } from '../json.ts'
 import type { IsNumber } from '../json-transform.ts'
+import { hasUnsafeName, withSafeNames } from './unsafe-names.ts'
 
 /**
  * A schema whose keywords are all of JSON Schema 2020-12 and have the form that it wants. References and the schemas
@@ -19,7 +20,7 @@ export function normalizeKeywords (schema: JsonObject, isNumber: IsNumber): Json
     if (!annotations.has(keyword)) loosened.add(keyword)
     return []
   })
-  const normalized = withTypes(Object.fromEntries(kept), loosened, isNumber)
+  const normalized = withTypes(withSafeNames(Object.fromEntries(kept), loosened), loosened, isNumber)
   if (loosened.size === 0) return normalized
   const names = [...loosened].join(', ')
   const own = typeof normalized.$comment === 'string' ? `${normalized.$comment} ` : ''
@@ -106,7 +107,7 @@ const dropped = new Set([
 ])
 
 function furtherKeyword (keyword: string, value: unknown, schema: JsonObject): Array<[string, unknown]> {
-  if (dropped.has(keyword) || hasReference(value)) return []
+  if (dropped.has(keyword) || hasUnsafeName(value)) return []
   if (keyword.startsWith('x-')) return [[keyword, value]]
   const name = `x-${keyword}`
   return Object.hasOwn(schema, name) ? [] : [[name, value]]
@@ -163,12 +164,6 @@ function withTypes (schema: JsonObject, loosened: Set<string>, isNumber: IsNumbe
   }
   if (allowed !== null && !allowed.includes('array')) delete result.items
   if (allowed !== null && !allowed.includes('object')) delete result.properties
-  if (isJsonObject(result.properties) && Object.hasOwn(result.properties, '$ref')) {
-    // openapi-typescript takes the property for a reference.
-    result.properties = Object.fromEntries(Object.entries(result.properties).filter(([name]) => name !== '$ref'))
-    loosened.add('the property $ref')
-    for (const keyword of ['additionalProperties', 'unevaluatedProperties']) delete result[keyword]
-  }
   const { patternProperties } = schema
   if (isJsonObject(patternProperties) && !Object.keys(patternProperties).every(isPattern)) {
     const readable = Object.entries(patternProperties).filter(([name]) => isPattern(name))

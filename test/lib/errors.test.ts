@@ -6,7 +6,7 @@ import * as errors from '../../lib/errors.ts'
 
 const markdown = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'errors.md'), 'utf8')
 
-const { isServiceError, ...classes } = errors
+const { isServiceError, statusOfCodes, ...classes } = errors
 
 /** One of each kind, without the values of its sentence. */
 const catalogue = Object.values(classes).map(Constructor => new (Constructor as new () => FastifyError)())
@@ -34,6 +34,11 @@ t.test('docs/errors.md lists exactly the failures of a start in a table of their
 
 t.test('every documented failure has a cause and a remedy', async t => {
   for (const { code, rest } of rows) for (const sentence of rest.slice(-2)) t.match(sentence, /\w{3}/, code)
+})
+
+t.test('the status of each code is known', t => {
+  t.strictSame(statusOfCodes, new Map(catalogue.map(({ code, statusCode }) => [code, statusCode])))
+  t.end()
 })
 
 t.test('every code is unique', async t => {

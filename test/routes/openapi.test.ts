@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { build, type Environment } from '../support/service.ts'
+import { statusOfCodes } from '../../lib/errors.ts'
 import { version } from '../../lib/version.ts'
 
 interface Operation {
@@ -149,7 +150,10 @@ t.test('every failure has the one shape', async t => {
       const isCall = ['/call-tool', '/tools/{tool}'].includes(path) || (path === '/calls/{id}' && method === 'post')
       const schema = isCall ? 'CallFailure' : 'Failure'
       for (const [status, { content }] of Object.entries(responses).filter(([status]) => Number(status) >= 400)) {
-        t.strictSame(content['application/json']?.schema, { $ref: `#/components/schemas/${schema}` }, `${path} ${status}`)
+        t.strictSame(content, {
+          'application/json': { schema: { $ref: `#/components/schemas/${schema}` } },
+          'application/problem+json': { schema: { $ref: `#/components/schemas/${schema.replace('Failure', 'Problem')}` } }
+        }, `${path} ${status}`)
       }
     }
   }
@@ -159,6 +163,24 @@ t.test('every failure has the one shape', async t => {
   t.strictSame(CallFailure?.required, [...required, 'acted'])
   t.strictSame(Object.keys(Failure?.properties ?? {}), [...required, 'authorization'])
   t.strictSame(Object.keys(CallFailure?.properties ?? {}), [...required, 'authorization', 'acted', 'arguments'])
+})
+
+t.test('every failure names its codes, and each code is one of docs/errors.md for that status', async t => {
+  const { paths } = await describe(t, { MCP_RATE_LIMIT_PER_MINUTE: '9', MCP_CLIENT_API_KEYS: `a:${'0'.repeat(64)}` })
+  const named = new Set<string>()
+  for (const [path, methods] of Object.entries(paths)) {
+    for (const { responses } of Object.values(methods)) {
+      for (const [status, { description }] of Object.entries(responses)) {
+        const codes = description.match(/MCPC_ERR_\w+/g) ?? []
+        t.equal(codes.length > 0, Number(status) >= 400, `${path} ${status}: ${description}`)
+        for (const code of codes) t.equal(statusOfCodes.get(code), Number(status), code)
+        for (const code of codes) named.add(code)
+      }
+    }
+  }
+  const ofNoOperation = ['NOT_FOUND', 'METHOD_NOT_ALLOWED', 'CALLER_LEFT', 'CONFIG', 'STORE_START', 'UNKNOWN_CALL', 'CALL_NOT_WAITING']
+  const others = [...statusOfCodes.keys()].filter(code => !named.has(code) && !ofNoOperation.includes(code.slice('MCPC_ERR_'.length)))
+  t.strictSame(others, [], 'each code is one of an operation')
 })
 
 t.test('every body is described with its required fields', async t => {

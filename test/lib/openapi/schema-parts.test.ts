@@ -78,7 +78,11 @@ t.test('what a schema refuses its parts refuse, too', async t => {
     required_without_property: { a: 'x' },
     boolean_properties: { no: 1 },
     big_numbers: { x: 'a' },
-    discriminated_union: { pet: { kind: 'cow' } }
+    discriminated_union: { pet: { kind: 'cow' } },
+    prototype_property: { hasOwnProperty: 1 },
+    functions_of_every_object: { valueOf: 'x', plain: 1 },
+    functions_of_every_object_elsewhere: { 'a valueOf': 1 },
+    property_named_ref: { $ref: 1 }
   }
   const byName = new Map(tools.map(tool => [tool.name, tool]))
   for (const [name, value] of cases(Object.entries(refused), 4)) {
@@ -88,13 +92,26 @@ t.test('what a schema refuses its parts refuse, too', async t => {
 })
 
 t.test('what is left out of the document is said there', async t => {
-  const loosened = ['remote_reference', 'dangling_reference', 'alias_loop', 'patterns_of_python', 'types_of_others']
+  const loosened = ['remote_reference', 'dangling_reference', 'alias_loop', 'patterns_of_python', 'types_of_others', 'functions_of_every_object']
   for (const name of loosened) {
     const schema = tools.find(tool => tool.name === name)?.inputSchema
     t.match(JSON.stringify(partsOf(schema)), /"\$comment":"Left out here, not in the tool: /, name)
   }
   const large = { type: 'object', properties: { x: { description: 'x'.repeat(300_000) } } }
   t.match(partsOf(large), { Tool: { $comment: /its size/ } })
+})
+
+t.test('no name stands where generators take it for a function that every object has', async t => {
+  const names = Object.getOwnPropertyNames(Object.prototype).filter(name => !/^(constructor|toString|__proto__)$/.test(name))
+  const outside = new Set(['default', 'examples', 'const', 'enum'])
+  function namesIn (value: unknown): string[] {
+    if (typeof value !== 'object' || value === null) return []
+    return Object.entries(value).flatMap(([name, inner]) => outside.has(name) ? [] : [name, ...namesIn(inner)])
+  }
+  for (const name of ['prototype_property', 'functions_of_every_object', 'functions_of_every_object_elsewhere']) {
+    const found = new Set(namesIn(partsOf(tools.find(tool => tool.name === name)?.inputSchema)))
+    t.strictSame(names.filter(name => found.has(name)), [], name)
+  }
 })
 
 t.test('numbers keep every digit', async t => {
