@@ -5,6 +5,9 @@ import { SaturatedError } from '../lib/errors.ts'
 /** How often is looked at how long the event loop keeps its work waiting (ms). */
 const lookEveryMs = 500
 
+/** How long after its start a worker refuses nothing (ms): its first delays are those of loading. */
+const warmUpMs = 2_000
+
 /** How often the log says so at most (ms). */
 const tellEveryMs = 10_000
 
@@ -18,12 +21,14 @@ export default fp(async (fastify) => {
   const { maxLoopDelayMs } = fastify.config
   if (maxLoopDelayMs === 0) return
   let toldAt = -Infinity
+  let listeningAt = Infinity
+  fastify.addHook('onListen', async () => { listeningAt = performance.now() })
 
   await fastify.register(underPressure, {
     maxEventLoopDelay: maxLoopDelayMs,
     sampleInterval: lookEveryMs,
     pressureHandler (request, reply, type, delayMs) {
-      if (request.routeOptions.config.probe) return
+      if (request.routeOptions.config.probe || performance.now() - listeningAt < warmUpMs) return
       if (performance.now() - toldAt >= tellEveryMs) {
         toldAt = performance.now()
         const line = { delayMs: Math.round(delayMs ?? 0), maxLoopDelayMs }

@@ -15,7 +15,7 @@ const staysOpen = setInterval(() => {}, 60_000)
 for (const file of files) {
   await test(file, { timeout: timeoutMs }, async ofFile => {
     // Bound, and not wrapped: tap takes the line that calls it for the place of a test.
-    for (const method of ['test', 'teardown', 'setTimeout']) t[method] = ofFile[method].bind(ofFile)
+    for (const method of ['test', 'before', 'teardown', 'setTimeout']) t[method] = ofFile[method].bind(ofFile)
     Object.defineProperty(t, 'jobs', {
       configurable: true, get: () => ofFile.jobs, set: jobs => { ofFile.jobs = jobs }
     })

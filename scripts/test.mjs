@@ -1,7 +1,8 @@
 /*
  * Runs the tests: all but test/long, or those whose name has one of the words, as `npm test --
- * test/routes/init.test.ts`. `--all` adds test/long, `--jobs` says how many files run at once, `--timeout` how many
- * seconds each may take, and `--reporter` how the results are shown (tap, base, terse, min, dot, junit, …).
+ * test/routes/init.test.ts`. `--all` adds test/long, but for the loads, which need the machine for themselves. `--jobs`
+ * says how many files run at once, `--timeout` how many seconds each may take, and `--reporter` how the results are shown
+ * (tap, base, terse, min, dot, junit, …).
  *
  * tap's library starts the processes, of which each runs some files. Its command line is not used: it loads a loader
  * into each process for its coverage, which doubles the time that a file takes to start.
@@ -31,6 +32,8 @@ const { values: options, positionals: words } = parseArgs({
  * pays in files that only compute.
  */
 const computing = /(dependencies|rooms|argument-check|hide-properties|json-text)\.test\.ts$/
+/** Minutes of load, or of compilers: beside them other tests would be slow. They run when they are named. */
+const loads = /long\/(load|rolling-restart|generated-clients)\.test\.ts$/
 const flagsOf = file => [...(computing.test(file) ? [] : ['--no-opt']), '--enable-source-maps']
 
 const build = buildTests()
@@ -98,7 +101,7 @@ function select (names) {
   const inFolder = folder => names.filter(name => name.startsWith(join('test', folder, '/'))).sort()
   const [long, e2e] = [inFolder('long'), inFolder('e2e')]
   const ordered = [...long, ...e2e, ...names.filter(name => !long.includes(name) && !e2e.includes(name)).sort()]
-  if (words.length === 0) return ordered.filter(name => options.all || !long.includes(name))
+  if (words.length === 0) return ordered.filter(name => options.all ? !loads.test(name) : !long.includes(name))
   return ordered.filter(name => words.some(word => name.includes(word.replace(/^\.\//, ''))))
 }
 

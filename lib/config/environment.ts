@@ -283,7 +283,7 @@ export const EnvironmentSchema = Type.Object({
       'the path `/docs/errors`, which serves nothing.'
   })),
   MCP_MAX_LOOP_DELAY_MS: Type.Integer({
-    default: 200,
+    default: 1_000,
     minimum: 0,
     maximum: 60_000,
     title: 'milliseconds from 0 to 60000',

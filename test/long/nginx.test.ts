@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import { type AddressInfo, connect } from 'node:net'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { jwtToken } from '../support/credentials.ts'
 import { makeFolder } from '../support/folders.ts'
@@ -242,7 +243,7 @@ t.test('under a path prefix everything is where it says', async t => {
   t.match(await callAt({ url: base }, id, 'echo', { text: 'hello' }), { status: 200, body: { text: 'hello' } })
   t.match(await post(`${base}/livez`, {}), { status: 405, body: { error: '/tools/mcp/livez takes GET' } })
   const description = await (await fetch(`${base}/openapi.json`)).json() as { servers: unknown, paths: object }
-  t.strictSame(description.servers, [{ url: '/tools/mcp' }])
+  t.match(description.servers, [{ url: '/tools/mcp' }])
   t.ok('/call-tool' in description.paths, 'its paths are below that')
   t.notMatch(await nginx.accessLog(), 'readyz', 'probes are not in the log')
 })
@@ -367,6 +368,8 @@ t.test('a POST that was sent is never sent again; a GET is', async t => {
     ['POST /call-tool']
   )
 
+  // The one that broke off gets nothing for 5 s (fail_timeout).
+  await delay(6_000)
   t.equal((await fetch(`${url}/tools-schema`)).status, 502)
   t.strictSame(upstreams.flatMap(({ requests }) => requests).sort(), [
     'GET /tools-schema',

@@ -169,7 +169,7 @@ t.test('the defaults are those that are documented', async t => {
     basePath: '',
     errorDocsUrl: '/docs/errors',
     closeGraceMs: 30_000,
-    maxLoopDelayMs: 200,
+    maxLoopDelayMs: 1_000,
     writeTimeoutMs: 60_000,
     heartbeatMs: 15_000,
     serverScript: 'server.mjs'
