@@ -1,8 +1,8 @@
 /*
  * Runs the tests: all but test/long, or those whose name has one of the words, as `npm test --
  * test/routes/init.test.ts`. `--all` adds test/long, but for the loads, which need the machine for themselves. `--jobs`
- * says how many files run at once, `--timeout` how many seconds each may take, and `--reporter` how the results are shown
- * (tap, base, terse, min, dot, junit, …).
+ * says how many files run at once, `--timeout` how many seconds each may take, and `--reporter` how the results are
+ * shown (tap, base, terse, min, dot, junit, …).
  *
  * tap's library starts the processes, of which each runs some files. Its command line is not used: it loads a loader
  * into each process for its coverage, which doubles the time that a file takes to start.

@@ -43,6 +43,7 @@ const attacks = [
   ['stdio', 'progress', messages],
   ['stdio', 'log', messages],
   ['stdio', 'pings', requests],
+  ['stdio', 'large-log', bytes],
   ['stdio', 'large-pings', 'the id of a request of it is longer than 1024 characters'],
   ['stdio', 'batch', values],
   ['stdio', 'values', values],
