@@ -42,6 +42,8 @@ export function dropRepeatedSignals (withinMs = 5_000) {
     if (event === 'SIGINT' || event === 'SIGTERM') {
       const now = performance.now()
       const isRepeated = now - (last.get(event) ?? -Infinity) < withinMs
+      // A listener that is good once leaves nobody behind it, and then the next signal would kill this process.
+      if (!last.has(event)) this.on(event, () => {})
       last.set(event, now)
       if (isRepeated) return true
       isEnding = true

@@ -58,9 +58,6 @@ const accounts: Array<[RegExp, { heldBy: string } | { why: string }]> = [
   [/^for port in 33000|^until curl -fs |^sleep 6$|^done$/, {
     why: 'a loop over units of systemd; test/long/rolling-restart.test.ts restarts workers in the same way'
   }],
-  [/^node --import \.\/tracing\.mjs scripts\/start\.mjs$/, {
-    why: 'an SDK of somebody else; test/plugins/traces.test.ts has one in memory'
-  }],
   [/^(systemctl|journalctl) /, { why: 'no systemd; test/long/systemd.test.ts has the units' }],
   [/^kubectl -n mcp create secret /, { why: 'no cluster; test/long/kustomize.test.ts gives the service such secrets' }],
   [/^redis-cli /, { why: 'a look into a Redis at port 6379, which tests leave alone; the keys are in test/lib/sessions' }],
