@@ -21,14 +21,14 @@ export default fp(async (fastify) => {
   const { maxLoopDelayMs } = fastify.config
   if (maxLoopDelayMs === 0) return
   let toldAt = -Infinity
-  let listeningAt = Infinity
-  fastify.addHook('onListen', async () => { listeningAt = performance.now() })
+  let readyAt = Infinity
+  fastify.addHook('onReady', async () => { readyAt = performance.now() })
 
   await fastify.register(underPressure, {
     maxEventLoopDelay: maxLoopDelayMs,
     sampleInterval: lookEveryMs,
     pressureHandler (request, reply, type, delayMs) {
-      if (request.routeOptions.config.probe || performance.now() - listeningAt < warmUpMs) return
+      if (request.routeOptions.config.probe || performance.now() - readyAt < warmUpMs) return
       if (performance.now() - toldAt >= tellEveryMs) {
         toldAt = performance.now()
         const line = { delayMs: Math.round(delayMs ?? 0), maxLoopDelayMs }
