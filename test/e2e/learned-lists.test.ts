@@ -145,6 +145,8 @@ t.test('what one worker has learned, another one knows', async t => {
   }
   const fourth = await startOn(t, entries, env)
   t.strictSame(await fourth.list('/tools'), before[0])
+  // The tools are there before the other lists were asked for.
+  await until(isLearned(fourth.service, 2), 'all is learned')
   t.strictSame(await starts(), { one: 3, two: 2 })
   t.equal(await servers.two?.asked('resources/list'), 2)
 })
