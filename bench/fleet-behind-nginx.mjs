@@ -89,6 +89,14 @@ export async function startFleet ({ name, workerCount, environment = {} }) {
   }
 }
 
+/** Ends a fleet and its client, and says whether the workers ended well. */
+export async function endFleet ({ client, fleet, verdict }) {
+  await client.close()
+  const { codes, left } = await fleet.stop()
+  verdict(codes.every(code => code === 0), `the workers end well, exit codes ${codes}`)
+  verdict(left === 0, `no process is left, ${left}`)
+}
+
 async function startWorker ({ folder, port, redis, environment }) {
   const worker = startService({
     cwd: folder,

@@ -10,9 +10,10 @@
  */
 import { parseArgs } from 'node:util'
 import { machine } from './bench.mjs'
-import { startFleet } from './fleet-behind-nginx.mjs'
+import { endFleet, startFleet } from './fleet-behind-nginx.mjs'
 import { during, percentiles, sendSteadily } from './open-loop.mjs'
 import { createClient, createSessions, failuresOf, kinds, streamMs, withEach } from './session-mix.mjs'
+import { createVerdicts } from './verdicts.mjs'
 import { loadTable, writeTable } from './load-table.mjs'
 
 const { values: options } = parseArgs({
@@ -31,7 +32,6 @@ const [sessionCount, seconds, rate, workerCount] =
 const controlSeconds = Math.max(3, Math.round(seconds / 5))
 const warmSeconds = Math.max(2, Math.min(15, Math.round(seconds / 5)))
 
-const faults = []
 const fleet = await startFleet({
   name: 'load',
   workerCount,
@@ -39,10 +39,11 @@ const fleet = await startFleet({
   environment: { MCP_SESSION_MAX_CONCURRENCY: '1000', MCP_LOG_LEVEL: 'info' }
 })
 const client = createClient(fleet.url)
-// Every request has its end, but a service that is broken may have none.
-const longestSeconds = seconds * 2 + 300
-const giveUp = setTimeout(() => end(`the run was not over after ${longestSeconds} s`), longestSeconds * 1_000)
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => end(`the run was stopped by ${signal}`))
+const { verdict, end } = createVerdicts({
+  name: 'load',
+  longestSeconds: seconds * 2 + 300,
+  cleanUp: verdict => endFleet({ client, fleet, verdict })
+})
 
 try {
   console.log(`${sessionCount} sessions, ${rate} requests/s, ${workerCount} workers behind nginx, ${seconds} s`)
@@ -98,22 +99,4 @@ function judge ({ load, control, startMb, endMb, live }) {
   const slackMb = seconds < 300 ? 24 : 12
   const grown = endMb.map((mb, index) => mb - startMb[index] * 1.1 - slackMb)
   verdict(grown.every(mb => mb <= 0), `the memory of the workers is flat: ${startMb} MB, then ${endMb} MB`)
-}
-
-function verdict (isHeld, what) {
-  console.log(`${isHeld ? 'held' : 'NOT HELD'}: ${what}`)
-  if (!isHeld) faults.push(what)
-}
-
-async function end (fault) {
-  clearTimeout(giveUp)
-  if (fault !== undefined) {
-    faults.push(fault)
-    console.log(`NOT RIGHT: ${fault}`)
-  }
-  await client.close()
-  const { codes, left } = await fleet.stop()
-  verdict(codes.every(code => code === 0), `the workers end well, exit codes ${codes}`)
-  verdict(left === 0, `no process is left, ${left}`)
-  process.exit(faults.length === 0 ? 0 : 1)
 }

@@ -7,9 +7,10 @@
  */
 import { parseArgs } from 'node:util'
 import { setTimeout as delay } from 'node:timers/promises'
-import { startFleet } from './fleet-behind-nginx.mjs'
+import { endFleet, startFleet } from './fleet-behind-nginx.mjs'
 import { countBy, during, percentiles, sendInTurn, sendSteadily } from './open-loop.mjs'
 import { createClient, createSessions, withEach } from './session-mix.mjs'
+import { createVerdicts } from './verdicts.mjs'
 
 const { values: options } = parseArgs({
   options: {
@@ -24,12 +25,13 @@ const [seconds, workerCount, times] = ['seconds', 'workers', 'times'].map(name =
 /** When the answer to a request that is sent in an overload is late (ms). */
 const inTimeMs = 30_000
 
-const faults = []
 const fleet = await startFleet({ name: 'overload', workerCount, environment: { MCP_WARM_SPARES: '0', MCP_MAX_LOOP_DELAY_MS: '200' } })
 const client = createClient(fleet.url)
-const longestSeconds = seconds * 10 + 240
-const giveUp = setTimeout(() => end(`the run was not over after ${longestSeconds} s`), longestSeconds * 1_000)
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => end(`the run was stopped by ${signal}`))
+const { verdict, end } = createVerdicts({
+  name: 'overload',
+  longestSeconds: seconds * 10 + 240,
+  cleanUp: verdict => endFleet({ client, fleet, verdict })
+})
 
 try {
   const sessions = createSessions(500, 'overload')
@@ -84,22 +86,4 @@ async function measure (send, seconds) {
 async function health () {
   const response = await fetch(`${fleet.workers[0].url}/health`)
   return { body: await response.json() }
-}
-
-function verdict (isHeld, what) {
-  console.log(`${isHeld ? 'held' : 'NOT HELD'}: ${what}`)
-  if (!isHeld) faults.push(what)
-}
-
-async function end (fault) {
-  clearTimeout(giveUp)
-  if (fault !== undefined) {
-    faults.push(fault)
-    console.log(`NOT RIGHT: ${fault}`)
-  }
-  await client.close()
-  const { codes, left } = await fleet.stop()
-  verdict(codes.every(code => code === 0), `the workers end well, exit codes ${codes}`)
-  verdict(left === 0, `no process is left, ${left}`)
-  process.exit(faults.length === 0 ? 0 : 1)
 }

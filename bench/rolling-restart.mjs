@@ -7,9 +7,10 @@
  */
 import { parseArgs } from 'node:util'
 import { setTimeout as delay } from 'node:timers/promises'
-import { startFleet } from './fleet-behind-nginx.mjs'
+import { endFleet, startFleet } from './fleet-behind-nginx.mjs'
 import { sendSteadily } from './open-loop.mjs'
 import { createClient, createSessions, failuresOf, withEach } from './session-mix.mjs'
+import { createVerdicts } from './verdicts.mjs'
 
 const { values: options } = parseArgs({
   options: {
@@ -27,7 +28,6 @@ const streamMs = 4_000
 /** nginx sends nothing to a worker for `fail_timeout` after it could not be reached, and then tries it again. */
 const restMs = 6_000
 
-const faults = []
 const state = { isOver: false }
 const fleet = await startFleet({
   name: 'rolling',
@@ -36,9 +36,14 @@ const fleet = await startFleet({
   environment: { MCP_SESSION_MAX_CONCURRENCY: '1000', MCP_QUEUE_TIMEOUT: '60' }
 })
 const client = createClient(fleet.url)
-const longestSeconds = rounds * workerCount * 60 + 120
-const giveUp = setTimeout(() => end(`the run was not over after ${longestSeconds} s`), longestSeconds * 1_000)
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => end(`the run was stopped by ${signal}`))
+const { verdict, end, isFaulty } = createVerdicts({
+  name: 'rolling restart',
+  longestSeconds: rounds * workerCount * 60 + 120,
+  cleanUp: async verdict => {
+    state.isOver = true
+    await endFleet({ client, fleet, verdict })
+  }
+})
 
 try {
   const sessions = createSessions(sessionCount, 'rolling')
@@ -53,7 +58,7 @@ try {
     const startedAt = performance.now()
     const code = await fleet.restart(restart % workerCount)
     console.log(`worker ${pid} was restarted in ${Math.round(performance.now() - startedAt)} ms, exit code ${code}`)
-    if (code !== 0) faults.push(`a worker ended with exit code ${code}`)
+    if (code !== 0) verdict(false, `a worker ends with exit code 0, ${code}`)
     await delay(restMs)
   }
   state.isOver = true
@@ -65,7 +70,7 @@ try {
     () => verdict(true, `no session of ${sessionCount} is lost`),
     error => verdict(false, `no session is lost: ${error.message}`)
   )
-  if (faults.length > 0) console.log(fleet.nginx.errorLog().split('\n').slice(-20).join('\n'))
+  if (isFaulty()) console.log(fleet.nginx.errorLog().split('\n').slice(-20).join('\n'))
   await end()
 } catch (error) {
   await end(error.stack)
@@ -76,23 +81,4 @@ async function keepStreaming (session, index) {
   await delay(index * streamMs / streamCount)
   while (!state.isOver) outcomes.push({ kind: 'long stream', ...await client.stream(session, streamMs) })
   return outcomes
-}
-
-function verdict (isHeld, what) {
-  console.log(`${isHeld ? 'held' : 'NOT HELD'}: ${what}`)
-  if (!isHeld) faults.push(what)
-}
-
-async function end (fault) {
-  clearTimeout(giveUp)
-  state.isOver = true
-  if (fault !== undefined) {
-    faults.push(fault)
-    console.log(`NOT RIGHT: ${fault}`)
-  }
-  await client.close()
-  const { codes, left } = await fleet.stop()
-  verdict(codes.every(code => code === 0), `the workers end well, exit codes ${codes}`)
-  verdict(left === 0, `no process is left, ${left}`)
-  process.exit(faults.length === 0 ? 0 : 1)
 }

@@ -9,6 +9,7 @@ import { countProcesses, prepareRun } from '../scripts/private-service.mjs'
 import {
   askSteadily, attack, callGood, closeClient, hostileKinds, openSession, quantile, startBesieged
 } from './besieged.mjs'
+import { createVerdicts } from './verdicts.mjs'
 
 const seconds = Number(process.argv[2] ?? 600)
 const rate = 20
@@ -18,12 +19,22 @@ const aloneSeconds = Math.max(3, Math.min(60, Math.round(seconds / 5)))
 const warmSeconds = Math.max(2, Math.round(aloneSeconds / 3))
 
 const { folder, redis } = await prepareRun('siege')
-const faults = []
 let service = null
 
-// Every request has its end, but a service that is broken may have none.
-const giveUp = setTimeout(() => end(`the siege was not over ${seconds + 300} s after its start`), (seconds + 300) * 1_000)
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => end(`the siege was stopped by ${signal}`))
+const { verdict, end } = createVerdicts({
+  name: 'siege',
+  longestSeconds: seconds + 300,
+  async cleanUp (verdict) {
+    const code = await service?.stop()
+    if (service !== null) verdict(code === 0, `the service ends well, exit code ${code}`)
+    await delay(500) // a reaper needs milliseconds
+    const left = countProcesses(`\0${folder}\0`)
+    verdict(left === 0, `no MCP server is left, ${left}`)
+    await closeClient()
+    await redis.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
 
 try {
   console.log(`the good server alone for ${aloneSeconds} s, then ${seconds} s of siege: ${hostileKinds.join(', ')}`)
@@ -93,26 +104,4 @@ function report ({ alone, siege, outcomes, startMb, peakMb, endMb }) {
   verdict(ratios[1] <= 3, 'its p99 is at most three times that of the good server alone')
   verdict(endMb <= startMb * 1.5, 'the memory is back within 50 % of the start')
   verdict(odd.length === 0, `every hostile request fails with a code of the service${odd.map(name => `; ${name}`)}`)
-}
-
-function verdict (isHeld, what) {
-  console.log(`${isHeld ? 'held' : 'NOT HELD'}: ${what}`)
-  if (!isHeld) faults.push(what)
-}
-
-async function end (fault) {
-  clearTimeout(giveUp)
-  if (fault !== undefined) {
-    faults.push(fault)
-    console.log(`NOT RIGHT: ${fault}`)
-  }
-  const code = await service?.stop()
-  if (service !== null) verdict(code === 0, `the service ends well, exit code ${code}`)
-  await delay(500) // a reaper needs milliseconds
-  const left = countProcesses(`\0${folder}\0`)
-  verdict(left === 0, `no MCP server is left, ${left}`)
-  await closeClient()
-  await redis.stop()
-  rmSync(folder, { recursive: true, force: true })
-  process.exit(faults.length === 0 ? 0 : 1)
 }

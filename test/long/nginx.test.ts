@@ -1,16 +1,11 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
-import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
-import { userInfo } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { jwtToken } from '../support/credentials.ts'
+import { type NginxServer, startNginx as start } from '../../scripts/nginx-server.mjs'
 import { makeFolder } from '../support/folders.ts'
-import { freePort, listens } from '../support/ports.ts'
 import { serversOf } from '../support/processes.ts'
 import { callAt, openSession, post } from '../support/requests.ts'
 import { environment, listen, type ListeningService, type Service, startService } from '../support/service.ts'
@@ -18,67 +13,11 @@ import { until } from '../support/wait.ts'
 
 t.setTimeout(170_000)
 
-const root = join(import.meta.dirname, '..', '..')
-const binary = ['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/bin/nginx', '/opt/homebrew/bin/nginx'].find(
-  existsSync
-)
-
-interface Nginx {
-  url: string
-  errorLog: () => Promise<string>
-  accessLog: () => Promise<string>
-}
-
 /** The real nginx with deploy/nginx.conf, of which nothing is changed but where things are. */
-async function startNginx (t: Test, upstreams: string[]): Promise<Nginx> {
-  if (binary === undefined) throw new Error('there is no nginx: node scripts/prepare-tests.mjs installs it')
-  const folder = await makeFolder(t)
-  await chmod(folder, 0o755)
-  const [port, port2] = upstreams.map(url => new URL(url).port)
-  const listen = await freePort()
-  const places: Array<[string, string]> = [
-    ['user www-data;', `user ${userInfo().username};`],
-    ['pid /run/mcp-client-nginx.pid;', `pid ${folder}/nginx.pid;`],
-    ['error_log /var/log/nginx/error.log warn;', `error_log ${folder}/error.log warn;`],
-    ['access_log /var/log/nginx/mcp-client.log service;', `access_log ${folder}/access.log service;`],
-    ['client_body_temp_path /var/lib/nginx/body;', `client_body_temp_path ${folder}/body;`],
-    // nginx makes the folders of its other modules also when nothing uses them.
-    [
-      'proxy_temp_path /var/lib/nginx/proxy;',
-      ['proxy', 'fastcgi', 'uwsgi', 'scgi'].map(name => `${name}_temp_path ${folder}/${name};`).join(' ')
-    ],
-    ['server 127.0.0.1:33000 ', `server 127.0.0.1:${port} `],
-    ['server 127.0.0.1:33001 ', `server 127.0.0.1:${port2} `],
-    ['listen 8080;', `listen 127.0.0.1:${listen};`]
-  ]
-  let config = await readFile(join(root, 'deploy', 'nginx.conf'), 'utf8')
-  for (const [from, to] of places) {
-    if (config.split(from).length !== 2) throw new Error(`deploy/nginx.conf must have ${JSON.stringify(from)} once`)
-    config = config.replace(from, to)
-  }
-  const file = join(folder, 'nginx.conf')
-  await writeFile(file, config)
-
-  const nginx = spawn(binary, ['-c', file, '-g', 'daemon off;'], { stdio: ['ignore', 'ignore', 'pipe'] })
-  let said = ''
-  nginx.stderr.on('data', (chunk: Buffer) => {
-    said += chunk.toString()
-  })
-  const exited = once(nginx, 'exit')
-  t.teardown(async () => {
-    nginx.kill('SIGTERM')
-    await exited
-  })
-  const url = `http://127.0.0.1:${listen}`
-  await until(async () => {
-    if (nginx.exitCode !== null) throw new Error(`nginx did not start: ${said}`)
-    return await listens(listen)
-  }, 'nginx listens')
-  return {
-    url,
-    errorLog: () => readFile(join(folder, 'error.log'), 'utf8'),
-    accessLog: () => readFile(join(folder, 'access.log'), 'utf8')
-  }
+async function startNginx (t: Test, upstreams: string[]): Promise<NginxServer> {
+  const nginx = await start({ folder: await makeFolder(t), ports: upstreams.map(url => new URL(url).port) })
+  t.teardown(nginx.stop)
+  return nginx
 }
 
 /** Two services on one Redis, and nginx in front of them. */
@@ -245,7 +184,7 @@ t.test('under a path prefix everything is where it says', async t => {
   const description = await (await fetch(`${base}/openapi.json`)).json() as { servers: unknown, paths: object }
   t.match(description.servers, [{ url: '/tools/mcp' }])
   t.ok('/call-tool' in description.paths, 'its paths are below that')
-  t.notMatch(await nginx.accessLog(), 'readyz', 'probes are not in the log')
+  t.notMatch(nginx.accessLog(), 'readyz', 'probes are not in the log')
 })
 
 t.test("neither a session's id nor a token is in nginx's logs", async t => {
@@ -253,7 +192,7 @@ t.test("neither a session's id nor a token is in nginx's logs", async t => {
   await callAt({ url }, id, 'echo', { text: 'x'.repeat(1_000_000) }) // large enough for a file: that is warned of
   await post(`${url}/tools`, {}, { 'x-session-id': id })
 
-  const logs = `${await nginx.accessLog()}${await nginx.errorLog()}`
+  const logs = `${nginx.accessLog()}${nginx.errorLog()}`
   t.match(logs, '"POST /call-tool" 200')
   t.notMatch(logs, id)
   t.notMatch(logs, jwtToken)
@@ -274,7 +213,7 @@ t.test("no service at all is a failure in the service's own shape", async t => {
     body: { status: 'error', code: 'NGINX_NO_ANSWER', retryable: false }
   })
   t.equal((await fetch(`${url}/livez`)).status, 502)
-  t.match(await nginx.errorLog(), 'Connection refused')
+  t.match(nginx.errorLog(), 'Connection refused')
 })
 
 t.test('a service that was killed is routed around', async t => {
