@@ -8,7 +8,8 @@ import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { root, stop } from '../scripts/environment.mjs'
-import { freePort, provideNginx, startNginx, waysToGetNginx } from '../scripts/nginx-server.mjs'
+import { provideNginx, startNginx, waysToGetNginx } from '../scripts/nginx-server.mjs'
+import { freePort } from '../scripts/ports.mjs'
 import { countProcesses, prepareRun, startService } from '../scripts/private-service.mjs'
 
 const fixture = name => join(root, 'test', 'fixtures', name)

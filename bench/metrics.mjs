@@ -6,9 +6,9 @@
  */
 import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { freePort } from '../scripts/ports.mjs'
 import {
   atEnd, bench, echoServer, machine, median, ms, openSession, post, ratio, root, startRedis, table,
   temporaryFolder, timed
@@ -85,13 +85,4 @@ async function block ({ url, session }) {
 function ticksOf ({ pid }) {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
   return Number(fields[11]) + Number(fields[12]) // utime and stime, see proc(5)
-}
-
-/** Nobody else takes it between now and the start of the service, with luck. */
-async function freePort () {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise(resolve => server.once('listening', resolve))
-  const { port } = server.address()
-  await new Promise(resolve => server.close(resolve))
-  return port
 }

@@ -16,7 +16,8 @@ import {
 import { tmpdir } from 'node:os'
 import { basename, join, posix } from 'node:path'
 import { findRedisServer, startRedisServer, waysToGetRedis } from '../scripts/redis-server.mjs'
-import { collectOutput, freePort, outerEnvironment, tryService } from '../scripts/try-service.mjs'
+import { freePort } from '../scripts/ports.mjs'
+import { collectOutput, outerEnvironment, tryService } from '../scripts/try-service.mjs'
 
 const root = join(import.meta.dirname, '..')
 const serverScript = process.argv[2] ?? join(root, 'test', 'fixtures', 'tiny-server.mjs')

@@ -1,4 +1,5 @@
 import { type Context, context, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { traceContext } from '../lib/http/trace-context.ts'
 import { flushSpans, makeSpansOfPhases, registeredTracer } from '../lib/telemetry/spans.ts'
@@ -28,31 +29,35 @@ export default fp(async (fastify) => {
   fastify.decorateRequest('traceId', null)
   fastify.decorateRequest(kTrace, null)
 
-  fastify.addHook('onRequest', (request, reply, done) => {
-    const ofCaller = tracer === null && request.headers.traceparent === undefined
-      ? {}
-      : traceContext(request.headers, { withBaggage: false })
-    if (tracer === null) request.traceId = ofCaller.traceparent?.split('-')[1] ?? null
-    else {
-      const others = activeSpan()
-      const { url: route = 'unknown' } = request.routeOptions
-      const own = others !== undefined
-        ? null
-        : tracer.startSpan(`${request.method} ${route}`, {
-          kind: SpanKind.SERVER, attributes: { 'http.request.method': request.method, 'http.route': route }
-        }, callersContext(ofCaller))
-      const active = own === null ? context.active() : trace.setSpan(callersContext(ofCaller), own)
-      request[kTrace] = { active, own }
-      request.traceId = (own ?? others)?.spanContext().traceId ?? null
-    }
-    if (request.traceId !== null) {
-      request.log = request.log.child({ traceId: request.traceId })
-      reply.log = request.log
-    }
-    enter(request[kTrace]?.active, done)
-  })
-  if (tracer === null) return
+  function know (request: FastifyRequest, reply: FastifyReply, traceId: string | null): void {
+    request.traceId = traceId
+    if (traceId === null) return
+    request.log = request.log.child({ traceId })
+    reply.log = request.log
+  }
 
+  if (tracer === null) {
+    fastify.addHook('onRequest', (request, reply, done) => {
+      if (request.headers.traceparent !== undefined) know(request, reply, traceIdOf(ofCaller(request)))
+      done()
+    })
+    return
+  }
+
+  fastify.addHook('onRequest', (request, reply, done) => {
+    const others = activeSpan()
+    const { url: route = 'unknown' } = request.routeOptions
+    const parent = callersContext(ofCaller(request))
+    const own = others !== undefined
+      ? null
+      : tracer.startSpan(`${request.method} ${route}`, {
+        kind: SpanKind.SERVER, attributes: { 'http.request.method': request.method, 'http.route': route }
+      }, parent)
+    const active = own === null ? context.active() : trace.setSpan(parent, own)
+    request[kTrace] = { active, own }
+    know(request, reply, (own ?? others)?.spanContext().traceId ?? null)
+    enter(active, done)
+  })
   // The events of a body that is read are not in the context of the request's first hook.
   fastify.addHook('preValidation', (request, _reply, done) => enter(request[kTrace]?.active, done))
   fastify.onRequestEnd(({ request, reply: { statusCode }, isAnswered }) => {
@@ -69,6 +74,11 @@ export default fp(async (fastify) => {
     await flushSpans(flushMs)
   })
 }, { name: 'traces', dependencies: ['request-end'] })
+
+const ofCaller = ({ headers }: FastifyRequest) => traceContext(headers, { withBaggage: false })
+
+/** `null` for a `traceparent` that is none. */
+const traceIdOf = ({ traceparent }: ReturnType<typeof ofCaller>) => traceparent?.split('-')[1] ?? null
 
 /** Goes on within a context; bound to it, for what is called later. */
 function enter (active: Context | undefined, next: () => void): void {

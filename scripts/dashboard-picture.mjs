@@ -7,7 +7,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -15,6 +14,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import * as vega from 'vega'
 import { compile } from 'vega-lite'
 import { root } from './environment.mjs'
+import { freePort } from './ports.mjs'
 import { startService } from './private-service.mjs'
 import { startPrometheus } from './prometheus.mjs'
 import { provideRedisServer, startRedisServer } from './redis-server.mjs'
@@ -151,12 +151,4 @@ function chartOf ({ title, fieldConfig: { defaults: { unit } } }, values) {
       color: { field: 'name', type: 'nominal', legend: { title: null, orient: 'bottom', columns: 2, labelLimit: 170 } }
     }
   }
-}
-
-async function freePort () {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise(resolve => server.once('listening', resolve))
-  const { port } = server.address()
-  await new Promise(resolve => server.close(resolve))
-  return port
 }

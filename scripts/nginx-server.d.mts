@@ -7,5 +7,4 @@ export interface NginxServer {
 }
 export function provideNginx (): string | null
 export function startNginx (options: { folder: string, ports: ReadonlyArray<string | number> }): Promise<NginxServer>
-export function freePort (): Promise<number>
 export const waysToGetNginx: string

@@ -2,12 +2,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { installDebianPackages } from './debian.mjs'
 import { root } from './environment.mjs'
+import { freePort, listens } from './ports.mjs'
 
 const binaries = ['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/bin/nginx', '/opt/homebrew/bin/nginx']
 
@@ -79,34 +79,4 @@ function configuration ({ folder, ports, listen }) {
     throw new Error('deploy/nginx.conf must have one list of servers')
   }
   return text.replace(servers, ports.map(port => `${before}${port}${after}`).join(''))
-}
-
-/*
- * Ports below those that a system gives to a socket without a port of its own (from 32768 on Linux, from 49152
- * elsewhere), so that no other server comes to listen there by chance.
- */
-export async function freePort () {
-  for (;;) {
-    const server = createServer().listen(20_000 + Math.floor(Math.random() * 12_000), '127.0.0.1')
-    try {
-      await once(server, 'listening')
-    } catch {
-      continue
-    }
-    const { port } = server.address()
-    server.close()
-    await once(server, 'close')
-    return port
-  }
-}
-
-/** Whether somebody listens at a port. Only connects: a request would count as one with the services behind. */
-function listens (port) {
-  return new Promise(resolve => {
-    const socket = connect(port, '127.0.0.1', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
 }

@@ -14,7 +14,8 @@ import { homedir, tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { build, checkNodeVersion, installDependencies, root, stop } from './environment.mjs'
 import { provideRedisServer, startRedisServer, waysToGetRedis } from './redis-server.mjs'
-import { freePort, outerEnvironment, tryService } from './try-service.mjs'
+import { freePort } from './ports.mjs'
+import { outerEnvironment, tryService } from './try-service.mjs'
 
 const { engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const oldest = /^>=(\d+\.\d+)$/.exec(engines.node)?.[1] ?? stop(`engines.node is ${engines.node}, and should be >=X.Y`)

@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 
 /**
@@ -61,16 +60,6 @@ export function collectOutput (child) {
   const keep = chunk => { text = (text + chunk).slice(-20_000) }
   for (const stream of [child.stdout, child.stderr]) stream.on('data', keep)
   return () => text
-}
-
-/** A port without a listener, by chance. */
-export async function freePort () {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** The environment without the variables of npm and a test runner for their own children. npm's settings stay. */

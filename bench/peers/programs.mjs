@@ -2,10 +2,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Agent, request } from 'undici'
+import { freePort } from '../../scripts/ports.mjs'
 import { atEnd, echoServer, openSession, post, startService, temporaryFolder } from '../bench.mjs'
 
 const echo = { text: 'hello' }
@@ -130,15 +130,6 @@ async function startPeer (args, path, headers, body) {
     if (!isReady) await delay(20)
   }
   return { pid: child.pid, readyMs: performance.now() - startedAt, call }
-}
-
-async function freePort () {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 async function writeServers (mcpServers) {

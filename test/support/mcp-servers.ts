@@ -1,14 +1,12 @@
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { connect } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
 import { makeFolder } from './folders.ts'
 import { fixture } from './paths.ts'
-import { freePort } from './ports.ts'
+import { freePort, listens } from './ports.ts'
 import { stopper } from './processes.ts'
 import type { Environment } from './service.ts'
 import { until } from './wait.ts'
@@ -116,18 +114,6 @@ export async function startEverything (
     return await startEverything(t, transport, attempts - 1)
   }
   return { url: `http://127.0.0.1:${port}/${transport === 'sse' ? 'sse' : 'mcp'}`, pid: child.pid ?? 0, stop }
-}
-
-async function listens (port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1')
-  try {
-    await once(socket, 'connect')
-    return true
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
-  }
 }
 
 /**
