@@ -1,14 +1,13 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { isOver } from '../lib/calls/call.ts'
-import type { StoredCall } from '../lib/calls/call-store.ts'
+import { answerOf, type StoredCall } from '../lib/calls/call-store.ts'
 import { type CallNotices, createCallNotices } from '../lib/calls/call-notices.ts'
 import { type CallQueue, createCallQueue } from '../lib/calls/call-queue.ts'
 import { createCallRunner } from '../lib/calls/call-runner.ts'
 import { describeHead } from '../lib/calls/describe-call.ts'
 import {
-  CallCancelledError, CallTooLargeError, IdempotencyKeyReusedError, OutcomeUnknownError, ResultNotKeptError,
-  SessionNotFoundError, TooManyKeptCallsError
+  CallCancelledError, CallTooLargeError, IdempotencyKeyReusedError, SessionNotFoundError, TooManyKeptCallsError
 } from '../lib/errors.ts'
 import { readPreferences } from '../lib/http/prefer.ts'
 import { createAwaitCommand } from '../lib/redis/command.ts'
@@ -100,15 +99,13 @@ export default fp(async (fastify) => {
 
   /** The answer of a call that is over or asks, and else where it can be read later. */
   function replyOf (call: StoredCall, note: (name: string, value: string) => void): AcceptedReply {
-    const { state, answer } = call
+    const { state } = call
     note('location', `${basePath}/calls/${call.id}`)
     const shared = { outcome: 'accepted', notCached: [] as [] } as const
     if (state === 'queued' || state === 'working') return { ...shared, body: describeHead(call), statusCode: 202 }
-    if (state === 'unknown') throw new OutcomeUnknownError()
-    if (state === 'cancelled') throw new CallCancelledError()
-    if (answer === null) throw new ResultNotKeptError()
-    for (const [name, value] of Object.entries(answer.headers)) note(name, value)
-    return { ...shared, body: answer.body, statusCode: answer.statusCode }
+    const { statusCode, headers, body } = answerOf(call)
+    for (const [name, value] of Object.entries(headers)) note(name, value)
+    return { ...shared, body, statusCode }
   }
 
   if (queue === null || notices === null) return

@@ -1,10 +1,9 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { type HeldCall, renewEveryMs } from '../lib/calls/call.ts'
-import type { CallEnd, StoredCall } from '../lib/calls/call-store.ts'
+import { answerOf, type CallEnd, type StoredCall } from '../lib/calls/call-store.ts'
 import {
-  CallCancelledError, CallerLeftError, CallRunningError, ClosingError, IdempotencyKeyReusedError, OutcomeUnknownError,
-  ResultNotKeptError, StoreUnavailableError
+  CallCancelledError, CallerLeftError, CallRunningError, ClosingError, IdempotencyKeyReusedError, StoreUnavailableError
 } from '../lib/errors.ts'
 import { jsonBody, jsonType } from '../lib/http/schemas.ts'
 
@@ -102,12 +101,9 @@ export default fp(async (fastify) => {
   }
 
   fastify.decorateReply('replayCall', function (call) {
-    const { state, answer } = call
-    if (state === 'unknown') throw new OutcomeUnknownError()
-    if (state === 'cancelled') throw new CallCancelledError()
+    const { state } = call
     if (state === 'working' || state === 'queued') throw new CallRunningError()
-    if (answer === null) throw new ResultNotKeptError()
-    const { statusCode, headers, body } = answer
+    const { statusCode, headers, body } = answerOf(call)
     if (!this.request.wantsEvents) {
       return this.code(statusCode).headers(headers).type(jsonType).send(jsonBody(body))
     }

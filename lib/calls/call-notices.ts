@@ -1,4 +1,4 @@
-import { Cluster } from 'ioredis'
+import type { Redis } from 'ioredis'
 import type { RedisClient } from '../redis/client.ts'
 
 /** What workers tell each other of calls: that one was queued, has changed, or is to be cancelled. */
@@ -21,7 +21,8 @@ export type NoticeKind = 'queued' | 'changed' | 'cancel'
  */
 export function createCallNotices (client: RedisClient, channel: string): CallNotices {
   const listeners = new Set<(kind: string, id: string) => void>()
-  const subscriber: RedisClient = client instanceof Cluster ? client.duplicate() : client.duplicate()
+  // A cluster's `duplicate` does the same, and takes other arguments.
+  const subscriber = (client as Redis).duplicate() as RedisClient
   subscriber.on('error', () => {})
   subscriber.on('ready', () => { subscriber.subscribe(channel).catch(() => {}) })
   subscriber.on('message', (_channel: string, text: string) => {

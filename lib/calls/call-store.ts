@@ -1,3 +1,4 @@
+import { CallCancelledError, OutcomeUnknownError, ResultNotKeptError } from '../errors.ts'
 import type { RedisClient } from '../redis/client.ts'
 import { createAwaitCommand } from '../redis/command.ts'
 import { openField, tryToOpen } from '../sessions/field-encryption.ts'
@@ -14,6 +15,14 @@ export interface StoredCall extends CallHead {
   id: string
   /** `null` where there is none, or none was kept. */
   answer: RecordedAnswer & { body: string } | null
+}
+
+/** The answer of a call that is over. Throws the failure that says why there is none. */
+export function answerOf ({ state, answer }: StoredCall): NonNullable<StoredCall['answer']> {
+  if (state === 'unknown') throw new OutcomeUnknownError()
+  if (state === 'cancelled') throw new CallCancelledError()
+  if (answer === null) throw new ResultNotKeptError()
+  return answer
 }
 
 export interface NewCall {
@@ -150,7 +159,8 @@ export function createCalls (client: RedisClient, options: CallsOptions): Calls 
         answer: sealAnswer(session, id, answer),
         mostBytes: maxBytes
       }), session.id)
-      return head === null || head === '' ? head === null ? null : 'released' : parseHead(head).state
+      if (head === null) return null
+      return head === '' ? 'released' : parseHead(head).state
     },
 
     completed: (session, { id, lease }, answer) =>
