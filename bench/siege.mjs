@@ -7,7 +7,7 @@ import { rmSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { countProcesses, prepareRun } from '../scripts/private-service.mjs'
 import {
-  askSteadily, attack, callGood, closeClient, hostileKinds, openSession, quantile, startBesieged
+  askSteadily, attack, callGood, callGoodDirectly, closeClient, hostileKinds, openSession, quantile, startBesieged
 } from './besieged.mjs'
 import { createVerdicts } from './verdicts.mjs'
 
@@ -40,7 +40,7 @@ try {
   console.log(`the good server alone for ${aloneSeconds} s, then ${seconds} s of siege: ${hostileKinds.join(', ')}`)
   // A service of its own: the processes of hostile servers are started ahead of demand.
   let good = await start([])
-  const alone = await part(() => askSteadily({ rate, isOver: during(aloneSeconds), ask: good }))
+  const alone = await part(() => askBoth(good, during(aloneSeconds)))
   await service.stop()
 
   good = await start(hostileKinds)
@@ -50,7 +50,7 @@ try {
   let outcomes
   const siege = await part(async () => {
     const attacked = attack(service, { session: hostile, kinds: hostileKinds, atOnce, isOver })
-    const figures = await askSteadily({ rate, isOver, ask: good })
+    const figures = await askBoth(good, isOver)
     outcomes = await attacked
     return figures
   })
@@ -68,6 +68,13 @@ async function start (kinds) {
   const good = callGood(service, await openSession(service, `siege-${kinds.length}`))
   await askSteadily({ rate, isOver: during(warmSeconds), ask: good })
   return good
+}
+
+/** The figures of calls through the service, and the times of calls without it. */
+async function askBoth (ask, isOver) {
+  const asks = [ask, callGoodDirectly(service)]
+  const [through, directly] = await Promise.all(asks.map(ask => askSteadily({ rate, isOver, ask })))
+  return { ...through, direct: directly.times }
 }
 
 function during (seconds) {
@@ -93,6 +100,9 @@ function report ({ alone, siege, outcomes, startMb, peakMb, endMb }) {
   line('alone', alone)
   const failed = line('siege', siege)
   const ratios = [0.5, 0.99].map(share => quantile(siege.times, share) / quantile(alone.times, share))
+  const direct = [alone, siege].map(({ direct }) => quantile(direct, 0.99))
+  console.log(`without the service: p99 ${ms(direct[0])} alone and ${ms(direct[1])} in the siege, ` +
+    `ratio ${(direct[1] / direct[0]).toFixed(2)}`)
   console.log(`ratio: p50 ${ratios[0].toFixed(2)}, p99 ${ratios[1].toFixed(2)}`)
   console.log(`hostile requests: ${JSON.stringify(outcomes, null, 2)}`)
   console.log(`memory of the service: ${startMb} MB at the start, ${peakMb} MB at the peak, ${endMb} MB at the end`)

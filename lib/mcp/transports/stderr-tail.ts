@@ -9,6 +9,8 @@ const maxFirstLines = 10
 export interface StderrTail {
   /** Takes a chunk as it comes from the pipe; lines and characters may be split anywhere. */
   push: (chunk: Buffer) => void
+  /** Takes a whole line that came from elsewhere. */
+  pushLine: (line: string) => void
   /** The last lines, oldest first; an unfinished last line included. */
   lines: () => string[]
   /** The first lines and the last ones, with a line `…` between them where others were. */
@@ -48,6 +50,7 @@ export function createStderrTail (onLine: (line: string) => void = () => {}): St
         partial = append('', piece)
       }
     },
+    pushLine: line => keep(line.slice(0, maxLineLength)),
     lines: lastLines,
     firstAndLast () {
       const before = first.slice(0, Math.max(0, count - kept.length))

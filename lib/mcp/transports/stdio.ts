@@ -142,7 +142,7 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
       if (received !== 'noise' || line.trim() === '') return
       // Some servers print banners to stdout, or why they end, although they must not. It is kept like stderr.
       noiseLines++
-      tail.push(Buffer.from(`${line.slice(0, maxNoiseLength)}\n`))
+      tail.pushLine(line.slice(0, maxNoiseLength))
     })
     function giveUp (error: Error): void {
       failure ??= error
