@@ -25,8 +25,6 @@ const [rounds, sessionCount, rate, workerCount, streamCount] =
   ['rounds', 'sessions', 'rate', 'workers', 'streams'].map(name => Number(options[name]))
 /** How long each stream is open (ms): less than MCP_CLOSE_GRACE, which is 30 s. */
 const streamMs = 4_000
-/** nginx sends nothing to a worker for `fail_timeout` after it could not be reached, and then tries it again. */
-const restMs = 6_000
 
 const state = { isOver: false }
 const fleet = await startFleet({
@@ -59,7 +57,6 @@ try {
     const code = await fleet.restart(restart % workerCount)
     console.log(`worker ${pid} was restarted in ${Math.round(performance.now() - startedAt)} ms, exit code ${code}`)
     if (code !== 0) verdict(false, `a worker ends with exit code 0, ${code}`)
-    await delay(restMs)
   }
   state.isOver = true
   const { outcomes } = await load
