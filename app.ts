@@ -51,6 +51,7 @@ import toolCalls from './plugins/tool-calls.ts'
 import toolOperations from './plugins/tool-operations.ts'
 import traces from './plugins/traces.ts'
 import workerMetrics from './plugins/worker-metrics.ts'
+import webhooks from './plugins/webhooks.ts'
 import writeTimeout from './plugins/write-timeout.ts'
 
 /**
@@ -101,7 +102,8 @@ const phases: Record<string, Plugin[]> = {
   mcp: [serverRuntime, reload, requestClients, masking, credentialRecheck, serverRequests, workerMetrics],
   // The operations behind the routes, and their description.
   operations: [
-    sessionLifecycle, resources, prompts, asyncCalls, toolCalls, callReplies, openapi, toolOperations, listRoutes
+    sessionLifecycle, resources, prompts, webhooks, asyncCalls, toolCalls, callReplies, openapi, toolOperations,
+    listRoutes
   ]
 }
 

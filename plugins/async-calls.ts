@@ -3,7 +3,7 @@ import fp from 'fastify-plugin'
 import { isOver } from '../lib/calls/call.ts'
 import { answerOf, type StoredCall } from '../lib/calls/call-store.ts'
 import { type CallNotices, createCallNotices } from '../lib/calls/call-notices.ts'
-import { type CallQueue, createCallQueue } from '../lib/calls/call-queue.ts'
+import { type CallQueue, createCallQueue, type Job } from '../lib/calls/call-queue.ts'
 import { createCallRunner } from '../lib/calls/call-runner.ts'
 import { describeHead } from '../lib/calls/describe-call.ts'
 import {
@@ -14,8 +14,13 @@ import { createAwaitCommand } from '../lib/redis/command.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Accepts a call for any worker, and answers as far as it has come when its caller wants to know. */
-    acceptCall: (data: string, note: (name: string, value: string) => void) => Promise<AcceptedReply>
+    /**
+     * Accepts a call for any worker, and answers as far as it has come when its caller wants to know. `notify` names
+     * the receiver that is told of its end.
+     */
+    acceptCall: (
+      data: string, notify: string | null, note: (name: string, value: string) => void
+    ) => Promise<AcceptedReply>
     /** Waits until a call of the session is over or requests input, or for so long. */
     waitForCall: (id: string, milliseconds: number) => Promise<void>
     /** Cancels a call, on whichever worker it runs. */
@@ -74,7 +79,11 @@ export default fp(async (fastify) => {
     notices?.publish('changed', id)
   })
 
-  fastify.decorateRequest('acceptCall', async function (data, note) {
+  /** The receiver of a call, which is set down before the call can run. */
+  const watchedBy = ({ call, session, client, notify }: Job) =>
+    notify === null ? null : { call, session, client, receiver: notify }
+
+  fastify.decorateRequest('acceptCall', async function (data, notify, note) {
     const { session } = this
     const claim = this.callClaim()
     const opened = await calls.open(session, { state: 'queued', kind: 'tool', data, claim })
@@ -87,7 +96,10 @@ export default fp(async (fastify) => {
     if ('earlier' in opened) note('idempotency-replayed', 'true')
     const { id, state } = 'opened' in opened ? opened.opened : opened.earlier
     // Of a call that was accepted twice, once by a worker that died before it put it into the queue, nothing is lost.
-    if (state === 'queued') await queue?.add({ call: id, session: session.id, client: this.client })
+    const job: Job = { call: id, session: session.id, client: this.client, notify }
+    const watched = watchedBy(job)
+    if (watched !== null && !isOver({ state })) await fastify.webhooks.watch(watched)
+    if (state === 'queued') await queue?.add(job)
     notices?.publish('queued', id)
     const { waitSeconds } = readPreferences(this.headers.prefer)
     note('preference-applied', waitSeconds > 0 ? `respond-async, wait=${waitSeconds}` : 'respond-async')
@@ -128,6 +140,8 @@ export default fp(async (fastify) => {
       const state = statusCode === 200 ? 'completed' : 'failed'
       await calls.settle(session, held, { state, answer: { statusCode, headers: {}, body } })
       notices.publish('changed', held.id)
+      const watched = watchedBy(job)
+      if (watched !== null) await fastify.webhooks.hasEnded(watched)
     },
     onFailure: err => fastify.log.warn({ err }, 'a call that was accepted could not be made yet')
   })
@@ -147,6 +161,7 @@ export default fp(async (fastify) => {
 }, {
   name: 'async-calls',
   dependencies: [
-    'config', 'redis', 'closing', 'caller-signal', 'api-keys', 'async-requests', 'idempotency', 'session'
+    'config', 'redis', 'closing', 'caller-signal', 'api-keys', 'async-requests', 'idempotency', 'session',
+    'webhooks'
   ]
 })

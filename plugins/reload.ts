@@ -1,7 +1,14 @@
 import fp from 'fastify-plugin'
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Does `work`, which must not throw, at each SIGHUP. */
+    readonly onReload: (work: () => void) => void
+  }
+}
+
 /**
- * MCP phase: reads the servers file again at SIGHUP.
+ * MCP phase: reads the servers file again at SIGHUP, as other plugins read theirs.
  *
  * Running requests keep their servers. A file with a mistake changes nothing, and an entry with one keeps its old
  * form. The log says why.
@@ -10,9 +17,11 @@ import fp from 'fastify-plugin'
  * listens; this plugin removes the handler then.
  */
 export default fp(async (fastify) => {
-  if (fastify.config.serversFile === undefined) return
+  const works: Array<() => void> = []
+  const reload = () => works.forEach(work => work())
+  fastify.decorate('onReload', work => { works.push(work) })
 
-  function reload (): void {
+  function reloadServers (): void {
     try {
       const specs = fastify.readServerSpecs()
       fastify.replaceServers(specs)
@@ -22,7 +31,9 @@ export default fp(async (fastify) => {
     }
   }
 
+  if (fastify.config.serversFile !== undefined) fastify.onReload(reloadServers)
   fastify.addHook('onListen', (done) => {
+    if (works.length === 0) return done()
     process.removeAllListeners('SIGHUP')
     process.on('SIGHUP', reload)
     done()

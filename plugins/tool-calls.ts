@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { PendingCall } from '../lib/calls/pending-calls.ts'
-import { type Acted, UnknownContinuationError, UnknownToolError } from '../lib/errors.ts'
+import { type Acted, InvalidFieldError, UnknownContinuationError, UnknownToolError } from '../lib/errors.ts'
 import type { EventWriter } from '../lib/http/event-stream.ts'
 import { nameList } from '../lib/http/name-list.ts'
 import { objectText, textOf } from '../lib/json-text.ts'
@@ -42,6 +42,8 @@ export interface ToolCallRequest {
   isWholeBody?: boolean | undefined
   /** The call is described and not made. */
   dryRun?: boolean | undefined
+  /** Name of the receiver that is told when the call is over. Only for a call whose caller does not wait. */
+  notify?: string | undefined
   /** The form of the reply, where it is another one than the server's policy says. */
   shape?: ResultShape | undefined
   /** Receives facts about the call for the header of the answer, also when the call fails later. */
@@ -79,14 +81,21 @@ export default fp(async (fastify) => {
   })
 
   function makeCall (request: FastifyRequest, call: ToolCallRequest, context: CallContext): Promise<CallReply> {
-    const { continue: token } = call
+    const { continue: token, notify } = call
+    const isAccepted = request.wantsAsync && token === undefined && call.dryRun !== true
+    if (notify !== undefined) checkNotify(notify, isAccepted)
     if (token !== undefined) return resume(request, call, token, context)
-    return request.wantsAsync && call.dryRun !== true ? accept(request, call) : begin(request, call, context)
+    return isAccepted ? accept(request, call) : begin(request, call, context)
+  }
+
+  function checkNotify (notify: string, isAccepted: boolean): void {
+    if (!isAccepted) throw new InvalidFieldError('notify', 'absent in a request that waits for its result')
+    fastify.webhooks.checkReceiver(notify)
   }
 
   /** The request is kept as `/call-tool` takes it, wherever it came from, but for its session. */
   async function accept (request: FastifyRequest, call: ToolCallRequest): Promise<CallReply> {
-    const { tool = '', timeout, inject, shape, note } = call
+    const { tool = '', timeout, inject, shape, notify, note } = call
     if (request.servers.byExposedName(tool) === null) throw new UnknownToolError(tool)
     const { document, node } = sentArguments(request.bodyDocument, call)
     const others = Object.entries({ timeout, inject, result: shape }).filter(([, value]) => value !== undefined)
@@ -95,7 +104,7 @@ export default fp(async (fastify) => {
       ['tool', JSON.stringify(tool)],
       ['params', textOf(document, node)],
       ...others.map(([name, value]) => [name, JSON.stringify(value)] as const)
-    ]), note)
+    ]), notify ?? null, note)
   }
 
   /** A failure is answered once its call is settled: who sends the request again must not find it running. */
@@ -204,7 +213,7 @@ export default fp(async (fastify) => {
   name: 'tool-calls',
   dependencies: [
     'config', 'redis', 'json-body', 'audit', 'after-response', 'session', 'request-clients', 'masking',
-    'server-requests', 'async-requests', 'held-calls', 'async-calls'
+    'server-requests', 'async-requests', 'held-calls', 'async-calls', 'webhooks'
   ]
 })
 

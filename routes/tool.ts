@@ -1,7 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { RouteNotFoundError } from '../lib/errors.ts'
-import { inputRequired, SessionHeaderSchema, toolCallErrors, ToolReplySchema } from '../lib/http/schemas.ts'
+import {
+  inputRequired, NotifySchema, SessionHeaderSchema, toolCallErrors, ToolReplySchema
+} from '../lib/http/schemas.ts'
 import type { Inject } from '../lib/tools/parameter-injection.ts'
 
 const NameSchema = Type.String({
@@ -29,7 +31,8 @@ const QuerySchema = Type.Object({
   result: Type.Optional(Type.Enum(['default', 'json', 'mcp'], {
     title: '"default", "json" or "mcp"',
     description: 'The form of the answer: `json` for the JSON in a text, `mcp` for MCP\'s own result.'
-  }))
+  })),
+  notify: Type.Optional(NotifySchema)
 })
 
 /**
@@ -64,14 +67,15 @@ export default (async (fastify) => {
   }, async (request, reply) => {
     const { '*': tool } = request.params
     if (tool === '') throw new RouteNotFoundError(request.method, request.url.split('?', 1)[0] ?? '')
-    const { timeout, inject, dry_run: dryRun, result: shape } = request.query
+    const { timeout, inject, dry_run: dryRun, result: shape, notify } = request.query
     return await reply.sendCall({
       tool,
       isWholeBody: true,
       timeout: timeout === undefined ? undefined : Number(timeout),
       inject: inject === undefined ? undefined : injectOf(inject),
       dryRun: dryRun === 'true',
-      shape
+      shape,
+      notify
     })
   })
 }) satisfies FastifyPluginAsyncTypebox

@@ -8,6 +8,8 @@ export interface Job {
   /** Id of the session, and the API key that it belongs to. */
   session: string
   client: string | null
+  /** Name of the receiver that is told of its end; `null` for none. */
+  notify: string | null
 }
 
 /** A job, and its place in the queue. */
@@ -38,8 +40,7 @@ const group = 'workers'
  */
 export function createCallQueue (client: RedisClient, { key, inTime }: CallQueueOptions): CallQueue {
   const consumer = randomUUID()
-  const fieldsOf = ({ call, session, client }: Job) =>
-    ['call', call, 'session', session, ...client === null ? [] : ['client', client]]
+  const fieldsOf = (job: Job) => Object.entries(job).filter(([, value]) => value !== null).flat() as string[]
 
   /** The group is made when it is first missed: Redis may have been emptied. */
   async function withGroup<Reply> (command: () => Promise<Reply>): Promise<Reply> {
@@ -85,9 +86,8 @@ function jobsIn (entries: readonly Entry[]): QueuedJob[] {
     if (fields === null) return []
     const job = new Map<string, string>()
     for (let i = 0; i < fields.length; i += 2) job.set(fields[i] ?? '', fields[i + 1] ?? '')
-    return [{
-      place,
-      job: { call: job.get('call') ?? '', session: job.get('session') ?? '', client: job.get('client') ?? null }
-    }]
+    const [call = '', session = '', client = null, notify = null] =
+      ['call', 'session', 'client', 'notify'].map(name => job.get(name))
+    return [{ place, job: { call, session, client, notify } }]
   })
 }

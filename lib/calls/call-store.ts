@@ -67,6 +67,8 @@ export interface Calls {
   /** Renews the lease. Gives whether the caller has cancelled the call, and whether it is still this worker's. */
   renew: (session: Session, held: HeldCall) => Promise<'held' | 'cancelled' | 'lost'>
   read: (session: Session, id: string) => Promise<StoredCall | null>
+  /** A call of a session that is not loaded: the session's idle TTL goes on, and nothing is opened. */
+  peek: (sessionKey: string, id: string) => Promise<CallHead | null>
   list: (session: Session) => Promise<Array<CallHead & { id: string }>>
   /** Gives the call, and whether this has cancelled it: a call that is over stays as it is. */
   cancel: (session: Session, id: string) => Promise<{ call: CallHead, isDone: boolean } | null>
@@ -176,6 +178,11 @@ export function createCalls (client: RedisClient, options: CallsOptions): Calls 
       if (reply === null) return null
       const [head, answer, idleLeftMs] = reply
       return withinSession(opened(session, { id, head, answer }), session, idleLeftMs)
+    },
+
+    async peek (sessionKey, id) {
+      const reply = await inTime(scripts.read(sessionKey, { meta: '', id }))
+      return reply === null ? null : parseHead(reply[0])
     },
 
     async list (session) {

@@ -133,6 +133,7 @@ export function resolveConfig (env: Environment, { isDescribed = false } = {}) {
     ...(env.MCP_SERVERS_FILE && { serversFile: env.MCP_SERVERS_FILE }),
     /** An entry with a fault stops the start, and a reload. */
     isServersFileStrict: env.MCP_SERVERS_STRICT,
+    ...(env.MCP_NOTIFY_FILE && { notifyFile: env.MCP_NOTIFY_FILE }),
     ...(env.MCP_GUIDANCE_FILE && { guidanceFile: env.MCP_GUIDANCE_FILE })
   }
 }

@@ -578,6 +578,12 @@ export const EnvironmentSchema = Type.Object({
       'Whether a tool is called after the answer where its caller sends `Prefer: respond-async`: any worker with ' +
       '`on` then calls it. With `off` the preference is ignored.'
   }),
+  MCP_NOTIFY_FILE: Type.Optional(Type.String({
+    title: 'a path',
+    description:
+      'JSON file with the receivers that callers may name in `notify`: each has a `url`, and a `secret` or a ' +
+      '`secretFile`. Read again at SIGHUP.'
+  })),
   MCP_CALL_TTL: seconds({
     default: 86_400,
     description:

@@ -171,6 +171,14 @@ export const ContinueSchema = Type.String({
   description: 'Token of an answer 202: resumes that request.'
 })
 
+export const NotifySchema = Type.String({
+  minLength: 1,
+  maxLength: 64,
+  title: 'a name of 1 to 64 characters',
+  description: 'Name of the receiver, in the operator\'s file, that is told when the call is over or requests input. ' +
+    'Only with `Prefer: respond-async`.'
+})
+
 export const ResponsesSchema = Type.Unsafe<Record<string, object>>({
   type: 'object',
   additionalProperties: { type: 'object' },

@@ -203,7 +203,7 @@ t.test('every body is described with its required fields', async t => {
     '/calls/{id}': [['session_id', 'responses'], ['session_id', 'responses']],
     '/call-tool': [
       ['session_id'],
-      ['session_id', 'tool', 'params', 'timeout', 'inject', 'dry_run', 'result', 'continue', 'responses']
+      ['session_id', 'tool', 'params', 'timeout', 'inject', 'dry_run', 'result', 'notify', 'continue', 'responses']
     ],
     '/resources': [['session_id'], ['session_id', 'servers']],
     '/resource-templates': [['session_id'], ['session_id', 'servers']],
