@@ -1,17 +1,18 @@
 /*
- * Prints the failed tests of a tap report with their diagnostics, then "N passed, N failed" from the summary that tap
- * writes at its end. The failures come again because a reader of a long log sees its end.
+ * Prints the failed tests of tap reports with their diagnostics, then "N passed, N failed" from the summaries that tap
+ * writes at their ends. The failures come again because a reader of a long log sees its end.
  */
 import { readFileSync } from 'node:fs'
 
 /** Lines of diagnostics that are repeated per failure. */
 const diagnosticLines = 40
 
-const report = readFileSync(process.argv[2], 'utf8')
-const summary = /^# \{ total: (\d+)([^}]*)\}/m.exec(report)
-for (const line of failuresOf(report.split('\n'))) console.log(line)
-if (summary === null) throw new Error('the report has no summary: the test runner did not finish')
-const count = name => Number(new RegExp(`\\b${name}: (\\d+)`).exec(summary[2])?.[1] ?? 0)
+const reports = process.argv.slice(2).map(file => readFileSync(file, 'utf8'))
+const summaries = reports.map(report => /^# \{ total: (\d+)([^}]*)\}/m.exec(report))
+for (const line of reports.flatMap(report => failuresOf(report.split('\n')))) console.log(line)
+if (summaries.includes(null)) throw new Error('a report has no summary: the test runner did not finish')
+const count = name => summaries.reduce((sum, [, , counts]) =>
+  sum + Number(new RegExp(`\\b${name}: (\\d+)`).exec(counts)?.[1] ?? 0), 0)
 console.log(`${count('pass')} passed, ${count('fail')} failed`)
 
 /** Each "not ok" line, from the innermost test outwards, with what the report says about it. */
