@@ -60,7 +60,8 @@ export default fp(async (fastify) => {
   if (audit === 'off') return
   // A log level of the operator's does not leave out audit lines, unless it is silent.
   const level = fastify.log.level === 'silent' ? 'silent' : 'info'
-  const log = audit === 'log' ? fastify.log.child({ name: 'audit' }, { level }) : openFile(audit.file)
+  // Its facts are no secrets: see AuditFacts. Looking for some would cost more than the rest of a line.
+  const log = audit === 'log' ? fastify.log.child({ name: 'audit' }, { level, redact: [] }) : openFile(audit.file)
   if (audit !== 'log' && isOpenToOthers(audit.file)) {
     fastify.addHook('onListen', async () => {
       fastify.log.warn({ file: audit.file }, 'the audit file can be read or written by other users of the machine')

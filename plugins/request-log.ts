@@ -14,12 +14,21 @@ declare module 'fastify' {
  * the route and not the URL, no header and no body.
  */
 export default fp(async (fastify) => {
+  // Nothing in the line could be a secret, and looking for one costs more than the rest of it.
+  const log = fastify.log.child({}, { redact: [] })
+
   fastify.onRequestEnd(({ request, reply, isAnswered }) => {
-    const { url: route, config } = request.routeOptions
-    const durationMs = Math.round(reply.elapsedTime * 10) / 10
-    const line = { method: request.method, route, statusCode: reply.statusCode, durationMs }
-    if (!isAnswered) request.log.info(line, 'caller left before the answer')
-    else if (config.probe) request.log.debug(line, 'probe answered')
-    else request.log.info(line, 'request answered')
+    const { id: reqId, traceId, method, routeOptions: { url: route, config } } = request
+    const line = {
+      reqId,
+      ...(traceId !== null && { traceId }),
+      method,
+      route,
+      statusCode: reply.statusCode,
+      durationMs: Math.round(reply.elapsedTime * 10) / 10
+    }
+    if (!isAnswered) log.info(line, 'caller left before the answer')
+    else if (config.probe) log.debug(line, 'probe answered')
+    else log.info(line, 'request answered')
   })
-}, { name: 'request-log', dependencies: ['request-end'] })
+}, { name: 'request-log', dependencies: ['request-end', 'traces'] })
