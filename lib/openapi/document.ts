@@ -24,7 +24,7 @@ export interface Operation {
 
 export interface OperationResponse {
   description: string
-  content?: Record<string, { schema: JsonObject }>
+  content?: Record<string, { schema: JsonObject, example?: unknown, examples?: JsonObject }>
 }
 
 /** Names of security schemes that a request needs together. */

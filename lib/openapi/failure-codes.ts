@@ -18,7 +18,8 @@ const never: Condition = () => false
 const hasBody: Condition = ({ requestBody }) => requestBody !== undefined
 const opens = named('openSession', 'createSession')
 const isCall: Condition = operation => operation.isCall
-const isOfCalls: Condition = ({ operationId = '', isCall }) => !isCall && /calls?$/i.test(operationId)
+/** Opens a call, which answerCall goes on with. */
+const begins: Condition = operation => operation.isCall && !named('answerCall')(operation)
 const asksServers: Condition = operation => operation.ownStatuses.has('502') && !opens(operation)
 const isLife = named('checkHealth', 'checkLife', 'checkReadiness')
 const hasSession: Condition = operation => !isLife(operation) && !named('listToolsWithoutSession')(operation)
@@ -48,15 +49,16 @@ const conditions = new Map<string, Condition>(Object.entries({
   STORE_UNAVAILABLE: operation => !named('checkLife', 'listToolsWithoutSession')(operation),
   UNKNOWN_TOOL: isCall,
   TOOL_ARGUMENTS: isCall,
-  UNKNOWN_CONTINUATION: operation => isCall(operation) || named('readResource', 'getPrompt')(operation),
-  UNKNOWN_CALL: isOfCalls,
-  CALL_NOT_WAITING: isOfCalls,
-  CALL_RUNNING: isCall,
+  UNKNOWN_CONTINUATION: named('callTool', 'answerCall', 'readResource', 'getPrompt'),
+  UNKNOWN_CALL: named('readCall', 'answerCall', 'cancelCall'),
+  CALL_NOT_WAITING: named('answerCall'),
+  CALL_TOO_LARGE: begins,
+  CALL_RUNNING: begins,
   CALL_CANCELLED: isCall,
   OUTCOME_UNKNOWN: isCall,
-  RESULT_NOT_KEPT: isCall,
-  IDEMPOTENCY_KEY_REUSED: isCall,
-  TOO_MANY_KEPT_CALLS: isCall,
+  RESULT_NOT_KEPT: begins,
+  IDEMPOTENCY_KEY_REUSED: begins,
+  TOO_MANY_KEPT_CALLS: begins,
   UNKNOWN_PROMPT: named('getPrompt', 'completeArgument'),
   PROMPT_ARGUMENTS: named('getPrompt'),
   UNKNOWN_RESOURCE: named('readResource', 'completeArgument'),

@@ -52,7 +52,8 @@ function createParts (schema: JsonObject, { name, isNumber, declares }: PartsOpt
 
   /** `false` stays where generators know it. */
   function place (value: unknown, keyword: string): unknown {
-    if (value === true) return takesBooleans.has(keyword) ? true : {}
+    // Open WebUI ends at a `true` in `items`.
+    if (value === true) return takesBooleans.has(keyword) && keyword !== 'items' ? true : {}
     if (value === false) return takesBooleans.has(keyword) ? false : { not: {} }
     if (!isJsonObject(value)) return {}
     return names.has(value) ? linkTo(value) : rewrite(value)

@@ -2,6 +2,7 @@ import { memberOf, objectText, readJson, stringMember, textOf } from '../json-te
 import { requiredNames } from '../tools/json-schema.ts'
 import { refTo } from './document.ts'
 import { schemaParts } from './schema-parts.ts'
+import { simpleExample } from './simple-example.ts'
 import { typeName } from './tool-ids.ts'
 
 /** A tool, as its operation is described. */
@@ -73,10 +74,13 @@ export function describeTool (
       ...(description === '' ? [] : [['description', JSON.stringify(description)] as const]),
       ['requestBody', objectText([
         ['required', String(needsArguments(inputText))],
-        ['content', `{"application/json":{"schema":${JSON.stringify(refTo(`${type}Arguments`))}}}`]
+        ['content', contentText(JSON.stringify(refTo(`${type}Arguments`)), simpleExample(inputText))]
       ])],
       ['responses', objectText([
-        ['200', `{"description":"What the tool gives.","content":{"application/json":{"schema":${reply}}}}`],
+        ['200', objectText([
+          ['description', '"What the tool gives."'],
+          ['content', contentText(reply, outputText === null ? null : exampleOfResult(outputText))]
+        ])],
         ...responses
       ])],
       ['security', security]
@@ -86,6 +90,15 @@ export function describeTool (
 }
 
 const maxSummaryLength = 120
+
+const contentText = (schema: string, example: string | null): string =>
+  `{"application/json":{"schema":${schema}${example === null ? '' : `,"example":${example}`}}}`
+
+/** One that looks like the failure of a tool would be none of either schema. */
+function exampleOfResult (schemaText: string): string | null {
+  const example = simpleExample(schemaText)
+  return example?.includes('"status":"error"') ? null : example
+}
 
 /** Whether a call without a body lacks an argument. */
 const needsArguments = (schemaText: string): boolean =>

@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { root } from '../support/paths.ts'
 import { build, type Environment } from '../support/service.ts'
 import { statusOfCodes } from '../../lib/errors.ts'
 import { version } from '../../lib/version.ts'
@@ -165,22 +168,74 @@ t.test('every failure has the one shape', async t => {
   t.strictSame(Object.keys(CallFailure?.properties ?? {}), [...required, 'authorization', 'acted', 'arguments'])
 })
 
-t.test('every failure names its codes, and each code is one of docs/errors.md for that status', async t => {
+/** Rows of the tables of a text, each as its cells. */
+const rowsOf = (text: string) => text.split('\n').filter(line => line.startsWith('| '))
+  .map(line => line.slice(1, -1).split('|').map(cell => cell.trim()))
+const codesIn = (text: string) => [...new Set(text.match(/MCPC_ERR_\w+/g) ?? [])]
+const readDocs = (name: string) => readFileSync(join(root, 'docs', name), 'utf8')
+
+t.test('every failure names its codes, which are those of docs/errors.md, each with its status', async t => {
   const { paths } = await describe(t, { MCP_RATE_LIMIT_PER_MINUTE: '9', MCP_CLIENT_API_KEYS: `a:${'0'.repeat(64)}` })
-  const named = new Set<string>()
+  const [requests = ''] = readDocs('errors.md').split('## When the service does not start')
+  const documented = new Map(rowsOf(requests).flatMap(([code = '', status = '']) =>
+    codesIn(code).map(name => [name, Number(status)] as const)))
+  t.ok(documented.size > 50)
+  const named = new Map<string, number>()
   for (const [path, methods] of Object.entries(paths)) {
     for (const { responses } of Object.values(methods)) {
       for (const [status, { description }] of Object.entries(responses)) {
-        const codes = description.match(/MCPC_ERR_\w+/g) ?? []
+        const codes = codesIn(description)
         t.equal(codes.length > 0, Number(status) >= 400, `${path} ${status}: ${description}`)
-        for (const code of codes) t.equal(statusOfCodes.get(code), Number(status), code)
-        for (const code of codes) named.add(code)
+        for (const code of codes) {
+          t.equal(documented.get(code), Number(status), code)
+          named.set(code, Number(status))
+        }
       }
     }
   }
-  const ofNoOperation = ['NOT_FOUND', 'METHOD_NOT_ALLOWED', 'CALLER_LEFT', 'CONFIG', 'STORE_START', 'UNKNOWN_CALL', 'CALL_NOT_WAITING']
-  const others = [...statusOfCodes.keys()].filter(code => !named.has(code) && !ofNoOperation.includes(code.slice('MCPC_ERR_'.length)))
-  t.strictSame(others, [], 'each code is one of an operation')
+  // These answer requests that are none of an operation, or that nobody waits for.
+  const ofNoOperation = ['NOT_FOUND', 'METHOD_NOT_ALLOWED', 'CALLER_LEFT'].map(name => `MCPC_ERR_${name}`)
+  t.strictSame([...documented.keys()].filter(code => !named.has(code)).sort(), ofNoOperation.sort())
+})
+
+t.test('every operation has the codes that docs/api.md has at its endpoint, and no code that is not meant there', async t => {
+  const { paths } = await describe(t, { MCP_RATE_LIMIT_PER_MINUTE: '9', MCP_CLIENT_API_KEYS: `a:${'0'.repeat(64)}` })
+  const sections = [...readDocs('api.md').matchAll(/^## `([A-Z]+) (\/\S*)`$([^]*?)(?=^## |(?![^]))/gm)]
+  t.ok(sections.length > 20)
+  let checked = 0
+  for (const [, method = '', path = '', text = ''] of sections) {
+    const operation = paths[path]?.[method.toLowerCase()]
+    for (const [statuses = '', said = ''] of rowsOf(text)) {
+      if (!/^\d{3}(, \d{3})*$/.test(statuses)) continue
+      for (const code of codesIn(said)) {
+        const status = statusOfCodes.get(code)
+        t.ok(statuses.includes(String(status)), `${code} is at its status`)
+        t.match(operation?.responses[String(status)]?.description, code, `${method} ${path} ${status}`)
+        checked++
+      }
+    }
+  }
+  t.ok(checked > 80, `${checked} codes`)
+
+  const at = (method: string, path: string) =>
+    Object.values(paths[path]?.[method]?.responses ?? {}).flatMap(({ description }) => codesIn(description))
+  const only: Array<[code: string, places: string[]]> = [
+    ['CALL_NOT_WAITING', ['post /calls/{id}']],
+    ['UNKNOWN_CALL', ['get /calls/{id}', 'post /calls/{id}', 'delete /calls/{id}']],
+    ['CALL_TOO_LARGE', ['post /call-tool', 'post /tools/{tool}']],
+    ['IDEMPOTENCY_KEY_REUSED', ['post /call-tool', 'post /tools/{tool}']],
+    ['UNKNOWN_CONTINUATION', ['post /call-tool', 'post /calls/{id}', 'post /read-resource', 'post /get-prompt']],
+    ['UNKNOWN_PROMPT', ['post /get-prompt', 'post /complete']],
+    ['SESSION_TAKEN', ['post /init']],
+    ['LEARNING', ['get /readyz']],
+    ['INVALID_PARAMS', ['post /call-tool']]
+  ]
+  const places = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map(method => [method, path] as const))
+  for (const [code, expected] of only) {
+    const found = places.filter(([method, path]) => at(method, path).includes(`MCPC_ERR_${code}`))
+    t.strictSame(found.map(place => place.join(' ')).sort(), expected.sort(), code)
+  }
 })
 
 t.test('every body is described with its required fields', async t => {
