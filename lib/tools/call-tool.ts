@@ -70,7 +70,7 @@ export interface PreparedCall extends CalledTool {
 
 /** How one call is made. */
 export interface CallOptions {
-  client: Pick<ServerClient, 'serverName' | 'callTool'>
+  client: Pick<ServerClient, 'serverName' | 'callTool' | 'cancelTask'>
   limits: RequestLimits
   /** The form of the reply, where it is another one than the server's policy says. */
   shape: ResultShape | undefined
@@ -240,7 +240,13 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
       const asked = { ...request, ...(watcher && { watcher }), ...(task && { task: { ...request.task, ...task } }) }
       const taken = take(await client.callTool(asked, limits))
       if ('inputRequired' in taken) {
-        const body = await keepUntilAnswered(call, taken.inputRequired, { server: client.serverName, mask, held })
+        const { inputRequired } = taken
+        const body = await keepUntilAnswered(call, inputRequired, { server: client.serverName, mask, held })
+          .catch(async error => {
+            // Nobody will respond to it.
+            if (inputRequired.task !== undefined) await client.cancelTask(request.name, inputRequired.task, limits)
+            throw error
+          })
         return { body, outcome: 'input_required', leftOut: [], notCached: await keep('input_required') } as const
       }
       const { outputs, tooMany, ...reply } = taken

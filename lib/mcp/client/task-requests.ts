@@ -56,12 +56,17 @@ const maxFailures = 10
 /** How often in a row it may say that it knows no such task. */
 const maxUnknown = 2
 
+/** An answer is about another task, which may be somebody else's. */
+class ForeignTaskError extends UnusableAnswerError {
+  override name = 'ForeignTaskError'
+}
+
 export function createTaskRequests (options: TaskRequestsOptions): TaskRequests {
   const { connection, tool, limits, optionsOf, deadline, follower, watcher } = options
   const { maxValues } = connection.bounds
   const what = `the task of tool ${tool}`
   const shortMs = Math.min(getTimeoutMs, limits.inactivityMs ?? Infinity)
-  const refusals = new WeakMap<object, RpcError>()
+  const refusals = new WeakMap<object, RpcError | ForeignTaskError>()
   let [failures, unknown] = [0, 0]
   let followed: { client: ProtocolClient, stop: () => void } | null = null
 
@@ -80,13 +85,13 @@ export function createTaskRequests (options: TaskRequestsOptions): TaskRequests 
     const { timeoutMs, mayFail = false, signal = limits.signal } = own
     const leftMs = Math.max(1, Math.ceil(deadline - performance.now()))
     const limited = { ...limits, timeoutMs: Math.min(timeoutMs, leftMs), signal }
-    let refusal: RpcError | null = null
+    let refusal: RpcError | ForeignTaskError | null = null
     try {
       return await connection.request({ what, mayFail }, limited, async client => {
         followThrough(client)
         return await inPhase('request', { server: connection.serverName, method }, () =>
           work(client, optionsOf(limited))).catch(error => {
-          if (error instanceof RpcError) refusal = error
+          if (error instanceof RpcError || error instanceof ForeignTaskError) refusal = error
           throw error
         })
       })
@@ -110,10 +115,12 @@ export function createTaskRequests (options: TaskRequestsOptions): TaskRequests 
 
   function staysAsItIs (error: Error): boolean {
     if (error instanceof ToolFailedError || error instanceof UpstreamUnauthorizedError) return true
-    const code = refusals.get(error)?.code
-    if (code !== undefined) {
+    const refusal = refusals.get(error)
+    if (refusal instanceof RpcError) {
+      const { code } = refusal
       return code === errorCodes.methodNotFound || (code === errorCodes.invalidParams && ++unknown >= maxUnknown)
     }
+    if (refusal !== undefined) return true
     // A silence that is longer than a tool may be silent ends the call as it does without a task.
     if (error instanceof McpTimeoutError) return shortMs === limits.inactivityMs && performance.now() < deadline
     return !connection.reconnects
@@ -125,7 +132,7 @@ export function createTaskRequests (options: TaskRequestsOptions): TaskRequests 
         throw error instanceof RpcError && ended !== null ? endedError(ended, error) : error
       })
       const related = relatedTask(value)
-      if (related !== null && !isSameId(related, id)) throw new UnusableAnswerError('it is the result of another task')
+      if (related !== null && !isSameId(related, id)) throw new ForeignTaskError('it is the result of another task')
       const other = taskIn(value, maxValues)
       return other === null ? { result: value } : { other }
     })
@@ -137,7 +144,7 @@ export function createTaskRequests (options: TaskRequestsOptions): TaskRequests 
       const value = await client.request('tasks/get', [['taskId', id]], options)
       // Some servers nest it as they do when it begins.
       const state = taskIn(value, maxValues) ?? readTask(value, maxValues)
-      if (state.id !== null && !isSameId(state.id, id)) throw new UnusableAnswerError('it is the state of another task')
+      if (state.id !== null && !isSameId(state.id, id)) throw new ForeignTaskError('it is the state of another task')
       return state
     })),
 
