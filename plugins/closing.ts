@@ -88,8 +88,9 @@ export default fp(async (fastify) => {
       if (reply.raw.writableEnded || request.isAnswerOut) continue
       request.log.warn({ route: request.routeOptions.url }, 'request broken off: the grace is over')
       request.interrupt(new ClosingError())
-      // One whose body is still on its way waits for nothing that an abort could end.
-      if (!request.raw.complete && !reply.sent) reply.send(new ClosingError())
+      // One whose body is still on its way waits for nothing that an abort could end. That of a call that was accepted
+      // before came by no connection, and says nothing of this.
+      if (request.raw.complete === false && !reply.sent) reply.send(new ClosingError())
     }
   }
 

@@ -100,7 +100,7 @@ export function createServerClient (connection: ServerConnection): ServerClient 
 
   async function follow (begun: BegunTask, { name, watcher, continuation, task }: ToolRequest, limits: RequestLimits) {
     const tell = async (id: string) => {
-      const until = Date.now() + begun.deadline - performance.now()
+      const until = Math.round(Date.now() + begun.deadline - performance.now())
       if (connection.keepsTasks()) await task?.onBegun?.({ id, until })
     }
     // Only a connection that stays open until the end of this can cancel the task.
