@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { startUpstream } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
+import { redisClient } from '../support/redis.ts'
 import { initSession, postTo } from '../support/requests.ts'
 import { build } from '../support/service.ts'
 import { serversFile } from '../support/servers-file.ts'
@@ -102,4 +103,27 @@ t.test('where nobody else could ask, a task is begun only for a tool that demand
     await one.close()
     t.match((await read(other, session, id)).json(), { status: 'unknown' }, what)
   }
+})
+
+t.test('the task of a call is sealed in Redis, and no caller is told its id', async t => {
+  const { upstream, worker } = await start(t, {}, { MCP_ENCRYPTION_KEYS: `k1:${Buffer.alloc(32, 1).toString('base64')}` })
+  const service = await worker()
+  const session = await initSession(service)
+  const id = await accept(service, session, { gate: 'g' })
+  await until(async () => (await upstream.stats()).methods['tasks/get'] !== undefined, 'it is asked for')
+  const asked = (await upstream.requests()).find(({ method }) => method === 'tasks/get')
+  const { taskId } = (asked?.body as { params: { taskId: string } }).params
+  const redis = await redisClient(t)
+  const { keyPrefix } = service.config.session
+  const fields = await redis.hgetall(`${keyPrefix}:${session}`)
+  const waiting = await redis.zrangebyscore(`mcp_tasks:${keyPrefix}`, '-inf', '+inf')
+  t.match([fields[`t:${id}`], waiting.length], [/^s1\.k1\./, 1])
+  t.notOk(JSON.stringify([fields, waiting]).includes(taskId))
+  const working = await read(service, session, id, '')
+  await upstream.control({ finish: 'g' })
+  const done = await read(service, session, id)
+  t.match(done.json(), { status: 'completed' })
+  t.notOk((working.body + done.body).includes(taskId))
+  await until(async () => (await redis.zcard(`mcp_tasks:${keyPrefix}`)) === 0, 'nobody looks after it any more')
+  t.equal((await redis.hgetall(`${keyPrefix}:${session}`))[`t:${id}`], undefined)
 })

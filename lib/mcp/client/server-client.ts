@@ -9,14 +9,17 @@ import { cursorMember, type Listed, listKinds, type ListName, readPages } from '
 import { errorCodes } from './protocol.ts'
 import type { ProtocolClient, RequestOptions } from './protocol-client.ts'
 import { RequestTimeoutError, RpcError } from './protocol-errors.ts'
-import type { Instructions, ServerBounds } from './server-bounds.ts'
+import type { Instructions } from './server-bounds.ts'
 import type { RequestLimits } from './request-limits.ts'
-import { decodeWaiting } from './task.ts'
-import { type BegunTask, cancelTask, followTask } from './task-rounds.ts'
+import type { RequestDescription, ServerConnection } from './server-connection.ts'
+import { type BegunTask, decodeWaiting } from './task.ts'
+import { cancelTask, followTask } from './task-rounds.ts'
 import { callTool, type ToolAnswer, type ToolRequest } from './tool-call.ts'
 import { ToolFailedError } from './tool-failure.ts'
 
-export type { Answer, Continuation, RequestLimits, ToolAnswer, ToolRequest }
+export type {
+  Answer, Continuation, RequestDescription, RequestLimits, ServerConnection, ToolAnswer, ToolRequest
+}
 
 export type Reference = { type: 'ref/prompt', name: string } | { type: 'ref/resource', uri: string }
 
@@ -47,43 +50,6 @@ export interface ServerClient {
   getPrompt: (name: string, args: string, limits: RequestLimits, continuation?: Continuation) => Promise<Answer>
   /** The completion: JSON text. `argument` and `context` are JSON texts of objects. */
   complete: (reference: Reference, argument: string, context: string, limits: RequestLimits) => Promise<string>
-}
-
-export interface RequestDescription {
-  /** For the sentence of a failure: `tool search`, `the list of tools`. */
-  what: string
-  /**
-   * Creates the error for a refusal, from the server's own sentence. Without it, a refusal is a failure like any
-   * other.
-   */
-  refused?: (sentence: string) => Error
-  /** An error that answers the request may be the failure of what was requested, and then is a ToolFailedError. */
-  mayFail?: boolean
-}
-
-/** How a server client reaches its server. */
-export interface ServerConnection {
-  readonly serverName: string
-  /** Whether the protocol client is this request's alone, so that all that it receives is for this request. */
-  readonly isOwn: boolean
-  /** See ServerClient. */
-  readonly usedSession: boolean
-  /** The server is still there when a request to it has failed: it may answer the next one. */
-  readonly reconnects: boolean
-  /** Whether a task of the server can be asked for by any worker, also when this connection is gone. */
-  keepsTasks: () => boolean
-  /** What the connection is kept open for, for a moment, when its request is over. */
-  linger: (work: Promise<void>) => void
-  readonly bounds: ServerBounds
-  /** Called when the server's lists are not what was remembered. */
-  onListChanged: () => void
-  /** See ServerClient. */
-  peer: () => Peer | null
-  instructions: (limits: RequestLimits) => Promise<Instructions>
-  /** Makes a request with a client that is connected, and translates its failure. */
-  request: <Value>(
-    description: RequestDescription, limits: RequestLimits, work: (client: ProtocolClient) => Promise<Value>
-  ) => Promise<Value>
 }
 
 /** A server that did not declare a list may not know its method, and then may not answer at all (ms). */

@@ -3,21 +3,11 @@ import { type Acted, CallerLeftError, McpCallError, McpTimeoutError } from '../.
 import { memberTexts, objectText, readJson } from '../../json-text.ts'
 import type { Answer } from './answer-rounds.ts'
 import type { RpcRequest } from './rpc-message.ts'
-import { decodeWaiting, encodeWaiting, inputRequestOf, isSameId, relatedTask, type TaskState } from './task.ts'
+import {
+  type BegunTask, decodeWaiting, encodeWaiting, inputRequestOf, isSameId, relatedTask, type TaskState
+} from './task.ts'
 import { createTaskRequests, type TaskRequestsOptions, type TaskResult } from './task-requests.ts'
 import { ToolFailedError } from './tool-failure.ts'
-
-/** A task that is to be asked for until it is over. */
-export interface BegunTask {
-  /** JSON text. */
-  id: string
-  /** What its server said when it began; `null` for one that was begun before. */
-  state: TaskState | null
-  /** The progress token of the call that began it; `null` where another worker sent that. */
-  token: number | null
-  /** When it must be over, by performance.now (ms). */
-  deadline: number
-}
 
 export interface TaskOptions extends Omit<TaskRequestsOptions, 'deadline' | 'follower'> {
   /** The caller's responses, and the task as it waited for them; see Continuation. */

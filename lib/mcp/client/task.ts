@@ -27,6 +27,18 @@ export interface TaskState {
   requests: ReadonlyMap<string, string>
 }
 
+/** A task that is to be asked for until it is over. */
+export interface BegunTask {
+  /** JSON text. */
+  id: string
+  /** What its server said when it began; `null` for one that was begun before. */
+  state: TaskState | null
+  /** The progress token of the call that began it; `null` where another worker sent that. */
+  token: number | null
+  /** When it must be over, by performance.now (ms). */
+  deadline: number
+}
+
 /** The id of a task is kept in the record of its call, and travels in a header (characters). */
 const maxIdLength = 1_024
 

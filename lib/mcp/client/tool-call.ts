@@ -8,8 +8,7 @@ import { RpcError } from './protocol-errors.ts'
 import type { RpcValue } from './rpc-message.ts'
 import type { RequestLimits } from './request-limits.ts'
 import type { ServerBounds } from './server-bounds.ts'
-import { taskIn } from './task.ts'
-import type { BegunTask } from './task-rounds.ts'
+import { type BegunTask, taskIn } from './task.ts'
 import { mayMeanUnknownTool, ToolFailedError, type ToolFailure } from './tool-failure.ts'
 
 /** A caller follows a call while it runs. The values are params of the server's notifications. */

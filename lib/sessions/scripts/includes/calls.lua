@@ -49,7 +49,7 @@ end
 
 --- Whether another worker goes on with a call whose lease has lapsed.
 local function goes_on (key, id, call)
-  return call.written == 'working' and tonumber(call.expires) > slot_now() and redis.call('HEXISTS', key, 't:' .. id) == 1
+  return call.written == 'working' and tonumber(call.expires) > slot_now() and redis.call('HSTRLEN', key, 't:' .. id) > 0
 end
 
 --- A call that has not expired; nil for none.
