@@ -5,6 +5,7 @@ import { answerOf, type StoredCall } from '../lib/calls/call-store.ts'
 import { type CallNotices, createCallNotices } from '../lib/calls/call-notices.ts'
 import { type CallQueue, createCallQueue, type Job } from '../lib/calls/call-queue.ts'
 import { createCallRunner } from '../lib/calls/call-runner.ts'
+import { createTaskRecords } from '../lib/calls/task-records.ts'
 import { describeHead } from '../lib/calls/describe-call.ts'
 import {
   CallCancelledError, CallTooLargeError, IdempotencyKeyReusedError, SessionNotFoundError, TooManyKeptCallsError
@@ -123,23 +124,29 @@ export default fp(async (fastify) => {
   if (queue === null || notices === null) return
 
   const requests = new Map<string, FastifyRequest>()
+  const tasks = createTaskRecords(fastify.redis, {
+    key: `mcp_tasks:${keyPrefix}`, inTime: createAwaitCommand(commandTimeoutMs)
+  })
   const runner = createCallRunner({
     queue,
     calls,
+    tasks,
     mostAtOnce,
     load: async ({ session, client }) =>
       await sessions.load({ id: session, client }, { takeSlot: true }),
-    async run ({ job, session, held, data }) {
+    async run ({ job, session, held, data, task: begun }) {
+      const task = tasks.recordOf(job, session, held, begun)
       const onRequest = (request: FastifyRequest) => requests.set(held.id, request)
       const ref = { id: job.session, client: job.client }
       const events = { send: () => {} }
       notices.publish('changed', held.id)
-      const { statusCode, body } = await fastify.requestAsync({ ref, session, held, events, onRequest }, data)
+      const { statusCode, body } = await fastify.requestAsync({ ref, session, held, task, events, onRequest }, data)
       requests.delete(held.id)
       // One that failed before the tool's turn was not settled. Settled twice, a call stays as it was.
       const state = statusCode === 200 ? 'completed' : 'failed'
       await calls.settle(session, held, { state, answer: { statusCode, headers: {}, body } })
       notices.publish('changed', held.id)
+      await task.close()
       const watched = watchedBy(job)
       if (watched !== null) await fastify.webhooks.hasEnded(watched)
     },

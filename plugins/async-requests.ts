@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { FastifyRequest, LightMyRequestResponse } from 'fastify'
 import fp from 'fastify-plugin'
 import type { HeldCall } from '../lib/calls/call.ts'
+import type { TaskRecord } from '../lib/calls/task-records.ts'
 import type { EventWriter } from '../lib/http/event-stream.ts'
 import { readPreferences } from '../lib/http/prefer.ts'
 import type { Session } from '../lib/sessions/session.ts'
@@ -12,6 +13,8 @@ export interface AsyncCall {
   ref: SessionRef
   session: Session
   held: HeldCall
+  /** The task of its server that it is run as, where another worker could go on with that. */
+  task: TaskRecord
   events: Pick<EventWriter, 'send'>
   /** Gets the request that makes the call. */
   onRequest: (request: FastifyRequest) => void

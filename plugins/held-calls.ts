@@ -31,6 +31,10 @@ declare module 'fastify' {
 
 interface Holding { held: HeldCall, hasBegun: boolean, isSettled: boolean }
 
+/** Whether another worker goes on with what this request was broken off in. */
+export const isHandedOn = ({ asyncCall, interruption }: FastifyRequest) =>
+  asyncCall?.task.isKept === true && interruption instanceof ClosingError
+
 /**
  * Session phase: keeps the lease of the call that a request runs, and answers a request that was sent again with what
  * the first one was answered.
@@ -56,8 +60,15 @@ export default fp(async (fastify) => {
   })
 
   function renew (request: FastifyRequest, { held }: Holding): void {
+    const task = request.asyncCall?.task
     calls.renew(request.session, held).then(
-      state => { if (state === 'cancelled') request.interrupt(new CallCancelledError()) },
+      async state => {
+        if (state === 'cancelled') request.interrupt(new CallCancelledError())
+        // This worker was not heard of for too long. Another one may go on with the task.
+        else if (state === 'lost' && task?.isKept) request.interrupt(new ClosingError())
+        else await task?.renew()
+      }
+    ).catch(
       err => {
         // An outage of Redis has a log line of its own.
         const level = err instanceof StoreUnavailableError ? 'debug' : 'warn'
@@ -83,6 +94,10 @@ export default fp(async (fastify) => {
   fastify.decorateRequest('settleFailedCall', async function (error) {
     const holding = this[kHeld]
     if (holding === null || holding.isSettled) return
+    if (isHandedOn(this)) {
+      holding.isSettled = true
+      return await this.asyncCall?.task.letGo().catch(err => this.log.debug({ err }, 'a task could not be let go'))
+    }
     // Should Redis be away, the lease lapses, and the call is unknown: which is true.
     await settle(this, holding, endOf(error, this)).catch(err => {
       this.log.debug({ err }, 'a failed call could not be settled')

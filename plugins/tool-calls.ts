@@ -8,6 +8,7 @@ import { objectText, textOf } from '../lib/json-text.ts'
 import type { ResultShape } from '../lib/mcp/servers-file/value-policy.ts'
 import { createArgumentChecker } from '../lib/tools/argument-check.ts'
 import { createToolCaller, type PreparedCall, type ReplyToKeep, type ToolReply } from '../lib/tools/call-tool.ts'
+import type { TaskWish } from '../lib/mcp/client/tool-call.ts'
 import { createWatcher } from '../lib/tools/call-watcher.ts'
 import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
 import { describeCall } from '../lib/tools/dry-run.ts'
@@ -16,6 +17,7 @@ import { sentArguments } from '../lib/tools/sent-arguments.ts'
 import type { CatalogTool } from '../lib/tools/tool-catalog.ts'
 import { type CallContext, inPhase } from '../lib/telemetry/channels.ts'
 import type { AcceptedReply } from './async-calls.ts'
+import { isHandedOn } from './held-calls.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -24,6 +26,8 @@ declare module 'fastify' {
      * `params` or the whole body, and the responses to the server's input requests its `responses`.
      */
     callTool: (call: ToolCallRequest) => Promise<CallReply>
+    /** Cancels a call that waits for responses, and the task of its server that waits for them. */
+    cancelWaitingCall: (id: string) => Promise<void>
   }
 }
 
@@ -78,6 +82,20 @@ export default fp(async (fastify) => {
     // The handler goes on when its caller leaves: what it still writes must be done before Redis is closed.
     this.defer(() => reply.catch(() => {}))
     return reply
+  })
+
+  fastify.decorateRequest('cancelWaitingCall', async function (id) {
+    const taken = await pendingCalls.take(this.session, 'tool', { id })
+    if (taken === null || taken.held === null) return
+    await calls.settle(this.session, taken.held, { state: 'cancelled' })
+    const { tool, name, task } = taken.request
+    const server = task === undefined ? null : this.servers.byExposedName(tool)
+    if (task === undefined || server === null) return
+    // The caller does not wait for it: a server that cannot be told ends the task in its own time.
+    this.withClient(server, AbortSignal.timeout(cancelMs), client =>
+      client.cancelTask(name, task, this.limits(server, 'call'))).catch(err => {
+      this.log.debug({ err, server: server.name }, 'a task could not be cancelled')
+    })
   })
 
   function makeCall (request: FastifyRequest, call: ToolCallRequest, context: CallContext): Promise<CallReply> {
@@ -201,6 +219,7 @@ export default fp(async (fastify) => {
       limits: { ...limits, timeoutMs: Math.min(limits.timeoutMs, timeout * 1000) },
       mask,
       watcher: events && createWatcher(events, mask),
+      task: taskWishOf(request),
       held,
       endWith,
       onNotCached: err => request.log.warn({ err, tool: call.exposedName }, 'the values of a call could not be kept')
@@ -216,6 +235,23 @@ export default fp(async (fastify) => {
     'server-requests', 'async-requests', 'held-calls', 'async-calls', 'webhooks'
   ]
 })
+
+/** A call that its caller does not wait for is run as a task where it can be: another worker can go on with that. */
+function taskWishOf (request: FastifyRequest): Omit<TaskWish, 'support'> | undefined {
+  if (request.asyncCall === null) return undefined
+  const { task } = request.asyncCall
+  return {
+    isPreferred: true,
+    ...(task.begun !== undefined && { begun: task.begun }),
+    onBegun: async begun => await task.keep(begun).catch(err => {
+      request.log.warn({ err }, 'the task of a call could not be recorded')
+    }),
+    isHandedOn: () => isHandedOn(request)
+  }
+}
+
+/** How long it may take to reach a server and to cancel a task there (ms). */
+const cancelMs = 5_000
 
 /** Longest list of names in a header (characters). */
 const maxListLength = 1_024

@@ -135,7 +135,8 @@ export default (async (fastify) => {
     }
   }, async (request, reply) => {
     const { id } = request.params
-    await readCall(request, id)
+    const { state } = await readCall(request, id)
+    if (state === 'input_required') await request.cancelWaitingCall(id)
     await request.cancelCall(id)
     const call = await readCall(request, id)
     return reply.code(isOver(call) ? 200 : 202).type(jsonType).send(jsonBody(describeCall(call)))

@@ -3,6 +3,7 @@ import type { Session } from '../sessions/session.ts'
 import type { HeldCall } from './call.ts'
 import type { CallQueue, Job, QueuedJob } from './call-queue.ts'
 import type { Calls } from './call-store.ts'
+import type { KeptTask, TaskRecords } from './task-records.ts'
 
 /** Makes the calls of a queue, as many at once as a worker may. */
 export interface CallRunner {
@@ -17,18 +18,21 @@ export interface CallRunner {
 export interface CallRunnerOptions {
   queue: CallQueue
   calls: Pick<Calls, 'begin'>
+  /** Calls that run as tasks, which other workers have left behind. */
+  tasks: Pick<TaskRecords, 'due' | 'takeUp' | 'forget'>
   mostAtOnce: number
   /** Loads a session and takes a call slot of it; `null` when it has ended. Rejects with TooManyCallsError. */
   load: (job: Job) => Promise<Session | null>
-  /** Makes a call that has begun, and settles it. */
-  run: (call: { job: Job, session: Session, held: HeldCall, data: string }) => Promise<void>
+  /** Makes a call that has begun, or goes on with its task, and settles it. */
+  run: (call: { job: Job, session: Session, held: HeldCall, data: string, task?: KeptTask }) => Promise<void>
   onFailure: (error: unknown) => void
 }
 
 /** How long a call waits whose session has all its slots taken (ms): another session's calls go on meanwhile. */
 const busyMs = 200
 
-export function createCallRunner ({ queue, calls, mostAtOnce, load, run, onFailure }: CallRunnerOptions): CallRunner {
+export function createCallRunner (options: CallRunnerOptions): CallRunner {
+  const { queue, calls, tasks, mostAtOnce, load, run, onFailure } = options
   const running = new Set<Promise<void>>()
   let isLooking = false
   let looksAgain = false
@@ -37,13 +41,32 @@ export function createCallRunner ({ queue, calls, mostAtOnce, load, run, onFailu
   async function lookOnce (): Promise<void> {
     const free = mostAtOnce - running.size
     if (free <= 0) return
-    for (const queued of await queue.take(free)) {
-      const work = make(queued).catch(onFailure).finally(() => {
-        running.delete(work)
-        look()
-      })
-      running.add(work)
+    for (const queued of await queue.take(free)) start(make(queued))
+    for (const job of await tasks.due(Math.max(0, mostAtOnce - running.size))) start(goOn(job))
+  }
+
+  function start (making: Promise<void>): void {
+    const work = making.catch(onFailure).finally(() => {
+      running.delete(work)
+      look()
+    })
+    running.add(work)
+  }
+
+  /** Goes on with the task of a call whose worker is not heard of any more. Others look again after a while. */
+  async function goOn (job: Job): Promise<void> {
+    let session: Session | null
+    try {
+      session = await load(job)
+    } catch (error) {
+      if (error instanceof TooManyCallsError) return
+      throw error
     }
+    if (session === null) return await tasks.forget(job)
+    const taken = isStopped ? 'held' : await tasks.takeUp(session, job.call)
+    if (typeof taken === 'object') return await run({ job, session, ...taken })
+    await session.slot?.release()
+    if (taken === 'over') await tasks.forget(job)
   }
 
   function look (): void {

@@ -21,6 +21,8 @@ export interface PendingCall {
   filled?: string[]
   /** The server's own state, to be returned to it unchanged: JSON text. */
   state?: string
+  /** The task that goes on with the responses, as the client of its server wrote it. */
+  task?: string
 }
 
 /** A resource whose server needs more input before it is read. */

@@ -32,7 +32,7 @@ export interface SessionRecord {
 export const recordFields = ['meta', 'credentials', 'ends'] as const
 
 /** Whether a field is sealed where there are keys. The others hold no data of a user. */
-export const isSealedField = (field: string) => field === 'credentials' || field === 'owner' || /^[pvuqdr]:/.test(field)
+export const isSealedField = (field: string) => field === 'credentials' || field === 'owner' || /^[pvuqdrt]:/.test(field)
 
 /** A session's `meta`. It never changes, and no two are the same. */
 export interface SessionMeta {

@@ -7,7 +7,7 @@ import { applyEdits, type JsonValue, readJson, removalsOf, withAdded } from '../
 import type { Mask } from '../mask.ts'
 import type { InputRequests } from '../mcp/client/input-requests.ts'
 import type { RequestLimits, ServerClient, ToolAnswer, ToolRequest } from '../mcp/client/server-client.ts'
-import type { Watcher } from '../mcp/client/tool-call.ts'
+import type { TaskWish, Watcher } from '../mcp/client/tool-call.ts'
 import type { ResultShape } from '../mcp/servers-file/value-policy.ts'
 import type { EndedCall } from '../sessions/scripts.ts'
 import type { Session } from '../sessions/session.ts'
@@ -55,7 +55,7 @@ type CalledTool = Pick<ToolCall, 'session' | 'exposedName' | 'tool' | 'onUnusabl
 
 /** A call with all its arguments, ready to be sent to its server. */
 export interface PreparedCall extends CalledTool {
-  request: Pick<ToolRequest, 'name' | 'args' | 'inputSchema' | 'continuation'>
+  request: Pick<ToolRequest, 'name' | 'args' | 'inputSchema' | 'continuation' | 'task'>
   /** The caller's own arguments as they are sent: the JSON text of an object. */
   own: string
   /** The same, which may fill later calls: JSON texts by name. */
@@ -70,7 +70,7 @@ export interface PreparedCall extends CalledTool {
 
 /** How one call is made. */
 export interface CallOptions {
-  client: Pick<ServerClient, 'serverName' | 'callTool'>
+  client: Pick<ServerClient, 'serverName' | 'callTool' | 'cancelTask'>
   limits: RequestLimits
   /** The form of the reply, where it is another one than the server's policy says. */
   shape: ResultShape | undefined
@@ -78,6 +78,8 @@ export interface CallOptions {
   mask: Mask
   /** Follows the call while it runs. */
   watcher?: Watcher | undefined
+  /** What becomes of a task that the tool is called as, where it may outlive this worker. */
+  task?: Omit<TaskWish, 'support'> | undefined
   /** Gets the error when values could not be kept in the session. The call itself does not fail for it. */
   onNotCached: (error: unknown) => void
   /** The call of which something is kept; `null` for one that nothing is kept of. */
@@ -180,7 +182,7 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
   }
 
   async function run (call: PreparedCall, callOptions: CallOptions) {
-    const { client, limits, shape, mask, watcher, onNotCached, held = null, endWith } = callOptions
+    const { client, limits, shape, mask, watcher, task, onNotCached, held = null, endWith } = callOptions
     const { session, exposedName, tool, request } = call
     const { policy, serverPolicy, server, wrapsResult } = tool
     const startedAt = new Date()
@@ -235,9 +237,16 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
 
     try {
       // The answer has no name here: it may be long, and would stay in memory while the session is written.
-      const taken = take(await client.callTool({ ...request, ...(watcher && { watcher }) }, limits))
+      const asked = { ...request, ...(watcher && { watcher }), ...(task && { task: { ...request.task, ...task } }) }
+      const taken = take(await client.callTool(asked, limits))
       if ('inputRequired' in taken) {
-        const body = await keepUntilAnswered(call, taken.inputRequired, { server: client.serverName, mask, held })
+        const { inputRequired } = taken
+        const body = await keepUntilAnswered(call, inputRequired, { server: client.serverName, mask, held })
+          .catch(async error => {
+            // Nobody will respond to it.
+            if (inputRequired.task !== undefined) await client.cancelTask(request.name, inputRequired.task, limits)
+            throw error
+          })
         return { body, outcome: 'input_required', leftOut: [], notCached: await keep('input_required') } as const
       }
       const { outputs, tooMany, ...reply } = taken
@@ -281,8 +290,13 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
 
 const noOutputs: Pick<ToolResult, 'outputs' | 'tooMany'> = { outputs: new Map(), tooMany: [] }
 
-const requestOf = ({ name, inputSchema }: CatalogTool): Pick<ToolRequest, 'name' | 'inputSchema'> =>
-  ({ name, ...(inputSchema !== undefined && { inputSchema }) })
+const requestOf = (
+  { name, inputSchema, taskSupport }: CatalogTool
+): Pick<ToolRequest, 'name' | 'inputSchema' | 'task'> => ({
+  name,
+  ...(inputSchema !== undefined && { inputSchema }),
+  ...(taskSupport !== undefined && { task: { support: taskSupport } })
+})
 
 /** The name is the server's: it may be long. */
 const nameForOrigin = (tool: string) => tool.slice(0, 128)

@@ -34,7 +34,7 @@ export interface Suspension<Kind extends CallKind> {
  * Keeps a request until the caller responds to its server's input requests. Gives the reply's body, which says so.
  */
 export async function suspend<Kind extends CallKind> (
-  { requests, state }: InputRequests, suspension: Suspension<Kind>
+  { requests, state, task }: InputRequests, suspension: Suspension<Kind>
 ): Promise<string> {
   const { pendingCalls, session, kind, request, held, server, what, mask } = suspension
   const requested = `requested input for ${what}`
@@ -42,7 +42,9 @@ export async function suspend<Kind extends CallKind> (
   if (needsWhatIsMasked(requests, mask)) {
     throw new McpCallError(server, `${requested} with a secret in an address or in the name of a question`)
   }
-  const pending = { ...request, ...(state !== undefined && { state }) } as PendingRequests[Kind]
+  const pending = {
+    ...request, ...(state !== undefined && { state }), ...(task !== undefined && { task })
+  } as PendingRequests[Kind]
   const masked = maskJson(requests, mask)
   const answering = (token: string, id: string) =>
     inputRequiredText(masked, token, kind === 'tool' ? id : null)
@@ -71,8 +73,9 @@ function needsWhatIsMasked (requests: string, mask: Mask): boolean {
 }
 
 /** How a request that waited goes on: with its own state, and with the caller's responses. */
-export const continuationOf = ({ state }: { state?: string }, responses = '{}'): Continuation =>
-  ({ responses, ...(state !== undefined && { state }) })
+export const continuationOf = (
+  { state, task }: { state?: string, task?: string }, responses = '{}'
+): Continuation => ({ responses, ...(state !== undefined && { state }), ...(task !== undefined && { task }) })
 
 /**
  * `requests` is the JSON text of an object. Each request gets its key as its `id`. `call` is the id of the call that

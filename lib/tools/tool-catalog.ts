@@ -1,6 +1,8 @@
+import { isJsonObject } from '../json.ts'
 import { memberOf, readJson, textOf } from '../json-text.ts'
 import type { Listed, ListedItem } from '../mcp/client/list-pages.ts'
 import { hasInvalidHeaders } from '../mcp/client/parameter-headers.ts'
+import type { TaskSupport } from '../mcp/client/tool-call.ts'
 import type { ServerPolicy, ToolPolicy } from '../mcp/servers-file/value-policy.ts'
 import { exposeTool, isTooDeep } from './exposed-tool.ts'
 import { declaredNames, requiredNames } from './json-schema.ts'
@@ -29,6 +31,8 @@ export interface CatalogTool {
   refusedCredential?: string
   /** The tool's results are plain values that its server has wrapped; see wrapped-result.ts. */
   wrapsResult: boolean
+  /** Whether the tool may be called as a task, or must be; absent for neither. */
+  taskSupport?: TaskSupport
   /** The tool's input schema as the server wrote it. */
   schemaText: () => string
   /** The tool's input schema. Present only for a tool that wants arguments repeated in headers. */
@@ -137,9 +141,16 @@ function describe (
     credentials: refused === undefined ? secrets : [],
     ...(refused !== undefined && { refusedCredential: refused }),
     wrapsResult: isWrapSchema(outputSchema),
+    ...taskSupportIn(item),
     schemaText: createSchemaText(item.text),
     ...(wantsHeaders(item) && { inputSchema })
   }
+}
+
+/** @see https://modelcontextprotocol.io/specification/2025-11-25/basic/utilities/tasks#tool-level-negotiation */
+function taskSupportIn ({ value: { execution } }: ListedItem): Pick<CatalogTool, 'taskSupport'> {
+  const taskSupport = isJsonObject(execution) ? execution.taskSupport : null
+  return taskSupport === 'required' || taskSupport === 'optional' ? { taskSupport } : {}
 }
 
 /** Looks for the schema when it is first wanted: most tools are listed far more often than they are called. */

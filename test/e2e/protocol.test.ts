@@ -27,7 +27,9 @@ for (const transport of transports) {
         t.strictSame(_meta, {
           'io.modelcontextprotocol/protocolVersion': '2026-07-28',
           'io.modelcontextprotocol/clientInfo': { name: 'mcp-client-service', version: '0.1.0' },
-          'io.modelcontextprotocol/clientCapabilities': capabilities
+          'io.modelcontextprotocol/clientCapabilities': {
+            ...capabilities, extensions: { 'io.modelcontextprotocol/tasks': {} }
+          }
         })
       }
     })

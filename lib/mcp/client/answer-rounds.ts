@@ -10,6 +10,8 @@ export interface Continuation {
   responses?: string
   /** The server's own state, to be given back unchanged: JSON text. */
   state?: string
+  /** The task that goes on with the responses; see InputRequests. */
+  task?: string
 }
 
 /** The answer to a request that a server may answer with input requests. */

@@ -66,9 +66,19 @@ const isDeclared = (value: unknown) => value !== undefined && value !== null
 /** Name for what a server declares under `experimental`, as no specification does yet: it keeps state between calls. */
 export const statefulCapability = 'experimental/stateful'
 
+/** Name for what a server of the older eras declares of tasks: its tools may be called with one. */
+export const taskCapability = 'tasks/tools/call'
+
+function declaresTasks (tasks: unknown): boolean {
+  const requests = isJsonObject(tasks) ? tasks.requests : null
+  const ofTools = isJsonObject(requests) ? requests.tools : null
+  return isJsonObject(ofTools) && isDeclared(ofTools.call)
+}
+
 function declaredIn ({ capabilities }: JsonObject): string[] {
   if (!isJsonObject(capabilities)) return []
-  const declared = usedCapabilities.filter(name => isDeclared(capabilities[name]))
+  const used = usedCapabilities.filter(name => isDeclared(capabilities[name]))
+  const declared = declaresTasks(capabilities.tasks) ? [...used, taskCapability] : used
   const { experimental } = capabilities
   const stateful = isJsonObject(experimental) ? experimental.stateful : null
   return stateful === true || isJsonObject(stateful) ? [...declared, statefulCapability] : declared
@@ -98,7 +108,7 @@ function versionIn ({ version, serverInfo, _meta }: JsonObject): Pick<Peer, 'ver
 const usedParts = (discover: JsonObject, bounds: ServerBounds): JsonObject => ({
   ...boundedInstructions(discover.instructions, bounds),
   ...(discover.cacheScope === 'public' && { cacheScope: 'public' }),
-  capabilities: Object.fromEntries(declaredIn(discover).map(name =>
+  capabilities: Object.fromEntries(declaredIn(discover).filter(name => name !== taskCapability).map(name =>
     name === statefulCapability ? ['experimental', { stateful: true }] : [name, {}])),
   ...versionIn(discover)
 })

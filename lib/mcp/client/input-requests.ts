@@ -9,6 +9,8 @@ export interface InputRequests {
   requests: string
   /** The server's own state, to be given back unchanged: JSON text. */
   state?: string
+  /** The task whose requests they are, which is asked on then: this client's own text. */
+  task?: string
 }
 
 /**

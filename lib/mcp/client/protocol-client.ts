@@ -1,8 +1,8 @@
 import { objectText, presentMember, textOf } from '../../json-text.ts'
 import type { TextTransport } from '../transports/text-transport.ts'
 import { type Peer, shakeHands } from './handshake.ts'
-import { clientCapabilities, clientInfo, metaKeys, modernVersion } from './protocol.ts'
-import { createProtocolConnection } from './protocol-connection.ts'
+import { clientCapabilities, clientInfo, metaKeys, modernCapabilities, modernVersion } from './protocol.ts'
+import { createProtocolConnection, type Follower } from './protocol-connection.ts'
 import { maxQuoteLength, UnusableAnswerError } from './protocol-errors.ts'
 import type { Era } from './protocol-era.ts'
 import type { RpcValue } from './rpc-message.ts'
@@ -44,6 +44,8 @@ export interface RequestOptions {
   inactivityMs?: number
   signal?: AbortSignal
   onProgress?: (progress: RpcValue) => void
+  /** Gets the request's progress token, which stays good for the task that may answer it. */
+  onToken?: (token: number) => void
   /** Further members of `_meta`: JSON texts by key. */
   meta?: Members
   headers?: Readonly<Record<string, string>>
@@ -58,6 +60,10 @@ export interface ProtocolClient {
   connect: (options: ConnectOptions) => Promise<Peer>
   /** Rejects as ProtocolConnection.request does. */
   request: (method: string, members: Members, options: RequestOptions) => Promise<RpcValue>
+  /** Answers a request of the server that a follower took. `result` is JSON text. */
+  respond: (idText: string, result: string) => Promise<void>
+  /** Follows a task of the server. Gives how to stop. */
+  follow: (follower: Follower) => () => void
   /** Gets the log messages of the server from now on. */
   onLog: (listener: (params: RpcValue) => void) => void
   close: () => Promise<void>
@@ -72,7 +78,7 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
   const modernMeta: ReadonlyArray<readonly [string, string]> = [
     [metaKeys.protocolVersion, JSON.stringify(modernVersion)],
     [metaKeys.clientInfo, clientInfo],
-    [metaKeys.clientCapabilities, capabilities]
+    [metaKeys.clientCapabilities, modernCapabilities(declaresElicitation)]
   ]
   let peer: Peer | null = null
   let onLog: ((params: RpcValue) => void) | null = null
@@ -96,13 +102,14 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
   transport.onclose = () => connection.closed(transport.failure)
 
   async function send (method: string, members: Members, era: Era['kind'], request: RequestOptions): Promise<RpcValue> {
-    const { meta = [], headers, onProgress } = request
+    const { meta = [], headers, onProgress, onToken } = request
     const own = [...members]
     const isModern = era === 'modern'
     const result = await connection.request({
       ...request,
       method,
       params (id) {
+        onToken?.(id)
         const metaMembers = [
           ...(isModern ? modernMeta : []),
           ...(onProgress === undefined ? [] : [['progressToken', String(id)] as const]),
@@ -112,7 +119,7 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
       },
       headers: { ...(isModern && standardHeaders(method, own)), ...headers }
     })
-    if (isModern && !hasKnownType(result)) {
+    if (isModern && !hasKnownType(result, method)) {
       throw new UnusableAnswerError(textOf(result.document, result.node).slice(0, maxQuoteLength))
     }
     return result
@@ -149,6 +156,8 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
     },
 
     request: (method, members, request) => send(method, members, peer?.era.kind ?? 'legacy', request),
+    respond: connection.respond,
+    follow: connection.follow,
     onLog (listener) { onLog = listener },
 
     async close () {
@@ -160,11 +169,15 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
 
 const resultTypes = ['"complete"', '"input_required"']
 
+/** Methods whose result may be a task, or which servers answer as if theirs were one. */
+const mayBeTask = (method: string) => method === 'tools/call' || method.startsWith('tasks/')
+
 /**
  * Whether a result of the era of 2026 has a type that this client knows. A result without one is complete.
  * @see https://modelcontextprotocol.io/specification/2026-07-28/basic#result-responses
  */
-function hasKnownType ({ document, node }: RpcValue): boolean {
-  const type = presentMember(node, 'resultType')
-  return type === null || resultTypes.includes(textOf(document, type))
+function hasKnownType ({ document, node }: RpcValue, method: string): boolean {
+  const member = presentMember(node, 'resultType')
+  const type = member && textOf(document, member)
+  return type === null || resultTypes.includes(type) || (type === '"task"' && mayBeTask(method))
 }

@@ -5,7 +5,7 @@ import { errorCodes } from './protocol.ts'
 import {
   ConnectionClosedError, maxQuoteLength, RequestTimeoutError, RpcError, UnusableAnswerError
 } from './protocol-errors.ts'
-import { readMessages, type RpcMessage, type RpcValue } from './rpc-message.ts'
+import { readMessages, type RpcMessage, type RpcRequest, type RpcValue } from './rpc-message.ts'
 
 export interface ProtocolConnectionOptions {
   /** Sends a message whole. The signal aborts when a request is given up; only HTTP exchanges have one. */
@@ -44,6 +44,17 @@ export interface ConnectionRequest {
   secrets?: readonly unknown[]
 }
 
+/** Follows a task, whose messages come after the request that began it was answered. */
+export interface Follower {
+  /** The progress token of that request; `null` where another client sent it. */
+  token: number | null
+  onProgress: (progress: RpcValue) => void
+  /** Gets the requests of the server. True for one that will be answered later. */
+  takesRequest: (request: RpcRequest) => boolean
+  /** The server says that a task has changed, or the connection has ended. */
+  onChange: () => void
+}
+
 export interface ProtocolConnection {
   /**
    * Sends a request, and gives the result.
@@ -52,6 +63,10 @@ export interface ProtocolConnection {
    * transport's own error, NotSentError among them.
    */
   request: (request: ConnectionRequest) => Promise<RpcValue>
+  /** Answers a request of the server that a follower took. `result` is JSON text. */
+  respond: (idText: string, result: string) => Promise<void>
+  /** Follows a task of the server. Gives how to stop. */
+  follow: (follower: Follower) => () => void
   /** `params` is JSON text. */
   notify: (method: string, params?: string) => Promise<void>
   /**
@@ -69,6 +84,7 @@ interface Pending {
   progress: (params: RpcValue) => void
 }
 
+const taskNotifications = new Set(['notifications/tasks', 'notifications/tasks/status'])
 /** A server's id is given back to it, and is kept until the server takes it (characters). */
 const maxIdLength = 1_024
 /** The longest that a timer can wait (ms): a longer one would be due at once. */
@@ -85,6 +101,7 @@ const handshakeMethods = new Set(['initialize', 'server/discover'])
 export function createProtocolConnection (options: ProtocolConnectionOptions): ProtocolConnection {
   const { firstId, isExclusive, declaresElicitation, onNotification, bounds = defaultBounds } = options
   const pending = new Map<number, Pending>()
+  const followers = new Set<Follower>()
   let nextId = firstId
   /** Answers to requests of the server that it has not taken. */
   let untaken = 0
@@ -169,9 +186,10 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
 
   function take (message: RpcMessage, exchange: number | undefined): void {
     switch (message.kind) {
-      case 'request': return answer(message.method, message.idText)
+      case 'request': return answer(message)
       case 'notification':
         if (message.method === 'notifications/progress') return takeProgress(message.params)
+        if (taskNotifications.has(message.method)) return [...followers].forEach(({ onChange }) => onChange())
         return onNotification(message.method, message.params)
       case 'result': return waitingFor(message.id, exchange)?.settle(message.result)
       case 'failure': return waitingFor(message.id, exchange)?.settle(new RpcError(message.failure))
@@ -192,15 +210,21 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
 
   function takeProgress (params: RpcValue | null): void {
     const token = params && presentMember(params.node, 'progressToken')
-    if (params !== null && token) pending.get(Number(valueOf(params.document, token)))?.progress(params)
+    if (params === null || !token) return
+    const id = Number(valueOf(params.document, token))
+    const waiting = pending.get(id)
+    if (waiting !== undefined) return waiting.progress(params)
+    for (const follower of followers) if (follower.token === id) follower.onProgress(params)
   }
 
   /** Answers a server's request for a client behind which is no person. */
-  function answer (method: string, idText: string): void {
+  function answer (request: RpcRequest): void {
+    const { method, idText } = request
     if (!options.answersRequests()) return
     if (idText.length > maxIdLength) {
       throw new BoundError(`the id of a request of it is longer than ${maxIdLength} characters`)
     }
+    if (declaresElicitation && [...followers].some(follower => follower.takesRequest(request))) return
     if (untaken === bounds.maxRequests) {
       throw new BoundError(`it has not taken the answers to ${untaken} requests (MCP_MAX_SERVER_REQUESTS)`)
     }
@@ -219,9 +243,15 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
   return {
     request,
     notify,
+    respond: (idText, result) => options.send({ text: `{"jsonrpc":"2.0","id":${idText},"result":${result}}` }),
+    follow (follower) {
+      followers.add(follower)
+      return () => { followers.delete(follower) }
+    },
     receive,
     closed (failure) {
       isClosed = true
+      for (const { onChange } of followers) onChange()
       // A message that is still being written fails in its own way: its server cannot have read it.
       for (const { sending, settle } of pending.values()) {
         sending.then(() => settle(failure ?? connectionClosed()), () => {})

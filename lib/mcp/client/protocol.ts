@@ -1,4 +1,5 @@
 import type * as sdk from '@modelcontextprotocol/client'
+import { withAdded } from '../../json-text.ts'
 import { packageName, version } from '../../version.ts'
 
 /*
@@ -20,6 +21,8 @@ export const metaKeys = {
   clientInfo: 'io.modelcontextprotocol/clientInfo' satisfies typeof sdk.CLIENT_INFO_META_KEY,
   clientCapabilities: 'io.modelcontextprotocol/clientCapabilities' satisfies typeof sdk.CLIENT_CAPABILITIES_META_KEY,
   logLevel: 'io.modelcontextprotocol/logLevel' satisfies typeof sdk.LOG_LEVEL_META_KEY,
+  /** Of a message of the older eras that is about a task. */
+  relatedTask: 'io.modelcontextprotocol/related-task' satisfies typeof sdk.RELATED_TASK_META_KEY,
   /** Of a server's description of itself. */
   serverInfo: 'io.modelcontextprotocol/serverInfo' satisfies typeof sdk.SERVER_INFO_META_KEY
 } as const
@@ -46,3 +49,11 @@ export const clientInfo = JSON.stringify({ name: packageName, version })
 
 export const clientCapabilities = (declaresElicitation: boolean) =>
   declaresElicitation ? '{"elicitation":{"form":{},"url":{}}}' : '{}'
+
+/**
+ * The same with what each request of the era of 2026 says: its tool may answer with a task. The era before has no such
+ * word for a client that asks for tasks itself.
+ * @see https://modelcontextprotocol.github.io/ext-tasks/specification/2026-07-28/tasks.html
+ */
+export const modernCapabilities = (declaresElicitation: boolean) =>
+  withAdded(clientCapabilities(declaresElicitation), [['extensions', '{"io.modelcontextprotocol/tasks":{}}']])

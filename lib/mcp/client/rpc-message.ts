@@ -18,14 +18,16 @@ export interface RpcFailure {
 /** The id of a response: `null` where the server gives none, or one that cannot be ours. */
 type ResponseId = number | null
 
+/** A request of the server. `idText` is the id as the server wrote it, to be given back. */
+export interface RpcRequest { kind: 'request', idText: string, method: string, params: RpcValue | null }
+
 /** A JSON-RPC message, read as tolerantly as its meaning allows. */
 export type RpcMessage =
   | { kind: 'result', id: ResponseId, result: RpcValue }
   | { kind: 'failure', id: ResponseId, failure: RpcFailure }
   /** A response without a result or an error that anybody could use. */
   | { kind: 'unusable', id: ResponseId, text: string }
-  /** `idText` is the id as the server wrote it, to be given back. */
-  | { kind: 'request', idText: string, method: string }
+  | RpcRequest
   | { kind: 'notification', method: string, params: RpcValue | null }
 
 /** How deep the parts of a message are listed: message, result, list or content, item. */
@@ -61,13 +63,19 @@ function readGlued (text: string, maxValues: number): JsonDocument | null {
   return readBounded(text.slice(start), maxValues)
 }
 
-function readBounded (text: string, maxValues: number): JsonDocument | null {
+function readBounded (text: string, maxValues: number, depth = listedDepth): JsonDocument | null {
   try {
-    return readJson(text, listedDepth, maxValues)
+    return readJson(text, depth, maxValues)
   } catch (error) {
     if (!(error instanceof TooManyValuesError)) throw error
     throw new BoundError(`a message has more than ${maxValues} values (MCP_MAX_MESSAGE_VALUES)`)
   }
+}
+
+/** A value that lies deeper in a message than its parts are listed, read as if it were a message's result. */
+export function readResult (text: string, maxValues = defaultBounds.maxValues): RpcValue | null {
+  const document = readBounded(text, maxValues, listedDepth - 1)
+  return document === null ? null : { document, node: document.root }
 }
 
 function readMessage (document: JsonDocument, node: JsonNode): RpcMessage | null {
@@ -76,8 +84,9 @@ function readMessage (document: JsonDocument, node: JsonNode): RpcMessage | null
   const id = presentMember(node, 'id')
   if (method !== null) {
     const params = presentMember(node, 'params')
-    if (id !== null) return { kind: 'request', idText: textOf(document, id), method }
-    return { kind: 'notification', method, params: params && { document, node: params } }
+    const value = params && { document, node: params }
+    if (id !== null) return { kind: 'request', idText: textOf(document, id), method, params: value }
+    return { kind: 'notification', method, params: value }
   }
   const error = presentMember(node, 'error')
   const result = memberOf(node, 'result')
@@ -117,7 +126,7 @@ function asInteger (value: unknown): number | null {
 /** The code of an error that says none. */
 const unknownCode = errorCodes.internalError
 
-function readFailure (document: JsonDocument, error: JsonNode): RpcFailure {
+export function readFailure (document: JsonDocument, error: JsonNode): RpcFailure {
   const data = presentMember(error, 'data')
   const code = presentMember(error, 'code')
   const message = error.type === 'string' ? String(valueOf(document, error)) : stringMember(document, error, 'message')

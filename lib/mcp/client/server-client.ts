@@ -9,12 +9,17 @@ import { cursorMember, type Listed, listKinds, type ListName, readPages } from '
 import { errorCodes } from './protocol.ts'
 import type { ProtocolClient, RequestOptions } from './protocol-client.ts'
 import { RequestTimeoutError, RpcError } from './protocol-errors.ts'
-import type { Instructions, ServerBounds } from './server-bounds.ts'
+import type { Instructions } from './server-bounds.ts'
 import type { RequestLimits } from './request-limits.ts'
+import type { RequestDescription, ServerConnection } from './server-connection.ts'
+import { type BegunTask, decodeWaiting } from './task.ts'
+import { cancelTask, followTask } from './task-rounds.ts'
 import { callTool, type ToolAnswer, type ToolRequest } from './tool-call.ts'
 import { ToolFailedError } from './tool-failure.ts'
 
-export type { Answer, Continuation, RequestLimits, ToolAnswer, ToolRequest }
+export type {
+  Answer, Continuation, RequestDescription, RequestLimits, ServerConnection, ToolAnswer, ToolRequest
+}
 
 export type Reference = { type: 'ref/prompt', name: string } | { type: 'ref/resource', uri: string }
 
@@ -36,43 +41,15 @@ export interface ServerClient {
    * when it is longer than lists may be.
    */
   list: (list: ListName, limits: RequestLimits) => Promise<Listed>
+  /** Calls a tool. A task that its server answers with is asked for until it is over. */
   callTool: (request: ToolRequest, limits: RequestLimits) => Promise<ToolAnswer>
+  /** Cancels a task that waits for responses; see InputRequests. Never rejects. */
+  cancelTask: (tool: string, task: string, limits: RequestLimits) => Promise<void>
   readResource: (uri: string, limits: RequestLimits, continuation?: Continuation) => Promise<Answer>
   /** `args` is the JSON text of an object. */
   getPrompt: (name: string, args: string, limits: RequestLimits, continuation?: Continuation) => Promise<Answer>
   /** The completion: JSON text. `argument` and `context` are JSON texts of objects. */
   complete: (reference: Reference, argument: string, context: string, limits: RequestLimits) => Promise<string>
-}
-
-export interface RequestDescription {
-  /** For the sentence of a failure: `tool search`, `the list of tools`. */
-  what: string
-  /**
-   * Creates the error for a refusal, from the server's own sentence. Without it, a refusal is a failure like any
-   * other.
-   */
-  refused?: (sentence: string) => Error
-  /** An error that answers the request may be the failure of what was requested, and then is a ToolFailedError. */
-  mayFail?: boolean
-}
-
-/** How a server client reaches its server. */
-export interface ServerConnection {
-  readonly serverName: string
-  /** Whether the protocol client is this request's alone, so that all that it receives is for this request. */
-  readonly isOwn: boolean
-  /** See ServerClient. */
-  readonly usedSession: boolean
-  readonly bounds: ServerBounds
-  /** Called when the server's lists are not what was remembered. */
-  onListChanged: () => void
-  /** See ServerClient. */
-  peer: () => Peer | null
-  instructions: (limits: RequestLimits) => Promise<Instructions>
-  /** Makes a request with a client that is connected, and translates its failure. */
-  request: <Value>(
-    description: RequestDescription, limits: RequestLimits, work: (client: ProtocolClient) => Promise<Value>
-  ) => Promise<Value>
 }
 
 /** A server that did not declare a list may not know its method, and then may not answer at all (ms). */
@@ -86,6 +63,29 @@ export function createServerClient (connection: ServerConnection): ServerClient 
     method: string, description: RequestDescription, limits: RequestLimits,
     work: (client: ProtocolClient) => Promise<Value>
   ) => connection.request(description, limits, client => inPhase('request', { server, method }, () => work(client)))
+
+  async function follow (begun: BegunTask, { name, watcher, continuation, task }: ToolRequest, limits: RequestLimits) {
+    const tell = async (id: string) => {
+      const until = Math.round(Date.now() + begun.deadline - performance.now())
+      if (connection.keepsTasks()) await task?.onBegun?.({ id, until })
+    }
+    // Only a connection that stays open until the end of this can cancel the task.
+    const work = (async () => {
+      if (begun.state !== null) await tell(begun.id)
+      return await followTask(begun, {
+        connection,
+        tool: name,
+        limits,
+        optionsOf,
+        watcher,
+        continuation,
+        onNext: tell,
+        isHandedOn: () => connection.keepsTasks() && task?.isHandedOn?.() === true
+      })
+    })()
+    connection.linger(work.then(() => {}, () => {}))
+    return await work
+  }
 
   return {
     serverName: connection.serverName,
@@ -111,13 +111,21 @@ export function createServerClient (connection: ServerConnection): ServerClient 
 
     async callTool (tool, limits) {
       try {
-        return await connection.request({ what: `tool ${tool.name}`, mayFail: true }, limits, client =>
-          inPhase('tool', { server, method: 'tools/call', tool: tool.name }, () =>
-            callTool(tool, { client, connection, options: optionsOf(limits), limits })))
+        const answer = taskOf(tool, limits) ??
+          await connection.request({ what: `tool ${tool.name}`, mayFail: true }, limits, client =>
+            inPhase('tool', { server, method: 'tools/call', tool: tool.name }, () =>
+              callTool(tool, { client, connection, options: optionsOf(limits), limits })))
+        return 'task' in answer ? await follow(answer.task, tool, limits) : answer
       } catch (error) {
         if (error instanceof ToolFailedError) return { failure: error.failure }
         throw error
       }
+    },
+
+    async cancelTask (tool, task, limits) {
+      const cancelled = cancelTask(decodeWaiting(task).id, { connection, tool, limits, optionsOf })
+      connection.linger(cancelled)
+      await cancelled
     },
 
     readResource (uri, limits, continuation) {
@@ -148,6 +156,21 @@ export function createServerClient (connection: ServerConnection): ServerClient 
         }))
     }
   }
+}
+
+/** At least so long a task is asked for that another worker has begun: its result may be there (ms). */
+const leastOfBegunMs = 10_000
+
+/** The task of a call that was begun before: it waits for responses, or its worker died. */
+function taskOf ({ task, continuation }: ToolRequest, { timeoutMs }: RequestLimits): { task: BegunTask } | null {
+  const begun = { state: null, token: null }
+  const now = performance.now()
+  if (continuation?.task !== undefined) {
+    return { task: { ...begun, id: decodeWaiting(continuation.task).id, deadline: now + timeoutMs } }
+  }
+  if (task?.begun === undefined) return null
+  const { id, until } = task.begun
+  return { task: { ...begun, id, deadline: now + Math.max(leastOfBegunMs, until - Date.now()) } }
 }
 
 const noCompletion = '{"values":[]}'

@@ -1,7 +1,10 @@
 import { modernVersion } from './protocol.ts'
 
 /** The parameter that Mcp-Name repeats, by method. */
-const namedBy = new Map([['tools/call', 'name'], ['prompts/get', 'name'], ['resources/read', 'uri']])
+const namedBy = new Map([
+  ['tools/call', 'name'], ['prompts/get', 'name'], ['resources/read', 'uri'],
+  ['tasks/get', 'taskId'], ['tasks/update', 'taskId'], ['tasks/cancel', 'taskId'], ['tasks/result', 'taskId']
+])
 
 /**
  * The headers in which a request of the era of 2026 repeats parts of its body, for routers on its way.
@@ -14,7 +17,7 @@ export function standardHeaders (
   return {
     'mcp-protocol-version': modernVersion,
     'mcp-method': method,
-    ...(text !== undefined && { 'mcp-name': headerValue(JSON.parse(text) as string) }) // this client wrote the text
+    ...(text !== undefined && { 'mcp-name': headerValue(String(JSON.parse(text))) })
   }
 }
 

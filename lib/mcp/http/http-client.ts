@@ -13,6 +13,7 @@ import {
 import { HttpError } from '../transports/http-request.ts'
 import { saysSessionIsLost } from '../transports/session-loss.ts'
 import { createHttpErrors, type HttpErrorsOptions } from './http-errors.ts'
+import { createLingering } from '../client/lingering.ts'
 import { type Connection, createHandshake, type HandshakeOptions, isRefusal, sessionOf } from './http-handshake.ts'
 import type { Turns } from './request-bounds.ts'
 
@@ -21,6 +22,8 @@ export interface HttpClientOptions extends HandshakeOptions, HttpErrorsOptions {
   /** Lets requests through as the server's bound allows it; a handshake is part of the request that needs it. */
   turns: Turns
   onListChanged: () => void
+  /** Whether the transport has one stream for all messages: tasks end with it. */
+  hasStream: () => boolean
   /** A connection was made, in a session of the server or without one. */
   onConnected: (hasSession: boolean) => void
 }
@@ -40,13 +43,16 @@ type Outcome<Value> = { value: Value } | { refusal: unknown }
  * was remembered refuses a request unread. That request is sent again, once, over a new connection.
  */
 export function createHttpClient (options: HttpClientOptions): HttpClient {
-  const { serverName, bounds, shared, slot, turns, onListChanged, onConnected } = options
+  const { serverName, bounds, shared, slot, turns, onListChanged, onConnected, hasStream } = options
   const handshake = createHandshake(options)
   const { startError, callError } = createHttpErrors(options, handshake.secrets)
   let current: Promise<Connection> | null = null
   let usedSession = false
   let peer: Peer | null = null
+  /** The session of the connection of now is kept, or there is none: other connections know its tasks, too. */
+  let outlivesConnection = false
   let isClosed = false
+  const lingering = createLingering()
 
   async function connected (limits: RequestLimits): Promise<Connection> {
     current ??= inPhase('connect', { server: serverName }, () => handshake.connect(limits.signal))
@@ -64,6 +70,7 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
       peer = connection.client.peer
       const hasSession = sessionOf(connection) !== null
       usedSession ||= hasSession && slot !== null
+      outlivesConnection = !hasSession || !connection.endsSession
       onConnected(hasSession)
       return connection
     } catch (error) {
@@ -103,6 +110,9 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
     serverName,
     isOwn: shared === null,
     get usedSession () { return usedSession },
+    reconnects: true,
+    keepsTasks: () => outlivesConnection && !hasStream(),
+    linger: lingering.add,
     bounds,
     onListChanged,
     peer: () => peer,
@@ -128,6 +138,7 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
       if (isClosed) return
       isClosed = true
       await current?.catch(() => {}) // the request that connected has this error already
+      await lingering.settled()
       await handshake.close()
       await turns.end()
     }
@@ -141,10 +152,12 @@ const reliesOnMemory = (connection: Connection) =>
 /** A client that knows whether one of its tool calls was answered: then its work is not done a second time. */
 function watchCalls (client: ProtocolClient): ProtocolClient & { readonly hasCalled: boolean } {
   let hasCalled = false
-  const { connect, onLog, close } = client
+  const { connect, onLog, respond, follow, close } = client
   return {
     connect,
     onLog,
+    respond,
+    follow,
     close,
     get peer () { return client.peer },
     get hasCalled () { return hasCalled },

@@ -119,6 +119,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
         },
         onListChanged,
         onConnected (hasSession) { mayBegin = hasSession },
+        hasStream: () => hasStream,
         shared: isWatched ? null : era => sharedClient(target, era),
         publicPart
       })

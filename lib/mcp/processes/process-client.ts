@@ -2,6 +2,7 @@ import type { Mask } from '../../mask.ts'
 import { inPhase } from '../../telemetry/channels.ts'
 import { maskOf } from '../client/errors.ts'
 import type { Peer } from '../client/handshake.ts'
+import { createLingering } from '../client/lingering.ts'
 import { createProtocolClient } from '../client/protocol-client.ts'
 import type { EraMemory } from '../client/protocol-era.ts'
 import { createServerClient, type ServerClient, type ServerConnection } from '../client/server-client.ts'
@@ -72,6 +73,7 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
   let owner: Owner = { secrets: [] }
   let mask = maskOf(command.secrets)
   let opening: Promise<void> | null = null
+  const lingering = createLingering()
   const handshake = createProcessHandshake({ startTimeoutMs, era: options.era, create })
 
   function create (): ProcessConnection {
@@ -101,6 +103,10 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
     serverName: command.name,
     isOwn: !isShared,
     usedSession: false,
+    reconnects: false,
+    // A process is one worker's, and its tasks end with it.
+    keepsTasks: () => false,
+    linger: lingering.add,
     bounds,
     onListChanged: () => onListChanged?.(),
     peer: () => handshake.current.client.peer,
@@ -144,6 +150,9 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
       return opening
     },
 
-    close: handshake.close
+    async close () {
+      if (handshake.current.transport.isRunning) await lingering.settled()
+      await handshake.close()
+    }
   }
 }

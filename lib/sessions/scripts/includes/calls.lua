@@ -5,11 +5,13 @@
     c:<id>   its head, eleven words: see `head_names`; `-` for none
     d:<id>   what it needs to begin or to go on, sealed; absent when it needs nothing
     r:<id>   its answer, sealed; absent when there is none
+    t:<id>   the task of its server that it is run as, sealed; absent when another worker could not ask for it
     k:<key>  the id of the call that was made with an idempotency key, by the key's hash
   The field `call_ids` has `<id> <expires, ms> <bytes of d and r>` of each, oldest first.
 
   Times are milliseconds of Redis's own clock. A call that works has a lease. One whose lease has lapsed is unknown:
-  its worker died, and whether its tool has acted nobody can say. So it is never made again.
+  its worker died, and whether its tool has acted nobody can say. So it is never made again. One that has a task still
+  works, since another worker goes on with it.
 ]]
 
 local head_names = {
@@ -45,11 +47,17 @@ local function has_expired (call)
   return call.state ~= 'working' and tonumber(call.expires) <= slot_now()
 end
 
+--- Whether another worker goes on with a call whose lease has lapsed.
+local function goes_on (key, id, call)
+  return call.written == 'working' and tonumber(call.expires) > slot_now() and redis.call('HSTRLEN', key, 't:' .. id) > 0
+end
+
 --- A call that has not expired; nil for none.
 local function find_call (key, id)
   local text = redis.call('HGET', key, 'c:' .. id)
   if not text then return nil end
   local call = parse_head(text)
+  if call.state ~= call.written and goes_on(key, id, call) then call.state = 'working' end
   if has_expired(call) then return nil end
   return call
 end
@@ -80,7 +88,7 @@ end
 --- Removes the fields of a call. Its entry in the index is the caller's.
 local function remove_fields (key, id)
   local text = redis.call('HGET', key, 'c:' .. id)
-  redis.call('HDEL', key, 'c:' .. id, 'd:' .. id, 'r:' .. id)
+  redis.call('HDEL', key, 'c:' .. id, 'd:' .. id, 'r:' .. id, 't:' .. id)
   if not text then return end
   local call = parse_head(text)
   local key_field = 'k:' .. call.key
@@ -197,7 +205,7 @@ local function settle_call (key, id, lease, state, ttl_ms, data, answer, most_by
     write_index(key, index)
     return call
   end
-  redis.call('HDEL', key, 'd:' .. id, 'r:' .. id)
+  redis.call('HDEL', key, 'd:' .. id, 'r:' .. id, 't:' .. id)
   call.answer = '-'
   if fits then
     if data ~= '' then redis.call('HSET', key, 'd:' .. id, data) end
