@@ -2,7 +2,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import {
-  AnySchema, ContinueSchema, inputRequired, ResponsesSchema, SessionIdSchema, toolCallErrors, ToolReplySchema
+  AnySchema, ContinueSchema, inputRequired, ReferenceSchema, ResponsesSchema, SessionIdSchema, toolCallErrors,
+  ToolReplySchema
 } from '../lib/http/schemas.ts'
 import { InvalidFieldError } from '../lib/errors.ts'
 import { presentMember, stringMember } from '../lib/json-text.ts'
@@ -44,6 +45,7 @@ const BodySchema = Type.Object({
     title: '"default", "json" or "mcp"',
     description: 'The form of the answer: `json` for the JSON in a text, `mcp` for MCP\'s own result.'
   }))),
+  reference: Type.Optional(ReferenceSchema),
   continue: Type.Optional(ContinueSchema),
   responses: Type.Optional(ResponsesSchema)
 })
@@ -97,8 +99,8 @@ export default (async (fastify) => {
       }
     }
   }, async (request, reply) => {
-    const { tool, timeout, continue: token, inject, dry_run: dryRun, result: shape } = request.body
+    const { tool, timeout, continue: token, inject, dry_run: dryRun, result: shape, reference } = request.body
     if (dryRun && token !== undefined) throw new InvalidFieldError('dry_run', 'absent in a request with `continue`')
-    return reply.sendCall({ tool, timeout, continue: token, inject, dryRun, shape })
+    return reply.sendCall({ tool, timeout, continue: token, inject, dryRun, shape, reference })
   })
 }) satisfies FastifyPluginAsyncTypebox

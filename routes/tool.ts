@@ -1,7 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { RouteNotFoundError } from '../lib/errors.ts'
-import { inputRequired, SessionHeaderSchema, toolCallErrors, ToolReplySchema } from '../lib/http/schemas.ts'
+import {
+  aboutReferences, inputRequired, SessionHeaderSchema, toolCallErrors, ToolReplySchema
+} from '../lib/http/schemas.ts'
 import type { Inject } from '../lib/tools/parameter-injection.ts'
 
 const NameSchema = Type.String({
@@ -29,6 +31,9 @@ const QuerySchema = Type.Object({
   result: Type.Optional(Type.Enum(['default', 'json', 'mcp'], {
     title: '"default", "json" or "mcp"',
     description: 'The form of the answer: `json` for the JSON in a text, `mcp` for MCP\'s own result.'
+  })),
+  reference: Type.Optional(Type.Enum(['true', 'false'], {
+    title: 'true or false', description: aboutReferences
   }))
 })
 
@@ -64,14 +69,15 @@ export default (async (fastify) => {
   }, async (request, reply) => {
     const { '*': tool } = request.params
     if (tool === '') throw new RouteNotFoundError(request.method, request.url.split('?', 1)[0] ?? '')
-    const { timeout, inject, dry_run: dryRun, result: shape } = request.query
+    const { timeout, inject, dry_run: dryRun, result: shape, reference } = request.query
     return await reply.sendCall({
       tool,
       isWholeBody: true,
       timeout: timeout === undefined ? undefined : Number(timeout),
       inject: inject === undefined ? undefined : injectOf(inject),
       dryRun: dryRun === 'true',
-      shape
+      shape,
+      reference: reference === undefined ? undefined : reference === 'true'
     })
   })
 }) satisfies FastifyPluginAsyncTypebox

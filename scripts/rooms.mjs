@@ -23,6 +23,7 @@ export const rooms = {
   'lib/mcp/servers.ts': ['lib/mcp/servers-file', 'lib/mcp/server.ts'],
   'lib/sessions': ['lib/redis', 'lib/mcp/server.ts', 'lib/telemetry'],
   'lib/calls': ['lib/redis', 'lib/sessions'],
+  'lib/results': ['lib/http', 'lib/redis', 'lib/sessions'],
   'lib/tools': ['lib/calls', 'lib/sessions', 'lib/mcp', 'lib/telemetry'],
   'lib/openapi': ['lib/tools'],
   'lib/config': ['lib/http', 'lib/sessions', 'lib/redis']
