@@ -122,9 +122,32 @@ t.test('a foreign reference is the 404 of an unknown one', async t => {
       ? [404, { code: 'MCPC_ERR_UNKNOWN_RESULT', error: /for params\.rows:/, acted: 'no' }]
       : [200, { status: 'success' }])
   }
-  t.equal((await read(app, own, ref)).body, '{"a":1}')
+  // All of them are really there, in the other session.
+  const count = process.env.ALL_CASES === '1' ? 10_000 : 200
+  const session = await app.sessions.load({ id: own, client: null })
+  if (session === null) throw new Error('no session')
+  for (let done = 0; done < count; done += 100) {
+    const kept = await Promise.all(Array.from({ length: 100 }, async () =>
+      await app.results.keep(session, { kind: 'text', type: 'text/plain', content: Buffer.from('own') })))
+    const answers = await Promise.all(kept.map(async answer => {
+      if (!('kept' in answer)) throw new Error('not kept')
+      return await read(app, other, answer.kept.ref)
+    }))
+    t.ok(answers.every(({ statusCode, body }) => statusCode === 404 && body === unknown), `${done + 100} tries`)
+  }
+  const again = await keep(app, own, '{"a":1}')
+  t.equal((await read(app, own, again)).body, '{"a":1}')
   t.equal((await app.inject(`/results/${ref}`)).statusCode, 400)
   t.equal((await read(app, 'nobody', ref)).statusCode, 409)
+})
+
+t.test('a result that cannot be kept is sent, and says why', async t => {
+  const session = await initSession(app)
+  const redis = await redisClient(t)
+  const key = `${app.config.session.keyPrefix}:${session}`
+  await redis.set(`mcp_results:{${key}}`, 'of somebody else')
+  const answer = await callWith(app, session, 'make', { bytes: 100 }, { reference: true, result: 'json' })
+  t.strictSame([answer.statusCode, answer.headers['x-mcp-not-referenced'], answer.json().rows.length], [200, 'store-unavailable', 3])
 })
 
 t.test('a session has a bounded number of results of a bounded size', async t => {
