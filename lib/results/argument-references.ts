@@ -1,3 +1,4 @@
+import { StringDecoder } from 'node:string_decoder'
 import { BodyTooDeepError, InvalidFieldError, ResultPartError, UnknownResultError } from '../errors.ts'
 import { isNestedDeeper } from '../json.ts'
 import {
@@ -108,7 +109,9 @@ async function textFor (
   if (pointer !== undefined && result.kind !== 'json') {
     throw new InvalidFieldError(`${where}.pointer`, 'absent: the result is no JSON')
   }
-  const pieces: Buffer[] = []
+  // Pieces become text as they come: as bytes they would stay in memory beside it.
+  const decoder = new StringDecoder(result.kind === 'binary' ? 'base64' : 'utf8')
+  let text = ''
   try {
     let length = 0
     const { read } = await select(result, { pointer })
@@ -117,16 +120,15 @@ async function textFor (
       if (length > bytesLeft) {
         throw new InvalidFieldError(where, `shorter: references stand for at most ${maxBytes} bytes in one call`)
       }
-      pieces.push(piece)
+      text += decoder.write(piece)
     }
   } catch (error) {
     if (error instanceof ResultPartError) throw new ResultPartError(`, for ${where}`)
     if (error instanceof UnknownResultError) throw new UnknownResultError(` for ${where}`)
     throw error
   }
-  const content = Buffer.concat(pieces)
-  if (result.kind === 'json') return content.toString('utf8')
-  return JSON.stringify(content.toString(result.kind === 'text' ? 'utf8' : 'base64'))
+  text += decoder.end()
+  return result.kind === 'json' ? text : JSON.stringify(text)
 }
 
 /** A name is the caller's, and may be as long as a body. */

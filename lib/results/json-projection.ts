@@ -46,7 +46,7 @@ export function projectJson (fields: readonly string[]): JsonProjection {
   const walk = walkJson({
     begin ({ step, at, isContainer, isArray, name }) {
       const around = open.at(-1)
-      const wanted = typeof around === 'object' ? around.wanted.flatMap(wanted => wantedOf(wanted, step)) : [root]
+      const wanted = typeof around === 'object' ? wantedOf(around.wanted, step) : [root]
       const isWhole = wanted.some(({ isWhole }) => isWhole)
       if (wanted.length === 0 || (!isWhole && !isContainer)) {
         open.push('passed')
@@ -108,9 +108,15 @@ function want (from: Wanted, [token, ...others]: readonly string[]): void {
   want(next, others)
 }
 
-/** What is wanted of a part; nothing of one whose name is too long. */
-function wantedOf ({ parts, ofEach }: Wanted, step: Step): Wanted[] {
-  if (step === null) return []
-  const named = parts.get(String(step))
-  return [...named === undefined ? [] : [named], ...ofEach === null ? [] : [ofEach]]
+const none: readonly Wanted[] = []
+
+/** What is wanted of a part; nothing of one whose name is too long. There may be very many parts. */
+function wantedOf (around: readonly Wanted[], step: Step): readonly Wanted[] {
+  let found: Wanted[] | null = null
+  for (const { parts, ofEach } of step === null ? none : around) {
+    const named = parts.size === 0 ? undefined : parts.get(String(step))
+    if (named !== undefined) (found ??= []).push(named)
+    if (ofEach !== null) (found ??= []).push(ofEach)
+  }
+  return found ?? none
 }

@@ -51,9 +51,8 @@ export function walkJson ({ begin, end }: Walker): JsonWalk {
   let isInString = false
   let isEscaped = false
   let isInToken = false
-  /** The pieces of the name that is read; `null` outside of names. */
-  let nameParts: string[] | null = null
-  let nameLength = 0
+  /** As much of the name as was read; `null` outside of names. */
+  let name: string | null = null
   let offset = 0
 
   /** Gives the place behind the string, or the end of the piece. */
@@ -80,18 +79,11 @@ export function walkJson ({ begin, end }: Walker): JsonWalk {
     return at
   }
 
-  function takeName (chunk: Buffer, start: number, stop: number): void {
-    if (nameParts === null) return
-    nameLength += stop - start
-    if (nameLength <= longestName) nameParts.push(chunk.toString('latin1', start, stop))
-  }
-
-  function endName (level: Level): void {
-    const text = (nameParts ?? []).join('')
-    level.quotedName = text
-    level.name = nameLength <= longestName ? nameIn(text) : null
+  function endName (level: Level, quoted: string): void {
+    level.quotedName = quoted
+    level.name = quoted.length <= longestName ? nameIn(quoted) : null
     level.expectsName = false
-    nameParts = null
+    name = null
   }
 
   function beginValue (code: number, at: number): void {
@@ -113,10 +105,10 @@ export function walkJson ({ begin, end }: Walker): JsonWalk {
       if (isInString) {
         const start = at
         at = passString(chunk, at)
-        takeName(chunk, start, at)
+        // A name that is too long need not be whole: it is passed over.
+        if (name !== null && name.length <= longestName) name += chunk.toString('latin1', start, at)
         if (isInString) break
-        const level = levels.at(-1)
-        if (nameParts !== null && level !== undefined) endName(level)
+        if (name !== null) endName(levels[levels.length - 1] as Level, name) // a name is within one
         else if (depth === 0) end(offset + at)
         continue
       }
@@ -145,8 +137,7 @@ export function walkJson ({ begin, end }: Walker): JsonWalk {
         if (levels.pop() !== undefined) end(offset + at)
       } else if (code === quote && levels.at(-1)?.expectsName === true) {
         isInString = true
-        nameParts = ['"']
-        nameLength = 0
+        name = '"'
       } else if (code !== colon && !isSpace(code)) {
         beginValue(code, offset + at - 1)
       }
@@ -164,8 +155,9 @@ export function walkJson ({ begin, end }: Walker): JsonWalk {
   }
 }
 
-/** The name that a quoted one stands for. */
+/** The name that a quoted one stands for. Most are plain words, for which the rest is a detour. */
 function nameIn (quoted: string): string | null {
+  if (/^"[\w .-]*"$/.test(quoted)) return quoted.slice(1, -1)
   const text = Buffer.from(quoted, 'latin1').toString('utf8')
   if (!text.includes('\\')) return text.slice(1, -1)
   try {

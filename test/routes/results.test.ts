@@ -10,6 +10,11 @@ const entry = { command: process.execPath, args: [fixture('results-server.mjs')]
 /** Short results are sent, and long ones referred to. */
 const app = await serviceOn(t, { up: entry }, { MCP_INLINE_RESULT_BYTES: '2000', MCP_ASYNC_CALLS: 'on' })
 
+/** All results are sent, but those that a caller wants to be kept, of which there are few. */
+const bounded = await serviceOn(t, { up: entry }, {
+  MCP_MAX_RESULTS_PER_SESSION: '3', MCP_MAX_RESULTS_BYTES: '2000', MCP_RESULT_TTL: '600'
+})
+
 const callWith = (
   app: FastifyInstance, session: string, tool: string, params: object, options: object = { reference: true }
 ) => app.inject({ method: 'POST', url: '/call-tool', payload: { session_id: session, tool, params, ...options } })
@@ -150,10 +155,19 @@ t.test('a result that cannot be kept is sent, and says why', async t => {
   t.strictSame([answer.statusCode, answer.headers['x-mcp-not-referenced'], answer.json().rows.length], [200, 'store-unavailable', 3])
 })
 
+t.test('the operation of a tool says that its reply may be a reference, where any may be', async t => {
+  const replyOf = async (service: FastifyInstance) => {
+    const { paths } = (await service.inject({
+      url: '/openapi.json', headers: { 'x-session-id': await initSession(service) }
+    })).json()
+    return Object.keys(paths['/tools/give'].post.responses['200'].content['application/json'].schema)
+  }
+  t.strictSame(await replyOf(app), ['$ref'])
+  t.strictSame(await replyOf(bounded), ['oneOf'])
+})
+
 t.test('a session has a bounded number of results of a bounded size', async t => {
-  const app = await serviceOn(t, { up: entry }, {
-    MCP_MAX_RESULTS_PER_SESSION: '3', MCP_MAX_RESULTS_BYTES: '2000', MCP_RESULT_TTL: '600'
-  })
+  const app = bounded
   const session = await initSession(app)
   const refs: string[] = []
   for (let index = 0; index < 5; index++) refs.push(await keep(app, session, `{"n":${index}}`))
