@@ -37,6 +37,7 @@ import requestClients from './plugins/request-clients.ts'
 import requestEnd from './plugins/request-end.ts'
 import requestLog from './plugins/request-log.ts'
 import resources from './plugins/resources.ts'
+import results from './plugins/results.ts'
 import responseHeaders from './plugins/response-headers.ts'
 import saturation from './plugins/saturation.ts'
 import schemas from './plugins/schemas.ts'
@@ -102,8 +103,8 @@ const phases: Record<string, Plugin[]> = {
   mcp: [serverRuntime, reload, requestClients, masking, credentialRecheck, serverRequests, workerMetrics],
   // The operations behind the routes, and their description.
   operations: [
-    sessionLifecycle, resources, prompts, webhooks, asyncCalls, toolCalls, callReplies, openapi, toolOperations,
-    listRoutes
+    sessionLifecycle, results, resources, prompts, webhooks, asyncCalls, toolCalls, callReplies, openapi,
+    toolOperations, listRoutes
   ]
 }
 

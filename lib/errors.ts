@@ -129,6 +129,17 @@ export const CallTooLargeError = define<[]>(
 export const UnknownCallError = define<[]>(
   'MCPC_ERR_UNKNOWN_CALL', 'The session has no such call: it has expired, or was never there', 404
 )
+export const UnknownResultError = define<[where: string]>(
+  'MCPC_ERR_UNKNOWN_RESULT',
+  'The session has no such result%s: it has expired, made room for newer ones, or was never there', 404, { acted: 'no' }
+)
+export const ResultPartError = define<[where: string]>(
+  'MCPC_ERR_RESULT_PART', 'The result has nothing at this pointer%s', 404, { acted: 'no' }
+)
+export const ResultRangeError = define<[bytes: number]>(
+  'MCPC_ERR_RESULT_RANGE', 'The result has %d bytes, and none where Range begins', 416
+)
+export const NotAvailableError = define<[what: string]>('MCPC_ERR_NOT_AVAILABLE', '%s', 400, { acted: 'no' })
 export const CallNotWaitingError = define<[state: string]>(
   'MCPC_ERR_CALL_NOT_WAITING', 'The call does not wait for responses: it is %s', 409
 )

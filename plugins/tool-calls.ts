@@ -6,6 +6,8 @@ import type { EventWriter } from '../lib/http/event-stream.ts'
 import { nameList } from '../lib/http/name-list.ts'
 import { objectText, textOf } from '../lib/json-text.ts'
 import type { ResultShape } from '../lib/mcp/servers-file/value-policy.ts'
+import { withReferences } from '../lib/results/argument-references.ts'
+import { contentOfReply } from '../lib/results/reply-content.ts'
 import { createArgumentChecker } from '../lib/tools/argument-check.ts'
 import { createToolCaller, type PreparedCall, type ReplyToKeep, type ToolReply } from '../lib/tools/call-tool.ts'
 import type { TaskWish } from '../lib/mcp/client/tool-call.ts'
@@ -50,6 +52,8 @@ export interface ToolCallRequest {
   notify?: string | undefined
   /** The form of the reply, where it is another one than the server's policy says. */
   shape?: ResultShape | undefined
+  /** Whether the result is kept and referred to; only a long one where nothing is said. */
+  reference?: boolean | undefined
   /** Receives facts about the call for the header of the answer, also when the call fails later. */
   note: (name: string, value: string) => void
   /** Receives what happens while the tool runs. */
@@ -113,10 +117,11 @@ export default fp(async (fastify) => {
 
   /** The request is kept as `/call-tool` takes it, wherever it came from, but for its session. */
   async function accept (request: FastifyRequest, call: ToolCallRequest): Promise<CallReply> {
-    const { tool = '', timeout, inject, shape, notify, note } = call
+    const { tool = '', timeout, inject, shape, reference, notify, note } = call
     if (request.servers.byExposedName(tool) === null) throw new UnknownToolError(tool)
     const { document, node } = sentArguments(request.bodyDocument, call)
-    const others = Object.entries({ timeout, inject, result: shape }).filter(([, value]) => value !== undefined)
+    const others = Object.entries({ timeout, inject, result: shape, reference })
+      .filter(([, value]) => value !== undefined)
     return await request.acceptCall(objectText([
       ['session_id', JSON.stringify(request.session.id)],
       ['tool', JSON.stringify(tool)],
@@ -137,7 +142,7 @@ export default fp(async (fastify) => {
   }
 
   async function begin (request: FastifyRequest, call: ToolCallRequest, context: CallContext): Promise<CallReply> {
-    const { tool: exposedName = '', inject = true, dryRun: isDryRun = false } = call
+    const { tool: exposedName = '', inject = true, dryRun: isDryRun = false, isWholeBody = false } = call
     const server = request.servers.byExposedName(exposedName)
     const tool = server && await findTool(request, server, exposedName, context)
     if (server === null || tool === null) throw new UnknownToolError(exposedName)
@@ -146,10 +151,15 @@ export default fp(async (fastify) => {
     if (config.audit !== 'off') {
       request.audit({ arguments: fastify.argumentsForLog(textOf(params.document, params.node)) })
     }
+    const onUnusableSchema = unusableSchemaLogger(request)
+    const { params: args, referred } = await request.resolveReferences(params, isWholeBody ? '' : 'params.')
     const prepared = await caller.prepare({
-      session, exposedName, tool, params, inject, isDryRun, onUnusableSchema: unusableSchemaLogger(request)
+      session, exposedName, tool, params: args, inject, isDryRun, onUnusableSchema
     })
-    if (isDryRun) return { body: describeCall(prepared), outcome: 'dry_run', notCached: [] }
+    if (isDryRun) {
+      const own = withReferences(prepared.own, referred)
+      return { body: describeCall({ ...prepared, own }, referred), outcome: 'dry_run', notCached: [] }
+    }
     return await run(request, server, prepared, call)
   }
 
@@ -198,7 +208,7 @@ export default fp(async (fastify) => {
     request: FastifyRequest,
     server: CatalogedServer,
     call: PreparedCall,
-    { timeout = Infinity, shape, note, events = request.asyncCall?.events }: ToolCallRequest
+    { timeout = Infinity, shape, reference, note, events = request.asyncCall?.events }: ToolCallRequest
   ): Promise<ToolReply> {
     const notes: Record<string, string> = {}
     const noteToo = (name: string, value: string) => {
@@ -211,6 +221,7 @@ export default fp(async (fastify) => {
       const headers = { ...notes, ...(form !== undefined && { 'x-mcp-result': resultHeader(form, leftOut) }) }
       return calls.completed(session, held, { statusCode: 200, headers, body })
     }
+    const refer = request.referring(reference, noteToo)
     noteArguments(request, call, noteToo)
     const mask = request.maskFor(server)
     const reply = await request.useServer(server, 'call', (client, limits) => caller.run(call, {
@@ -222,6 +233,7 @@ export default fp(async (fastify) => {
       task: taskWishOf(request),
       held,
       endWith,
+      refer: refer === null ? undefined : ({ body, form }) => refer(body, () => contentOfReply(body, form)),
       onNotCached: err => request.log.warn({ err, tool: call.exposedName }, 'the values of a call could not be kept')
     }))
     request.noteCallSettled()
@@ -232,7 +244,7 @@ export default fp(async (fastify) => {
   name: 'tool-calls',
   dependencies: [
     'config', 'redis', 'json-body', 'audit', 'after-response', 'session', 'request-clients', 'masking',
-    'server-requests', 'async-requests', 'held-calls', 'async-calls', 'webhooks'
+    'server-requests', 'async-requests', 'held-calls', 'async-calls', 'webhooks', 'results'
   ]
 })
 

@@ -21,10 +21,12 @@ declare module 'fastify' {
 /** Operations phase: describes each tool as an operation of its own. */
 export default fp(async (fastify) => {
   const describe = createToolsDocuments()
+  // Any reply may then be a reference, which is in no tool's output schema.
+  const mayRefer = fastify.config.results.inlineBytes > 0
   const remembered = new WeakMap<ToolCatalog, DescribedTool[]>()
 
   function toolsIn (list: ToolCatalog, server: string): DescribedTool[] {
-    const tools = remembered.get(list) ?? toolsOf(list, server)
+    const tools = remembered.get(list) ?? toolsOf(list, server, mayRefer)
     remembered.set(list, tools)
     return tools
   }
@@ -38,7 +40,7 @@ export default fp(async (fastify) => {
       notes: notes.map(([name, text]) => [`x-mcp-${name}`, text])
     })
   })
-}, { name: 'tool-operations', dependencies: ['openapi', 'server-requests'] })
+}, { name: 'tool-operations', dependencies: ['config', 'openapi', 'server-requests'] })
 
 /** What is known where no server answers: why. */
 function nothing (servers: readonly CatalogedServer[], error: unknown): Pick<JointList<'tools'>, 'answers'> & {
@@ -50,7 +52,7 @@ function nothing (servers: readonly CatalogedServer[], error: unknown): Pick<Joi
 }
 
 /** The tools of a list, each once: the last one of a name is the one that is called. */
-function toolsOf ({ items, byName }: ToolCatalog, server: string): DescribedTool[] {
+function toolsOf ({ items, byName }: ToolCatalog, server: string, mayRefer: boolean): DescribedTool[] {
   const texts = new Map(items.map(text => {
     const document = readJson(text)
     return [document && stringMember(document, document.root, 'name'), text]
@@ -58,7 +60,7 @@ function toolsOf ({ items, byName }: ToolCatalog, server: string): DescribedTool
   return [...texts].flatMap(([name, text]): DescribedTool[] => {
     const tool = name === null ? undefined : byName.get(name)
     if (name === null || tool === undefined) return []
-    return [{ name, text, tag: tagOf(server), givesStructured: givesStructured(tool) }]
+    return [{ name, text, tag: tagOf(server), givesStructured: !mayRefer && givesStructured(tool) }]
   })
 }
 

@@ -2,8 +2,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import {
-  AnySchema, ContinueSchema, inputRequired, NotifySchema, ResponsesSchema, SessionIdSchema, toolCallErrors,
-  ToolReplySchema
+  AnySchema, ContinueSchema, inputRequired, NotifySchema, ReferenceSchema, ResponsesSchema, SessionIdSchema,
+  toolCallErrors, ToolReplySchema
 } from '../lib/http/schemas.ts'
 import { InvalidFieldError } from '../lib/errors.ts'
 import { presentMember, stringMember } from '../lib/json-text.ts'
@@ -46,6 +46,7 @@ const BodySchema = Type.Object({
     description: 'The form of the answer: `json` for the JSON in a text, `mcp` for MCP\'s own result.'
   }))),
   notify: Type.Optional(NotifySchema),
+  reference: Type.Optional(ReferenceSchema),
   continue: Type.Optional(ContinueSchema),
   responses: Type.Optional(ResponsesSchema)
 })
@@ -99,8 +100,8 @@ export default (async (fastify) => {
       }
     }
   }, async (request, reply) => {
-    const { tool, timeout, continue: token, inject, dry_run: dryRun, result: shape, notify } = request.body
+    const { tool, timeout, continue: token, inject, dry_run: dryRun, result: shape, reference, notify } = request.body
     if (dryRun && token !== undefined) throw new InvalidFieldError('dry_run', 'absent in a request with `continue`')
-    return reply.sendCall({ tool, timeout, continue: token, inject, dryRun, shape, notify })
+    return reply.sendCall({ tool, timeout, continue: token, inject, dryRun, shape, reference, notify })
   })
 }) satisfies FastifyPluginAsyncTypebox

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { RouteNotFoundError } from '../lib/errors.ts'
 import {
-  inputRequired, NotifySchema, SessionHeaderSchema, toolCallErrors, ToolReplySchema
+  aboutReferences, inputRequired, NotifySchema, SessionHeaderSchema, toolCallErrors, ToolReplySchema
 } from '../lib/http/schemas.ts'
 import type { Inject } from '../lib/tools/parameter-injection.ts'
 
@@ -32,7 +32,10 @@ const QuerySchema = Type.Object({
     title: '"default", "json" or "mcp"',
     description: 'The form of the answer: `json` for the JSON in a text, `mcp` for MCP\'s own result.'
   })),
-  notify: Type.Optional(NotifySchema)
+  notify: Type.Optional(NotifySchema),
+  reference: Type.Optional(Type.Enum(['true', 'false'], {
+    title: 'true or false', description: aboutReferences
+  }))
 })
 
 /**
@@ -67,7 +70,7 @@ export default (async (fastify) => {
   }, async (request, reply) => {
     const { '*': tool } = request.params
     if (tool === '') throw new RouteNotFoundError(request.method, request.url.split('?', 1)[0] ?? '')
-    const { timeout, inject, dry_run: dryRun, result: shape, notify } = request.query
+    const { timeout, inject, dry_run: dryRun, result: shape, reference, notify } = request.query
     return await reply.sendCall({
       tool,
       isWholeBody: true,
@@ -75,6 +78,7 @@ export default (async (fastify) => {
       inject: inject === undefined ? undefined : injectOf(inject),
       dryRun: dryRun === 'true',
       shape,
+      reference: reference === undefined ? undefined : reference === 'true',
       notify
     })
   })

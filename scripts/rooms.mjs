@@ -24,6 +24,7 @@ export const rooms = {
   'lib/sessions': ['lib/redis', 'lib/mcp/server.ts', 'lib/telemetry'],
   'lib/calls': ['lib/redis', 'lib/sessions'],
   'lib/webhooks': ['lib/redis', 'lib/calls'],
+  'lib/results': ['lib/http', 'lib/redis', 'lib/sessions'],
   'lib/tools': ['lib/calls', 'lib/sessions', 'lib/mcp', 'lib/telemetry'],
   'lib/openapi': ['lib/tools'],
   'lib/config': ['lib/http', 'lib/sessions', 'lib/redis']

@@ -40,6 +40,14 @@ export function resolveConfig (env: Environment, { isDescribed = false } = {}) {
       idempotencyTtlMs: env.MCP_IDEMPOTENCY_TTL * 1000,
       maxCalls: env.MCP_MAX_CALLS_PER_SESSION
     },
+    /** What sessions keep of results. */
+    results: {
+      /** Longer results are kept and referred to; 0 for none. */
+      inlineBytes: env.MCP_INLINE_RESULT_BYTES,
+      ttlMs: env.MCP_RESULT_TTL * 1000,
+      maxResults: env.MCP_MAX_RESULTS_PER_SESSION,
+      maxBytes: env.MCP_MAX_RESULTS_BYTES
+    },
     /** Whether a request needs the session's token beside its id. */
     sessionTokens: env.MCP_SESSION_TOKENS === 'required',
     /** Secret. Without keys nothing is sealed. */

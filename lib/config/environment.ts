@@ -119,7 +119,7 @@ export const EnvironmentSchema = Type.Object({
   }),
   MCP_SESSION_KEY_PREFIX: Type.String({
     default: 'mcp_session',
-    pattern: '^(?!mcp_(index|audit|rate|era|lists|probe)(:|$))[\\w.:{}-]+$',
+    pattern: '^(?!mcp_(index|audit|rate|era|lists|probe|results)(:|$))[\\w.:{}-]+$',
     title: 'letters, digits and _ . : { } -, and no name that the service has for other keys',
     description:
       'A session is kept at the Redis key `<prefix>:<session_id>`, or `<prefix>:<name of the API ' +
@@ -603,6 +603,37 @@ export const EnvironmentSchema = Type.Object({
     description:
       'How many calls of one session are kept, those with an `Idempotency-Key` above all; a further one is answered ' +
       '429. Their data and answers take at most MCP_SESSION_MAX_BYTES together, apart from values.'
+  }),
+  MCP_INLINE_RESULT_BYTES: Type.Integer({
+    default: 0,
+    minimum: 0,
+    maximum: 1_073_741_824,
+    title: 'bytes from 0 to 1073741824',
+    description:
+      'A longer result of a tool or a resource is kept and answered by a reference, unless its caller says ' +
+      '`"reference": false`; 0 for none.'
+  }),
+  MCP_RESULT_TTL: seconds({
+    default: 3_600,
+    description:
+      'How long a result with a reference is kept after it was made or last read (s), and no longer than its session ' +
+      'lives unused.'
+  }),
+  MCP_MAX_RESULTS_PER_SESSION: Type.Integer({
+    default: 100,
+    minimum: 1,
+    maximum: 1_000,
+    title: 'a number from 1 to 1000',
+    description: 'How many results with a reference a session has; the oldest makes room for the next.'
+  }),
+  MCP_MAX_RESULTS_BYTES: Type.Integer({
+    default: 67_108_864,
+    minimum: 1_024,
+    maximum: 1_073_741_824,
+    title: 'bytes from 1024 to 1073741824',
+    description:
+      'How much the results with a reference of one session take together (bytes); the oldest make room for the ' +
+      'next. A result that is longer alone is sent as it is.'
   }),
   MCP_UPSTREAM_PROXY: Type.Enum(['env', 'off'], {
     default: 'off',

@@ -186,6 +186,12 @@ export const ResponsesSchema = Type.Unsafe<Record<string, object>>({
   description: 'Responses to the input requests of that request, by their `id`.'
 })
 
+export const aboutReferences = 'With `true` the result is kept, and the answer is a reference to it: ' +
+  '`{"status":"success","ref":"r_…","bytes","type","preview","keys","expires_at"}`. With `false` it is sent however ' +
+  'long it is.'
+
+export const ReferenceSchema = Type.Boolean({ title: 'true or false', description: aboutReferences })
+
 /** An answer that says which input the server requests. `what` is its subject: `The tool`. */
 export const inputRequired = (what: string) => ({
   ...AnySchema,

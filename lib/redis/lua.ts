@@ -2,10 +2,13 @@ import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { RedisClient } from './client.ts'
 
-/** A Lua script as a function of the one key that it touches, so that it works in a cluster, and of named arguments. */
-export type Script<Args, Reply> = (key: string, args: Args) => Promise<Reply>
+/**
+ * A Lua script as a function of the key that it touches, or of keys with one hash tag, so that it works in a cluster,
+ * and of named arguments.
+ */
+export type Script<Args, Reply> = (key: string | readonly string[], args: Args) => Promise<Reply>
 
-export type ScriptArgument = string | number
+export type ScriptArgument = string | number | Buffer
 
 /**
  * The text of a Lua script. A line `--- @include "name"` stands for the file `name.lua`, relative to the file that says
@@ -28,9 +31,12 @@ export function defineScript<Args, Reply> (
   client: RedisClient, file: URL, argv: (args: Args) => ScriptArgument[]
 ): Script<Args, Reply> {
   const name = `mcp:${basename(file.pathname, '.lua')}`
-  client.defineCommand(name, { numberOfKeys: 1, lua: readScript(file) })
+  client.defineCommand(name, { lua: readScript(file) })
   // defineCommand adds methods that the client's type does not have.
-  const command = Reflect.get(client, name) as (key: string, argv: ScriptArgument[]) => Promise<Reply>
+  const command = Reflect.get(client, name) as (count: number, keys: string[], argv: ScriptArgument[]) => Promise<Reply>
   // A list is one argument here, and the client flattens it: as many arguments of a function would overflow the stack.
-  return (key, args) => command.call(client, key, argv(args))
+  return (key, args) => {
+    const keys = [key].flat()
+    return command.call(client, keys.length, keys, argv(args))
+  }
 }

@@ -14,6 +14,9 @@ export interface FieldSeal {
    * Gives a text that was written without a key as it is. Throws SealError, whose message holds nothing of the text.
    */
   open: (field: string, text: string) => string
+  /** The same for bytes, which need not be text. Those that were written without a key are marked, too. */
+  sealBytes: (field: string, bytes: Buffer) => Buffer
+  openBytes: (field: string, bytes: Buffer) => Buffer
   /** Whether a text is as it would be written now: sealed with the first key, or plain where there is none. */
   isCurrent: (text: string) => boolean
 }
@@ -25,7 +28,8 @@ export class SealError extends Error {
 
 /*
  * A sealed field is the text `s1.<key id>.<base64url of: nonce (12 bytes), ciphertext, tag (16 bytes)>`. An unsealed
- * one is JSON, which never begins like that.
+ * one is JSON, which never begins like that. Sealed bytes are the same without base64url, and unsealed ones have the
+ * mark `p1.` before them.
  *
  * The algorithm is AES-256-GCM (NIST SP 800-38D), with the field's name as additional data. The key is derived for
  * the session: one block of HKDF-Expand with SHA-256 (RFC 5869), whose info is `mcp-session`, the Redis key and
@@ -33,6 +37,7 @@ export class SealError extends Error {
  * times with one key; that bound is each session's own.
  */
 const mark = 's1.'
+const plainMark = Buffer.from('p1.')
 const algorithm = 'aes-256-gcm'
 const nonceBytes = 12
 const tagBytes = 16
@@ -64,6 +69,12 @@ export function createSealing (keys: readonly EncryptionKey[]): (sessionKey: str
       derived.set(id, known)
       return known
     }
+    function keyNamed (id: string, field: string): Buffer {
+      const key = keys.find(key => key.id === id)
+      if (key !== undefined) return keyOf(key)
+      const what = `the field ${nameForLog(field)} is sealed with ${idForLog(id)}`
+      throw new SealError(`${what}, which MCP_ENCRYPTION_KEYS does not have`)
+    }
     return {
       seal: (field, text) => `${mark}${first.id}.${encrypt(keyOf(first), field, text).toString('base64url')}`,
 
@@ -71,13 +82,17 @@ export function createSealing (keys: readonly EncryptionKey[]): (sessionKey: str
         if (!isSealed(text)) return text
         // A regular expression would take as long as all the rest, where a text is long.
         const end = text.indexOf('.', mark.length)
-        const id = text.slice(mark.length, end)
-        const key = keys.find(key => key.id === id)
-        if (key === undefined) {
-          const what = `the field ${nameForLog(field)} is sealed with ${idForLog(id)}`
-          throw new SealError(`${what}, which MCP_ENCRYPTION_KEYS does not have`)
-        }
-        return decrypt(keyOf(key), field, Buffer.from(text.slice(end + 1), 'base64url'))
+        const key = keyNamed(text.slice(mark.length, end), field)
+        return decrypt(key, field, Buffer.from(text.slice(end + 1), 'base64url')).toString('utf8')
+      },
+
+      sealBytes: (field, bytes) =>
+        Buffer.concat([Buffer.from(`${mark}${first.id}.`), encrypt(keyOf(first), field, bytes)]),
+
+      openBytes (field, bytes) {
+        if (!isSealed(bytes.toString('latin1', 0, mark.length))) return withoutPlainMark(field, bytes)
+        const end = bytes.indexOf('.', mark.length)
+        return decrypt(keyNamed(bytes.toString('latin1', mark.length, end), field), field, bytes.subarray(end + 1))
       },
 
       isCurrent: text => text.startsWith(`${mark}${first.id}.`)
@@ -89,9 +104,22 @@ const plain: FieldSeal = {
   seal: (field, text) => text,
   open (field, text) {
     if (!isSealed(text)) return text
-    throw new SealError(`the field ${nameForLog(field)} is sealed, and MCP_ENCRYPTION_KEYS is not set`)
+    throw sealedWithoutKeys(field)
+  },
+  sealBytes: (field, bytes) => Buffer.concat([plainMark, bytes]),
+  openBytes (field, bytes) {
+    if (isSealed(bytes.toString('latin1', 0, mark.length))) throw sealedWithoutKeys(field)
+    return withoutPlainMark(field, bytes)
   },
   isCurrent: text => !isSealed(text)
+}
+
+const sealedWithoutKeys = (field: string) =>
+  new SealError(`the field ${nameForLog(field)} is sealed, and MCP_ENCRYPTION_KEYS is not set`)
+
+function withoutPlainMark (field: string, bytes: Buffer): Buffer {
+  if (plainMark.equals(bytes.subarray(0, plainMark.length))) return bytes.subarray(plainMark.length)
+  throw new SealError(`the field ${nameForLog(field)} does not open: it was not written by this service`)
 }
 
 const isSealed = (text: string) => text.startsWith(mark)
@@ -104,17 +132,20 @@ function deriveKey (key: Buffer, info: string): Buffer {
   return createHmac('sha256', key).update(info).update('\x01').digest()
 }
 
-function encrypt (key: Buffer, field: string, text: string): Buffer {
+function encrypt (key: Buffer, field: string, content: string | Buffer): Buffer {
   const nonce = randomBytes(nonceBytes)
   const cipher = createCipheriv(algorithm, key, nonce, { authTagLength: tagBytes }).setAAD(Buffer.from(field))
-  return Buffer.concat([nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()])
+  const sealed = typeof content === 'string' ? cipher.update(content, 'utf8') : cipher.update(content)
+  return Buffer.concat([nonce, sealed, cipher.final(), cipher.getAuthTag()])
 }
 
-function decrypt (key: Buffer, field: string, bytes: Buffer): string {
+function decrypt (key: Buffer, field: string, bytes: Buffer): Buffer {
   try {
     const decipher = createDecipheriv(algorithm, key, bytes.subarray(0, nonceBytes), { authTagLength: tagBytes })
     decipher.setAAD(Buffer.from(field)).setAuthTag(bytes.subarray(-tagBytes))
-    return decipher.update(bytes.subarray(nonceBytes, -tagBytes), undefined, 'utf8') + decipher.final('utf8')
+    const opened = decipher.update(bytes.subarray(nonceBytes, -tagBytes))
+    decipher.final() // gives nothing more, and throws when the tag is another
+    return opened
   } catch {
     const why = 'it was sealed for another session or another field, or was changed'
     throw new SealError(`the field ${nameForLog(field)} does not open: ${why}`)
@@ -125,7 +156,7 @@ function decrypt (key: Buffer, field: string, bytes: Buffer): string {
 const idForLog = (id: string) => /^[\w-]{1,32}$/.test(id) ? `the key ${id}` : 'something'
 
 /** The name of a value is the caller's, and that of a call lets its session's caller read it: neither is for a log. */
-const nameForLog = (field: string) => /^[pqdrt]:/.test(field) ? `${field.slice(0, 2)}…` : field
+const nameForLog = (field: string) => /^[pqdrtx]:/.test(field) ? `${field.slice(0, 2)}…` : field
 
 /** Throws SessionUnreadableError, its cause a SealError. `id` is the session's. */
 export function openField (seal: FieldSeal, field: string, text: string, id: string): string {

@@ -16,6 +16,18 @@ export interface SessionRef {
 export const sessionKey = (keyPrefix: string, { client, id }: Pick<SessionRef, 'client' | 'id'>) =>
   [keyPrefix, ...client === null ? [] : [client], id].join(':')
 
+/**
+ * The Redis key beside a session's, which holds its results: in a cluster the two are on one node, so that one script
+ * may touch both. `null` for a session whose key no hash tag leads to, which has none.
+ *
+ * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
+ */
+export function resultsKey (sessionKey: string): string | null {
+  const [, ownTag] = /^[^{]*\{([^}]+)\}/.exec(sessionKey) ?? []
+  if (ownTag !== undefined) return `mcp_results:{${ownTag}}:${sessionKey}`
+  return sessionKey.includes('}') ? null : `mcp_results:{${sessionKey}}`
+}
+
 /** 192 random bits, which cannot be guessed. */
 export const createSessionId = () => randomBytes(24).toString('base64url')
 

@@ -86,6 +86,8 @@ export interface CallOptions {
   held?: HeldCall | null
   /** How that call ends with a reply. It is written together with the tool's outputs. */
   endWith?: (reply: ReplyToKeep) => EndedCall | null
+  /** Gives what the caller gets of a result, where that is not the result itself. */
+  refer?: ((reply: ReplyToKeep) => Promise<string | Buffer>) | undefined
 }
 
 /** A reply before its values are kept. */
@@ -182,7 +184,7 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
   }
 
   async function run (call: PreparedCall, callOptions: CallOptions) {
-    const { client, limits, shape, mask, watcher, task, onNotCached, held = null, endWith } = callOptions
+    const { client, limits, shape, mask, watcher, task, onNotCached, held = null, endWith, refer } = callOptions
     const { session, exposedName, tool, request } = call
     const { policy, serverPolicy, server, wrapsResult } = tool
     const startedAt = new Date()
@@ -250,6 +252,8 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
         return { body, outcome: 'input_required', leftOut: [], notCached: await keep('input_required') } as const
       }
       const { outputs, tooMany, ...reply } = taken
+      // Before the call ends with the reply, which may be given again.
+      if (refer !== undefined && reply.outcome === 'ok') reply.body = await refer(reply)
       return { ...reply, notCached: await keep(reply.outcome, { outputs, tooMany }, endWith?.(reply)) }
     } catch (error) {
       await keep(error instanceof CallerLeftError ? 'abandoned' : 'failed')

@@ -36,6 +36,8 @@ const accounts: Array<[RegExp, { heldBy: string } | { why: string }]> = [
   [/^curl -s localhost:33000\/health$/, { heldBy: 'routes/health' }],
   [/^curl -s \$URL\/call-tool -H 'Idempotency-Key: /, { heldBy: 'routes/idempotency' }],
   [/^curl -si \$URL\/call-tool -H 'Prefer: respond-async' /, { heldBy: 'routes/calls' }],
+  [/^URL=http:\/\/127|^REF=\$\(curl |^curl -s "?\$URL\/results\/\$REF|^curl -s \$URL\/call-tool -d .*(reference|\$REF)/,
+    { heldBy: 'docs/results' }],
   [/^curl localhost:33000\/tools\/list_sources -H 'X-Session-Id: /, { heldBy: 'routes/tool' }],
   [/^curl -s http:\/\/127\.0\.0\.1:33000\/(sessions|call-tool|openapi\.json)/, { heldBy: 'long/docs-page' }],
   [/^curl -s localhost:9464\/metrics$/, { heldBy: 'long/prometheus' }],

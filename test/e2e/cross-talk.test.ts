@@ -57,7 +57,8 @@ const concurrency = 16
  * process.
  */
 const mix: Array<[call: string, share: number]> = [
-  ['http25__whoami', 38],
+  ['http25__whoami', 36],
+  ['http25__kept', 2],
   ['http26__whoami', 24],
   ['sse__echo', 9],
   ['sse__whoami', 7],
@@ -197,7 +198,10 @@ t.test(`two users never meet: ${totalCalls} interleaved calls on two workers, ov
   await t.test("in Redis, what is a user's is in his session", async t => {
     const redis = await redisClient(t, REDIS_URL)
     const keys = await redis.keys('*')
-    const own = new Map(users.map(({ session, name }) => [`${env.MCP_SESSION_KEY_PREFIX}:${session}`, name]))
+    const own = new Map(users.flatMap(({ session, name }) => {
+      const key = `${env.MCP_SESSION_KEY_PREFIX}:${session}`
+      return [[key, name], [`mcp_results:{${key}}`, name]]
+    }))
     for (const key of keys) {
       const isHash = (await redis.type(key)) === 'hash'
       const text = isHash
@@ -280,7 +284,10 @@ async function oneCall ({ worker, user, kind, nonce, tell }: Call): Promise<stri
   if (kind === 'list') return await oneList({ worker, user, tell })
   const params =
     kind === 'badly' ? user.token : tool === 'fail' || tool === 'echo' || tool === 'whoami' ? { nonce } : {}
-  const { status, body } = await callTool(worker, user, kind === 'badly' ? 'http25__whoami' : kind, params)
+  const called = kind === 'badly' ? 'http25__whoami' : kind
+  const { status, body } = tool === 'kept'
+    ? await readKept(worker, user, nonce)
+    : await callTool(worker, user, called, params)
   const failed = body as Json
   if (status !== 200 || failed.status === 'error') tell(kind, body)
 
@@ -302,15 +309,30 @@ async function oneCall ({ worker, user, kind, nonce, tell }: Call): Promise<stri
   return others.length > 0 ? `${JSON.stringify(body)} has what is ${others}'s` : null
 }
 
+/** A result that is kept, as its own session reads it, and unless another one's is refused. */
+async function readKept ({ url }: Service, user: User, nonce: string): Promise<{ status: number, body: unknown }> {
+  const payload = { session_id: user.session, tool: 'http25__whoami', params: { nonce }, result: 'json', reference: true }
+  const { body } = await post(`${url}/call-tool`, payload)
+  const read = (session: string) =>
+    fetch(`${url}/results/${(body as { ref: string }).ref}`, { headers: { 'x-session-id': session } })
+  for (const { session } of users.filter(({ session }) => session !== user.session)) {
+    const foreign = await read(session)
+    if (foreign.status !== 404) return { status: foreign.status, body: await foreign.text() }
+  }
+  const own = await read(user.session)
+  return { status: own.status, body: await own.json() }
+}
+
 /** The fields of a good answer that tell whose it is. */
 function expectedBody ({ token, apiUrl, note }: User, kind: string, nonce: string): Json {
   // The note is a value of http25: no other server of the same user gets it.
-  const noted = kind === 'http25__whoami' && note !== undefined
+  const noted = ['http25__whoami', 'http25__kept'].includes(kind) && note !== undefined
   const args = { nonce, jwtToken: token, apiUrl, text: noted ? note : undefined }
   const asked = { authorization: `Bearer ${token}`, 'x-api-url': apiUrl }
   switch (kind) {
     case 'stdio__whoami':
     case 'http25__whoami':
+    case 'http25__kept':
     case 'http26__whoami':
       return { token, apiUrl, args }
     case 'sse__echo':

@@ -57,9 +57,16 @@ t.test(
     )
     await post(`${service.url}/call-tool`, { session_id: 'victim', tool: 'echo' }, victim)
     for (const session_id of sessions) { await post(`${service.url}/init`, { session_id, apiUrl, jwtToken: own.token }, { 'x-api-key': apiKeys.sender }) } // eslint-disable-line camelcase
+    const references = await Promise.all(['victim', 's1'].map(async id => {
+      const headers = { 'x-api-key': id === 'victim' ? apiKeys.victim : apiKeys.sender }
+      const { body } = await post(`${service.url}/call-tool`, { session_id: id, tool: 'echo', reference: true }, headers)
+      return (body as { ref: string }).ref
+    }))
+    t.ok(references.every(ref => /^r_/.test(ref)))
     const hostile = hostileRequest(description, {
       sessions: [...sessions, 'victim'],
       tools: ['slow', 'nothing'],
+      references,
       secrets: [own.token]
     })
 

@@ -17,6 +17,11 @@ async function works (t: Test, app: FastifyInstance): Promise<void> {
   const session = await initSession(app)
   t.equal((await call(app, session, 'keep', { name: 'value1', value: 1 })).statusCode, 200)
   t.match((await call(app, session, 'recall')).json(), { values: { value1: 1 } })
+  const kept = await app.inject({
+    method: 'POST', url: '/call-tool', payload: { session_id: session, tool: 'recall', reference: true }
+  })
+  const result = await app.inject({ url: `/results/${kept.json().ref}`, headers: { 'x-session-id': session } })
+  t.match([result.statusCode, result.json()], [200, { values: { value1: 1 } }])
   t.equal((await app.inject('/health')).json().sessions, 1)
   t.equal((await app.inject({ method: 'POST', url: '/shutdown', payload: { session_id: session } })).statusCode, 200)
 }

@@ -93,6 +93,36 @@ t.test(
   }
 )
 
+t.test('a result that is kept costs one round trip, one of another megabyte one more, and others none', async t => {
+  const app = await serviceOn(t, {
+    up: { command: process.execPath, args: [fixture('results-server.mjs')], lifecycle: 'shared' }
+  }, { REDIS_URL, MCP_INLINE_RESULT_BYTES: '2000' })
+  const session = await initSession(app)
+  const make = (bytes: number, options: object = {}) => app.inject({
+    method: 'POST', url: '/call-tool', payload: { session_id: session, tool: 'make', params: { bytes }, ...options }
+  })
+  let ref = ''
+  const keep = async (bytes: number) => { ref = (await make(bytes)).json().ref }
+  await keep(9_000)
+  const read = () => app.inject({ url: `/results/${ref}?pointer=/rows`, headers: { 'x-session-id': session } })
+  await read()
+  await app.deferredSettled()
+  for (const [commands, act] of [
+    [['evalsha', 'evalsha'], () => make(1_000)],
+    [['evalsha', 'evalsha'], () => make(9_000, { reference: false })],
+    [['evalsha', 'evalsha', 'evalsha'], () => make(1_000, { reference: true })],
+    [['evalsha', 'evalsha', 'evalsha'], () => keep(9_000)],
+    // The session, the head of the result, its only piece for each of two looks.
+    [['evalsha', 'evalsha', 'hget', 'hget'], read],
+    [['evalsha', 'evalsha', 'evalsha', 'evalsha'], () => make(1_500_000)]
+  ] as Array<[string[], () => Promise<unknown>]>) {
+    t.strictSame(await commandsOf(t, async () => {
+      await act()
+      await app.deferredSettled()
+    }), commands)
+  }
+})
+
 t.test('listing tools takes one round trip', async t => {
   const app = await build(t, { REDIS_URL })
   const session = await initSession(app)

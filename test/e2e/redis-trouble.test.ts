@@ -241,6 +241,7 @@ async function allUnavailable (
     ['/init again', post(`${service.url}/init`, { session_id: session, apiUrl, jwtToken })],
     ['/tools', post(`${service.url}/tools`, { session_id: session })],
     ['/call-tool', callAt(service, session, 'echo')],
+    ['/results', get(service, `/results/r_${'a'.repeat(32)}`, { 'x-session-id': session })],
     ['/shutdown', post(`${service.url}/shutdown`, { session_id: other })],
     ['/health', get(service, '/health')],
     ['/readyz', get(service, '/readyz')]
@@ -370,8 +371,10 @@ t.test('a worker that was busy does not take Redis for stalled', async t => {
   }
 })
 
-async function get ({ url }: ListeningService, path: string): Promise<Answer> {
-  const response = await fetch(url + path)
+async function get (
+  { url }: ListeningService, path: string, headers: Record<string, string> = {}
+): Promise<Answer> {
+  const response = await fetch(url + path, { headers })
   return { status: response.status, body: await response.json(), headers: response.headers }
 }
 

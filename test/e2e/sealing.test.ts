@@ -4,6 +4,7 @@ import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { fixture } from '../support/paths.ts'
 import { redisClient } from '../support/redis.ts'
 import { call, callAt, callFailure, initSession, post } from '../support/requests.ts'
+import { serversFile } from '../support/servers-file.ts'
 import { build, environment, listen } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
@@ -94,6 +95,46 @@ t.test('questions and sessions at servers are sealed, too', async t => {
   t.notMatch(JSON.stringify(await redis.hgetall(session.key)), /canary/)
   const taken = await app.pendingCalls.take(session, 'tool', token)
   t.match(taken, { request: { args: '{"note": "canary"}', secretNames: ['jwtToken'] } })
+})
+
+t.test('results are sealed, each piece with its place, and open with the key that they were sealed with', async t => {
+  const env = await environment(t, {
+    MCP_SERVERS_FILE: await serversFile(t, {
+      up: { command: process.execPath, args: [fixture('results-server.mjs')], lifecycle: 'shared' }
+    })
+  })
+  const app = await build(t, { ...env, MCP_ENCRYPTION_KEYS: k1 })
+  const rotated = await build(t, { ...env, MCP_ENCRYPTION_KEYS: `${k2}, ${k1}` })
+  const redis = await redisClient(t)
+  const id = await initSession(app)
+  const keep = async (text: string) => (await app.inject({
+    method: 'POST',
+    url: '/call-tool',
+    payload: {
+      session_id: id, tool: 'give', params: { result: JSON.stringify({ content: [{ type: 'text', text }] }) }, reference: true
+    }
+  })).json().ref as string
+  const read = (service: typeof app, ref: string, query = '') =>
+    service.inject({ url: `/results/${ref}${query}`, headers: { 'x-session-id': id } })
+  const ref = await keep(`canary-${'x'.repeat(600_000)}`)
+  const key = `mcp_results:{${app.config.session.keyPrefix}:${id}}`
+  for (const [field, bytes] of Object.entries(await redis.hgetallBuffer(key))) {
+    t.notOk(bytes.includes('canary') || bytes.includes('xxxx'), field)
+    if (field.startsWith('x:')) t.equal(bytes.subarray(0, 6).toString(), 's1.k1.', field)
+  }
+  const other = await keep('other')
+  t.match((await read(rotated, ref)).json().result, /^canary-x+$/)
+  const fields = [`x:${ref}:0`, `x:${ref}:1`, `x:${ref}:2`, `x:${other}:0`]
+  const stored = await Promise.all(fields.map(field => redis.hgetBuffer(key, field)))
+  for (const [to, from] of [[0, 1], [1, 2], [1, 3]] as const) {
+    await redis.hset(key, fields[to] ?? '', stored[from] ?? '')
+    const answer = await read(rotated, ref, '?pointer=/result')
+    t.match([answer.statusCode, answer.json()], [404, { code: 'MCPC_ERR_UNKNOWN_RESULT' }])
+    await redis.hset(key, fields[to] ?? '', stored[to] ?? '')
+  }
+  await redis.hset(key, `x:${ref}`, await redis.hget(key, `x:${other}`) ?? '')
+  t.equal((await read(rotated, ref)).statusCode, 404, 'nor does another head')
+  t.equal((await read(rotated, other)).statusCode, 200)
 })
 
 t.test('what is no call that waits is a session that cannot be read', async t => {

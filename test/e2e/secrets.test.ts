@@ -68,6 +68,8 @@ async function walkThrough ({ url }: Service): Promise<Walk> {
         params: { jwtToken: canaries.token, apiUrl: canaries.apiUrl, kept: canaries.value }
       }
     ],
+    ['/call-tool', { session_id: 'walk', tool: 'act', params: { kept: canaries.value }, reference: true }],
+    ['/call-tool', { session_id: 'walk', tool: 'act', params: { kept: { $result: `r_${'x'.repeat(32)}`, pointer: canaries.token } } }],
     ['/call-tool', { session_id: 'walk', tool: 'act', params: canaries.token }],
     ['/call-tool', { session_id: 'walk', tool: [canaries.token] }],
     ['/call-tool', { session_id: 'walk', tool: 'nothing', params: good }],
@@ -85,7 +87,7 @@ async function walkThrough ({ url }: Service): Promise<Walk> {
     const response = await fetch(`${url}/init`, { method: 'POST', body, headers: key })
     answers.push({ what: `/init with a bad body ${response.status}`, text: await response.text() })
   }
-  for (const path of ['/health', '/tools-schema', '/openapi.json', '/nothing/x', '/livez', '/readyz', '/session']) {
+  for (const path of ['/health', '/tools-schema', '/openapi.json', '/nothing/x', '/livez', '/readyz', '/session', `/results/${canaries.token}`, `/results/r_1?pointer=${canaries.token}`]) {
     answers.push({
       what: path,
       text: await (await fetch(url + path, { headers: { ...bearer, 'x-session-id': 'walk' } })).text()

@@ -116,7 +116,7 @@ t.test('only lists of tools and the description are compressed, and nothing that
     ['POST', '/resource-templates', inBody()], ['GET', '/resource-templates'],
     ['GET', '/session'], ['PUT', '/session/values', { more: words.repeat(99) }], ['DELETE', '/session/values/more'],
     ['GET', '/health'], ['GET', '/livez'], ['GET', '/readyz'], ['GET', `/nowhere/${'a'.repeat(2_000)}`, undefined, 404],
-    ['POST', '/tools/tool_1', {}], ['GET', '/calls'], ['GET', '/calls/c_1', undefined, 404], ['GET', '/tools/x', undefined, 405], ['DELETE', '/tools', undefined, 405]
+    ['POST', '/tools/tool_1', {}], ['GET', '/calls'], ['GET', '/calls/c_1', undefined, 404], ['GET', '/results/r_1', undefined, 404], ['GET', '/tools/x', undefined, 405], ['DELETE', '/tools', undefined, 405]
   ]
   for (const [method, path, body, status = 200] of others) {
     const headers = body !== undefined && 'session_id' in body ? accept : inHeader
@@ -130,7 +130,7 @@ t.test('only lists of tools and the description are compressed, and nothing that
   t.match(events.bytes.toString(), /event: result/)
 
   const { paths = {} } = app.swagger()
-  const tried = new Set([...others.map(([, path]) => path.replace(/more$/, '{name}').replace('tool_1', '{tool}').replace('c_1', '{id}')), '/tools', '/tools-schema'])
+  const tried = new Set([...others.map(([, path]) => path.replace(/more$/, '{name}').replace('tool_1', '{tool}').replace('c_1', '{id}').replace('r_1', '{ref}')), '/tools', '/tools-schema'])
   const untried = Object.keys(paths).filter(path => !tried.has(path))
   t.strictSame(untried, ['/shutdown'], 'every endpoint was tried, but the end of the session')
   const end = await ask('POST', '/shutdown', accept, inBody())

@@ -116,6 +116,7 @@ t.test('every endpoint is described with the statuses it may answer', async t =>
     'GET /calls/{id}': [200, 202, 400, 403, 404, 409, 500, 503],
     'POST /calls/{id}': [200, 202, 400, 401, 403, 404, 409, 413, 429, 500, 502, 503, 504],
     'DELETE /calls/{id}': [200, 202, 400, 403, 404, 409, 500, 503],
+    'GET /results/{ref}': [200, 206, 304, 400, 403, 404, 409, 416, 500, 503],
     'POST /resources': [200, 400, 401, 403, 409, 413, 429, 500, 502, 503, 504],
     'GET /resources': [200, 304, 400, 401, 403, 409, 429, 500, 502, 503, 504],
     'POST /resource-templates': [200, 400, 401, 403, 409, 413, 429, 500, 502, 503, 504],
@@ -258,13 +259,16 @@ t.test('every body is described with its required fields', async t => {
     '/calls/{id}': [['session_id', 'responses'], ['session_id', 'responses']],
     '/call-tool': [
       ['session_id'],
-      ['session_id', 'tool', 'params', 'timeout', 'inject', 'dry_run', 'result', 'notify', 'continue', 'responses']
+      [
+        'session_id', 'tool', 'params', 'timeout', 'inject', 'dry_run', 'result', 'notify', 'reference', 'continue',
+        'responses'
+      ]
     ],
     '/resources': [['session_id'], ['session_id', 'servers']],
     '/resource-templates': [['session_id'], ['session_id', 'servers']],
     '/read-resource': [
       ['session_id'],
-      ['session_id', 'uri', 'server', 'continue', 'responses']
+      ['session_id', 'uri', 'server', 'reference', 'continue', 'responses']
     ],
     '/prompts': [['session_id'], ['session_id', 'servers']],
     '/get-prompt': [

@@ -13,6 +13,8 @@ export interface Surroundings {
   /** Ids of sessions that are open, and the names of tools that there are. */
   sessions: readonly string[]
   tools: readonly string[]
+  /** References to results. */
+  references: readonly string[]
   /** Secrets of the sender, which may be repeated to nobody when they are in the wrong place. */
   secrets: readonly string[]
 }
@@ -133,13 +135,14 @@ function hostileValue ({ secrets }: Surroundings): Arbitrary<string> {
 }
 
 /** JSON texts of values that a field of this name may well have. */
-function likelyValue (name: string, { sessions, tools, secrets }: Surroundings): Arbitrary<string> {
+function likelyValue (name: string, { sessions, tools, references, secrets }: Surroundings): Arbitrary<string> {
   const values: Record<string, unknown[]> = {
     session_id: [...sessions, 7, 'nobody'],
     tool: [...tools, 'nothing'],
     apiUrl: ['https://api.example.com', 'http://127.0.0.1:1'],
     jwtToken: [...secrets],
-    params: [{}, null, { text: 'x' }, { nonce: '1' }],
+    params: [{}, null, { text: 'x' }, { nonce: '1' }, ...references.map($result => ({ text: { $result, pointer: '/text' } }))],
+    reference: [true, false],
     timeout: [1, 0.5],
     continue: ['token'],
     responses: [{}],
@@ -204,6 +207,8 @@ const headerText = fc.constantFrom(
   '0',
   '-1',
   '*/*',
+  'bytes=0-4',
+  'bytes=-1,9999999999999999999-',
   'text/event-stream',
   'null',
   'application/x-www-form-urlencoded'
@@ -222,6 +227,7 @@ function headersOf ({ sessions }: Surroundings): Arbitrary<Record<string, string
     'cookie',
     'if-none-match',
     'range',
+    'if-range',
     'te',
     'x-request-id',
     'last-event-id',
@@ -232,6 +238,17 @@ function headersOf ({ sessions }: Surroundings): Arbitrary<Record<string, string
   return fc.dictionary(fc.constantFrom(...names), fc.oneof(headerText, fc.constantFrom(...ids)), { maxKeys: 3 })
 }
 
+const queries = [
+  '', '', '?pointer=/text', '?pointer=%00', `?pointer=${'/a'.repeat(3_000)}`, '?fields=/*/*', '?fields=/text,/a&fields=x',
+  '?offset=0&limit=1', '?offset=-1', '?limit=1e9', '?pointer=/text&offset=0', '?__proto__=1', '?pointer=/~2'
+]
+
+/** A path as it is, or with a reference where it takes one. */
+const pathOf = (path: string, { references }: Surroundings): Arbitrary<string> => path.endsWith('/{ref}')
+  ? fc.tuple(fc.constantFrom(...references, 'r_1', '%2e%2e', '{ref}'), fc.constantFrom(...queries))
+    .map(([ref, query]) => path.replace('{ref}', ref) + query)
+  : fc.constant(path)
+
 /** Requests to every endpoint that is described, and to some that are not. */
 export function hostileRequest ({ paths }: Description, surroundings: Surroundings): Arbitrary<HostileRequest> {
   const described = Object.entries(paths).flatMap(([path, methods]) =>
@@ -239,7 +256,10 @@ export function hostileRequest ({ paths }: Description, surroundings: Surroundin
       const schema = requestBody?.content['application/json'].schema
       return fc.record({
         method: fc.constant(method.toUpperCase()),
-        path: fc.constantFrom(path, path, path, path, `${path}?a=%00`, `${path}/`, path.toUpperCase()),
+        path: fc.oneof(
+          { weight: 4, arbitrary: pathOf(path, surroundings) },
+          { weight: 3, arbitrary: fc.constantFrom(`${path}?a=%00`, `${path}/`, path.toUpperCase()) }
+        ),
         headers: headersOf(surroundings),
         ...(schema !== undefined && { body: bodyOf(schema, surroundings) })
       })

@@ -21,6 +21,7 @@ local most_bytes, most_fields = tonumber(ARGV[5]), tonumber(ARGV[6])
 local first_value = 8 + 2 * tonumber(ARGV[7])
 local fields, values = arguments(8, first_value - 1), arguments(first_value, #ARGV)
 
+--- @include "includes/remove-results"
 --- @include "includes/restart-idle-ttl"
 --- @include "includes/seen"
 --- @include "includes/write-fields"
@@ -28,6 +29,7 @@ local fields, values = arguments(8, first_value - 1), arguments(first_value, #AR
 if seen(key) ~= seen_before then return {0} end
 
 -- The first write frees memory: a full Redis then lets the script finish.
+remove_results(key)
 redis.call('DEL', key)
 local left_out = write_fields(key, fields, values, 0, most_bytes, most_fields)
 restart_idle_ttl(key, ttl_seconds, ends, now_ms)

@@ -14,7 +14,10 @@ local fields = arguments(2, #ARGV)
 
 if token_hash ~= '' and redis.pcall('HGET', key, 'token') ~= token_hash then return {0} end
 
+--- @include "includes/remove-results"
+
 local values = redis.pcall('HMGET', key, unpack(fields))
 if values.err then values = {} end
+remove_results(key)
 table.insert(values, 1, redis.call('UNLINK', key))
 return values

@@ -117,6 +117,7 @@ t.test('the defaults are those that are documented', async t => {
     },
     metrics: null,
     calls: { isAsync: false, ttlMs: 86_400_000, idempotencyTtlMs: 86_400_000, maxCalls: 1_000 },
+    results: { inlineBytes: 0, ttlMs: 3_600_000, maxResults: 100, maxBytes: 67_108_864 },
     sessionTokens: false,
     encryptionKeys: [],
     audit: 'log',
@@ -408,7 +409,7 @@ t.test('a place that is written with a password is not repeated', async t => {
 
 t.test('the prefix of sessions is none that other keys have', async t => {
   const takes = (prefix: string) => Value.Check(EnvironmentSchema.properties.MCP_SESSION_KEY_PREFIX, prefix)
-  for (const prefix of ['mcp_index', 'mcp_audit', 'mcp_rate:x', 'mcp_era', 'mcp_lists', 'mcp_probe:a:b']) { t.notOk(takes(prefix), prefix) }
+  for (const prefix of ['mcp_index', 'mcp_audit', 'mcp_rate:x', 'mcp_era', 'mcp_lists', 'mcp_results', 'mcp_probe:a:b']) { t.notOk(takes(prefix), prefix) }
   for (const prefix of ['mcp_session', 'mcp_indexes', 'app:mcp_index', '{tag}:s']) t.ok(takes(prefix), prefix)
 })
 

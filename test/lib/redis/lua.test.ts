@@ -54,10 +54,11 @@ t.test('a part is included once, wherever it is named, and a missing one is an e
   t.throws(() => readScript(file('broken.lua')), { code: 'ENOENT' })
 })
 
-t.test('named arguments arrive in the order that the definition says, beside the one key', async t => {
+t.test('named arguments arrive in the order that the definition says, beside the keys', async t => {
   const folder = t.testdir({ 'echo.lua': 'return {KEYS[1], #KEYS, unpack(ARGV)}' })
   const echo = defineScript<{ last: number, first: string }, unknown[]>(
     await redisClient(t), pathToFileURL(join(folder, 'echo.lua')), ({ first, last }) => [first, last]
   )
   t.strictSame(await echo('some key', { last: 2, first: 'a' }), ['some key', 1, 'a', '2'])
+  t.strictSame(await echo(['{a}1', '{a}2'], { last: 2, first: 'a' }), ['{a}1', 2, 'a', '2'])
 })
