@@ -82,14 +82,21 @@ t.test('sentinels and their Redis over TLS', async t => {
 t.test('a cluster over TLS', async t => {
   const node = await startClusterNode(t, { tls: true })
   await node.client.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383)
-  await works(
-    t,
-    await build(t, {
-      REDIS_URL: undefined,
-      REDIS_CLUSTER_NODES: `localhost:${node.port}`,
-      REDIS_TLS_CA: tlsFile('ca.pem')
-    })
-  )
+  const app = await build(t, {
+    REDIS_URL: undefined,
+    REDIS_CLUSTER_NODES: `localhost:${node.port}`,
+    REDIS_TLS_CA: tlsFile('ca.pem')
+  })
+  await works(t, app)
+  // A script with keys of two slots is refused, also where one node has both.
+  const ids = { 'a{b': 200, 'a{b}c': 200, '{a}': 200, 'a{b{c}}': 200, 'a}b': 400, '{}': 400, '{}{x}': 400, '}{': 400, 'ü{ä}': 200 }
+  for (const [id, status] of Object.entries(ids)) {
+    const opening = { session_id: id, apiUrl: 'https://a.example.com', jwtToken: 'a.b.c' }
+    await app.inject({ method: 'POST', url: '/init', payload: opening })
+    const payload = { session_id: id, tool: 'recall', reference: true }
+    const kept = await app.inject({ method: 'POST', url: '/call-tool', payload })
+    t.match([kept.statusCode, kept.body], [status, status === 200 ? /"ref":"r_/ : /NOT_AVAILABLE/], id)
+  }
 })
 
 t.test('the least rights that the documentation names are enough', async t => {

@@ -12,7 +12,7 @@ const app = await serviceOn(t, { up: entry }, { MCP_INLINE_RESULT_BYTES: '2000',
 
 /** All results are sent, but those that a caller wants to be kept, of which there are few. */
 const bounded = await serviceOn(t, { up: entry }, {
-  MCP_MAX_RESULTS_PER_SESSION: '3', MCP_MAX_RESULTS_BYTES: '2000', MCP_RESULT_TTL: '600'
+  MCP_MAX_RESULTS_PER_SESSION: '3', MCP_MAX_RESULTS_BYTES: '2000', MCP_RESULT_TTL: '600', MCP_MAX_RESULT_BYTES: '20000'
 })
 
 const callWith = (
@@ -155,6 +155,25 @@ t.test('a result that cannot be kept is sent, and says why', async t => {
   t.strictSame([answer.statusCode, answer.headers['x-mcp-not-referenced'], answer.json().rows.length], [200, 'store-unavailable', 3])
 })
 
+t.test('a result that makes room while it is read breaks off, and is never taken for a whole one', async t => {
+  const session = await initSession(app)
+  const { ref, bytes } = (await callWith(app, session, 'make', { bytes: 1_000_000 }, { result: 'json' })).json()
+  const url = `${await app.listen({ host: '127.0.0.1', port: 0 })}/results/${ref}`
+  const readAll = async (query: string) => {
+    const response = await fetch(url + query, { headers: { 'x-session-id': session, connection: 'close' } })
+    return [response.status, (await response.text()).length]
+  }
+  t.strictSame(await readAll(''), [200, bytes])
+  const redis = await redisClient(t)
+  const key = `mcp_results:{${app.config.session.keyPrefix}:${session}}`
+  await redis.hdel(key, `x:${ref}:3`)
+  await t.rejects(readAll(''))
+  await t.rejects(readAll('?fields=/rows'))
+  t.match(await readAll('?pointer=/rows'), [404], 'known before the answer begins')
+  await redis.hdel(key, `x:${ref}:0`)
+  t.match(await readAll(''), [404])
+})
+
 t.test('the operation of a tool says that its reply may be a reference, where any may be', async t => {
   const replyOf = async (service: FastifyInstance) => {
     const { paths } = (await service.inject({
@@ -181,6 +200,9 @@ t.test('a session has a bounded number of results of a bounded size', async t =>
   t.strictSame([large.headers['x-mcp-not-referenced'], large.json().rows.length > 10], ['too-large', true])
   t.equal((await found()).at(-1), 200)
   const redis = await redisClient(t)
+  const many = Object.fromEntries(Array.from({ length: 12 }, (_, at) => [`a${at}`, { $result: refs.at(-1) }]))
+  const tooMany = await callWith(app, session, 'take', many, {})
+  t.match([tooMany.statusCode, tooMany.json()], [400, { error: /^params\.a10 must be shorter: .* 20000 bytes/ }])
   const key = `mcp_results:{${app.config.session.keyPrefix}:${session}}`
   t.equal(await redis.hlen(key), 4, 'one result of two fields, the list of them, and whose they are')
   t.ok(await redis.pttl(key) <= 600_000)
@@ -218,7 +240,8 @@ t.test('a reference counts only as a whole argument of the request', async t => 
     [`{"rows":{"$result":"${ref}","pointer":1}}`, 'INVALID_FIELD', 'params.rows.pointer must be'],
     [`{"rows":{"$result":"${ref}","pointer":"rows"}}`, 'INVALID_FIELD', 'params.rows.pointer must be'],
     [`{"rows":{"$result":"${ref}","pointer":"/no"}}`, 'RESULT_PART', 'for params.rows'],
-    [`{"rows":{"$result":"r_${'b'.repeat(32)}"}}`, 'UNKNOWN_RESULT', 'for params.rows']
+    [`{"rows":{"$result":"r_${'b'.repeat(32)}"}}`, 'UNKNOWN_RESULT', 'for params.rows'],
+    [`{"rows":{"$result":"${await keep(app, session, `${'['.repeat(150)}${']'.repeat(150)}`)}"}}`, 'BODY_TOO_DEEP', 'deeper than']
   ] as const) {
     const failure = (await taken(sent)).json()
     t.match(failure, { code: `MCPC_ERR_${code}`, acted: 'no' }, sent)
