@@ -69,7 +69,7 @@ export default fp(async (fastify) => {
     if (text.trim() === '') return done(null, {}) // the session's id may be in the header
     if (isNestedDeeper(text, maxJsonDepth)) return done(new BodyTooDeepError(maxJsonDepth))
     request[kText] = text
-    parseJson(request, text, done)
+    parseJson(request, text, (error, body) => done(error && unreadable(text, error), body))
   })
 
   fastify.addHook('preValidation', (request, reply, done) => {
@@ -95,6 +95,17 @@ function decodeUtf8 (bytes: Buffer): string | null {
   } catch {
     return null
   }
+}
+
+/** Why a body cannot be taken: it is JSON when only the names of its members are in the way. */
+function unreadable (text: string, error: Error): Error {
+  try {
+    JSON.parse(text)
+  } catch {
+    return error
+  }
+  const message = 'The body has a key that no body may have: __proto__, or prototype within constructor'
+  return Object.assign(new BodyNotJsonError(), { message })
 }
 
 /** Finds faults for which schemas have no good sentence. A required field that is null or empty is missing, too. */

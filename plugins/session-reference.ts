@@ -56,10 +56,21 @@ const rule = 'a string of 1 to 256 characters without control characters'
 
 /** Headers are bytes to HTTP and Latin-1 to Node. Ids are UTF-8 and counted in characters, as in a body. */
 function idInHeader (request: FastifyRequest): string | undefined {
-  const value = request.headers[sessionIdHeader]
+  const joined = request.headers[sessionIdHeader]
+  const value = typeof joined === 'string' && joined.includes(', ') ? onlyValue(request, joined) : joined
   if (value === undefined || value === '') return undefined
   const id = Buffer.from(String(value), 'latin1').toString('utf8')
   const isId = [...id].length <= 256 && pattern.test(id) && !id.includes('\uFFFD')
   if (!isId) throw new InvalidFieldError(sessionIdHeader, rule)
   return id
+}
+
+/** Node joins the values of a header that was sent several times. The same id twice is one id, two are a mistake. */
+function onlyValue ({ raw: { rawHeaders } }: FastifyRequest, joined: string): string {
+  const isValue = (index: number) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === sessionIdHeader
+  const sent = rawHeaders.filter((_, index) => isValue(index))
+  if (sent.length < 2) return joined
+  const [value = '', ...others] = new Set(sent.filter(one => one !== ''))
+  if (others.length > 0) throw new BadRequestError(`The header ${sessionIdHeader} was sent with different ids`)
+  return value
 }

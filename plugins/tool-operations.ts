@@ -12,9 +12,12 @@ declare module 'fastify' {
   interface FastifyRequest {
     /**
      * The OpenAPI document as JSON text, with an operation for each tool that these servers offer to this request.
-     * `isTolerant`: a document without tools, which says so, where no server answers.
+     * `isTolerant`: a document without tools, which says so, where no server answers. `isToolsOnly`: without the
+     * service's own operations.
      */
-    describeTools: (servers: readonly CatalogedServer[], options?: { isTolerant?: boolean }) => Promise<string>
+    describeTools: (
+      servers: readonly CatalogedServer[], options: { isTolerant?: boolean, isToolsOnly: boolean }
+    ) => Promise<string>
   }
 }
 
@@ -31,13 +34,14 @@ export default fp(async (fastify) => {
     return tools
   }
 
-  fastify.decorateRequest('describeTools', async function (servers, { isTolerant = false } = {}) {
+  fastify.decorateRequest('describeTools', async function (servers, { isTolerant = false, isToolsOnly }) {
     const list = this.listAll('tools', servers)
     const { answers, notes } = isTolerant ? await list.catch(error => nothing(servers, error)) : await list
     return await describe(answers.map(({ server, answer: list }) => ({ server, list, tools: toolsIn(list, server) })), {
       own: fastify.swagger() as unknown as OpenApiDocument,
       anyTool: '/tools/{tool}',
-      notes: notes.map(([name, text]) => [`x-mcp-${name}`, text])
+      notes: notes.map(([name, text]) => [`x-mcp-${name}`, text]),
+      isToolsOnly
     })
   })
 }, { name: 'tool-operations', dependencies: ['config', 'openapi', 'server-requests'] })

@@ -98,11 +98,23 @@
     load()
   }
 
-  /** Swagger UI's field for a body has no name that a screen reader could say. */
-  function nameBodies (container) {
-    for (const field of container.querySelectorAll('textarea:not([aria-label])')) {
-      field.setAttribute('aria-label', 'Request body')
+  const names = {
+    textarea: 'Request body',
+    'select.examples-select-element': 'Example',
+    'button.json-schema-2020-12-accordion': 'Schema'
+  }
+
+  /**
+   * Gives what Swagger UI leaves without one a name that a screen reader can say: fields for a body, lists of examples,
+   * buttons that open a schema without a title. Examples that are wider than their place can be scrolled with keys.
+   */
+  function nameFields (container) {
+    for (const [selector, name] of Object.entries(names)) {
+      for (const field of container.querySelectorAll(`${selector}:not([aria-label])`)) {
+        if (field.tagName !== 'BUTTON' || field.textContent.trim() === '') field.setAttribute('aria-label', name)
+      }
     }
+    for (const example of container.querySelectorAll('.highlight-code pre:not([tabindex])')) example.tabIndex = 0
   }
 
   // Swagger UI's own start would fetch the document without what is given here.
@@ -121,7 +133,7 @@
     const main = element('div', { id: 'page' })
     container.replaceWith(main)
     main.append(element('h1', {}, document.title), form, status, container)
-    new MutationObserver(() => nameBodies(container)).observe(container, { childList: true, subtree: true })
+    new MutationObserver(() => nameFields(container)).observe(container, { childList: true, subtree: true })
     load()
   }
 })()

@@ -16,15 +16,15 @@ const anyValue = (reason: string): JsonObject => ({ $comment: `Left out here, no
  * that references lead to has a name that begins with it. References of the parts lead to `#/components/schemas/`.
  *
  * It allows what the schema allows, or more, where `$comment` says so. Numbers keep every digit. `null` for a text that
- * is no schema of an object's form.
+ * is no schema of an object's form. `example` is given as one where the schema's author gives none.
  */
-export function schemaParts (text: string, name: string): string | null {
+export function schemaParts (text: string, name: string, example?: unknown): string | null {
   if (text.length > maxLength || isNestedDeeper(text, maxDepth)) return JSON.stringify({ [name]: anyValue('its size') })
   // What is declared counts as evaluated.
   const declares = !text.includes('unevaluatedProperties')
   try {
     const parts = transformJson(text, (value, isNumber) =>
-      isJsonObject(value) ? createParts(value, { name, isNumber, declares }) : null)
+      isJsonObject(value) ? createParts(value, { name, isNumber, declares, example }) : null)
     return parts === 'null' ? null : parts
   } catch (error) {
     if (error instanceof SchemaTooLargeError) return JSON.stringify({ [name]: anyValue('its size') })
@@ -37,9 +37,10 @@ interface PartsOptions {
   isNumber: IsNumber
   /** Properties that are required and not declared may be declared. */
   declares: boolean
+  example: unknown
 }
 
-function createParts (schema: JsonObject, { name, isNumber, declares }: PartsOptions): JsonObject {
+function createParts (schema: JsonObject, { name, isNumber, declares, example }: PartsOptions): JsonObject {
   const index = indexSchema(schema)
   const names = nameTargets(index, name)
   const endless = endlessReferences(index)
@@ -87,7 +88,10 @@ function createParts (schema: JsonObject, { name, isNumber, declares }: PartsOpt
   }
 
   const parts: Array<[string, JsonObject]> = []
-  for (const part of wanted) parts.push([part === schema ? name : names.get(part) ?? '', rewrite(part)])
+  for (const part of wanted) {
+    if (part !== schema) parts.push([names.get(part) ?? '', rewrite(part)])
+    else parts.push([name, { ...(example !== undefined && { examples: [example] }), ...rewrite(part) }])
+  }
   return Object.fromEntries(parts)
 }
 

@@ -101,6 +101,8 @@ function objectOf ({ properties = {}, required = [], additionalProperties, ...ot
   const isPlain = Object.keys(others).every(keyword =>
     keyword === 'type' || annotations.includes(keyword) || keyword.startsWith('x-'))
   if (!isPlain || !isJsonObject(properties) || !Array.isArray(required)) return none
+  // Many validators take what every object has by such a name for the property.
+  if (Object.keys(properties).some(name => name in Object.prototype)) return none
   const members = (required as unknown[]).map((name): [string, unknown] => {
     const isDeclared = typeof name === 'string' && Object.hasOwn(properties, name)
     return [String(name), isDeclared ? valueOf(properties[name], depth + 1) : none]

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
+import type { JsonObject } from '../json.ts'
 import { objectText } from '../json-text.ts'
-import type { OpenApiDocument } from './document.ts'
+import { type OpenApiDocument, refTo } from './document.ts'
 import { operationIds } from './tool-ids.ts'
 import { type DescribedTool, describeTool, hasPath, type Members, type ToolOperation } from './tool-operation.ts'
 
@@ -21,6 +22,8 @@ export interface ToolsDocumentOptions {
   anyTool: string
   /** Further members of the document: what is missing in it. */
   notes: Members
+  /** Leaves the service's own operations out: a model that is given all functions of a document calls no others. */
+  isToolsOnly: boolean
 }
 
 export type DescribeTools = (servers: readonly ToolsOfServer[], options: ToolsDocumentOptions) => Promise<string>
@@ -34,16 +37,17 @@ export const tagOf = (server: string): string => `server ${server}`
 export function createToolsDocuments (): DescribeTools {
   const remembered = new WeakMap<object, Map<string, ToolOperation>>()
 
-  return async function describeTools (servers, { own, anyTool, notes }) {
+  return async function describeTools (servers, { own: whole, anyTool, notes, isToolsOnly }) {
     const usable = servers.map(one => ({ ...one, tools: one.tools.filter(({ name }) => hasPath(name)) }))
     const all = usable.flatMap(({ tools }) => tools)
+    const { [anyTool]: any, ...ownPaths } = whole.paths
+    const own = isToolsOnly ? withoutOperations(whole, all.length > 0) : whole
     if (all.length === 0) return withNotes(own, notes)
-    const { [anyTool]: any, ...ownPaths } = own.paths
     const { responses = {}, security = [] } = any?.post ?? {}
     const others = Object.entries(responses).filter(([status]) => status !== '200')
     const shared: Members = others.map(([status]) => [status, `{"$ref":"#/components/responses/Call${status}"}`])
     const common = { responses: shared, security: JSON.stringify(security) }
-    const ids = operationIds(all.map(({ name }) => name), idsOf(own))
+    const ids = operationIds(all.map(({ name }) => name), idsOf(whole))
 
     let turnEnds = performance.now() + maxTurnMs
     const operations: ToolOperation[] = []
@@ -65,22 +69,46 @@ export function createToolsDocuments (): DescribeTools {
     const { info, openapi, servers: addresses, tags = [], components } = own
     const serverTags = usable.filter(({ tools }) => tools.length > 0)
       .map(({ server }) => ({ name: tagOf(server), description: `The tools of the MCP server ${server}.` }))
-    const schemas = [membersOf(components.schemas ?? {}), ...operations.flatMap(({ components }) => components)]
+    const paths = [...(isToolsOnly ? [] : [membersOf(ownPaths)]), ...operations.map(pathText)]
+    const answers = objectText(others.map(([status, response]) => [`Call${status}`, JSON.stringify(response)]))
+    const ownSchemas = whole.components.schemas ?? {}
+    const schemas = [
+      membersOf(isToolsOnly ? usedSchemas(ownSchemas, [answers, ...paths]) : ownSchemas),
+      ...operations.flatMap(({ components }) => components)
+    ]
     return objectText([
       ['openapi', JSON.stringify(openapi)],
       ['info', JSON.stringify(info)],
       ['servers', JSON.stringify(addresses)],
       ['tags', JSON.stringify([...tags, ...serverTags])],
-      ['paths', joined([membersOf(ownPaths), ...operations.map(pathText)])],
+      ['paths', joined(paths)],
       ['components', objectText([
         ...Object.entries(components).filter(([kind]) => kind !== 'schemas' && kind !== 'responses')
           .map(([kind, value]) => [kind, JSON.stringify(value)] as const),
-        ['responses', objectText(others.map(([status, response]) => [`Call${status}`, JSON.stringify(response)]))],
+        ['responses', answers],
         ['schemas', joined(schemas)]
       ])],
       ...notes
     ])
   }
+}
+
+const withoutOperations = (document: OpenApiDocument, hasTools: boolean): OpenApiDocument =>
+  ({ ...document, paths: {}, tags: [], components: hasTools ? document.components : {} })
+
+/** The schemas that texts refer to, and those that these refer to. */
+function usedSchemas (schemas: JsonObject, texts: readonly string[]): JsonObject {
+  const used = new Set<string>()
+  const look = (texts: readonly string[]): void => {
+    for (const [name, schema] of Object.entries(schemas)) {
+      const reference = JSON.stringify(refTo(name))
+      if (used.has(name) || !texts.some(text => text.includes(reference))) continue
+      used.add(name)
+      look([JSON.stringify(schema)])
+    }
+  }
+  look(texts)
+  return Object.fromEntries(Object.entries(schemas).filter(([name]) => used.has(name)))
 }
 
 const pathText = ({ path, operation }: ToolOperation) => `${JSON.stringify(path)}:{"post":${operation}}`

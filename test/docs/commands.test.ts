@@ -39,7 +39,9 @@ const accounts: Array<[RegExp, { heldBy: string } | { why: string }]> = [
   [/^URL=http:\/\/127|^REF=\$\(curl |^curl -s "?\$URL\/results\/\$REF|^curl -s \$URL\/call-tool -d .*(reference|\$REF)/,
     { heldBy: 'docs/results' }],
   [/^curl localhost:33000\/tools\/list_sources -H 'X-Session-Id: /, { heldBy: 'routes/tool' }],
-  [/^curl -s http:\/\/127\.0\.0\.1:33000\/(sessions|call-tool|openapi\.json)/, { heldBy: 'long/docs-page' }],
+  [/^curl -s http:\/\/127\.0\.0\.1:33000\/(sessions|call-tool)/, { heldBy: 'long/docs-page' }],
+  [/^curl -s http:\/\/127\.0\.0\.1:33000\/openapi\.json|^npx @hey-api\/openapi-ts /, { heldBy: 'long/generated-steps' }],
+  [/^curl -s 'http:\/\/127\.0\.0\.1:33000\/openapi\.json\?operations=tools'/, { heldBy: 'long/open-webui' }],
   [/^curl -s localhost:9464\/metrics$/, { heldBy: 'long/prometheus' }],
   [/^npm run dev$/, { heldBy: 'scripts/signals' }],
   [/^npm start$|^node scripts\/start\.mjs$|^(MCP_|REDIS_)\S+ (MCP_\S+ )?npm start$/, { heldBy: 'e2e/start' }],
@@ -63,7 +65,7 @@ const accounts: Array<[RegExp, { heldBy: string } | { why: string }]> = [
   [/^(systemctl|journalctl) /, { why: 'no systemd; test/long/systemd.test.ts has the units' }],
   [/^kubectl -n mcp create secret /, { why: 'no cluster; test/long/kustomize.test.ts gives the service such secrets' }],
   [/^redis-cli /, { why: 'a look into a Redis at port 6379, which tests leave alone; the keys are in test/lib/sessions' }],
-  [/^npx (@playwright|@hey-api|supergateway|-y -p mcp-remote|@modelcontextprotocol\/inspector)|^npm install supergateway/, { why: foreign }]
+  [/^npx (@playwright|supergateway|-y -p mcp-remote|@modelcontextprotocol\/inspector)|^npm install supergateway/, { why: foreign }]
 ]
 
 t.test('each command of the docs is run by a test, or it is said why not', async t => {

@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { readFile } from 'node:fs/promises'
 import type { AxeResults } from 'axe-core'
-import { type Browser, chromium, type Page } from 'playwright-core'
-import t from 'tap'
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import t, { type Test } from 'tap'
 import { installDebianPackages } from '../../scripts/debian.mjs'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { makeFolder } from '../support/folders.ts'
@@ -38,8 +38,8 @@ const browser = await openBrowser()
 interface Visit { page: Page, faults: string[], hosts: Set<string>, headers: Array<Record<string, string>> }
 
 /** The page /docs of a service, and what the browser complained of, and whom it asked. */
-async function visit (url: string): Promise<Visit> {
-  const context = await browser.newContext()
+async function visit (url: string, options: BrowserContextOptions = {}): Promise<Visit> {
+  const context = await browser.newContext(options)
   t.teardown(() => context.close())
   const page = await context.newPage()
   page.setDefaultTimeout(60_000)
@@ -113,21 +113,25 @@ t.test('behind API keys the page loads, asks for the key, and sends it', async t
   t.strictSame(faults, [])
 })
 
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+/** Looks for what keeps people from using the page as it is now. */
+async function checkPage (t: Test, page: Page, what: string): Promise<void> {
+  // Evaluated, not put into the page: the page's own policy stands.
+  await page.evaluate(axe)
+  const { violations } = await page.evaluate('axe.run()') as AxeResults
+  const found = violations.flatMap(({ id, impact, nodes }) =>
+    nodes.map(({ html, target }) => ({ id, impact, html: html.slice(0, 160), target: String(target) })))
+  const grave = found.filter(({ impact }) => impact === 'serious' || impact === 'critical')
+  t.strictSame(grave.map(({ id, html, target }) => `${id}: ${html} at ${target}`), [], what)
+  for (const id of new Set(found.map(({ id }) => id))) t.comment(`${what}: ${id}`)
+}
+
 t.test('the page passes an accessibility check: closed, open, tried out, and refused', async t => {
-  const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
   const service = await listen(t)
   const session = await openSession(service)
   const { page } = await visit(`${service.url}/docs`)
-  // Evaluated, not put into the page: the page's own policy stands.
-  const check = async (what: string) => {
-    await page.evaluate(axe)
-    const { violations } = await page.evaluate('axe.run()') as AxeResults
-    const found = violations.flatMap(({ id, impact, nodes }) =>
-      nodes.map(({ html, target }) => ({ id, impact, html: html.slice(0, 160), target: String(target) })))
-    const grave = found.filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    t.strictSame(grave.map(({ id, html, target }) => `${id}: ${html} at ${target}`), [], what)
-    for (const id of new Set(found.map(({ id }) => id))) t.comment(`${what}: ${id}`)
-  }
+  const check = (what: string) => checkPage(t, page, what)
   await page.getByRole('status').getByText('The description is loaded.').waitFor()
   await check('closed')
   await page.getByLabel('Session id').fill(session)
@@ -135,4 +139,27 @@ t.test('the page passes an accessibility check: closed, open, tried out, and ref
   await tryOut(page, '/call-tool', { tool: 'echo', params: { text: 'hello' } })
   await tryOut(page, '/tools', { session_id: 'none' })
   await check('tried out')
+
+  // What opens within an operation: the schemas of its body and of an answer, and the other examples.
+  const operation = page.locator('.opblock-post', { has: page.locator('[data-path="/call-tool"]') })
+  await operation.getByRole('button', { name: 'Cancel' }).click()
+  for (const tab of await operation.getByRole('tab', { name: 'Schema' }).all()) await tab.click()
+  await page.evaluate('document.querySelector(".json-schema-2020-12-expand-deep-button")?.click()')
+  await check('schemas')
+  // An operation that has parameters, and one without a body.
+  for (const path of ['/calls/{id}', '/session', '/tools']) {
+    await page.locator('.opblock-get', { has: page.locator(`[data-path="${path}"]`) }).locator('.opblock-summary-control').click()
+  }
+  await page.locator('.opblock-get', { has: page.locator('[data-path="/calls/{id}"]') })
+    .getByRole('button', { name: 'Try it out' }).click()
+  await check('parameters')
+  t.equal(await page.getByRole('dialog').count(), 0, 'there is no dialog: credentials are asked for above')
+})
+
+t.test('a visitor who prefers dark colours can read the page, too', async t => {
+  const service = await listen(t)
+  const { page } = await visit(`${service.url}/docs`, { colorScheme: 'dark' })
+  await page.getByRole('status').getByText('The description is loaded.').waitFor()
+  await page.locator('.opblock-post .opblock-summary-control').first().click()
+  await checkPage(t, page, 'dark')
 })

@@ -5,17 +5,18 @@ import { join } from 'node:path'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import t from 'tap'
 import type { OpenApiDocument, Operation } from '../../lib/openapi/document.ts'
-import { provideApiGenerators } from '../support/api-generators.ts'
+import { provideApiGenerators, strictConfiguration } from '../support/api-generators.ts'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { makeFolder } from '../support/folders.ts'
 import { generatedCaller } from '../support/generated-caller.ts'
 import { fixture } from '../support/paths.ts'
-import { openSession } from '../support/requests.ts'
+import { openSession, post } from '../support/requests.ts'
+import { resultText, startScripted } from '../support/scripted-server.ts'
 import { listen } from '../support/service.ts'
 import { serversFile } from '../support/servers-file.ts'
 import { thousandTools } from '../support/thousand-tools.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 interface CorpusTool { name: string, args?: object, reply?: unknown, fails?: boolean }
 interface Call {
@@ -44,18 +45,7 @@ async function generate (text: string, program: string): Promise<void> {
   for (const name of ['src', 'js']) await rm(file(name), { recursive: true, force: true })
   await writeFile(file('openapi.json'), text)
   await writeFile(file('package.json'), '{ "private": true, "type": "commonjs" }')
-  const compilerOptions = {
-    strict: true,
-    module: 'commonjs',
-    moduleResolution: 'node10',
-    target: 'es2022',
-    lib: ['es2023', 'dom', 'dom.iterable'],
-    types: ['node'],
-    typeRoots: [join(resolve('@types/node/package.json'), '..', '..')],
-    outDir: 'js',
-    rootDir: 'src'
-  }
-  await writeFile(file('tsconfig.json'), JSON.stringify({ compilerOptions, include: ['src'] }))
+  await writeFile(file('tsconfig.json'), strictConfiguration(['src'], 'src'))
   await mkdir(file('src'))
   await Promise.all([
     generators.run('openapi-ts', '-i', 'openapi.json', '-o', 'src/hey'),
@@ -74,13 +64,23 @@ t.test('two generators make clients that compile strictly and call every operati
   const folder = await makeFolder(t)
   const text = join(folder, 'a.txt')
   await writeFile(text, 'some text\n')
+  // Its tool asks again and again.
+  const discover = resultText('{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}}}')
+  const question = '{"colour":{"method":"elicitation/create","params":{"message":"Which?"}}}'
+  const asking = await startScripted(t, 'stdio', {
+    'server/discover': discover,
+    'tools/list': resultText('{"tools":[{"name":"ask","inputSchema":{"type":"object"}}]}'),
+    'tools/call': resultText(`{"resultType":"input_required","inputRequests":${question},"requestState":"s"}`)
+  })
   const service = await listen(t, {
     MCP_SERVERS_FILE: await serversFile(t, {
       everything: shared(official('everything'), 'stdio'),
       filesystem: shared(official('filesystem'), folder),
-      corpus: shared(fixture('corpus-server.mjs'), ...schemas)
+      corpus: shared(fixture('corpus-server.mjs'), ...schemas),
+      asking: { ...asking.entry, lifecycle: 'shared' }
     }),
-    MCP_ELICITATION: 'on'
+    MCP_ELICITATION: 'on',
+    MCP_ASYNC_CALLS: 'on'
   })
   const session = await openSession(service)
   const response = await fetch(`${service.url}/openapi.json`, { headers: { 'x-session-id': session } })
@@ -99,6 +99,8 @@ t.test('two generators make clients that compile strictly and call every operati
   t.strictSame(problems, [])
   t.match(JSON.parse(await generators.run('validate-api', 'openapi.json')), { valid: true })
 
+  const asked = await post(`${service.url}/call-tool`, { session_id: session, tool: 'asking__ask' })
+  const { call = '' } = asked.body as { call?: string }
   /** What the service's own operations are asked; the session itself is ended last. */
   const own: Record<string, Omit<Call, 'id' | 'method' | 'url'>> = {
     openSession: { body: { session_id: 'generated', apiUrl, jwtToken } },
@@ -106,6 +108,9 @@ t.test('two generators make clients that compile strictly and call every operati
     endSession: { body: { session_id: 'generated' } },
     putSessionValues: { body: { values: { a: 1, b: [2] } } },
     removeSessionValue: { path: { name: 'a' } },
+    readCall: { path: { id: call } },
+    answerCall: { path: { id: call }, body: { session_id: session, responses: { colour: { action: 'decline' } } } },
+    cancelCall: { path: { id: call } },
     callTool: { body: { session_id: session, tool: 'everything__echo', params: { message: 'hello' } } },
     readResource: { body: { session_id: session, uri: 'demo://resource/static/document/features.md' } },
     getPrompt: { body: { session_id: session, name: 'everything__simple-prompt' } },
@@ -146,13 +151,13 @@ t.test('two generators make clients that compile strictly and call every operati
 
   const calls = operations.map(({ url, method, operation: { operationId = '', security = [] } }): Call => {
     const tool = url.startsWith('/tools/') ? decodeURIComponent(url.slice('/tools/'.length)) : null
-    const asked = tool === null ? own[operationId] : { body: argumentsOf(tool) }
-    return { id: operationId, method, url, ...asked, session: security.some(needed => 'session' in needed) }
+    const request = tool === null ? own[operationId] : { body: argumentsOf(tool) }
+    return { id: operationId, method, url, ...request, session: security.some(needed => 'session' in needed) }
   })
-  const isLast = ({ id }: Call) => id === 'deleteSession'
-  await writeFile(file('plan.json'), JSON.stringify({
-    baseUrl: service.url, session, calls: calls.filter(call => !isLast(call)), after: calls.filter(isLast)
-  }))
+  const lasts = ['cancelCall', 'deleteSession']
+  const others = calls.filter(({ id }) => !lasts.includes(id))
+  const phases = [others, ...lasts.map(last => calls.filter(({ id }) => id === last))]
+  await writeFile(file('plan.json'), JSON.stringify({ baseUrl: service.url, session, phases }))
   const written = await generators.run('node', join('js', 'calls.js'), 'plan.json')
   const outcomes = written.trim().split('\n').map(line => JSON.parse(line) as Outcome)
   t.equal(outcomes.length, 2 * operations.length, 'each operation, by each client')
@@ -206,7 +211,7 @@ t.test('a document of a thousand tools is valid, and the clients of two generato
   const some = operations.filter((_, index) => index % 50 === 0)
   const calls = some.map(({ url, method, operation: { operationId: id } }) =>
     ({ id, method, url, body: { id: 'x', filter: { all: [{}] } }, session: true }))
-  await writeFile(file('plan.json'), JSON.stringify({ baseUrl: service.url, session, calls, after: [] }))
+  await writeFile(file('plan.json'), JSON.stringify({ baseUrl: service.url, session, phases: [calls] }))
   const lines = (await generators.run('node', join('js', 'calls.js'), 'plan.json')).trim().split('\n')
   t.equal(lines.length, 2 * calls.length)
   for (const line of lines) {

@@ -150,7 +150,8 @@ t.test('what /init takes', async t => {
     ]) {
       const response = await app.inject({ method: 'POST', url: '/init', payload: body })
       t.equal(response.statusCode, 400)
-      t.strictSame(response.json(), failure('BODY_NOT_JSON', 'The body is not valid JSON'))
+      const sentence = 'The body has a key that no body may have: __proto__, or prototype within constructor'
+      t.strictSame(response.json(), failure('BODY_NOT_JSON', sentence))
     }
     t.strictSame(
       await init(app, { session_id: 'p2', apiUrl, jwtToken, constructor: 'c', toString: ['s'], valueOf: null }),

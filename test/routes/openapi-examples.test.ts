@@ -182,6 +182,20 @@ t.test('each example of a request, sent in their order, is answered as the examp
     .flatMap(([status, response]) => examplesOf(mediaOf(response)).map((_, index) => `${id} ${status} ${index}`)))
   t.strictSame(expected.filter(one => !compared.has(one)), [], 'each example was compared')
 
+  await t.test('a document of the tools alone has nothing else, and the same names', async t => {
+    const ask = async (query: string) => await everything.inject({ url: `/openapi.json${query}` })
+    const whole = (await ask('')).json<OpenApiDocument>()
+    t.equal((await ask('?operations=all')).body, JSON.stringify(whole))
+    const alone = (await ask('?operations=tools')).json<OpenApiDocument>()
+    const tools = Object.entries(whole.paths).filter(([path]) => path.startsWith('/tools/'))
+    t.ok(tools.length > 5 && tools.length < Object.keys(whole.paths).length)
+    t.strictSame(alone.paths, Object.fromEntries(tools))
+    t.strictSame(alone.tags?.map(({ name }) => name), ['server everything'])
+    for (const query of ['?operations=', '?operations=none', '?operations=tools&operations=all']) {
+      t.match((await ask(query)).json(), { code: 'MCPC_ERR_INVALID_FIELD', error: 'operations must be "all" or "tools"' })
+    }
+  })
+
   await t.test("those of tools, too, which are made of the tools' schemas", async t => {
     await everything.inject({ method: 'POST', url: '/init', payload: { session_id: 'demo-1', ...credentials } })
     const headers = { 'x-session-id': 'demo-1' }
@@ -197,7 +211,9 @@ t.test('each example of a request, sent in their order, is answered as the examp
       t.equal(Object.hasOwn(answer.json<object>(), 'error'), false, answer.body)
       const media = mediaOf(operation?.responses[200])
       t.equal(faultOf(media?.schema ?? {}, answer.json()), null, tool)
-      const [example] = examplesOf(media)
+      const [result = {}] = Object.entries(tools.components.schemas ?? {})
+        .filter(([name]) => name === 'GetStructuredContentResult' && tool === 'get-structured-content').map(([, schema]) => schema)
+      const [example] = (result as { examples?: unknown[] }).examples ?? []
       t.equal(example !== undefined, tool === 'get-structured-content', tool)
       const typeOf = (value: unknown) => Object.entries(value as object).map(([name, one]) => [name, typeof one]).sort()
       if (example !== undefined) t.strictSame(typeOf(example), typeOf(answer.json()))

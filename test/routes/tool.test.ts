@@ -1,12 +1,15 @@
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { FastifyInstance } from 'fastify'
 import { cases } from '../support/cases.ts'
 import { makeFolder } from '../support/folders.ts'
 import { fixture } from '../support/paths.ts'
-import { call, callFailure, initSession } from '../support/requests.ts'
+import { call, callFailure, initSession, openSession } from '../support/requests.ts'
 import { build, listen, serviceOn } from '../support/service.ts'
+import { serversFile } from '../support/servers-file.ts'
 
 async function corpusEntry (t: Test, tools: object[]): Promise<Record<string, unknown>> {
   const file = join(await makeFolder(t), 'tools.json')
@@ -131,4 +134,80 @@ t.test('a call by path is followed by events, and audited as a call of its tool'
   t.equal(lines.length, 1)
   t.match(JSON.parse(lines[0] ?? ''), { event: 'tool_call', route: '/tools/*', tool: 'echo', outcome: 'ok' })
   t.notMatch(service.output(), id, 'the id of the session is in no line')
+})
+
+/** What a socket sends, and the head and the body of what comes back. */
+async function sendRaw (url: string, request: string): Promise<{ head: string, body: string }> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  let text = ''
+  socket.on('data', chunk => { text += String(chunk) }).on('error', () => {}).write(request)
+  await once(socket, 'close')
+  const [head = '', ...rest] = text.split('\r\n\r\n')
+  return { head, body: rest.join('') }
+}
+
+t.test('what a stranger tries on the path of a tool does what it says, or is refused with its reason', async t => {
+  const tools = ['plain', 'with.dots', 'with/slash', 'a%2Fb', '..'].map(name => ({ name, inputSchema: { type: 'object' } }))
+  const file = join(await makeFolder(t), 'tools.json')
+  await writeFile(file, JSON.stringify([...tools, {
+    name: 'sess', inputSchema: { type: 'object', properties: { session_id: { type: 'string' } }, required: ['session_id'] }
+  }]))
+  const corpus = { command: process.execPath, args: [fixture('corpus-server.mjs'), file], values: 'none', lifecycle: 'shared' }
+  const service = await listen(t, { MCP_SERVERS_FILE: await serversFile(t, { corpus }) })
+  const [id, other] = [await openSession(service), await openSession(service)]
+  const mine = `x-session-id: ${id}`
+  const ask = (method: string, path: string, headers: string[], body: string) => sendRaw(service.url, [
+    `${method} ${path} HTTP/1.1`, 'host: localhost', 'connection: close', ...headers,
+    ...(method === 'POST' || body !== '' ? [`content-length: ${Buffer.byteLength(body)}`] : []), '', body
+  ].join('\r\n'))
+
+  /** Calls that are made: what the tool gets. */
+  const good: Array<[path: string, headers: string[], body: string, name: string, args?: object]> = [
+    ['/tools/plain', [mine], '{"a":1}', 'plain', { a: 1 }], ['/tools/plain', [mine], '', 'plain'],
+    ['/tools/plain', [mine], ' \n', 'plain'], ['/tools/plain', [mine, 'content-type: text/plain'], '{}', 'plain'],
+    ['/tools/plain', [mine, 'content-type:'], '{}', 'plain'], ['/tools/plain?', [mine], '{}', 'plain'],
+    ['/tools/plain', [mine, 'accept: text/html'], '{}', 'plain'], ['/tools/plain?x=1&__proto__=2', [mine], '{}', 'plain'],
+    ['/tools/with.dots', [mine], '{}', 'with.dots'], ['/tools/with%2Edots', [mine], '{}', 'with.dots'],
+    ['/tools/with/slash', [mine], '{}', 'with/slash'], ['/tools/with%2Fslash', [mine], '{}', 'with/slash'],
+    ['/tools/a%252Fb', [mine], '{}', 'a%2Fb'], ['/tools/..', [mine], '{}', '..'], ['/tools/%2E%2E', [mine], '{}', '..'],
+    ['/tools/plain', [mine, mine], '{}', 'plain'], ['/tools/plain', ['x-session-id:', mine], '{}', 'plain'],
+    ['/tools/plain', [`X-SESSION-ID:   ${id}  `], '{}', 'plain'],
+    ['/tools/sess', [mine], '{"session_id":"x"}', 'sess', { session_id: 'x' }],
+    ['/tools/sess', [mine], `{"session_id":"${other}"}`, 'sess', { session_id: other }],
+    ['/tools/plain', [mine], '{"constructor":1,"toString":[]}', 'plain', { constructor: 1, toString: [] }]
+  ]
+  for (const [path, headers, body, name, args = {}] of cases(good, 3)) {
+    const answer = await ask('POST', path, headers, body)
+    t.match(answer.head, /^HTTP\/1.1 200 /, `${path} ${body}`)
+    t.strictSame(JSON.parse(answer.body), { name, args }, path)
+  }
+
+  const different = 'The header x-session-id was sent with different ids'
+  const forbidden = 'The body has a key that no body may have: __proto__, or prototype within constructor'
+  type Refused = [method: string, path: string, headers: string[], body: string, status: number, error: RegExp | string]
+  const bad: Refused[] = [
+    ['POST', '/tools/plain', [mine, `x-session-id: ${other}`], '{}', 400, different],
+    ['POST', '/tools/plain', [`x-session-id: ${id}, ${other}`], '{}', 409, `Session ${id}, ${other} not found`],
+    ['POST', '/tools/plain', [mine], '{"__proto__":1}', 400, forbidden],
+    ['POST', '/tools/plain', [mine], '{"a":{"__proto__":1}}', 400, forbidden],
+    ['POST', '/tools/plain', [mine], '{"__proto__":1', 400, 'The body is not valid JSON'],
+    ['POST', '/tools/plain', [], `{"session_id":"${id}"}`, 400, 'Missing X-Session-Id'],
+    ['POST', `/tools/plain?session_id=${id}`, [], '{}', 400, 'Missing X-Session-Id'],
+    ['POST', '/tools/plain', [mine], '"text"', 400, 'The body must be a JSON object'],
+    ['POST', '/tools/plain', [mine, 'content-type: application/x-www-form-urlencoded'], 'a=1', 400, 'not valid JSON'],
+    ['POST', '/tools/with%252Fslash', [mine], '{}', 404, 'There is no tool with%2Fslash'],
+    ['POST', '/tools/plain/', [mine], '{}', 404, 'There is no tool plain/'],
+    ['POST', '/tools/PLAIN', [mine], '{}', 404, 'There is no tool PLAIN'],
+    ['POST', '/tools/%00', [mine], '{}', 404, /There is no tool/], ['POST', '/tools/%', [mine], '{}', 400, /'\/tools\/%'/],
+    ['POST', '/Tools/plain', [mine], '{}', 404, 'There is no POST /Tools/plain'],
+    ...['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'QUERY'].map(method =>
+      [method, '/tools/plain', [mine], '', 405, '/tools/plain takes POST'] as Refused)
+  ]
+  for (const [method, path, headers, body, status, error] of cases(bad, 3)) {
+    const answer = await ask(method, path, headers, body)
+    t.match(answer.head, new RegExp(`^HTTP/1.1 ${status} `), `${method} ${path} ${body}`)
+    t.match((JSON.parse(answer.body) as { error: string }).error, error)
+    if (status === 405) t.match(answer.head, /^allow: POST\r?$/im)
+  }
+  t.match(await ask('HEAD', '/tools/plain', [mine], ''), { head: /^HTTP\/1.1 405 /, body: '' })
 })

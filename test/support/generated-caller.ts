@@ -28,7 +28,7 @@ interface Outcome { data?: unknown, error?: unknown, response: Response }
 type HeyCall = (options: object) => Promise<Outcome>
 type FetchCall = (url: string, options: object) => Promise<Outcome>
 
-const { baseUrl, session, calls, after }: { baseUrl: string, session: string, calls: Call[], after: Call[] } =
+const { baseUrl, session, phases }: { baseUrl: string, session: string, phases: Call[][] } =
   JSON.parse(readFileSync(process.argv[2] as string, 'utf8'))
 
 // The generated functions know which operation wants the session.
@@ -58,8 +58,8 @@ async function callByFetch (call: Call): Promise<void> {
 
 async function main (): Promise<void> {
 ${isTyped ? typedCalls : ''}
-  // What ends the session comes last.
-  for (const some of [calls, after]) {
+  // What ends something comes last.
+  for (const some of phases) {
     for (const call of some) await callByHey(call)
     for (const call of some) await callByFetch(call)
   }

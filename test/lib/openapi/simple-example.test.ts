@@ -52,6 +52,7 @@ t.test('there is none where a schema asks for more than is understood', t => {
     t.equal(exampleOf(schema), null, JSON.stringify(schema))
   }
   t.equal(exampleOf({ properties: { $ref: {} }, required: ['$ref'] }), null, 'a name that readers of the document end at')
+  t.equal(exampleOf({ properties: { toString: {} } }), null)
   t.equal(simpleExample(JSON.stringify({ properties: {}, title: 'x'.repeat(70_000) })), null)
   const deep = (levels: number): object =>
     levels === 0 ? {} : { type: 'object', properties: { a: deep(levels - 1) }, required: ['a'] }

@@ -22,7 +22,7 @@ t.test('a thousand tools are described in many turns of the event loop, and once
   const describe = createToolsDocuments()
   const list = {}
   const make = (count: number, memory: object) => describe(
-    [{ server: 's', tools: tools.slice(0, count), list: memory }], { own, anyTool: '/tools/{tool}', notes: [] }
+    [{ server: 's', tools: tools.slice(0, count), list: memory }], { own, anyTool: '/tools/{tool}', notes: [], isToolsOnly: false }
   )
   const few = await turnsUntil(make(2, {}))
   const many = await turnsUntil(make(1_000, list))
