@@ -65,9 +65,10 @@ export default fp(async (fastify) => {
       origin: isListedOrigin(headers.origin ?? '') ? headers.origin : false,
       preflight: method === 'OPTIONS' && headers['access-control-request-method'] !== undefined,
       methods: 'GET, POST, PUT, DELETE',
-      allowedHeaders: 'Authorization, Content-Type, X-API-Key, X-Session-Id, If-None-Match',
+      allowedHeaders: 'Authorization, Content-Type, X-API-Key, X-Session-Id, If-None-Match, Idempotency-Key, Prefer, ' +
+        'Last-Event-ID',
       exposedHeaders: 'Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, X-MCP-Not-Cached, ' +
-        'X-MCP-Injected, X-MCP-Result, X-MCP-Unfit-Arguments, ETag',
+        'X-MCP-Injected, X-MCP-Result, X-MCP-Unfit-Arguments, ETag, Location, Preference-Applied, Idempotency-Replayed',
       maxAge: 600
     })
   })

@@ -196,7 +196,7 @@ export default fp(async (fastify) => {
       endWith,
       onNotCached: err => request.log.warn({ err, tool: call.exposedName }, 'the values of a call could not be kept')
     }))
-    request.noteCallSettled()
+    request.noteCallSettled(reply.outcome === 'input_required' ? reply.outcome : 'completed')
     if (reply.form !== undefined) note('x-mcp-result', resultHeader(reply.form, reply.leftOut))
     return reply
   }

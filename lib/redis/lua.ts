@@ -2,8 +2,11 @@ import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { RedisClient } from './client.ts'
 
-/** A Lua script as a function of the one key that it touches, so that it works in a cluster, and of named arguments. */
-export type Script<Args, Reply> = (key: string, args: Args) => Promise<Reply>
+/**
+ * A Lua script as a function of the key that it touches, or of several with one hash tag, so that it works in a
+ * cluster, and of named arguments.
+ */
+export type Script<Args, Reply, Keys = string> = (keys: Keys, args: Args) => Promise<Reply>
 
 export type ScriptArgument = string | number
 
@@ -24,13 +27,13 @@ export function readScript (file: URL, included = new Set<string>()): string {
  * Gives the client a script as a command: EVALSHA, and EVAL once where the server does not know the script. `argv`
  * puts the named arguments into the order of the script's header. `Reply` is what the header says that it returns.
  */
-export function defineScript<Args, Reply> (
-  client: RedisClient, file: URL, argv: (args: Args) => ScriptArgument[]
-): Script<Args, Reply> {
+export function defineScript<Args, Reply, Keys extends string | readonly string[] = string> (
+  client: RedisClient, file: URL, argv: (args: Args) => ScriptArgument[], numberOfKeys = 1
+): Script<Args, Reply, Keys> {
   const name = `mcp:${basename(file.pathname, '.lua')}`
-  client.defineCommand(name, { numberOfKeys: 1, lua: readScript(file) })
+  client.defineCommand(name, { numberOfKeys, lua: readScript(file) })
   // defineCommand adds methods that the client's type does not have.
-  const command = Reflect.get(client, name) as (key: string, argv: ScriptArgument[]) => Promise<Reply>
+  const command = Reflect.get(client, name) as (keys: Keys, argv: ScriptArgument[]) => Promise<Reply>
   // A list is one argument here, and the client flattens it: as many arguments of a function would overflow the stack.
-  return (key, args) => command.call(client, key, argv(args))
+  return (keys, args) => command.call(client, keys, argv(args))
 }

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { hashTagOf } from '../redis/hash-tag.ts'
 
 /** The session that a request is about. */
 export interface SessionRef {
@@ -15,6 +16,10 @@ export interface SessionRef {
  */
 export const sessionKey = (keyPrefix: string, { client, id }: Pick<SessionRef, 'client' | 'id'>) =>
   [keyPrefix, ...client === null ? [] : [client], id].join(':')
+
+/** The Redis key of the events of a call, beside that of its session. No session's key begins like it. */
+export const callEventsKey = (keyPrefix: string, sessionKey: string, call: string) =>
+  `mcp_events:{${hashTagOf(sessionKey)}}:${keyPrefix}:${call}`
 
 /** 192 random bits, which cannot be guessed. */
 export const createSessionId = () => randomBytes(24).toString('base64url')
