@@ -88,8 +88,9 @@ export default fp(async (fastify) => {
       if (reply.raw.writableEnded || request.isAnswerOut) continue
       request.log.warn({ route: request.routeOptions.url }, 'request broken off: the grace is over')
       request.interrupt(new ClosingError())
-      // One whose body is still on its way waits for nothing that an abort could end.
-      if (!request.raw.complete && !reply.sent) reply.send(new ClosingError())
+      // One whose body is still on its way waits for nothing that an abort could end. A request of this process to
+      // itself has no body on its way: its answer must be that of its call.
+      if (request.raw.complete === false && !reply.sent) reply.send(new ClosingError())
     }
   }
 
