@@ -242,6 +242,8 @@ async function allUnavailable (
     ['/tools', post(`${service.url}/tools`, { session_id: session })],
     ['/call-tool', callAt(service, session, 'echo')],
     ['/shutdown', post(`${service.url}/shutdown`, { session_id: other })],
+    ['/calls/{id}', get(service, '/calls/c_a', { 'x-session-id': session })],
+    ['/calls/{id}/events', get(service, '/calls/c_a/events', { 'x-session-id': session })],
     ['/health', get(service, '/health')],
     ['/readyz', get(service, '/readyz')]
   ]
@@ -370,8 +372,10 @@ t.test('a worker that was busy does not take Redis for stalled', async t => {
   }
 })
 
-async function get ({ url }: ListeningService, path: string): Promise<Answer> {
-  const response = await fetch(url + path)
+async function get (
+  { url }: ListeningService, path: string, headers: Record<string, string> = {}
+): Promise<Answer> {
+  const response = await fetch(url + path, { headers })
   return { status: response.status, body: await response.json(), headers: response.headers }
 }
 

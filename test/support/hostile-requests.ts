@@ -205,6 +205,9 @@ const headerText = fc.constantFrom(
   '-1',
   '*/*',
   'text/event-stream',
+  'respond-async',
+  '1-1',
+  '18446744073709551616-0',
   'null',
   'application/x-www-form-urlencoded'
 )
@@ -225,6 +228,8 @@ function headersOf ({ sessions }: Surroundings): Arbitrary<Record<string, string
     'te',
     'x-request-id',
     'last-event-id',
+    'idempotency-key',
+    'prefer',
     'traceparent'
   ]
   // Headers are bytes, and Latin-1 to Node.
@@ -239,7 +244,9 @@ export function hostileRequest ({ paths }: Description, surroundings: Surroundin
       const schema = requestBody?.content['application/json'].schema
       return fc.record({
         method: fc.constant(method.toUpperCase()),
-        path: fc.constantFrom(path, path, path, path, `${path}?a=%00`, `${path}/`, path.toUpperCase()),
+        path: fc.constantFrom(
+          path, path, path, path, `${path}?a=%00`, `${path}/`, path.toUpperCase(), path.replace('{id}', `c_${'a'.repeat(32)}`)
+        ),
         headers: headersOf(surroundings),
         ...(schema !== undefined && { body: bodyOf(schema, surroundings) })
       })
