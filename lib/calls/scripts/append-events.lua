@@ -14,9 +14,11 @@
 
   Returns 1, or 0 when the call is another's or gone: then nothing was added.
 ]]
+--- @include "../../sessions/scripts/includes/arguments"
 local key, events_key = KEYS[1], KEYS[2]
 local meta, id, lease, ttl_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local most_events, most_bytes = tonumber(ARGV[5]), tonumber(ARGV[6])
+local said = arguments(7, #ARGV)
 
 --- @include "includes/events"
 
@@ -27,8 +29,8 @@ if call.lease ~= lease then return 0 end
 
 local newest = redis.call('XREVRANGE', events_key, '+', '-', 'COUNT', 1)[1]
 local bytes = newest and tonumber(parse_entry(newest).b) or 0
-for position = 7, #ARGV, 2 do
-  local name, data = ARGV[position], ARGV[position + 1]
+for position = 1, #said, 2 do
+  local name, data = said[position], said[position + 1]
   bytes = bytes + #data
   redis.call('XADD', events_key, '*', 'e', name, 'd', data, 'b', milliseconds(bytes))
 end

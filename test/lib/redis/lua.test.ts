@@ -60,4 +60,9 @@ t.test('named arguments arrive in the order that the definition says, beside the
     await redisClient(t), pathToFileURL(join(folder, 'echo.lua')), ({ first, last }) => [first, last]
   )
   t.strictSame(await echo('some key', { last: 2, first: 'a' }), ['some key', 1, 'a', '2'])
+  const ofTwo = t.testdir({ 'two.lua': 'return {KEYS[1], KEYS[2], unpack(ARGV)}' })
+  const two = defineScript<{ all: string[] }, unknown[], readonly string[]>(
+    await redisClient(t), pathToFileURL(join(ofTwo, 'two.lua')), ({ all }) => all, 2
+  )
+  t.strictSame(await two(['{a}1', '{a}2'], { all: ['x', 'y'] }), ['{a}1', '{a}2', 'x', 'y'])
 })
