@@ -9,10 +9,11 @@ import { callEventsKey, sessionKey } from '../../lib/sessions/session-ref.ts'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { cases } from '../support/cases.ts'
 import { makeFolder } from '../support/folders.ts'
+import { startUpstream } from '../support/mcp-servers.ts'
 import { fixture, root } from '../support/paths.ts'
 import { redisClient } from '../support/redis.ts'
 import { initSession, postTo } from '../support/requests.ts'
-import { workersOn } from '../support/service.ts'
+import { serviceOn, workersOn } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
 interface Event { id?: string, event: string, data: Record<string, unknown>, fields: Record<string, string> }
@@ -224,6 +225,19 @@ t.test('a reader who leaves and a worker that closes end the stream, and another
   letGo()
   const rest = eventsIn((await follow(two, session, call, events.at(-2)?.id ?? '')).body)
   t.match(rest.at(-1), { event: 'result' })
+})
+
+t.test('what a server over HTTP says goes to the call that it is about, and to no other session\'s', async t => {
+  const upstream = await startUpstream(t, 'http-2026', ['--modern-only'])
+  const service = await serviceOn(t, { up: { url: upstream.url } }, { MCP_ASYNC_CALLS: 'on' })
+  const sessions = await Promise.all(Array.from({ length: 6 }, () => initSession(service)))
+  await Promise.all(sessions.map(async (session, index) => {
+    const steps = index + 2
+    const call = await accept(service, session, { tool: 'progress', params: { steps, delay: 20 } })
+    const said = eventsIn((await follow(service, session, call)).body).map(({ event }) => event)
+    const expected = Array.from({ length: steps }, () => ['progress', 'log']).flat()
+    t.strictSame([said.slice(0, -1).sort(), said.at(-1)], [expected.sort(), 'result'], `of ${steps} steps`)
+  }))
 })
 
 t.test('the curls of docs/api.md do what it says', async t => {
