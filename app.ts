@@ -8,6 +8,7 @@ import apiKeys from './plugins/api-keys.ts'
 import asyncCalls from './plugins/async-calls.ts'
 import asyncRequests from './plugins/async-requests.ts'
 import audit from './plugins/audit.ts'
+import callEvents from './plugins/call-events.ts'
 import callReplies from './plugins/call-replies.ts'
 import callerAddress from './plugins/caller-address.ts'
 import callerSignal from './plugins/caller-signal.ts'
@@ -103,7 +104,7 @@ const phases: Record<string, Plugin[]> = {
   mcp: [serverRuntime, reload, requestClients, masking, credentialRecheck, serverRequests, workerMetrics],
   // The operations behind the routes, and their description.
   operations: [
-    sessionLifecycle, results, resources, prompts, webhooks, asyncCalls, toolCalls, callReplies, openapi,
+    sessionLifecycle, results, resources, prompts, webhooks, asyncCalls, callEvents, toolCalls, callReplies, openapi,
     toolOperations, listRoutes
   ]
 }

@@ -18,13 +18,18 @@ export function withDeadline<Value> (
   })
 }
 
+/** For a caller who left, or a request that was broken off, before any server got it: no tool can have acted. */
+export const leftBefore = () => Object.assign(new CallerLeftError(), { acted: 'no' as const })
+
 /**
  * The promise's outcome, or a rejection with CallerLeftError as soon as `signal` aborts. The promise itself goes on,
  * and its outcome is dropped.
  */
-export function abortable<Value> (promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+export function abortable<Value> (
+  promise: Promise<Value>, signal: AbortSignal, left: () => Error = () => new CallerLeftError()
+): Promise<Value> {
   return new Promise((resolve, reject) => {
-    const onAbort = () => reject(new CallerLeftError())
+    const onAbort = () => reject(left())
     if (signal.aborted) onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))

@@ -1,4 +1,5 @@
-import { CallerLeftError, OverloadedError } from './errors.ts'
+import { leftBefore } from './cancellation.ts'
+import { OverloadedError } from './errors.ts'
 
 export interface SemaphoreOptions {
   /** How many may hold it at once. */
@@ -55,7 +56,7 @@ export function createSemaphore ({ limit, maxQueued, queueTimeoutMs, what }: Sem
           resolve(release)
         }
       }
-      const onAbort = () => giveUp(new CallerLeftError())
+      const onAbort = () => giveUp(leftBefore())
       const isLate = () => giveUp(new OverloadedError(`${what} for ${queueTimeoutMs / 1000} s`))
       const timer = setTimeout(isLate, queueTimeoutMs)
       signal.addEventListener('abort', onAbort, { once: true })
@@ -78,7 +79,7 @@ export function createSemaphore ({ limit, maxQueued, queueTimeoutMs, what }: Sem
     get queued () { return queue.size },
 
     async acquire (signal) {
-      if (signal.aborted) throw new CallerLeftError()
+      if (signal.aborted) throw leftBefore()
       if (held < limit) return hold()
       if (queue.size >= maxQueued) throw new OverloadedError(`${what}, and ${queue.size} requests wait`)
       return await wait(signal)

@@ -1,19 +1,27 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { isOver } from '../lib/calls/call.ts'
-import { answerOf, type StoredCall } from '../lib/calls/call-store.ts'
+import { type HeldCall, isOver } from '../lib/calls/call.ts'
 import { type CallNotices, createCallNotices } from '../lib/calls/call-notices.ts'
 import { type CallQueue, createCallQueue, type Job } from '../lib/calls/call-queue.ts'
 import { createCallRunner } from '../lib/calls/call-runner.ts'
 import { createTaskRecords } from '../lib/calls/task-records.ts'
-import { describeHead } from '../lib/calls/describe-call.ts'
+import { describeCall } from '../lib/calls/describe-call.ts'
+import { answerOf, type StoredCall } from '../lib/calls/stored-call.ts'
 import {
   CallCancelledError, CallTooLargeError, IdempotencyKeyReusedError, SessionNotFoundError, TooManyKeptCallsError
 } from '../lib/errors.ts'
 import { readPreferences } from '../lib/http/prefer.ts'
 import { createAwaitCommand } from '../lib/redis/command.ts'
+import type { Session } from '../lib/sessions/session.ts'
+import { tellCall } from '../lib/telemetry/channels.ts'
+import { goesBack } from './async-requests.ts'
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    /** What workers tell each other of calls; `null` where none are accepted. */
+    readonly callNotices: CallNotices | null
+  }
   interface FastifyRequest {
     /**
      * Accepts a call for any worker, and answers as far as it has come when its caller wants to know. `notify` names
@@ -45,6 +53,7 @@ export default fp(async (fastify) => {
     ? createCallQueue(fastify.redis, { key: `mcp_jobs:${keyPrefix}`, inTime: createAwaitCommand(commandTimeoutMs) })
     : null
   const notices: CallNotices | null = isAsync ? createCallNotices(fastify.redis, `mcp_calls:${keyPrefix}`) : null
+  fastify.decorate('callNotices', notices)
 
   fastify.decorateRequest('waitForCall', async function (id, milliseconds) {
     const until = performance.now() + milliseconds
@@ -76,6 +85,7 @@ export default fp(async (fastify) => {
   fastify.decorateRequest('cancelCall', async function (id) {
     const cancelled = await calls.cancel(this.session, id)
     if (cancelled?.isDone !== true) return
+    if (cancelled.call.state === 'cancelled') tellCall('cancelled')
     notices?.publish('cancel', id)
     notices?.publish('changed', id)
   })
@@ -95,6 +105,7 @@ export default fp(async (fastify) => {
     }
     if ('earlier' in opened && opened.earlier.digest !== claim?.digest) throw new IdempotencyKeyReusedError()
     if ('earlier' in opened) note('idempotency-replayed', 'true')
+    else tellCall('queued')
     const { id, state } = 'opened' in opened ? opened.opened : opened.earlier
     // Of a call that was accepted twice, once by a worker that died before it put it into the queue, nothing is lost.
     const job: Job = { call: id, session: session.id, client: this.client, notify }
@@ -115,13 +126,23 @@ export default fp(async (fastify) => {
     const { state } = call
     note('location', `${basePath}/calls/${call.id}`)
     const shared = { outcome: 'accepted', notCached: [] as [] } as const
-    if (state === 'queued' || state === 'working') return { ...shared, body: describeHead(call), statusCode: 202 }
+    if (state === 'queued' || state === 'working') return { ...shared, body: describeCall(call), statusCode: 202 }
     const { statusCode, headers, body } = answerOf(call)
     for (const [name, value] of Object.entries(headers)) note(name, value)
     return { ...shared, body, statusCode }
   }
 
   if (queue === null || notices === null) return
+
+  /** Lets another worker make a call that has not begun, or this one when it has less to do. */
+  async function giveBack (job: Job, session: Session, held: HeldCall): Promise<void> {
+    if (!fastify.isClosing) await delay(lookEveryMs)
+    const state = await calls.settle(session, held, { state: 'queued' })
+    if (state === null) return
+    tellCall(state)
+    if (state === 'queued') await queue?.add(job)
+    notices?.publish(state === 'queued' ? 'queued' : 'changed', held.id)
+  }
 
   const requests = new Map<string, FastifyRequest>()
   const tasks = createTaskRecords(fastify.redis, {
@@ -138,13 +159,19 @@ export default fp(async (fastify) => {
       const task = tasks.recordOf(job, session, held, begun)
       const onRequest = (request: FastifyRequest) => requests.set(held.id, request)
       const ref = { id: job.session, client: job.client }
-      const events = { send: () => {} }
+      const events = calls.events.log(session, held, {
+        added: () => notices.publish('said', held.id),
+        failure: err => fastify.log.debug({ err }, 'events of a call could not be kept')
+      })
       notices.publish('changed', held.id)
       const { statusCode, body } = await fastify.requestAsync({ ref, session, held, task, events, onRequest }, data)
       requests.delete(held.id)
+      await events.settled()
+      if (statusCode === 503 && goesBack(JSON.parse(body))) return await giveBack(job, session, held)
       // One that failed before the tool's turn was not settled. Settled twice, a call stays as it was.
       const state = statusCode === 200 ? 'completed' : 'failed'
-      await calls.settle(session, held, { state, answer: { statusCode, headers: {}, body } })
+      const settled = await calls.settle(session, held, { state, answer: { statusCode, headers: {}, body } })
+      if (settled !== null) tellCall(settled)
       notices.publish('changed', held.id)
       await task.close()
       const watched = watchedBy(job)
@@ -154,6 +181,11 @@ export default fp(async (fastify) => {
   })
   notices.on('queued', () => runner.look())
   notices.on('cancel', id => requests.get(id)?.interrupt(new CallCancelledError()))
+  fastify.metrics?.addGauge({
+    name: 'mcpc_call_queue_length',
+    help: 'Accepted calls that no worker has begun, in Redis and so of all workers; NaN while Redis does not say',
+    read: () => queue.length().catch(() => null)
+  })
   const timer = setInterval(() => runner.look(), lookEveryMs)
   fastify.addHook('onReady', async () => runner.look())
   fastify.addHook('preClose', async () => {
@@ -168,7 +200,7 @@ export default fp(async (fastify) => {
 }, {
   name: 'async-calls',
   dependencies: [
-    'config', 'redis', 'closing', 'caller-signal', 'api-keys', 'async-requests', 'idempotency', 'session',
+    'config', 'metrics', 'redis', 'closing', 'caller-signal', 'api-keys', 'async-requests', 'idempotency', 'session',
     'webhooks'
   ]
 })

@@ -36,6 +36,13 @@ declare module 'fastify' {
   }
 }
 
+/** Failures that are about this worker, and not about the call. */
+const ownFailures = new Set(['MCPC_ERR_CLOSING', 'MCPC_ERR_SATURATED'])
+
+/** Whether an accepted call that failed may be made by another worker: nobody has heard of the failure. */
+export const goesBack = ({ code, acted }: { code?: string, acted?: string | undefined }) =>
+  acted === 'no' && ownFailures.has(code ?? '')
+
 /** Good for one request of this process. */
 const header = 'x-mcp-async-call'
 

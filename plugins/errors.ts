@@ -24,7 +24,7 @@ declare module 'fastify' {
     /** What a failure is answered. Logs nothing. */
     readonly failureAnswer: (
       error: FastifyError, request: FastifyRequest
-    ) => { statusCode: number, body: string, acted: Acted | undefined }
+    ) => { statusCode: number, body: string, code: string, acted: Acted | undefined }
   }
   interface FastifyRequest {
     /** Code of the failure that the request was answered with; `null` until there is one. */
@@ -89,7 +89,7 @@ export default fp(async (fastify) => {
 
   fastify.decorate('failureAnswer', (error: FastifyError, request: FastifyRequest) => {
     const { failure, statusCode, acted } = assess(error, request)
-    return { statusCode, body: failureBody(failure, acted), acted }
+    return { statusCode, body: failureBody(failure, acted), code: failure.code, acted }
   })
 
   fastify.decorate('describeFailure', (error: FastifyError, request: FastifyRequest) => {

@@ -1,11 +1,14 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { type HeldCall, renewEveryMs } from '../lib/calls/call.ts'
-import { answerOf, type CallEnd, type StoredCall } from '../lib/calls/call-store.ts'
+import type { CallEnd } from '../lib/calls/call-store.ts'
+import { answerOf, type StoredCall } from '../lib/calls/stored-call.ts'
 import {
   CallCancelledError, CallerLeftError, CallRunningError, ClosingError, IdempotencyKeyReusedError, StoreUnavailableError
 } from '../lib/errors.ts'
 import { jsonBody, jsonType } from '../lib/http/schemas.ts'
+import { tellCall } from '../lib/telemetry/channels.ts'
+import { goesBack } from './async-requests.ts'
 
 const kHeld = Symbol('heldCall')
 
@@ -18,7 +21,7 @@ declare module 'fastify' {
     /** Notes that the call begins: from here on, its tool may act. */
     beginHeldCall: () => void
     /** Notes that the call was settled by a script that does more. */
-    noteCallSettled: () => void
+    noteCallSettled: (state: 'completed' | 'input_required') => void
     /** Settles the call of a request that failed. Does nothing without one. Never rejects. */
     settleFailedCall: (error: unknown) => Promise<void>
     [kHeld]: Holding | null
@@ -51,6 +54,7 @@ export default fp(async (fastify) => {
   fastify.decorateRequest('holdCall', function (held) {
     const holding: Holding = { held, hasBegun: false, isSettled: false }
     this[kHeld] = holding
+    tellCall('working')
     const timer = setInterval(() => renew(this, holding), renewEveryMs)
     this.defer(async () => {
       clearInterval(timer)
@@ -80,15 +84,18 @@ export default fp(async (fastify) => {
   async function settle (request: FastifyRequest, holding: Holding, end: CallEnd): Promise<void> {
     if (holding.isSettled) return
     holding.isSettled = true
-    await calls.settle(request.session, holding.held, end)
+    const state = await calls.settle(request.session, holding.held, end)
+    if (state !== null) tellCall(state)
   }
 
   fastify.decorateRequest('beginHeldCall', function () {
     if (this[kHeld] !== null) this[kHeld].hasBegun = true
   })
 
-  fastify.decorateRequest('noteCallSettled', function () {
+  fastify.decorateRequest('noteCallSettled', function (state) {
     if (this[kHeld] !== null) this[kHeld].isSettled = true
+    // A question makes a call of one that nothing was kept of before.
+    if (this[kHeld] !== null || state === 'input_required') tellCall(state)
   })
 
   fastify.decorateRequest('settleFailedCall', async function (error) {
@@ -98,6 +105,9 @@ export default fp(async (fastify) => {
       holding.isSettled = true
       return await this.asyncCall?.task.letGo().catch(err => this.log.debug({ err }, 'a task could not be let go'))
     }
+    const answer = fastify.failureAnswer(error as FastifyError, this)
+    // Who made the request gives the call back.
+    if (this.asyncCall !== null && goesBack(answer)) holding.isSettled = true
     // Should Redis be away, the lease lapses, and the call is unknown: which is true.
     await settle(this, holding, endOf(error, this)).catch(err => {
       this.log.debug({ err }, 'a failed call could not be settled')

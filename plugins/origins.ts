@@ -65,9 +65,11 @@ export default fp(async (fastify) => {
       origin: isListedOrigin(headers.origin ?? '') ? headers.origin : false,
       preflight: method === 'OPTIONS' && headers['access-control-request-method'] !== undefined,
       methods: 'GET, POST, PUT, DELETE',
-      allowedHeaders: 'Authorization, Content-Type, X-API-Key, X-Session-Id, If-None-Match, Range, If-Range',
+      allowedHeaders: 'Authorization, Content-Type, X-API-Key, X-Session-Id, If-None-Match, Range, If-Range, ' +
+        'Idempotency-Key, Prefer, Last-Event-ID',
       exposedHeaders: 'Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, X-MCP-Not-Cached, ' +
-        'X-MCP-Injected, X-MCP-Result, X-MCP-Unfit-Arguments, X-MCP-Not-Referenced, X-MCP-Items, Content-Range, ETag',
+        'X-MCP-Injected, X-MCP-Result, X-MCP-Unfit-Arguments, X-MCP-Not-Referenced, X-MCP-Items, Content-Range, ' +
+        'ETag, Location, Preference-Applied, Idempotency-Replayed',
       maxAge: 600
     })
   })

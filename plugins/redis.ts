@@ -82,7 +82,7 @@ export default fp(async (fastify) => {
     commandTimeoutMs
   }))
   fastify.decorate('argumentsForLog', createArgumentDigest(encryptionKeys, nameSession))
-  const calls = createCalls(client, { ...fastify.config.calls, maxBytes, commandTimeoutMs })
+  const calls = createCalls(client, { ...fastify.config.calls, keyPrefix, maxBytes, commandTimeoutMs })
   fastify.decorate('calls', calls)
   fastify.decorate('pendingCalls', createPendingCalls(client, calls, commandTimeoutMs))
   const sharedTexts = (kind: string) =>

@@ -122,7 +122,7 @@ export default fp(async (fastify) => {
     const lease = fastify.leaseServer(server, {
       credentials: credentialsOf(request),
       slot: keepsSession ? createUpstreamSlot(fastify.sessions, request.session, name) : null,
-      isWatched: request.wantsEvents,
+      isWatched: request.wantsEvents || request.asyncCall !== null,
       ...request.patience(cataloged),
       onTrouble: (err, message) => log.warn({ err, server: name }, message),
       // Only at a level that shows them: a server may write more lines than a worker can format.
@@ -142,6 +142,7 @@ export default fp(async (fastify) => {
 }, {
   name: 'request-clients',
   dependencies: [
-    'config', 'redis', 'caller-signal', 'after-response', 'server-sent-events', 'session', 'server-runtime'
+    'config', 'redis', 'caller-signal', 'after-response', 'server-sent-events', 'async-requests', 'session',
+    'server-runtime'
   ]
 })

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { withDeadline } from '../lib/cancellation.ts'
+import { abortable, leftBefore, withDeadline } from '../lib/cancellation.ts'
 import type { RequestLimits, ServerClient } from '../lib/mcp/client/server-client.ts'
 import type { Session } from '../lib/sessions/session.ts'
 import { PendingServerError, requestAll } from '../lib/tools/all-servers.ts'
@@ -103,9 +103,16 @@ export default fp(async (fastify) => {
   })
 
   fastify.decorateRequest('useServer', async function (server, kind, work) {
-    return await this.recheckingCredentials(async () => await work(await this.mcp(server), this.limits(server, kind)))
+    return await this.recheckingCredentials(async () => {
+      // What is broken off while it waits for its server has asked nothing of it.
+      const client = await abortable(this.mcp(server), this.callerSignal, leftBefore)
+      return await work(client, this.limits(server, kind))
+    })
   })
-}, { name: 'server-requests', dependencies: ['audit', 'session', 'request-clients', 'credential-recheck'] })
+}, {
+  name: 'server-requests',
+  dependencies: ['caller-signal', 'audit', 'session', 'request-clients', 'credential-recheck']
+})
 
 /** No two sessions have the same, not even one after the other under the same id. */
 const nameOf = ({ key, meta }: Session) => `${key} ${meta}`

@@ -236,7 +236,7 @@ export default fp(async (fastify) => {
       refer: refer === null ? undefined : ({ body, form }) => refer(body, () => contentOfReply(body, form)),
       onNotCached: err => request.log.warn({ err, tool: call.exposedName }, 'the values of a call could not be kept')
     }))
-    request.noteCallSettled()
+    request.noteCallSettled(reply.outcome === 'input_required' ? reply.outcome : 'completed')
     if (reply.form !== undefined) note('x-mcp-result', resultHeader(reply.form, reply.leftOut))
     return reply
   }

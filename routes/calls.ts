@@ -12,6 +12,11 @@ import { arrayText } from '../lib/json-text.ts'
 
 const CallParamsSchema = Type.Object({ id: Type.String({ description: 'Id of the call: `c_…`.' }) })
 
+const FollowHeaderSchema = Type.Object({
+  ...SessionHeaderSchema.properties,
+  'last-event-id': Type.Optional(Type.String({ description: 'Id of the last event that the caller has had.' }))
+})
+
 const CallSchema = (description: string) => asText({ ...AnyObjectSchema, description })
 
 const failures = errorResponses({
@@ -29,7 +34,7 @@ const WaitSchema = Type.Object({
   }))
 })
 
-/** Reads, answers and cancels the calls that a session keeps. The call of another session is an unknown one. */
+/** Reads, follows, answers and cancels the calls of a session. The call of another session is an unknown one. */
 export default (async (fastify) => {
   const { calls } = fastify
 
@@ -69,7 +74,9 @@ export default (async (fastify) => {
       querystring: WaitSchema,
       response: {
         200: CallSchema('The call is over. It has its answer as `result` or `failure`, where that is kept.'),
-        202: CallSchema('The call is not over: it is queued, works, or has a `question`.'),
+        202: CallSchema(
+          'The call is not over: it is queued, works, or has a `question`. `progress` is the last that its tool made.'
+        ),
         ...failures
       }
     }
@@ -83,6 +90,27 @@ export default (async (fastify) => {
     }
     return reply.code(isOver(call) ? 200 : 202).type(jsonType).send(jsonBody(describeCall(call)))
   })
+
+  fastify.get('/calls/:id/events', {
+    config: { session: true },
+    schema: {
+      tags: ['tools'],
+      operationId: 'followCall',
+      summary: 'Follow a call',
+      description: 'The answer is a stream of events: any number of `progress` and `log`, then one `result`, ' +
+        '`input_required` or `error`. It goes on behind `Last-Event-ID`, on any worker.',
+      headers: FollowHeaderSchema,
+      params: CallParamsSchema,
+      response: {
+        200: {
+          description: 'Events of the call, each with an `id`.',
+          content: { 'text/event-stream': { schema: Type.String() } }
+        },
+        204: Type.Null({ description: 'The call is over, and `Last-Event-ID` is its last event.' }),
+        ...failures
+      }
+    }
+  }, async (request, reply) => reply.sendCallEvents(await readCall(request, request.params.id)))
 
   fastify.post('/calls/:id', {
     config: { session: true, toolCall: true, audit: 'tool_call', missing: 'Missing responses' },

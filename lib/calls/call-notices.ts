@@ -6,12 +6,13 @@ export interface CallNotices {
   publish: (kind: NoticeKind, id: string) => void
   /** Resolves at the next notice of a kind about a call, after `milliseconds`, or when `signal` aborts. */
   next: (kind: NoticeKind, id: string, milliseconds: number, signal: AbortSignal) => Promise<void>
-  /** Calls `listener` for each notice of a kind. */
-  on: (kind: NoticeKind, listener: (id: string) => void) => void
+  /** Calls `listener` for each notice of a kind. Gives how to end that. */
+  on: (kind: NoticeKind, listener: (id: string) => void) => () => void
   close: () => void
 }
 
-export type NoticeKind = 'queued' | 'changed' | 'cancel'
+/** `said`: there are more events of a call. */
+export type NoticeKind = 'queued' | 'changed' | 'cancel' | 'said'
 
 /**
  * Notices over a connection of their own. A notice may be lost: whoever waits for one looks again after a while, too.
@@ -50,7 +51,9 @@ export function createCallNotices (client: RedisClient, channel: string): CallNo
       }
     }),
     on (wanted, listener) {
-      listeners.add((kind, id) => { if (kind === wanted) listener(id) })
+      const onNotice = (kind: string, id: string) => { if (kind === wanted) listener(id) }
+      listeners.add(onNotice)
+      return () => { listeners.delete(onNotice) }
     },
     close () {
       listeners.clear()

@@ -23,6 +23,8 @@ export interface CallQueue {
   remove: (queued: QueuedJob) => Promise<void>
   /** Puts a job at the end of the queue. */
   defer: (queued: QueuedJob) => Promise<void>
+  /** How many jobs there are, those included that a worker took and did not begin. */
+  length: () => Promise<number>
 }
 
 export interface CallQueueOptions { key: string, inTime: AwaitCommand }
@@ -74,7 +76,9 @@ export function createCallQueue (client: RedisClient, { key, inTime }: CallQueue
 
     async defer ({ place, job }) {
       await inTime(client.multi().xadd(key, '*', ...fieldsOf(job)).xack(key, group, place).xdel(key, place).exec())
-    }
+    },
+
+    length: () => inTime(client.xlen(key))
   }
 }
 

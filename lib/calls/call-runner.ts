@@ -9,7 +9,7 @@ import type { KeptTask, TaskRecords } from './task-records.ts'
 export interface CallRunner {
   /** Looks for jobs, now or once the look before is done. */
   look: () => void
-  /** Takes no more jobs. Those that were taken and not begun are another worker's after a while. */
+  /** Takes no more jobs. Those that were taken and not begun are another worker's. */
   stop: () => void
   /** Resolves when no call runs any more. */
   settled: () => Promise<void>
@@ -91,11 +91,15 @@ export function createCallRunner (options: CallRunnerOptions): CallRunner {
       return await queue.defer(queued)
     }
     if (session === null) return await queue.remove(queued)
+    if (isStopped) {
+      await session.slot?.release()
+      return await queue.defer(queued)
+    }
     // Only one worker gets the call, however often its job is delivered.
-    const begun = isStopped ? null : await calls.begin(session, job.call, { state: 'queued', kind: 'tool' })
+    const begun = await calls.begin(session, job.call, { state: 'queued', kind: 'tool' })
     if (begun === null) {
       await session.slot?.release()
-      return isStopped ? undefined : await queue.remove(queued)
+      return await queue.remove(queued)
     }
     await queue.remove(queued).catch(onFailure) // delivered again, it finds a call that has begun
     await run({ job, session, ...begun })

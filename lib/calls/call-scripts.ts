@@ -47,7 +47,28 @@ export interface SettleArguments {
   mostBytes: number
 }
 
+export interface AppendArguments {
+  meta: string
+  id: string
+  lease: string
+  ttlMs: number
+  mostEvents: number
+  mostBytes: number
+  events: ReadonlyArray<{ event: string, data: string }>
+}
+
+export interface ReadEventsArguments {
+  meta: string
+  id: string
+  after: string
+  most: number
+  ttlMs: number
+}
+
 interface CallArguments { meta: string, id: string }
+
+/** The key of a session, and that of a call's events. */
+export type CallKeys = readonly [session: string, events: string]
 
 export interface CallScripts {
   /** Gives `null` when the session is gone. */
@@ -55,15 +76,22 @@ export interface CallScripts {
   begin: Script<BeginArguments, [1, head: string, data: string] | [0, head: string] | null>
   settle: Script<SettleArguments, string | null>
   renew: Script<CallArguments & { lease: string, leaseMs: number }, 0 | 1 | 2>
-  read: Script<CallArguments, [head: string, answer: string, idleLeftMs: number] | null>
+  read: Script<CallArguments, [head: string, answer: string, idleLeftMs: number, progress: string] | null, CallKeys>
   list: Script<{ meta: string }, [idleLeftMs: number, ...string[]] | null>
   cancel: Script<CallArguments, [head: string, isDone: 0 | 1] | null>
+  appendEvents: Script<AppendArguments, 0 | 1, CallKeys>
+  readEvents: Script<
+    ReadEventsArguments, [head: string, answer: string, idleLeftMs: number, ...string[]] | null, CallKeys
+  >
 }
 
 /** The scripts, with their arguments in the order of their headers. */
 export function defineCallScripts (client: RedisClient): CallScripts {
+  const fileOf = (name: string) => new URL(`scripts/${name}.lua`, import.meta.url)
   const define = <Args, Reply>(name: string, argv: (args: Args) => ScriptArgument[]) =>
-    defineScript<Args, Reply>(client, new URL(`scripts/${name}.lua`, import.meta.url), argv)
+    defineScript<Args, Reply>(client, fileOf(name), argv)
+  const defineOfTwo = <Args, Reply>(name: string, argv: (args: Args) => ScriptArgument[]) =>
+    defineScript<Args, Reply, CallKeys>(client, fileOf(name), argv)
 
   return {
     open: define('open-call', ({
@@ -74,8 +102,11 @@ export function defineCallScripts (client: RedisClient): CallScripts {
     settle: define('settle-call', ({ meta, id, lease, state, ttlMs, data, answer, mostBytes }) =>
       [meta, id, lease, state, ttlMs, data, answer, mostBytes]),
     renew: define('renew-call', ({ meta, id, lease, leaseMs }) => [meta, id, lease, leaseMs]),
-    read: define('read-call', ({ meta, id }) => [meta, id]),
+    read: defineOfTwo('read-call', ({ meta, id }) => [meta, id]),
     list: define('list-calls', ({ meta }) => [meta]),
-    cancel: define('cancel-call', ({ meta, id }) => [meta, id])
+    cancel: define('cancel-call', ({ meta, id }) => [meta, id]),
+    appendEvents: defineOfTwo('append-events', ({ meta, id, lease, ttlMs, mostEvents, mostBytes, events }) =>
+      [meta, id, lease, ttlMs, mostEvents, mostBytes, ...events.flatMap(({ event, data }) => [event, data])]),
+    readEvents: defineOfTwo('read-events', ({ meta, id, after, most, ttlMs }) => [meta, id, after, most, ttlMs])
   }
 }

@@ -1,29 +1,16 @@
-import { CallCancelledError, OutcomeUnknownError, ResultNotKeptError } from '../errors.ts'
 import type { RedisClient } from '../redis/client.ts'
 import { createAwaitCommand } from '../redis/command.ts'
 import { openField, tryToOpen } from '../sessions/field-encryption.ts'
 import type { EndedCall } from '../sessions/scripts.ts'
+import { callEventsKey } from '../sessions/session-ref.ts'
 import type { Session } from '../sessions/session.ts'
 import {
   type CallHead, type CallKind, type CallState, createCallId, createLease, type HeldCall, leaseMs, parseHead
 } from './call.ts'
+import { type CallEvents, createCallEvents, eventsField } from './call-events.ts'
 import { defineCallScripts } from './call-scripts.ts'
 import { decodeAnswer, encodeAnswer, type RecordedAnswer } from './recorded-answer.ts'
-
-/** A call as it was read. */
-export interface StoredCall extends CallHead {
-  id: string
-  /** `null` where there is none, or none was kept. */
-  answer: RecordedAnswer & { body: string } | null
-}
-
-/** The answer of a call that is over. Throws the failure that says why there is none. */
-export function answerOf ({ state, answer }: StoredCall): NonNullable<StoredCall['answer']> {
-  if (state === 'unknown') throw new OutcomeUnknownError()
-  if (state === 'cancelled') throw new CallCancelledError()
-  if (answer === null) throw new ResultNotKeptError()
-  return answer
-}
+import type { OpenCall, StoredCall } from './stored-call.ts'
 
 export interface NewCall {
   id?: string
@@ -36,9 +23,12 @@ export interface NewCall {
   claim?: { keyHash: string, digest: string } | null
 }
 
-/** What becomes of a call that a worker holds. `released`: its tool has not acted, and nothing is kept of it. */
+/**
+ * What becomes of a call that a worker holds. `released`: its tool has not acted, and nothing is kept of it. `queued`:
+ * its tool has not acted, and another worker may begin it.
+ */
 export interface CallEnd {
-  state: Exclude<CallState, 'queued' | 'working'> | 'released'
+  state: Exclude<CallState, 'working'> | 'released'
   data?: string
   answer?: RecordedAnswer
 }
@@ -73,10 +63,14 @@ export interface Calls {
   /** Gives the call, and whether this has cancelled it: a call that is over stays as it is. */
   cancel: (session: Session, id: string) => Promise<{ call: CallHead, isDone: boolean } | null>
   /** A call as the load of a session found it. */
-  opened: (session: Session, earlier: { id: string, head: string, answer: string | null }) => StoredCall
+  opened: OpenCall
+  /** What is said while accepted calls run. */
+  events: CallEvents
 }
 
 export interface CallsOptions {
+  /** Prefix of the sessions' keys. */
+  keyPrefix: string
   /** How long Redis may take to answer (ms). */
   commandTimeoutMs: number
   /** How long a call is kept after it was opened or settled (ms), and one with a key from its beginning. */
@@ -94,7 +88,7 @@ const dataField = (id: string) => `d:${id}`
 const answerField = (id: string) => `r:${id}`
 
 export function createCalls (client: RedisClient, options: CallsOptions): Calls {
-  const { commandTimeoutMs, ttlMs, idempotencyTtlMs, maxCalls, maxBytes } = options
+  const { keyPrefix, commandTimeoutMs, ttlMs, idempotencyTtlMs, maxCalls, maxBytes } = options
   const scripts = defineCallScripts(client)
   const inTime = createAwaitCommand(commandTimeoutMs)
 
@@ -104,7 +98,7 @@ export function createCalls (client: RedisClient, options: CallsOptions): Calls 
     return seal.seal(answerField(id), encodeAnswer(answer))
   }
 
-  const opened: Calls['opened'] = ({ seal }, { id, head, answer }) => {
+  const opened: OpenCall = ({ seal }, { id, head, answer }) => {
     const text = answer === null || answer === '' ? null : tryToOpen(seal, answerField(id), answer)
     return { ...parseHead(head), id, answer: text === null ? null : decodeAnswer(text) }
   }
@@ -174,14 +168,18 @@ export function createCalls (client: RedisClient, options: CallsOptions): Calls 
     },
 
     async read (session, id) {
-      const reply = await inTime(scripts.read(session.key, { meta: session.meta, id }), session.id)
+      const keys = [session.key, callEventsKey(keyPrefix, session.key, id)] as const
+      const reply = await inTime(scripts.read(keys, { meta: session.meta, id }), session.id)
       if (reply === null) return null
-      const [head, answer, idleLeftMs] = reply
-      return withinSession(opened(session, { id, head, answer }), session, idleLeftMs)
+      const [head, answer, idleLeftMs, text] = reply
+      const progress = text === '' ? null : tryToOpen(session.seal, eventsField(id), text)
+      const call = { ...opened(session, { id, head, answer }), ...(progress !== null && { progress }) }
+      return withinSession(call, session, idleLeftMs)
     },
 
     async peek (sessionKey, id) {
-      const reply = await inTime(scripts.read(sessionKey, { meta: '', id }))
+      const keys = [sessionKey, callEventsKey(keyPrefix, sessionKey, id)] as const
+      const reply = await inTime(scripts.read(keys, { meta: '', id }))
       return reply === null ? null : parseHead(reply[0])
     },
 
@@ -199,6 +197,8 @@ export function createCalls (client: RedisClient, options: CallsOptions): Calls 
       return reply === null ? null : { call: parseHead(reply[0]), isDone: reply[1] === 1 }
     },
 
-    opened
+    opened,
+
+    events: createCallEvents(scripts, { keyPrefix, ttlMs, inTime, opened })
   }
 }

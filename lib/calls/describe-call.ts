@@ -1,6 +1,6 @@
 import { objectText } from '../json-text.ts'
 import { type CallHead, isOver } from './call.ts'
-import type { StoredCall } from './call-store.ts'
+import type { StoredCall } from './stored-call.ts'
 
 type Member = readonly [name: string, text: string]
 
@@ -23,6 +23,7 @@ export function describeCall (call: StoredCall): string {
   const { state, answer } = call
   const members = factsOf(call)
   if (call.isCancelled) members.push(['cancel', 'true'])
+  if (call.progress !== undefined) members.push(['progress', call.progress])
   if (answer !== null) members.push([nameOfAnswer(call), answer.body])
   else if (isOver(call) && (state === 'completed' || state === 'failed')) members.push(['kept', 'false'])
   return objectText(members)

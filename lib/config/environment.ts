@@ -119,7 +119,7 @@ export const EnvironmentSchema = Type.Object({
   }),
   MCP_SESSION_KEY_PREFIX: Type.String({
     default: 'mcp_session',
-    pattern: '^(?!mcp_(index|audit|rate|era|lists|probe|results)(:|$))[\\w.:{}-]+$',
+    pattern: '^(?!mcp_(index|audit|rate|era|lists|probe|jobs|tasks|events|notices|results)(:|$))[\\w.:{}-]+$',
     title: 'letters, digits and _ . : { } -, and no name that the service has for other keys',
     description:
       'A session is kept at the Redis key `<prefix>:<session_id>`, or `<prefix>:<name of the API ' +

@@ -8,6 +8,11 @@ export interface EventWriter {
    * recent.
    */
   send: (event: string, json: string) => void
+  /**
+   * Sends an event that its reader must not miss, as JSON text, with the id by which it asks for what comes next.
+   * Resolves when the reader takes more, or has left.
+   */
+  deliver: (event: string, json: string, id: string) => Promise<void>
   /** Adds a field to the last event, which says about the request what a header cannot say any more. */
   note: (name: string, value: string) => void
   /** Sends the last event, as JSON text, and ends the stream. */
@@ -26,7 +31,13 @@ export function createEventWriter ({ heartbeatMs }: { heartbeatMs: number }): Ev
   let isFlowing = true
   let isOver = false
   const notes = new Map<string, string>()
-  const stream = new Readable({ read () { isFlowing = true } })
+  let goOn = () => {}
+  const stream = new Readable({
+    read () {
+      isFlowing = true
+      goOn()
+    }
+  })
   const push = (text: string) => { if (!isOver) isFlowing = stream.push(text) }
   const heartbeat = setInterval(() => push(': alive\n\n'), heartbeatMs)
   stream.once('close', stop)
@@ -36,6 +47,10 @@ export function createEventWriter ({ heartbeatMs }: { heartbeatMs: number }): Ev
     stream,
     send (event, json) {
       if (isFlowing) push(asEvent(event, json))
+    },
+    async deliver (event, json, id) {
+      push(`id: ${id}\n${asEvent(event, json)}`)
+      if (!isFlowing && !isOver) await new Promise<void>(resolve => { goOn = resolve })
     },
     note (name, value) {
       notes.set(name, value)
@@ -52,6 +67,7 @@ export function createEventWriter ({ heartbeatMs }: { heartbeatMs: number }): Ev
   function stop (): void {
     isOver = true
     clearInterval(heartbeat)
+    goOn()
   }
 }
 

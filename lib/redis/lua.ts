@@ -3,10 +3,13 @@ import { basename } from 'node:path'
 import type { RedisClient } from './client.ts'
 
 /**
- * A Lua script as a function of the key that it touches, or of keys with one hash tag, so that it works in a cluster,
- * and of named arguments.
+/**
+ * A Lua script as a function of the key that it touches, or of several with one hash tag, so that it works in a
+ * cluster, and of named arguments.
  */
-export type Script<Args, Reply> = (key: string | readonly string[], args: Args) => Promise<Reply>
+export type Script<Args, Reply, Keys extends ScriptKeys = ScriptKeys> = (keys: Keys, args: Args) => Promise<Reply>
+
+type ScriptKeys = string | readonly string[]
 
 export type ScriptArgument = string | number | Buffer
 
@@ -27,16 +30,16 @@ export function readScript (file: URL, included = new Set<string>()): string {
  * Gives the client a script as a command: EVALSHA, and EVAL once where the server does not know the script. `argv`
  * puts the named arguments into the order of the script's header. `Reply` is what the header says that it returns.
  */
-export function defineScript<Args, Reply> (
+export function defineScript<Args, Reply, Keys extends ScriptKeys = ScriptKeys> (
   client: RedisClient, file: URL, argv: (args: Args) => ScriptArgument[]
-): Script<Args, Reply> {
+): Script<Args, Reply, Keys> {
   const name = `mcp:${basename(file.pathname, '.lua')}`
   client.defineCommand(name, { lua: readScript(file) })
   // defineCommand adds methods that the client's type does not have.
   const command = Reflect.get(client, name) as (count: number, keys: string[], argv: ScriptArgument[]) => Promise<Reply>
   // A list is one argument here, and the client flattens it: as many arguments of a function would overflow the stack.
-  return (key, args) => {
-    const keys = [key].flat()
+  return (given, args) => {
+    const keys = [given].flat() as string[]
     return command.call(client, keys.length, keys, argv(args))
   }
 }

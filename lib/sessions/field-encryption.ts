@@ -156,7 +156,7 @@ function decrypt (key: Buffer, field: string, bytes: Buffer): Buffer {
 const idForLog = (id: string) => /^[\w-]{1,32}$/.test(id) ? `the key ${id}` : 'something'
 
 /** The name of a value is the caller's, and that of a call lets its session's caller read it: neither is for a log. */
-const nameForLog = (field: string) => /^[pqdrtx]:/.test(field) ? `${field.slice(0, 2)}…` : field
+const nameForLog = (field: string) => /^[pqdretx]:/.test(field) ? `${field.slice(0, 2)}…` : field
 
 /** Throws SessionUnreadableError, its cause a SealError. `id` is the session's. */
 export function openField (seal: FieldSeal, field: string, text: string, id: string): string {

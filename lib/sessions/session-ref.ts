@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { hashTagOf } from '../redis/hash-tag.ts'
 
 /** The session that a request is about. */
 export interface SessionRef {
@@ -27,6 +28,10 @@ export function resultsKey (sessionKey: string): string | null {
   if (ownTag !== undefined) return `mcp_results:{${ownTag}}:${sessionKey}`
   return sessionKey.includes('}') ? null : `mcp_results:{${sessionKey}}`
 }
+
+/** The Redis key of the events of a call, beside that of its session. No session's key begins like it. */
+export const callEventsKey = (keyPrefix: string, sessionKey: string, call: string) =>
+  `mcp_events:{${hashTagOf(sessionKey)}}:${keyPrefix}:${call}`
 
 /** 192 random bits, which cannot be guessed. */
 export const createSessionId = () => randomBytes(24).toString('base64url')

@@ -16,7 +16,7 @@ import { createSessionContents, type SessionContents, type SessionContentsOption
 import {
   createSessionCodec, type KeyedOwner, type NewRecordOptions, type SessionCodecOptions
 } from './session-record.ts'
-import type { SessionRef } from './session-ref.ts'
+import { callEventsKey, type SessionRef } from './session-ref.ts'
 import { createValueFields, nameOfValue, type ValueOrigin } from './values.ts'
 import { mostFields } from './write-changes.ts'
 
@@ -170,9 +170,12 @@ export function createSessionRepository (client: RedisClient, options: SessionRe
       const peek = scripts.peekSession(key, { fields: ['meta', 'credentials'] })
       const [reading, entry] = await inTime(Promise.all([peek, index.find(ref.id)]))
       if (reading.is === 'session' && !codec.isOpenedBy(ref, reading.fields.get('meta') ?? '')) return null
-      const names = ['meta', 'credentials', ...servers.map(upstreamField)]
+      const names = ['meta', 'credentials', 'call_ids', ...servers.map(upstreamField)]
       const args = { tokenHash: tokenHashOf(ref), fields: names }
       const { removed, fields } = await inTime(scripts.removeSession(key, args))
+      // Nothing is added to them once their session is gone.
+      const calls = fields.get('call_ids')?.match(/(?<!\S)c_\S+/g) ?? []
+      if (calls.length > 0) await inTime(client.unlink(calls.map(call => callEventsKey(keyPrefix, key, call))))
       if (removed === 1 && entry !== null) await inTime(index.remove(ref.id, entry))
 
       const meta = fields.get('meta') ?? null

@@ -94,12 +94,20 @@ export interface SessionEvent {
   count: number
 }
 
+/** A call that a session keeps was moved by this worker. `released`: nothing is kept of it any more. */
+export interface CallEvent { state: string }
+
 /** What happens at a moment. */
 export const events = {
+  call: channel('mcp-client:call-event'),
   processEnd: channel('mcp-client:process-end'),
   session: channel('mcp-client:session-event'),
   redisLost: channel('mcp-client:redis-lost'),
   redisRestored: channel('mcp-client:redis-restored')
+}
+
+export function tellCall (state: string): void {
+  if (events.call.hasSubscribers) events.call.publish({ state } satisfies CallEvent)
 }
 
 export function tellSession (event: SessionEvent['event'], count = 1): void {

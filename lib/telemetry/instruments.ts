@@ -33,6 +33,7 @@ export function createInstruments ({ Counter, Gauge, Histogram }: Library, regis
     calls: counter(
       'mcpc_tool_calls_total', 'Tool calls that are over', ['server', 'tool', 'outcome', 'error_type']
     ),
+    callStates: counter('mcpc_kept_calls_total', 'Calls that sessions keep, by the state that they came to', ['state']),
     phases: histogram(
       'mcpc_phase_duration_seconds', 'Duration of the phases of requests', buckets.phases, ['phase', 'server']
     ),

@@ -1,7 +1,7 @@
 import type { ChannelListener, TracingChannel } from 'node:diagnostics_channel'
 import {
-  type CallContext, type CommandContext, events, type OperationContext, type PhaseContext, phases, type ProcessEnd,
-  type SessionEvent
+  type CallContext, type CallEvent, type CommandContext, events, type OperationContext, type PhaseContext, phases,
+  type ProcessEnd, type SessionEvent
 } from './channels.ts'
 import type { Instruments } from './instruments.ts'
 import { createToolLabels, other } from './tool-labels.ts'
@@ -17,7 +17,7 @@ interface Started { [kStartedAt]?: number }
 
 /** Feeds the instruments from the channels. Returns how to end that. */
 export function subscribe (instruments: Instruments): () => void {
-  const { active, calls, commands, operations, processEnds, sessionEvents, sessionLoads } = instruments
+  const { active, calls, callStates, commands, operations, processEnds, sessionEvents, sessionLoads } = instruments
   const exposedTool = createToolLabels(mostTools)
   const ownTool = createToolLabels(mostTools)
   const ends: Array<() => void> = []
@@ -83,6 +83,7 @@ export function subscribe (instruments: Instruments): () => void {
   })
 
   on<ProcessEnd>(events.processEnd, ({ server, end }) => processEnds.inc({ server, end }))
+  on<CallEvent>(events.call, ({ state }) => callStates.inc({ state }))
   on<SessionEvent>(events.session, ({ event, count }) => sessionEvents.inc({ event }, count))
   instruments.isRedisUp.set(1)
   on(events.redisLost, () => {

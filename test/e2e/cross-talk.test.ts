@@ -59,7 +59,7 @@ const concurrency = 16
 const mix: Array<[call: string, share: number]> = [
   ['http25__whoami', 36],
   ['http25__kept', 2],
-  ['http26__whoami', 24],
+  ['http26__whoami', 22],
   ['sse__echo', 9],
   ['sse__whoami', 7],
   ['stdio__whoami', 3],
@@ -75,6 +75,8 @@ const mix: Array<[call: string, share: number]> = [
   ['dead__whoami', 1],
   ['closed__whoami', 1],
   ['list', 1],
+  ['later__http25__whoami', 2],
+  ['later__http26__whoami', 2],
   ['badly', 1]
 ]
 const kinds = mix.flatMap(([call, share]) => Array.from({ length: share }, () => call))
@@ -112,6 +114,7 @@ t.test(`two users never meet: ${totalCalls} interleaved calls on two workers, ov
     MCP_SKIP_VALIDATION: undefined,
     MCP_API_BASE_URL: api.url,
     MCP_LOG_LEVEL: 'trace',
+    MCP_ASYNC_CALLS: 'on',
     MCP_WARM_SPARES: '1',
     // Lists are asked for again and again, by both users at once.
     MCP_TOOLS_CACHE_TTL: '1',
@@ -203,12 +206,12 @@ t.test(`two users never meet: ${totalCalls} interleaved calls on two workers, ov
       return [[key, name], [`mcp_results:{${key}}`, name]]
     }))
     for (const key of keys) {
-      const isHash = (await redis.type(key)) === 'hash'
-      const text = isHash
+      const type = await redis.type(key)
+      const text = type === 'hash'
         ? JSON.stringify(await redis.hgetall(key))
-        : (await redis.type(key)) === 'string'
-            ? await redis.get(key)
-            : ''
+        : type === 'string'
+          ? await redis.get(key)
+          : type === 'stream' ? JSON.stringify(await redis.xrange(key, '-', '+')) : ''
       t.strictSame(heldBy(text ?? '', marks), own.has(key) ? [own.get(key)] : [], key)
     }
     t.ok([...own.keys()].every(key => keys.includes(key)))
@@ -267,8 +270,9 @@ async function startClosedServer (t: Test): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`
 }
 
-const callTool = (worker: Service | undefined, { session }: User, tool: string, params: unknown) =>
-  post(`${worker?.url}/call-tool`, { session_id: session, tool, params })
+const callTool = (
+  worker: Service | undefined, { session }: User, tool: string, params: unknown, headers: Record<string, string> = {}
+) => post(`${worker?.url}/call-tool`, { session_id: session, tool, params }, headers)
 
 interface Call {
   worker: Service
@@ -279,7 +283,9 @@ interface Call {
 }
 
 /** What is wrong with the answer; `null` when it is this user's, and this call's. */
-async function oneCall ({ worker, user, kind, nonce, tell }: Call): Promise<string | null> {
+async function oneCall ({ worker, user, kind: asked, nonce, tell }: Call): Promise<string | null> {
+  const kind = asked.replace(/^later__/, '')
+  const headers = asked === kind ? {} : { prefer: 'respond-async, wait=60' }
   const [server, tool] = kind.split('__')
   if (kind === 'list') return await oneList({ worker, user, tell })
   const params =
@@ -287,7 +293,7 @@ async function oneCall ({ worker, user, kind, nonce, tell }: Call): Promise<stri
   const called = kind === 'badly' ? 'http25__whoami' : kind
   const { status, body } = tool === 'kept'
     ? await readKept(worker, user, nonce)
-    : await callTool(worker, user, called, params)
+    : await callTool(worker, user, called, params, headers)
   const failed = body as Json
   if (status !== 200 || failed.status === 'error') tell(kind, body)
 

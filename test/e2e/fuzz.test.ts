@@ -160,6 +160,7 @@ async function startFuzzed (): Promise<Service> {
     MCP_ENCRYPTION_KEYS: `k1:${foreign.encryptionKey}`,
     MCP_SESSION_MAX_BYTES: '1000000',
     MCP_SESSION_MAX_CONCURRENCY: '1000',
+    MCP_ASYNC_CALLS: 'on',
     MCP_LOG_LEVEL: 'trace'
   })
 }

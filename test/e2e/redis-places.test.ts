@@ -1,12 +1,16 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import Fastify, { type FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import t, { type Test } from 'tap'
 import app from '../../app.ts'
+import { apiUrl, jwtToken } from '../support/credentials.ts'
+import { makeFolder } from '../support/folders.ts'
+import { fixture } from '../support/paths.ts'
 import { freePort } from '../support/ports.ts'
 import { startClusterNode, startNode, startSentinel, tlsFile } from '../support/redis-topologies.ts'
 import { call, initSession } from '../support/requests.ts'
+import { serversFile } from '../support/servers-file.ts'
 import { build, type Environment, environment } from '../support/service.ts'
 
 t.jobs = 3
@@ -24,6 +28,39 @@ async function works (t: Test, app: FastifyInstance): Promise<void> {
   t.match([result.statusCode, result.json()], [200, { values: { value1: 1 } }])
   t.equal((await app.inject('/health')).json().sessions, 1)
   t.equal((await app.inject({ method: 'POST', url: '/shutdown', payload: { session_id: session } })).statusCode, 200)
+}
+
+/** A call that is made later, by a worker that Redis tells of it; its events are beside its session. */
+async function worksLater (t: Test, app: FastifyInstance, ids: string[]): Promise<void> {
+  for (const id of ids) {
+    await app.inject({ method: 'POST', url: '/init', payload: { session_id: id, apiUrl, jwtToken } })
+    const accepted = await app.inject({
+      method: 'POST',
+      url: '/call-tool',
+      headers: { prefer: 'respond-async' },
+      payload: { session_id: id, tool: 'talking__talk' }
+    })
+    t.equal(accepted.statusCode, 202, accepted.body)
+    const { call } = accepted.json()
+    const headers = { 'x-session-id': id }
+    const { body } = await app.inject({ url: `/calls/${call}/events`, headers })
+    t.match(body, /event: progress\n[^]*event: result\n/, id)
+    t.match((await app.inject({ url: `/calls/${call}`, headers })).json(), { status: 'completed' })
+    t.equal((await app.inject({ method: 'DELETE', url: '/session', headers })).statusCode, 200)
+  }
+}
+
+/** Settings of a service that calls later, with a tool that tells its progress. */
+async function later (t: Test): Promise<Environment> {
+  const said = join(await makeFolder(t), 'said')
+  await writeFile(said, '{"progress":1}\n')
+  await writeFile(`${said}.go`, '')
+  const talking = { command: process.execPath, args: [fixture('talking-server.mjs'), said], lifecycle: 'shared' }
+  const tiny = { command: process.execPath, args: [fixture('tiny-server.mjs')], values: 'chain', prefix: '' }
+  return {
+    MCP_ASYNC_CALLS: 'on',
+    MCP_SERVERS_FILE: await serversFile(t, { tiny, talking })
+  }
 }
 
 /** What a start is refused with. */
@@ -85,9 +122,12 @@ t.test('a cluster over TLS', async t => {
   const app = await build(t, {
     REDIS_URL: undefined,
     REDIS_CLUSTER_NODES: `localhost:${node.port}`,
-    REDIS_TLS_CA: tlsFile('ca.pem')
+    REDIS_TLS_CA: tlsFile('ca.pem'),
+    ...await later(t)
   })
   await works(t, app)
+  await worksLater(t, app, ['one', '{one}two', 'one}two'])
+  t.strictSame(await node.client.keys('mcp_events:*'), [])
   // A script with keys of two slots is refused, also where one node has both.
   const ids = { 'a{b': 200, 'a{b}c': 200, '{a}': 200, 'a{b{c}}': 200, 'a}b': 400, '{}': 400, '{}{x}': 400, '}{': 400, 'ü{ä}': 200 }
   for (const [id, status] of Object.entries(ids)) {
@@ -101,18 +141,22 @@ t.test('a cluster over TLS', async t => {
 
 t.test('the least rights that the documentation names are enough', async t => {
   const node = await startNode(t)
-  const [, rights = ''] =
-    /^user mcp on ><password> (.*)$/m.exec(
-      await readFile(join(import.meta.dirname, '..', '..', 'docs', 'operations.md'), 'utf8')
-    ) ?? []
+  const page = await readFile(join(import.meta.dirname, '..', '..', 'docs', 'operations.md'), 'utf8')
+  const [, rights = ''] = /^user mcp on ><password> (.*)$/m.exec(page) ?? []
   await node.client.call('ACL', 'SETUSER', 'mcp', 'on', `>${secret}`, ...rights.split(' '))
-  await works(
-    t,
-    await build(t, {
-      REDIS_URL: `redis://mcp:${secret}@127.0.0.1:${node.port}`,
-      MCP_SESSION_KEY_PREFIX: 'mcp_session'
-    })
-  )
+  const env = { REDIS_URL: `redis://mcp:${secret}@127.0.0.1:${node.port}`, MCP_SESSION_KEY_PREFIX: 'mcp_session' }
+  await works(t, await build(t, env))
+
+  const [, further = ''] = /^With `MCP_ASYNC_CALLS=on` the user also needs (.*?)\n\n/ms.exec(page) ?? []
+  const added = [...further.matchAll(/`([~&+][^`]+)`/g)].map(([, right = '']) => right)
+  t.ok(added.length > 10)
+  await node.client.call('ACL', 'SETUSER', 'mcp', ...added)
+  await node.client.call('ACL', 'LOG', 'RESET')
+  const app = await build(t, { ...env, ...await later(t) })
+  await works(t, app)
+  await worksLater(t, app, ['one', 'one}two'])
+  const refused = (await node.client.call('ACL', 'LOG') as unknown[][]).map(entry => JSON.stringify(entry))
+  t.strictSame(refused.filter(entry => !entry.includes('setinfo')), [])
 })
 
 t.test('a start that finds no Redis names all places, and says why', async t => {

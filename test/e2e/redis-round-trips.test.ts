@@ -46,6 +46,18 @@ t.test('a call of a tool that is known takes one round trip before it and one af
   )
 })
 
+t.test('so does a call that is waited for where others are made later', async t => {
+  const app = await build(t, { REDIS_URL, MCP_ASYNC_CALLS: 'on' })
+  const session = await initSession(app)
+  await call(app, session, 'echo', { text: 'so that the scripts and the tools are known' })
+  const commands = await commandsOf(t, async () => {
+    t.equal((await call(app, session, 'echo')).statusCode, 200)
+    await app.deferredSettled()
+  })
+  // The worker looks for jobs beside it, once a second.
+  t.strictSame(commands.filter(command => !/^x(autoclaim|readgroup)$/i.test(command)), ['evalsha', 'evalsha'])
+})
+
 t.test('so does a call of one server of several, whatever its values come from', async t => {
   const tiny = { command: process.execPath, args: [fixture('tiny-server.mjs')], lifecycle: 'shared' }
   const app = await serviceOn(t, {

@@ -243,6 +243,8 @@ async function allUnavailable (
     ['/call-tool', callAt(service, session, 'echo')],
     ['/results', get(service, `/results/r_${'a'.repeat(32)}`, { 'x-session-id': session })],
     ['/shutdown', post(`${service.url}/shutdown`, { session_id: other })],
+    ['/calls/{id}', get(service, '/calls/c_a', { 'x-session-id': session })],
+    ['/calls/{id}/events', get(service, '/calls/c_a/events', { 'x-session-id': session })],
     ['/health', get(service, '/health')],
     ['/readyz', get(service, '/readyz')]
   ]

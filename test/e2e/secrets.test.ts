@@ -73,6 +73,11 @@ async function walkThrough ({ url }: Service): Promise<Walk> {
     ['/call-tool', { session_id: 'walk', tool: 'act', params: canaries.token }],
     ['/call-tool', { session_id: 'walk', tool: [canaries.token] }],
     ['/call-tool', { session_id: 'walk', tool: 'nothing', params: good }],
+    [
+      '/call-tool',
+      { session_id: 'walk', tool: 'act', params: { apiUrl: canaries.apiUrl, kept: canaries.value } },
+      { ...bearer, prefer: 'respond-async, wait=20', 'idempotency-key': canaries.token }
+    ],
     ['/prompts', { session_id: 'walk' }],
     ['/read-resource', { session_id: 'walk', uri: 'file:///a', jwtToken: canaries.token }],
     ['/complete', { session_id: 'walk', ref: canaries.token, argument: {} }]
@@ -87,7 +92,11 @@ async function walkThrough ({ url }: Service): Promise<Walk> {
     const response = await fetch(`${url}/init`, { method: 'POST', body, headers: key })
     answers.push({ what: `/init with a bad body ${response.status}`, text: await response.text() })
   }
-  for (const path of ['/health', '/tools-schema', '/openapi.json', '/nothing/x', '/livez', '/readyz', '/session', `/results/${canaries.token}`, `/results/r_1?pointer=${canaries.token}`]) {
+  const { calls = [] } = await (
+    await fetch(`${url}/calls`, { headers: { ...bearer, 'x-session-id': 'walk' } })
+  ).json() as { calls?: Array<{ call: string }> }
+  const followed = calls.flatMap(({ call }) => [`/calls/${call}`, `/calls/${call}/events`])
+  for (const path of [...followed, '/calls', '/health', '/tools-schema', '/openapi.json', '/nothing/x', '/livez', '/readyz', '/session', `/results/${canaries.token}`, `/results/r_1?pointer=${canaries.token}`]) {
     answers.push({
       what: path,
       text: await (await fetch(url + path, { headers: { ...bearer, 'x-session-id': 'walk' } })).text()
@@ -133,6 +142,7 @@ for (const misbehaviour of cases(behaviours, 4)) {
       MCP_API_BASE_URL: api.url,
       MCP_SERVERS_FILE: await serversFile(t, { zoo }),
       MCP_TOOLS_CACHE_TTL: '0',
+      MCP_ASYNC_CALLS: 'on',
       MCP_LOG_LEVEL: 'trace'
     })
 

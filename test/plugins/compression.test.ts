@@ -116,7 +116,7 @@ t.test('only lists of tools and the description are compressed, and nothing that
     ['POST', '/resource-templates', inBody()], ['GET', '/resource-templates'],
     ['GET', '/session'], ['PUT', '/session/values', { more: words.repeat(99) }], ['DELETE', '/session/values/more'],
     ['GET', '/health'], ['GET', '/livez'], ['GET', '/readyz'], ['GET', `/nowhere/${'a'.repeat(2_000)}`, undefined, 404],
-    ['POST', '/tools/tool_1', {}], ['GET', '/calls'], ['GET', '/calls/c_1', undefined, 404], ['GET', '/results/r_1', undefined, 404], ['GET', '/tools/x', undefined, 405], ['DELETE', '/tools', undefined, 405]
+    ['POST', '/tools/tool_1', {}], ['GET', '/calls'], ['GET', '/calls/c_1', undefined, 404], ['GET', '/calls/c_1/events', undefined, 404], ['GET', '/results/r_1', undefined, 404], ['GET', '/tools/x', undefined, 405], ['DELETE', '/tools', undefined, 405]
   ]
   for (const [method, path, body, status = 200] of others) {
     const headers = body !== undefined && 'session_id' in body ? accept : inHeader

@@ -73,6 +73,7 @@ t.before(async () => {
   })
   service = await listen(t, {
     MCP_METRICS_PORT: '0',
+    MCP_ASYNC_CALLS: 'on',
     MCP_SERVERS_FILE: await serversFile(t, {
       web: { url: server.url, prefix: '' },
       tiny: { command: process.execPath, args: [fixture('tiny-server.mjs')] },
@@ -209,6 +210,21 @@ t.test('no session, credential, argument, value, result or text of a caller is i
 })
 
 const root = join(import.meta.dirname, '..', '..')
+
+t.test('calls that sessions keep are counted by the states that they came to', async t => {
+  const body = { session_id: canary.session, tool: 'say', params: {} }
+  const later = await post(`${service.url}/call-tool`, body, { prefer: 'respond-async, wait=30' })
+  t.equal(later.status, 200)
+  for (const tool of ['say', canary.unknownTool, 'dying__any']) {
+    await post(`${service.url}/call-tool`, { ...body, tool }, { 'idempotency-key': tool })
+  }
+  const states = { queued: 1, working: 4, completed: 2, released: 2, failed: 0 }
+  await until(async () => (await scrape(url)).sum('mcpc_kept_calls_total', { state: 'released' }) === 2, 'both are released')
+  const { sum } = await scrape(url)
+  for (const [state, count] of Object.entries(states)) t.equal(sum('mcpc_kept_calls_total', { state }), count, state)
+  t.equal(sum('mcpc_tool_calls_total', { tool: 'say', outcome: 'accepted' }), 0, 'an acceptance is no call of the tool yet')
+  t.equal(sum('mcpc_call_queue_length'), 0)
+})
 
 t.test('docs/metrics.md has a row for each metric, with its type and its labels', async t => {
   const { text, samples } = await scrape(url)

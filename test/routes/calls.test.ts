@@ -148,6 +148,12 @@ t.test('a call that asks waits for the responses, by its id or its token', async
     t.equal(token, `${call}-1`)
     const read = await ask(service, session, call)
     t.match([read.statusCode, read.json()], [202, { status: 'input_required', call, question: { requests } }])
+    const follow = (lastEventId = '') => service.inject({
+      url: `/calls/${call}/events`, headers: { 'x-session-id': session, 'last-event-id': lastEventId }
+    })
+    const [, question = ''] = /^id: (\S+-q1)\n(?:.+\n)*event: input_required\n/m.exec((await follow()).body) ?? []
+    t.not(question, '')
+    const goesOn = follow(question)
     const responses = Object.fromEntries(requests.map(({ id }: { id: string }) =>
       [id, { action: 'accept', content: { answer: 'blue' } }]))
     const respond = () => service.inject({
@@ -156,6 +162,9 @@ t.test('a call that asks waits for the responses, by its id or its token', async
     const answered = await respond()
     t.match([answered.statusCode, answered.body], [200, /blue/])
     t.match((await respond()).json(), { code: 'MCPC_ERR_CALL_NOT_WAITING' })
+    const { body: rest } = await goesOn
+    t.match(rest, /event: result\ndata: .*blue/, 'who knows of the question waits for what comes behind it')
+    t.notMatch(rest, 'input_required')
     t.match((await ask(service, session, call)).body, /"status":"completed".*blue/)
     if ('idempotency-key' in headers) {
       t.equal((await service.inject({ method: 'POST', url: '/call-tool', headers, payload })).body, answered.body)

@@ -210,6 +210,9 @@ const headerText = fc.constantFrom(
   'bytes=0-4',
   'bytes=-1,9999999999999999999-',
   'text/event-stream',
+  'respond-async',
+  '1-1',
+  '18446744073709551616-0',
   'null',
   'application/x-www-form-urlencoded'
 )
@@ -231,6 +234,8 @@ function headersOf ({ sessions }: Surroundings): Arbitrary<Record<string, string
     'te',
     'x-request-id',
     'last-event-id',
+    'idempotency-key',
+    'prefer',
     'traceparent'
   ]
   // Headers are bytes, and Latin-1 to Node.
@@ -258,7 +263,12 @@ export function hostileRequest ({ paths }: Description, surroundings: Surroundin
         method: fc.constant(method.toUpperCase()),
         path: fc.oneof(
           { weight: 4, arbitrary: pathOf(path, surroundings) },
-          { weight: 3, arbitrary: fc.constantFrom(`${path}?a=%00`, `${path}/`, path.toUpperCase()) }
+          {
+            weight: 4,
+            arbitrary: fc.constantFrom(
+            `${path}?a=%00`, `${path}/`, path.toUpperCase(), path.replace('{id}', `c_${'a'.repeat(32)}`)
+            )
+          }
         ),
         headers: headersOf(surroundings),
         ...(schema !== undefined && { body: bodyOf(schema, surroundings) })

@@ -1,6 +1,7 @@
 --[[
   Ends a call that works, or lets it wait for responses. `released` removes it: its tool has not acted, and the call may
-  be made again. Leaves the session's TTL alone.
+  be made again. `queued` gives it back: its tool has not acted, and another worker may begin it, unless it was cancelled
+  meanwhile. Leaves the session's TTL alone.
 
   KEYS[1]  session
   ARGV[1]  `meta` that the session was loaded with
@@ -23,9 +24,18 @@ local data, answer, most_bytes = ARGV[6], ARGV[7], tonumber(ARGV[8])
 local session = redis.pcall('HMGET', key, 'meta', 'c:' .. id)
 if session.err or session[1] ~= meta or not session[2] then return false end
 
-if state == 'released' then
+if state == 'released' or state == 'queued' then
   local call = parse_head(session[2])
   if call.lease ~= lease or call.written ~= 'working' then return false end
+  if state == 'queued' and call.cancel == '-' then
+    call.state, call.lease, call.lapses = 'queued', '-', '0'
+    write_head(key, id, call)
+    return head_text(call)
+  end
+  if state == 'queued' then
+    call = settle_call(key, id, lease, 'cancelled', ttl_ms, '', '', most_bytes)
+    return call and head_text(call) or false
+  end
   remove_fields(key, id)
   write_index(key, without_entry(read_index(key), id))
   return ''

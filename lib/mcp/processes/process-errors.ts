@@ -1,5 +1,5 @@
-import { withDeadline } from '../../cancellation.ts'
-import { CallerLeftError, McpCallError, McpStartError, McpStartTimeoutError } from '../../errors.ts'
+import { leftBefore, withDeadline } from '../../cancellation.ts'
+import { McpCallError, McpStartError, McpStartTimeoutError } from '../../errors.ts'
 import type { Mask } from '../../mask.ts'
 import { actedIn, causeOf, maxQuoteLength, sentenceOf, translate } from '../client/errors.ts'
 import { reasonOf, RequestTimeoutError, RpcError, UnusableAnswerError } from '../client/protocol-errors.ts'
@@ -44,7 +44,7 @@ export function startError (
   error: unknown, process: FailedProcess, startTimeoutMs: number, signal: AbortSignal
 ): Error {
   const { serverName, transport, mask } = process
-  if (signal.aborted) return new CallerLeftError()
+  if (signal.aborted) return leftBefore()
   const lines = transport.stderrLines('first and last').map(mask)
   const quote = quoteOf(transport, shortened(lines))
   if (error instanceof RequestTimeoutError) return new McpStartTimeoutError(serverName, startTimeoutMs / 1000, quote)

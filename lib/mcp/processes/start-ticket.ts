@@ -1,4 +1,5 @@
-import { CallerLeftError, OverloadedError } from '../../errors.ts'
+import { leftBefore } from '../../cancellation.ts'
+import { OverloadedError } from '../../errors.ts'
 import type { Rank } from './start-queue.ts'
 
 /** How somebody waits for a start. */
@@ -60,7 +61,7 @@ export function createTicket<Turn> ({ shortage, onJoined, onEmpty }: TicketOptio
       const { waitMs, signal } = wish
       if (state !== 'waiting') return turn.then(() => {})
       return new Promise((resolve, reject) => {
-        const onAbort = () => waiter.giveUp(new CallerLeftError())
+        const onAbort = () => waiter.giveUp(leftBefore())
         const isLate = () => waiter.giveUp(new OverloadedError(`${shortage()} for ${waitMs / 1000} s`))
         const timer = waitMs <= maxTimerMs ? setTimeout(isLate, waitMs) : undefined
         function leave (): void {

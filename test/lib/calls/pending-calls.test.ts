@@ -9,7 +9,7 @@ async function open (t: Test, maxCalls = 100) {
   await create('one')
   const session = await load(repository, 'one')
   const limits = { ttlMs: 60_000, idempotencyTtlMs: 60_000, maxCalls, maxBytes: 10_000 }
-  const calls = createCalls(client, { ...limits, commandTimeoutMs: 10_000 })
+  const calls = createCalls(client, { ...limits, keyPrefix: 'test', commandTimeoutMs: 10_000 })
   const pending = createPendingCalls(client, calls, 10_000)
   const keep = async <Kind extends CallKind>(kind: Kind, request: PendingRequests[Kind]) => {
     let token = ''
