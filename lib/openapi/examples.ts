@@ -145,6 +145,8 @@ export function operationExamples ({ needsToken }: ExamplesOptions): ReadonlyMap
         { status: 202, value: { status: 'input_required', call: callId, ...times, question: questionOfCall } }
       ]
     },
+    followCall: { parameters: { id: callId }, answers: [] },
+    readResult: { parameters: { ref: 'r_3nXkQ0pVh7uYc1TzLm9sWb5JdGf2Re8A' }, answers: [] },
     answerCall: {
       parameters: { id: callId },
       body: { ...session, responses: { colour: { action: 'accept', content: { answer: 'blue' } } } },

@@ -50,7 +50,7 @@ const conditions = new Map<string, Condition>(Object.entries({
   UNKNOWN_TOOL: isCall,
   TOOL_ARGUMENTS: isCall,
   UNKNOWN_CONTINUATION: named('callTool', 'answerCall', 'readResource', 'getPrompt'),
-  UNKNOWN_CALL: named('readCall', 'answerCall', 'cancelCall'),
+  UNKNOWN_CALL: named('readCall', 'followCall', 'answerCall', 'cancelCall'),
   UNKNOWN_RESULT: operation => begins(operation) || named('readResult')(operation),
   RESULT_PART: operation => begins(operation) || named('readResult')(operation),
   RESULT_RANGE: named('readResult'),

@@ -154,6 +154,8 @@ t.test('each example of a request, sent in their order, is answered as the examp
   await send(demo, 'callTool', 202, { prefer: 'respond-async' })
   await demo.inject({ url: `/calls/${lastCall}?wait=60`, headers: { 'x-session-id': 'demo-1' } })
   for (const id of ['readCall', 'listCalls']) await send(demo, id, 200)
+  const followed = await demo.inject({ url: `/calls/${lastCall}/events`, headers: { 'x-session-id': 'demo-1' } })
+  t.match([followed.statusCode, followed.body], [200, /^event: result$/m])
   await send(demo, 'callNamedTool', 202, { prefer: 'respond-async' })
 
   const lists = ['Resources', 'ResourceTemplates', 'Prompts'].flatMap(what => [`list${what}`, `get${what}`])

@@ -223,7 +223,7 @@ t.test('every operation has the codes that docs/api.md has at its endpoint, and 
     Object.values(paths[path]?.[method]?.responses ?? {}).flatMap(({ description }) => codesIn(description))
   const only: Array<[code: string, places: string[]]> = [
     ['CALL_NOT_WAITING', ['post /calls/{id}']],
-    ['UNKNOWN_CALL', ['get /calls/{id}', 'post /calls/{id}', 'delete /calls/{id}']],
+    ['UNKNOWN_CALL', ['get /calls/{id}', 'get /calls/{id}/events', 'post /calls/{id}', 'delete /calls/{id}']],
     ['CALL_TOO_LARGE', ['post /call-tool', 'post /tools/{tool}']],
     ['IDEMPOTENCY_KEY_REUSED', ['post /call-tool', 'post /tools/{tool}']],
     ['UNKNOWN_CONTINUATION', ['post /call-tool', 'post /calls/{id}', 'post /read-resource', 'post /get-prompt']],
