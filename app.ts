@@ -9,6 +9,7 @@ import asyncCalls from './plugins/async-calls.ts'
 import asyncRequests from './plugins/async-requests.ts'
 import audit from './plugins/audit.ts'
 import callEvents from './plugins/call-events.ts'
+import callFacts from './plugins/call-facts.ts'
 import callReplies from './plugins/call-replies.ts'
 import callerAddress from './plugins/caller-address.ts'
 import callerSignal from './plugins/caller-signal.ts'
@@ -53,6 +54,7 @@ import toolCalls from './plugins/tool-calls.ts'
 import toolOperations from './plugins/tool-operations.ts'
 import traces from './plugins/traces.ts'
 import workerMetrics from './plugins/worker-metrics.ts'
+import waitingCalls from './plugins/waiting-calls.ts'
 import webhooks from './plugins/webhooks.ts'
 import writeTimeout from './plugins/write-timeout.ts'
 
@@ -104,8 +106,8 @@ const phases: Record<string, Plugin[]> = {
   mcp: [serverRuntime, reload, requestClients, masking, credentialRecheck, serverRequests, workerMetrics],
   // The operations behind the routes, and their description.
   operations: [
-    sessionLifecycle, results, resources, prompts, webhooks, asyncCalls, callEvents, toolCalls, callReplies, openapi,
-    toolOperations, listRoutes
+    sessionLifecycle, results, resources, prompts, webhooks, asyncCalls, callEvents, waitingCalls, callFacts, toolCalls,
+    callReplies, openapi, toolOperations, listRoutes
   ]
 }
 

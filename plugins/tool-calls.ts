@@ -3,7 +3,6 @@ import fp from 'fastify-plugin'
 import type { PendingCall } from '../lib/calls/pending-calls.ts'
 import { type Acted, InvalidFieldError, UnknownContinuationError, UnknownToolError } from '../lib/errors.ts'
 import type { EventWriter } from '../lib/http/event-stream.ts'
-import { nameList } from '../lib/http/name-list.ts'
 import { objectText, textOf } from '../lib/json-text.ts'
 import type { ResultShape } from '../lib/mcp/servers-file/value-policy.ts'
 import { withReferences } from '../lib/results/argument-references.ts'
@@ -28,8 +27,6 @@ declare module 'fastify' {
      * `params` or the whole body, and the responses to the server's input requests its `responses`.
      */
     callTool: (call: ToolCallRequest) => Promise<CallReply>
-    /** Cancels a call that waits for responses, and the task of its server that waits for them. */
-    cancelWaitingCall: (id: string) => Promise<void>
   }
 }
 
@@ -88,20 +85,6 @@ export default fp(async (fastify) => {
     return reply
   })
 
-  fastify.decorateRequest('cancelWaitingCall', async function (id) {
-    const taken = await pendingCalls.take(this.session, 'tool', { id })
-    if (taken === null || taken.held === null) return
-    await calls.settle(this.session, taken.held, { state: 'cancelled' })
-    const { tool, name, task } = taken.request
-    const server = task === undefined ? null : this.servers.byExposedName(tool)
-    if (task === undefined || server === null) return
-    // The caller does not wait for it: a server that cannot be told ends the task in its own time.
-    this.withClient(server, AbortSignal.timeout(cancelMs), client =>
-      client.cancelTask(name, task, this.limits(server, 'call'))).catch(err => {
-      this.log.debug({ err, server: server.name }, 'a task could not be cancelled')
-    })
-  })
-
   function makeCall (request: FastifyRequest, call: ToolCallRequest, context: CallContext): Promise<CallReply> {
     const { continue: token, notify } = call
     const isAccepted = request.wantsAsync && token === undefined && call.dryRun !== true
@@ -151,7 +134,7 @@ export default fp(async (fastify) => {
     if (config.audit !== 'off') {
       request.audit({ arguments: fastify.argumentsForLog(textOf(params.document, params.node)) })
     }
-    const onUnusableSchema = unusableSchemaLogger(request)
+    const onUnusableSchema = (reason: string) => request.noteUnusableSchema(reason)
     const { params: args, referred } = await request.resolveReferences(params, isWholeBody ? '' : 'params.')
     const prepared = await caller.prepare({
       session, exposedName, tool, params: args, inject, isDryRun, onUnusableSchema
@@ -185,7 +168,7 @@ export default fp(async (fastify) => {
     const tool = server && await findTool(request, server, exposedName, context)
     if (server === null || tool === null) throw new UnknownContinuationError()
     const prepared = caller.resume({
-      session, exposedName, tool, onUnusableSchema: unusableSchemaLogger(request)
+      session, exposedName, tool, onUnusableSchema: reason => request.noteUnusableSchema(reason)
     }, pending, request.fieldText('responses'))
     return await run(request, server, prepared, call)
   }
@@ -222,7 +205,7 @@ export default fp(async (fastify) => {
       return calls.completed(session, held, { statusCode: 200, headers, body })
     }
     const refer = request.referring(reference, noteToo)
-    noteArguments(request, call, noteToo)
+    request.noteArguments(call, noteToo)
     const mask = request.maskFor(server)
     const reply = await request.useServer(server, 'call', (client, limits) => caller.run(call, {
       client,
@@ -244,7 +227,8 @@ export default fp(async (fastify) => {
   name: 'tool-calls',
   dependencies: [
     'config', 'redis', 'json-body', 'audit', 'after-response', 'session', 'request-clients', 'masking',
-    'server-requests', 'async-requests', 'held-calls', 'async-calls', 'webhooks', 'results'
+    'server-requests', 'async-requests', 'held-calls', 'async-calls', 'webhooks', 'results',
+    'call-facts'
   ]
 })
 
@@ -262,31 +246,9 @@ function taskWishOf (request: FastifyRequest): Omit<TaskWish, 'support'> | undef
   }
 }
 
-/** How long it may take to reach a server and to cancel a task there (ms). */
-const cancelMs = 5_000
-
-/** Longest list of names in a header (characters). */
-const maxListLength = 1_024
-
-/** Says before the call is made which arguments are not the caller's, and which do not fit. */
-function noteArguments (
-  { log }: FastifyRequest, { exposedName, tool, filled, faults }: PreparedCall, note: ToolCallRequest['note']
-): void {
-  if (filled.length > 0) note('x-mcp-injected', nameList(filled.map(({ name }) => name), maxListLength))
-  if (faults.length === 0) return
-  const pointers = faults.map(({ pointer }) => pointer)
-  note('x-mcp-unfit-arguments', nameList(pointers, maxListLength))
-  const line = { tool: exposedName, server: tool.server, pointers, rules: faults.map(({ message }) => message) }
-  log.warn(line, 'arguments do not fit the input schema of their tool')
-}
-
 /** A structured field (RFC 8941): the form, and what the reply leaves out. */
 const resultHeader = (form: string, leftOut: readonly string[]) =>
   leftOut.length === 0 ? form : `${form};left-out="${leftOut.join(' ')}"`
-
-/** Tells of a schema that cannot be used, in the log of the request that found it out. */
-const unusableSchemaLogger = ({ log }: FastifyRequest) => (reason: string) =>
-  log.warn({ reason }, 'arguments are not checked against an input schema')
 
 /** Throws an error that says whether the tool can have acted. */
 const throwWith = (acted: Acted) => (error: unknown): never => {
