@@ -30,7 +30,8 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
   const ownHeaders = commonHeaders(endpoint.headers)
   const running = new Set<AbortController>()
   const settling = new Set<Promise<unknown>>()
-  const notifying = new AbortController()
+  /** Made with the first notification: most clients make one request of a session that is there. */
+  let notifying: AbortController | null = null
   let sessionId = resume?.sessionId
   let protocolVersion = resume?.protocolVersion ?? ''
   let isSessionInDoubt = false
@@ -76,8 +77,9 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
     async close () {
       if (isClosed) return
       isClosed = true
-      await Promise.race([Promise.all(settling), delay(settleMs, undefined, { ref: false })])
-      for (const controller of [...running, notifying]) controller.abort()
+      if (settling.size > 0) await Promise.race([Promise.all(settling), delay(settleMs, undefined, { ref: false })])
+      for (const controller of running) controller.abort()
+      notifying?.abort()
       transport.onclose?.()
     }
   }
@@ -125,7 +127,10 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
     }
   }
 
-  const notify = (message: MessageText) => sendNotification(dispatcher, posted(message, notifying.signal))
+  function notify (message: MessageText): Promise<void> {
+    notifying ??= new AbortController()
+    return sendNotification(dispatcher, posted(message, notifying.signal))
+  }
 
   function posted (message: MessageText, signal: AbortSignal): HttpMessage {
     const headers = {
