@@ -133,6 +133,8 @@ for (const misbehaviour of cases(behaviours, 4)) {
     const redis = await startRedis(t, ['--requirepass', canaries.redisPassword])
     const redisUrl = redis.url.replace('unix://', `unix://:${canaries.redisPassword}@localhost`)
     const zoo = { command: process.execPath, args: [fixture('zoo-server.mjs'), misbehaviour, 'no secret here'] }
+    // Before anybody uses Redis: a command in the packet of the reply to MONITOR would be taken for a reply.
+    const told = await watchRedis(t, redis.socket, canaries.redisPassword)
     const service = await startService(t, {
       REDIS_URL: redisUrl,
       MCP_CLIENT_API_KEYS: `walker:${createHash('sha256').update(canaries.apiKey).digest('hex')}`,
@@ -146,7 +148,6 @@ for (const misbehaviour of cases(behaviours, 4)) {
       MCP_LOG_LEVEL: 'trace'
     })
 
-    const told = await watchRedis(t, redis.socket, canaries.redisPassword)
     const watch = watchChildren([service.pid])
     t.teardown(watch.stop)
     const { answers, tokens } = await walkThrough(service)
