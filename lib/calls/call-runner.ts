@@ -1,4 +1,5 @@
 import { TooManyCallsError } from '../errors.ts'
+import { oneAtATime } from '../one-at-a-time.ts'
 import type { Session } from '../sessions/session.ts'
 import type { HeldCall } from './call.ts'
 import type { CallQueue, Job, QueuedJob } from './call-queue.ts'
@@ -34,11 +35,12 @@ const busyMs = 200
 export function createCallRunner (options: CallRunnerOptions): CallRunner {
   const { queue, calls, tasks, mostAtOnce, load, run, onFailure } = options
   const running = new Set<Promise<void>>()
-  let isLooking = false
-  let looksAgain = false
   let isStopped = false
+  // An outage of Redis is reported elsewhere, and the next look comes soon.
+  const look = oneAtATime(lookOnce)
 
   async function lookOnce (): Promise<void> {
+    if (isStopped) return
     const free = mostAtOnce - running.size
     if (free <= 0) return
     for (const queued of await queue.take(free)) start(make(queued))
@@ -67,17 +69,6 @@ export function createCallRunner (options: CallRunnerOptions): CallRunner {
     if (typeof taken === 'object') return await run({ job, session, ...taken })
     await session.slot?.release()
     if (taken === 'over') await tasks.forget(job)
-  }
-
-  function look (): void {
-    looksAgain = isLooking
-    if (isLooking || isStopped) return
-    isLooking = true
-    // An outage of Redis is reported elsewhere, and the next look comes soon.
-    lookOnce().catch(() => {}).finally(() => {
-      isLooking = false
-      if (looksAgain) look()
-    })
   }
 
   async function make (queued: QueuedJob): Promise<void> {

@@ -1,5 +1,6 @@
 import { type Backoff, backoffMs } from '../backoff.ts'
 import { type CallHead, isOver } from '../calls/call.ts'
+import { oneAtATime } from '../one-at-a-time.ts'
 import { type DueNotice, type DueNotices, firstNotice, type WatchedCall } from './due-notices.ts'
 import { createNotice, type Notice } from './notice.ts'
 import type { Receiver } from './receivers-file.ts'
@@ -48,22 +49,12 @@ export function createNotifier (
   const sending = new Set<Promise<void>>()
   /** Receivers that could not be reached: how often in a row, and until when nothing is sent to them. */
   const troubled = new Map<string, { failures: number, until: number }>()
-  let isLooking = false
-  let looksAgain = false
   let isStopped = false
-
-  function look (): void {
-    looksAgain = isLooking
-    if (isLooking || isStopped) return
-    isLooking = true
-    // An outage of Redis is reported elsewhere, and the next look comes soon.
-    lookOnce().catch(() => {}).finally(() => {
-      isLooking = false
-      if (looksAgain) look()
-    })
-  }
+  // An outage of Redis is reported elsewhere, and the next look comes soon.
+  const look = oneAtATime(lookOnce)
 
   async function lookOnce (): Promise<void> {
+    if (isStopped) return
     const free = mostAtOnce - sending.size
     if (free <= 0) return
     const taken = await due.take(free)
@@ -105,7 +96,7 @@ export function createNotifier (
       return
     }
     const failures = notice.failures + 1
-    const asked = sent.outcome === 'refused' ? sent.retryAfterMs ?? 0 : 0
+    const asked = sent.outcome === 'refused' ? sent.retryAfterMs : 0
     const nextMs = Math.min(Math.max(backoffMs(failures, pauses), asked), pauses.maxMs)
     onNotTaken(notice, sent, nextMs)
     await due.put(notice, { ...notice, failures, since }, nextMs)

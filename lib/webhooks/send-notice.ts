@@ -1,4 +1,5 @@
 import { type Dispatcher, request } from 'undici'
+import { parseRetryAfter } from '../retry-after.ts'
 import { type Notice, signedHeaders } from './notice.ts'
 import type { Receiver } from './receivers-file.ts'
 
@@ -9,7 +10,7 @@ import type { Receiver } from './receivers-file.ts'
 export type Sent =
   | { outcome: 'taken' }
   | { outcome: 'gone' }
-  | { outcome: 'refused', status: number, retryAfterMs: number | null }
+  | { outcome: 'refused', status: number, retryAfterMs: number }
   | { outcome: 'unreachable', error: Error }
 
 /** How long a receiver may take (ms), as the specification advises. */
@@ -30,15 +31,9 @@ export async function sendNotice (
     body.on('error', () => {}).destroy() // nobody reads what it says
     if (statusCode >= 200 && statusCode < 300) return { outcome: 'taken' }
     if (statusCode === 410) return { outcome: 'gone' }
-    return { outcome: 'refused', status: statusCode, retryAfterMs: retryAfterIn(String(headers['retry-after'] ?? '')) }
+    const seconds = parseRetryAfter(String(headers['retry-after'] ?? ''))
+    return { outcome: 'refused', status: statusCode, retryAfterMs: (seconds ?? 0) * 1000 }
   } catch (error) {
     return { outcome: 'unreachable', error: error as Error }
   }
-}
-
-/** @see https://www.rfc-editor.org/rfc/rfc9110#field.retry-after */
-function retryAfterIn (text: string): number | null {
-  if (/^\d{1,9}$/.test(text)) return Number(text) * 1000
-  const at = Date.parse(text)
-  return Number.isNaN(at) ? null : Math.max(0, at - Date.now())
 }

@@ -57,3 +57,28 @@ t.test('a notice outlives the workers that were to send it', async t => {
   t.equal(new Set(receiver.notices.map(({ id }) => id)).size, 2)
   t.strictSame(receiver.faults, [])
 })
+
+t.test('the file of receivers is read again at SIGHUP, and one with a fault changes nothing', async t => {
+  const file = join(await makeFolder(t), 'receivers.json')
+  const receiver = { url: 'http://127.0.0.1:1/', secret: secrets[0] }
+  const write = (receivers: object) => writeFileSync(file, JSON.stringify(receivers))
+  write({ orders: receiver })
+  const service = await startService(t, { MCP_ASYNC_CALLS: 'on', MCP_NOTIFY_FILE: file })
+  const session = await openSession(service)
+  const isKnown = async (notify: string) => (await fetch(`${service.url}/call-tool`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', prefer: 'respond-async' },
+    body: JSON.stringify({ session_id: session, tool: 'echo', params: {}, notify })
+  })).status === 202
+  const known = async () => await Promise.all(['orders', 'nights', 'days'].map(isKnown))
+  const readAgain = async (receivers: object, message: string) => {
+    write(receivers)
+    service.kill('SIGHUP')
+    await until(() => service.output().includes(message), message)
+  }
+  t.strictSame(await known(), [true, false, false])
+  await readAgain({ orders: receiver, nights: receiver }, 'receivers read again')
+  t.strictSame(await known(), [true, true, false])
+  await readAgain({ days: { url: 'x' } }, 'the file of receivers cannot be used, they stay as they are')
+  t.strictSame(await known(), [true, true, false])
+})

@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../json.ts'
 import type { Mask } from '../../mask.ts'
+import { parseRetryAfter } from '../../retry-after.ts'
 import type { HttpError } from '../transports/http-request.ts'
 
 /** The parts of a refusal beside its sentence. */
@@ -15,8 +16,6 @@ export interface RefusalFacts {
 const maxValueLength = 500
 /** How much of the challenges is read (characters): patterns may read it again at each of its quotes. */
 const maxChallengesLength = 4_000
-/** Longest pause that is passed on (s): a day. */
-const maxRetryAfter = 86_400
 
 /**
  * The facts in the headers of a refusal, secrets masked.
@@ -31,18 +30,9 @@ export function factsIn (error: HttpError, mask: Mask): RefusalFacts {
     return authorization === null ? {} : { authorization }
   }
   if (status !== 429 && status !== 503) return {}
-  const retryAfter = retryAfterIn(error)
+  const retryAfter = parseRetryAfter(firstOf(error.headers['retry-after']))
   const retryable = status === 429 || retryAfter !== null
   return { ...(retryable && { retryable }), ...(retryAfter !== null && { retryAfter }) }
-}
-
-/** @see https://www.rfc-editor.org/rfc/rfc9110#field.retry-after */
-function retryAfterIn ({ headers }: HttpError): number | null {
-  const text = firstOf(headers['retry-after']).trim()
-  if (/^\d+(\.\d+)?$/.test(text)) return Math.min(Math.ceil(Number(text)), maxRetryAfter)
-  const date = /[a-z]{3}/i.test(text) ? Date.parse(text) : NaN
-  if (Number.isNaN(date)) return null
-  return Math.min(Math.max(0, Math.ceil((date - Date.now()) / 1000)), maxRetryAfter)
 }
 
 const passedOn = ['scope', 'resource_metadata', 'error', 'error_description'] as const
