@@ -139,7 +139,6 @@ export const ResultPartError = define<[where: string]>(
 export const ResultRangeError = define<[bytes: number]>(
   'MCPC_ERR_RESULT_RANGE', 'The result has %d bytes, and none where Range begins', 416
 )
-export const NotAvailableError = define<[what: string]>('MCPC_ERR_NOT_AVAILABLE', '%s', 400, { acted: 'no' })
 export const CallNotWaitingError = define<[state: string]>(
   'MCPC_ERR_CALL_NOT_WAITING', 'The call does not wait for responses: it is %s', 409
 )

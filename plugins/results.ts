@@ -1,6 +1,5 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { NotAvailableError } from '../lib/errors.ts'
 import type { JsonValue } from '../lib/json-text.ts'
 import { type ResolvedArguments, resolveReferences } from '../lib/results/argument-references.ts'
 import { describeReference } from '../lib/results/describe-reference.ts'
@@ -19,7 +18,7 @@ declare module 'fastify' {
   interface FastifyRequest {
     /**
      * Keeps results of this request where its caller wants that, or where they are too long to be sent. `null` where
-     * none is kept. Throws NotAvailableError when the caller wants it and the session cannot have results.
+     * none is kept.
      */
     referring: (wanted: boolean | undefined, note: (name: string, value: string) => void) => Refer | null
     /** Replaces references in the arguments of a call by what they stand for. `place` is where the arguments are. */
@@ -41,11 +40,6 @@ export default fp(async (fastify) => {
 
   fastify.decorateRequest('referring', function (wanted, note) {
     if (wanted === false || (wanted === undefined && inlineBytes === 0)) return null
-    const isPossible = results.areFor(this.session)
-    if (wanted === true && !isPossible) {
-      throw new NotAvailableError('A session whose id has braces in this order keeps no results: use another id')
-    }
-    if (!isPossible) return null
     return async (body, content) => {
       if (wanted === undefined && Buffer.byteLength(body) <= inlineBytes) return body
       // Who gets a reference would take the call for a success.

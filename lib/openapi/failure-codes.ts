@@ -54,7 +54,6 @@ const conditions = new Map<string, Condition>(Object.entries({
   UNKNOWN_RESULT: operation => begins(operation) || named('readResult')(operation),
   RESULT_PART: operation => begins(operation) || named('readResult')(operation),
   RESULT_RANGE: named('readResult'),
-  NOT_AVAILABLE: operation => begins(operation) || named('readResource')(operation),
   CALL_NOT_WAITING: named('answerCall'),
   CALL_TOO_LARGE: begins,
   CALL_RUNNING: begins,

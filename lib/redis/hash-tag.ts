@@ -24,9 +24,14 @@ function slotOf (text: string): number {
   return crc % slots
 }
 
-/** The first number in a slot. That takes a few milliseconds, for ids that hardly anybody chooses. */
+const numbers = new Map<number, string>()
+
+/** The first number in a slot. Finding it takes a few milliseconds, so it is remembered. */
 function numberIn (slot: number): string {
+  const known = numbers.get(slot)
+  if (known !== undefined) return known
   let number = 0
   while (slotOf(String(number)) !== slot) number++
+  numbers.set(slot, String(number))
   return String(number)
 }

@@ -31,8 +31,6 @@ export type NotKept = 'session-ended' | 'too-large' | 'displaced'
  * StoreUnavailableError when Redis does not answer in time.
  */
 export interface Results {
-  /** Whether a session can have results: one whose id has braces in an odd order cannot. */
-  areFor: (session: Pick<Session, 'key'>) => boolean
   keep: (session: Session, content: ResultContent) => Promise<{ kept: KeptResult } | { refused: NotKept }>
   /**
    * The result of a reference, which lives on. `null` when the session has none, or it does not open: callers must not
@@ -86,12 +84,10 @@ export function createResults (client: RedisClient, options: ResultsOptions): Re
   }
 
   return {
-    areFor: ({ key }) => resultsKey(key) !== null,
-
     async keep (session, { kind, type, content }) {
       const { id, key: sessionKey, meta, seal } = session
       const key = resultsKey(sessionKey)
-      if (key === null || content.length > maxBytes) return { refused: 'too-large' }
+      if (content.length > maxBytes) return { refused: 'too-large' }
       const ref = createReference()
       const head: ResultHead = { kind, type, bytes: content.length }
       const pieceCount = Math.max(Math.ceil(content.length / pieceBytes), 1)
@@ -123,7 +119,7 @@ export function createResults (client: RedisClient, options: ResultsOptions): Re
     async open (session, ref) {
       const { id, key: sessionKey, meta, seal } = session
       const key = resultsKey(sessionKey)
-      if (key === null || !isReference(ref)) return null
+      if (!isReference(ref)) return null
       const stored = await inTime(scripts.read([sessionKey, key], { meta, ref, ttlMs }), id)
       const text = stored === null ? null : tryToOpen(seal, headField(ref), stored)
       const head = text === null ? null : parseJsonObject(text) as ResultHead | null // this service wrote it

@@ -19,14 +19,11 @@ export const sessionKey = (keyPrefix: string, { client, id }: Pick<SessionRef, '
 
 /**
  * The Redis key beside a session's, which holds its results: in a cluster the two are on one node, so that one script
- * may touch both. `null` for a session whose key no hash tag leads to, which has none.
- *
- * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
+ * may touch both.
  */
-export function resultsKey (sessionKey: string): string | null {
-  const [, ownTag] = /^[^{]*\{([^}]+)\}/.exec(sessionKey) ?? []
-  if (ownTag !== undefined) return `mcp_results:{${ownTag}}:${sessionKey}`
-  return sessionKey.includes('}') ? null : `mcp_results:{${sessionKey}}`
+export function resultsKey (sessionKey: string): string {
+  const tag = hashTagOf(sessionKey)
+  return tag === sessionKey ? `mcp_results:{${tag}}` : `mcp_results:{${tag}}:${sessionKey}`
 }
 
 /** The Redis key of the events of a call, beside that of its session. No session's key begins like it. */

@@ -43,6 +43,10 @@ async function worksLater (t: Test, app: FastifyInstance, ids: string[]): Promis
     t.equal(accepted.statusCode, 202, accepted.body)
     const { call } = accepted.json()
     const headers = { 'x-session-id': id }
+    const kept = await app.inject({
+      method: 'POST', url: '/call-tool', headers, payload: { tool: 'recall', reference: true }
+    })
+    t.match([kept.statusCode, kept.body], [200, /"ref":"r_/], id)
     const { body } = await app.inject({ url: `/calls/${call}/events`, headers })
     t.match(body, /event: progress\n[^]*event: result\n/, id)
     t.match((await app.inject({ url: `/calls/${call}`, headers })).json(), { status: 'completed' })
@@ -129,13 +133,12 @@ t.test('a cluster over TLS', async t => {
   await worksLater(t, app, ['one', '{one}two', 'one}two'])
   t.strictSame(await node.client.keys('mcp_events:*'), [])
   // A script with keys of two slots is refused, also where one node has both.
-  const ids = { 'a{b': 200, 'a{b}c': 200, '{a}': 200, 'a{b{c}}': 200, 'a}b': 400, '{}': 400, '{}{x}': 400, '}{': 400, 'ü{ä}': 200 }
-  for (const [id, status] of Object.entries(ids)) {
+  for (const id of ['a{b', 'a{b}c', '{a}', 'a{b{c}}', 'a}b', '{}', '{}{x}', '}{', 'ü{ä}', '}ü']) {
     const opening = { session_id: id, apiUrl: 'https://a.example.com', jwtToken: 'a.b.c' }
     await app.inject({ method: 'POST', url: '/init', payload: opening })
     const payload = { session_id: id, tool: 'recall', reference: true }
     const kept = await app.inject({ method: 'POST', url: '/call-tool', payload })
-    t.match([kept.statusCode, kept.body], [status, status === 200 ? /"ref":"r_/ : /NOT_AVAILABLE/], id)
+    t.match([kept.statusCode, kept.body], [200, /"ref":"r_/], id)
   }
 })
 
