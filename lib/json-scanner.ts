@@ -5,6 +5,7 @@
  *
  * @see https://www.rfc-editor.org/rfc/rfc8259
  */
+import { backslash, closeBrace, closeBracket, colon, comma, openBrace, openBracket, quote } from './json-signs.ts'
 
 export type JsonType = 'object' | 'array' | 'string' | 'number' | 'boolean' | 'null'
 
@@ -40,15 +41,6 @@ export interface JsonDocument {
 
 /** A value and the document that it is in. */
 export interface JsonValue { readonly document: JsonDocument, readonly node: JsonNode }
-
-const quote = 0x22
-const backslash = 0x5c
-const comma = 0x2c
-const colon = 0x3a
-const openBracket = 0x5b
-const closeBracket = 0x5d
-const openBrace = 0x7b
-const closeBrace = 0x7d
 
 const letterU = 0x75
 const letterT = 0x74

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { backslash, quote } from './json-signs.ts'
 import { applyEdits, type JsonEdit } from './json-text.ts'
 
-const quote = 0x22
-const backslash = 0x5c
 const minus = 0x2d
 const isDigit = (code: number) => code >= 0x30 && code <= 0x39
 

@@ -1,3 +1,5 @@
+import { backslash, closeBrace, closeBracket, openBrace, openBracket, quote } from './json-signs.ts'
+
 /** A JSON object with any content. */
 export type JsonObject = Record<string, unknown>
 
@@ -56,5 +58,3 @@ export function isDeeperThan (value: unknown, limit: number): boolean {
   if (typeof value !== 'object' || value === null) return false
   return limit === 0 || Object.values(value).some(inner => isDeeperThan(inner, limit - 1))
 }
-
-const [quote, backslash, openBracket, closeBracket, openBrace, closeBrace] = [0x22, 0x5c, 0x5b, 0x5d, 0x7b, 0x7d]

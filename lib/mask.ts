@@ -1,3 +1,4 @@
+import { backslash, quote } from './json-signs.ts'
 import { isJsonObject, type JsonObject } from './json.ts'
 
 /** A shorter value is a word and no secret; masking it would only make a sentence unreadable. */
@@ -121,7 +122,6 @@ function * tokensOf (json: string): Iterable<{ start: number, end: number }> {
   }
 }
 
-const [quote, backslash] = [0x22, 0x5c]
 const partsOfNumbers = new Set('0123456789.eE+-')
 
 function textsIn (secret: unknown, minLength = minSecretLength): string[] {

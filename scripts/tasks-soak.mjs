@@ -9,24 +9,18 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { root } from './environment.mjs'
-import { prepareRun, startService } from './private-service.mjs'
+import { openPool } from './worker-pool.mjs'
 
 const number = (name, usual) => Number(process.env[name] || usual)
 const taskCount = number('TASKS', 200)
 const seconds = number('TASKS_SECONDS', 60)
 const killEverySeconds = number('TASKS_KILL_EVERY', 5)
-const workerCount = number('TASKS_WORKERS', 3)
 
-const { folder, redis } = await prepareRun('tasks')
-const workers = []
 const faults = []
-let [kills, turn] = [0, 0]
-
 const giveUp = setTimeout(() => end('the run was not done in time'), (seconds + 300) * 1_000)
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => end(`the run was stopped by ${signal}`))
 
@@ -35,14 +29,18 @@ const upstream = spawn(process.execPath, [join(root, 'test', 'fixtures', 'sdk-ta
 })
 const [line] = await once(createInterface({ input: upstream.stdout }), 'line')
 const { url } = JSON.parse(line)
-writeFileSync(join(folder, 'servers.json'), JSON.stringify({ mcpServers: { tasks: { url } } }))
+let kills = 0
+let pool = null
 
 try {
-  await Promise.all(Array.from({ length: workerCount }, startWorker))
+  pool = await openPool({
+    name: 'tasks',
+    count: number('TASKS_WORKERS', 3),
+    fault: what => faults.push(what),
+    servers: () => ({ tasks: { url } })
+  })
   const sessions = Array.from({ length: 20 }, (_, index) => `tasks-${index}`)
-  for (const id of sessions) {
-    await insist('POST', '/init', { session_id: id, apiUrl: 'https://api.example.com', jwtToken: 'not.a-real.token' })
-  }
+  for (const session of sessions) await pool.openSession(session)
   const endsAt = Date.now() + seconds * 1_000
   const [calls] = await Promise.all([
     Promise.all(Array.from({ length: taskCount }, (_, index) => accept(index, sessions[index % sessions.length]))),
@@ -53,52 +51,31 @@ try {
   await end(error.stack)
 }
 
-async function startWorker () {
-  const { child, exited, listening } = startService({
-    cwd: folder,
-    environment: { REDIS_URL: redis.url, MCP_SERVERS_FILE: join(folder, 'servers.json'), MCP_ASYNC_CALLS: 'on' }
-  })
-  workers.push({ child, exited, url: await listening })
-}
-
 async function killWorkers (endsAt) {
   for (let at = Date.now() + killEverySeconds * 1_000; at < endsAt; at += killEverySeconds * 1_000) {
     await delay(Math.max(0, at - Date.now()))
-    const worker = workers.splice(kills++ % workers.length, 1)[0]
-    worker.child.kill('SIGKILL')
-    await worker.exited
-    await startWorker()
+    await pool.kill(pool.workers[kills++ % pool.workers.length])
+    await pool.start()
   }
 }
 
-/** Sends a request until a worker answers it. Each may be sent again: a call has a key. */
-async function insist (method, path, body, headers = {}) {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      const { url } = workers[turn++ % workers.length]
-      const response = await fetch(`${url}${path}`, { method, headers, ...(body && { body: JSON.stringify(body) }) })
-      return { status: response.status, body: await response.json() }
-    } catch (error) {
-      if (attempt === 50) throw error
-      await delay(100)
-    }
-  }
-}
-
-/** Evenly over the time, and each for longer than a worker lives. */
+/** Evenly over the time, and each for longer than a worker lives. Sent again, a call with a key is the same call. */
 async function accept (index, session) {
   await delay(index * seconds * 1_000 * 0.8 / taskCount)
   const name = `task-${index}`
-  const body = { session_id: session, tool: index % 2 ? 'may' : 'must', params: { name, delay: 500 + index * 97 % 12_000 } }
-  const headers = { prefer: 'respond-async', 'idempotency-key': name }
-  const answer = await insist('POST', '/call-tool', body, headers)
-  if (answer.body.call === undefined) faults.push(`${name} was answered ${answer.status} ${JSON.stringify(answer.body)}`)
-  return { name, session, call: answer.body.call }
+  const { status, body } = await pool.insist('POST', '/call-tool', {
+    headers: { prefer: 'respond-async', 'idempotency-key': name },
+    body: { session_id: session, tool: index % 2 ? 'may' : 'must', params: { name, delay: 500 + index * 97 % 12_000 } }
+  })
+  const { call } = JSON.parse(body)
+  if (call === undefined) faults.push(`${name} was answered ${status} ${body}`)
+  return { name, session, call }
 }
 
 async function follow ({ name, session, call }) {
   for (const patience = Date.now() + 120_000; ;) {
-    const { body } = await insist('GET', `/calls/${call}?wait=20`, null, { 'x-session-id': session })
+    const answer = await pool.insist('GET', `/calls/${call}?wait=20`, { headers: { 'x-session-id': session } })
+    const body = JSON.parse(answer.body)
     const isOver = body.status !== 'queued' && body.status !== 'working'
     if (isOver || Date.now() > patience) return { name, ...body }
   }
@@ -129,10 +106,8 @@ async function report (ended) {
 async function end (fault) {
   clearTimeout(giveUp)
   if (fault !== undefined) faults.push(fault)
-  for (const { child } of workers) child.kill('SIGKILL')
+  await pool?.close()
   upstream.kill()
-  await redis.stop?.()
-  rmSync(folder, { recursive: true, force: true })
   for (const text of faults.slice(0, 20)) console.log(`NOT RIGHT: ${text}`)
   if (faults.length === 0) console.log('no task was lost, and none was begun twice')
   process.exit(faults.length === 0 ? 0 : 1)

@@ -1,3 +1,5 @@
+import { backslash, closeBrace, closeBracket, colon, comma, openBrace, openBracket, quote } from '../json-signs.ts'
+
 /** The way to a value within the value around it: a member's name, or an item's place; `null` for a name too long. */
 export type Step = string | number | null
 
@@ -21,15 +23,6 @@ export interface JsonWalk {
 
 /** A longer name is passed over: no pointer that is taken can name it (bytes). */
 const longestName = 65_536
-
-const quote = 0x22
-const backslash = 0x5c
-const comma = 0x2c
-const colon = 0x3a
-const openBracket = 0x5b
-const closeBracket = 0x5d
-const openBrace = 0x7b
-const closeBrace = 0x7d
 
 const isSpace = (code: number) => code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09
 const endsToken = (code: number) =>
