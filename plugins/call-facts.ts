@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
 import { nameList } from '../lib/http/name-list.ts'
-import type { PreparedCall } from '../lib/tools/call-tool.ts'
+import type { PreparedCall } from '../lib/tools/prepare-call.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {

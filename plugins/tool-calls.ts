@@ -8,12 +8,13 @@ import type { ResultShape } from '../lib/mcp/servers-file/value-policy.ts'
 import { withReferences } from '../lib/results/argument-references.ts'
 import { contentOfReply } from '../lib/results/reply-content.ts'
 import { createArgumentChecker } from '../lib/tools/argument-check.ts'
-import { createToolCaller, type PreparedCall, type ReplyToKeep, type ToolReply } from '../lib/tools/call-tool.ts'
+import { createToolCaller, type ReplyToKeep, type ToolReply } from '../lib/tools/call-tool.ts'
 import type { TaskWish } from '../lib/mcp/client/tool-call.ts'
 import { createWatcher } from '../lib/tools/call-watcher.ts'
 import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
 import { describeCall } from '../lib/tools/dry-run.ts'
 import type { Inject } from '../lib/tools/parameter-injection.ts'
+import { createCallPreparer, type PreparedCall } from '../lib/tools/prepare-call.ts'
 import { sentArguments } from '../lib/tools/sent-arguments.ts'
 import type { CatalogTool } from '../lib/tools/tool-catalog.ts'
 import { type CallContext, inPhase } from '../lib/telemetry/channels.ts'
@@ -61,6 +62,8 @@ export interface ToolCallRequest {
 export default fp(async (fastify) => {
   const { sessions, calls, pendingCalls, config } = fastify
   const { sensitiveParams, cacheResults, maxResultNames, elicitation } = config
+  const checker = createArgumentChecker()
+  const preparer = createCallPreparer({ sessions, checker })
   const caller = createToolCaller({
     sessions,
     pendingCalls: elicitation ? pendingCalls : null,
@@ -68,7 +71,7 @@ export default fp(async (fastify) => {
     maxValueBytes: config.session.maxBytes,
     cacheResults,
     maxResultNames,
-    checker: createArgumentChecker()
+    checker
   })
 
   fastify.decorateRequest('callTool', function (call) {
@@ -136,7 +139,7 @@ export default fp(async (fastify) => {
     }
     const onUnusableSchema = (reason: string) => request.noteUnusableSchema(reason)
     const { params: args, referred } = await request.resolveReferences(params, isWholeBody ? '' : 'params.')
-    const prepared = await caller.prepare({
+    const prepared = await preparer.prepare({
       session, exposedName, tool, params: args, inject, isDryRun, onUnusableSchema
     })
     if (isDryRun) {
@@ -167,7 +170,7 @@ export default fp(async (fastify) => {
     const server = request.servers.byExposedName(exposedName)
     const tool = server && await findTool(request, server, exposedName, context)
     if (server === null || tool === null) throw new UnknownContinuationError()
-    const prepared = caller.resume({
+    const prepared = preparer.resume({
       session, exposedName, tool, onUnusableSchema: reason => request.noteUnusableSchema(reason)
     }, pending, request.fieldText('responses'))
     return await run(request, server, prepared, call)

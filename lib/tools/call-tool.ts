@@ -1,28 +1,23 @@
 import type { HeldCall } from '../calls/call.ts'
-import type { PendingCall, PendingCalls } from '../calls/pending-calls.ts'
-import {
-  CallerLeftError, MissingValueError, SessionNotFoundError, UnknownContinuationError, UnknownToolError
-} from '../errors.ts'
-import { applyEdits, type JsonValue, readJson, removalsOf, withAdded } from '../json-text.ts'
+import type { PendingCalls } from '../calls/pending-calls.ts'
+import { CallerLeftError, UnknownToolError } from '../errors.ts'
+import { applyEdits, readJson, removalsOf } from '../json-text.ts'
 import type { Mask } from '../mask.ts'
 import type { InputRequests } from '../mcp/client/input-requests.ts'
-import type { RequestLimits, ServerClient, ToolAnswer, ToolRequest } from '../mcp/client/server-client.ts'
+import type { RequestLimits, ServerClient, ToolAnswer } from '../mcp/client/server-client.ts'
 import type { TaskWish, Watcher } from '../mcp/client/tool-call.ts'
 import type { ResultShape } from '../mcp/servers-file/value-policy.ts'
 import type { EndedCall } from '../sessions/scripts.ts'
-import type { Session } from '../sessions/session.ts'
 import type { CallRecord } from '../sessions/session-record.ts'
 import type { SessionRepository } from '../sessions/session-repository.ts'
 import { inPhase } from '../telemetry/channels.ts'
 import { keptAs, type KeptValue } from '../sessions/values.ts'
-import type { ArgumentChecker, ArgumentFault } from './argument-check.ts'
-import { checkArguments, fittingArguments, fixedArguments } from './call-arguments.ts'
-import { refusedCredential } from './call-errors.ts'
+import type { ArgumentChecker } from './argument-check.ts'
+import { fittingArguments } from './call-arguments.ts'
 import { readToolFailure } from './failed-call.ts'
 import { withoutItsMessage } from './long-result.ts'
-import { type Filled, type Inject, injectParameters, planReads } from './parameter-injection.ts'
-import { continuationOf, suspend } from './suspended-request.ts'
-import type { CatalogTool } from './tool-catalog.ts'
+import type { PreparedCall } from './prepare-call.ts'
+import { suspend } from './suspended-request.ts'
 import { type ReplyForm, readToolResult, type ToolResult, type ToolResultOptions } from './tool-result.ts'
 
 export interface ToolCallerOptions extends Pick<ToolResultOptions, 'cacheResults'> {
@@ -31,41 +26,10 @@ export interface ToolCallerOptions extends Pick<ToolResultOptions, 'cacheResults
   /** A larger value fits into no session (bytes). */
   maxValueBytes: number
   sensitiveParams: readonly string[]
-  sessions: Pick<SessionRepository, 'readValues' | 'write'>
+  sessions: Pick<SessionRepository, 'write'>
   /** Keeps calls that wait for input; `null` when servers are not allowed to request any. */
   pendingCalls: PendingCalls | null
   checker: ArgumentChecker
-}
-
-export interface ToolCall {
-  session: Session
-  /** The tool's name as callers know it. */
-  exposedName: string
-  tool: CatalogTool
-  /** The arguments that the caller sent, an object. */
-  params: JsonValue
-  inject: Inject
-  /** The call will only be described, so the origins of its values are wanted. */
-  isDryRun: boolean
-  /** Gets the reason why a schema cannot be used to check arguments; see ArgumentChecker. */
-  onUnusableSchema: (reason: string) => void
-}
-
-type CalledTool = Pick<ToolCall, 'session' | 'exposedName' | 'tool' | 'onUnusableSchema'>
-
-/** A call with all its arguments, ready to be sent to its server. */
-export interface PreparedCall extends CalledTool {
-  request: Pick<ToolRequest, 'name' | 'args' | 'inputSchema' | 'continuation' | 'task'>
-  /** The caller's own arguments as they are sent: the JSON text of an object. */
-  own: string
-  /** The same, which may fill later calls: JSON texts by name. */
-  given: ReadonlyMap<string, string>
-  /** Arguments that the session filled in. */
-  filled: readonly Filled[]
-  /** Names of arguments that callers do not see. */
-  hiddenNames: readonly string[]
-  /** Arguments that do not fit the tool's input schema, where the policy only warns of them. */
-  faults: readonly ArgumentFault[]
 }
 
 /** How one call is made. */
@@ -106,22 +70,8 @@ export interface ToolReply {
   notCached: string[]
 }
 
-/** Calls tools for sessions, in two steps: a call is prepared before its server is opened. */
+/** Makes calls that were prepared, for their sessions. */
 export interface ToolCaller {
-  /**
-   * Fills the call's parameters from its session, and checks them. Rejects with SessionNotFoundError when the session
-   * has ended, with MissingCredentialError or MissingValueError when it lacks what the operator wants sent, and with
-   * ToolArgumentsError when the arguments do not fit and the policy wants them to.
-   */
-  prepare: (call: ToolCall) => Promise<PreparedCall>
-  /**
-   * The call that its server answered with input requests, once more and with the caller's responses. Credentials are
-   * those that the session has now. `responses` is the JSON text of an object. Throws UnknownContinuationError when
-   * the server's tool is another one by now.
-   */
-  resume: (
-    call: CalledTool, pending: PendingCall, responses?: string
-  ) => PreparedCall
   /**
    * Calls the tool, and keeps what its policy says of the caller's arguments and the tool's outputs in the session.
    *
@@ -135,53 +85,6 @@ export interface ToolCaller {
 export function createToolCaller (options: ToolCallerOptions): ToolCaller {
   const { sessions, pendingCalls, cacheResults, maxResultNames, maxValueBytes, checker } = options
   const sensitiveParams = new Set(options.sensitiveParams)
-
-  async function prepare ({ params, inject, isDryRun, ...call }: ToolCall): Promise<PreparedCall> {
-    const { session, exposedName, tool } = call
-    if (tool.refusedCredential !== undefined) {
-      throw refusedCredential(exposedName, tool.refusedCredential, tool)
-    }
-    const plan = planReads(params.node, tool, { inject, wantsOrigins: isDryRun })
-    const values = plan.length === 0 ? [] : await sessions.readValues(session, plan.map(({ read }) => read))
-    if (values === null) throw new SessionNotFoundError(session.id)
-    const { args, own, given, filled, hidden } = injectParameters(params, {
-      tool,
-      values: plan.map((planned, index) => [planned, values[index] ?? null]),
-      fixed: fixedArguments(tool, session),
-      onMissing: (_, { name, from }) => { throw new MissingValueError(exposedName, name, from) }
-    })
-    const hiddenNames = [...hidden.keys()]
-    return {
-      ...call,
-      request: { ...requestOf(tool), args },
-      own,
-      given,
-      filled,
-      hiddenNames,
-      faults: checkArguments(checker, call, args)
-    }
-  }
-
-  function resume (
-    call: CalledTool, pending: PendingCall, responses?: string
-  ): PreparedCall {
-    const { session, tool } = call
-    if (tool.name !== pending.name) throw new UnknownContinuationError() // the servers have changed since
-    const fixed = [...fixedArguments(tool, session)].filter(([name]) => pending.secretNames.includes(name))
-    return {
-      ...call,
-      request: {
-        ...requestOf(tool),
-        args: withAdded(pending.args, fixed),
-        continuation: continuationOf(pending, responses)
-      },
-      own: '{}',
-      given: new Map(), // it was kept when the server requested input
-      filled: (pending.filled ?? []).map(name => ({ name, text: 'null', origin: null })),
-      hiddenNames: pending.secretNames,
-      faults: []
-    }
-  }
 
   async function run (call: PreparedCall, callOptions: CallOptions) {
     const { client, limits, shape, mask, watcher, task, onNotCached, held = null, endWith, refer } = callOptions
@@ -289,18 +192,10 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
     })
   }
 
-  return { prepare, resume, run }
+  return { run }
 }
 
 const noOutputs: Pick<ToolResult, 'outputs' | 'tooMany'> = { outputs: new Map(), tooMany: [] }
-
-const requestOf = (
-  { name, inputSchema, taskSupport }: CatalogTool
-): Pick<ToolRequest, 'name' | 'inputSchema' | 'task'> => ({
-  name,
-  ...(inputSchema !== undefined && { inputSchema }),
-  ...(taskSupport !== undefined && { task: { support: taskSupport } })
-})
 
 /** The name is the server's: it may be long. */
 const nameForOrigin = (tool: string) => tool.slice(0, 128)

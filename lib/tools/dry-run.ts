@@ -1,5 +1,5 @@
 import { type JsonType, objectText, readJson } from '../json-text.ts'
-import type { PreparedCall } from './call-tool.ts'
+import type { PreparedCall } from './prepare-call.ts'
 import type { Filled } from './parameter-injection.ts'
 
 /** An argument that the caller sent as a reference to a result. */
