@@ -4,8 +4,9 @@
  *
  *   node bench/compile-cache.mjs 20    # rounds
  */
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { provideNode } from '../scripts/node-versions.mjs'
 import {
   alternate, bench, echoServer, machine, median, ms, openSession, post, ratio, root, serversFile, startRedis,
@@ -35,16 +36,34 @@ await bench(async () => {
       const [off, on] = await Promise.all(['off', folder].map(async value => {
         const service = await startService({ ...settings, MCP_NODE_COMPILE_CACHE: value })
         const body = { session_id: await openSession(service), tool: 'echo', params }
-        return () => timed(() => post(`${service.url}/call-tool`, body))
+        return { service, call: () => timed(() => post(`${service.url}/call-tool`, body)) }
       }))
-      const times = await alternate({ off, on }, { rounds })
+      const runs = { off: off.call, on: on.call }
+      await alternate(runs, { rounds: 0 })
+      const before = await Promise.all([off, on].map(serversMs))
+      const times = await alternate(runs, { rounds, warmUp: 0 })
+      const after = await Promise.all([off, on].map(serversMs))
       const [without, kept] = [median(times.off), median(times.on)]
-      rows.push([name, version, ms(without), ms(kept), ratio(kept / without), `${(sizeOf(folder) / 1e6).toFixed(1)} MB`])
+      const [workWithout, workKept] = after.map((total, index) => (total - before[index]) / rounds)
+      rows.push([
+        name, version, ms(without), ms(kept), ratio(kept / without), ms(workWithout), ms(workKept),
+        ratio(workKept / workWithout), `${(sizeOf(folder) / 1e6).toFixed(1)} MB`
+      ])
     }
   }
   console.log(`${machine()} · ${rounds} rounds, alternating\n`)
-  table(['p50 of a call that starts its server', 'Node of the server', 'off', 'kept', 'ratio', 'kept code'], rows)
+  table([
+    'a call that starts its server', 'Node of the server', 'p50: off', 'kept', 'ratio', 'processor time of the server: off',
+    'kept', 'ratio', 'kept code'
+  ], rows)
 })
+
+/** Processor time of all servers that a service has had, once none is alive (ms): see proc(5), cutime and cstime. */
+async function serversMs ({ service: { url, pid } }) {
+  while ((await (await fetch(`${url}/health`)).json()).processes.alive > 0) await delay(20)
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
+  return (Number(fields[13]) + Number(fields[14])) * 10
+}
 
 /** Bytes of all files in a folder. */
 function sizeOf (folder) {

@@ -3,7 +3,7 @@ import { readdir, rm, rmdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigError } from '../../errors.ts'
 
-/** What compiled code of all servers may take (bytes). A small server with the SDK takes 1.3 MB. */
+/** What compiled code of all servers may take (bytes). A small server with the SDK takes 0.7 MB. */
 export const maxCompileCacheBytes = 67_108_864
 
 const writableByOthers = 0o022
