@@ -14,6 +14,7 @@ import callReplies from './plugins/call-replies.ts'
 import callerAddress from './plugins/caller-address.ts'
 import callerSignal from './plugins/caller-signal.ts'
 import closing from './plugins/closing.ts'
+import compileCache from './plugins/compile-cache.ts'
 import compression from './plugins/compression.ts'
 import config, { type ConfigPluginOptions } from './plugins/config.ts'
 import credentialRecheck from './plugins/credential-recheck.ts'
@@ -93,7 +94,7 @@ type Plugin = FastifyPluginAsync<ConfigPluginOptions> | FastifyPluginCallback<Co
 /** The life of a request in phases, and the plugins of each phase in their order. */
 const phases: Record<string, Plugin[]> = {
   // The settings, and the Redis that they name. A fault in them ends the start here.
-  start: [config, metrics, serverConfig, guidance, redis],
+  start: [config, metrics, compileCache, serverConfig, guidance, redis],
   // HTTP: how a request ends, who calls about which session, and the form of bodies and answers.
   edge: [
     errors, responseHeaders, requestEnd, traces, afterResponse, callerSignal, requestLog, closing, saturation,

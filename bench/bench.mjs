@@ -1,7 +1,8 @@
 /* Gives each benchmark a private service and Redis, and compares alternating runs by their medians. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -41,10 +42,17 @@ export async function startRedis () {
   return redis
 }
 
-/** Starts the built service as `npm start` does, on a free port. */
-export function startService (environment) {
+/** Starts the built service as `npm start` does, on a free port; `node` is another Node's binary. */
+export function startService (environment, { node } = {}) {
   // The tools of the benches declare a credential, and the chain is what costs most.
-  return untilTheEnd(startPrivateService({ cwd: tmpdir(), environment: { MCP_VALUES: 'chain', ...environment } }))
+  return untilTheEnd(startPrivateService({ cwd: tmpdir(), node, environment: { MCP_VALUES: 'chain', ...environment } }))
+}
+
+/** Writes a servers file for the length of the benchmark. */
+export async function serversFile (mcpServers) {
+  const file = join(await temporaryFolder(), 'servers.json')
+  await writeFile(file, JSON.stringify({ mcpServers }))
+  return file
 }
 
 /** Starts floor-service.mjs: the least that a tool call through Fastify, Redis and the SDK costs. */
@@ -113,6 +121,24 @@ export async function timed (work) {
   const start = performance.now()
   await work()
   return performance.now() - start
+}
+
+/** Does `work` `count` times, `atOnce` at a time. It gets the number of its caller. */
+export async function concurrently (count, atOnce, work) {
+  let next = 0
+  await Promise.all(Array.from({ length: atOnce }, async (_, caller) => { while (next++ < count) await work(caller) }))
+}
+
+/** Processor time of a process until now (ms), in ticks of 10 ms: utime and stime of Linux, see proc(5). */
+export function processorMs (pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10
+}
+
+/** Resident memory of one process, without what it started (bytes): Linux. */
+export function residentBytes (pid) {
+  const [, kilobytes] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+  return Number(kilobytes) * 1_024
 }
 
 export const median = values => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]

@@ -17,7 +17,7 @@ declare module 'fastify' {
 
 /** Start phase: the configuration of the MCP servers, checked before any server is started or connected. */
 export default fp(async (fastify) => {
-  const { isDescribed } = fastify.config
+  const { isDescribed, compileCache } = fastify.config
   const { config: { serverScript, serversFile, isServersFileStrict: isStrict, sensitiveParams, values } } = fastify
   const { policyDefaults, scriptValidation: validation } = values
   const host = fastify.hostEnvironment
@@ -26,10 +26,11 @@ export default fp(async (fastify) => {
 
   function readServerSpecs (): readonly ServerSpec[] {
     if (isDescribed) return []
-    if (serverScript !== undefined) return [resolveScript(serverScript, { host, validation })]
+    if (serverScript !== undefined) return [resolveScript(serverScript, { host, validation, compileCache })]
     const notes: ServersFileNote[] = []
     const tell = (note: ServersFileNote) => notes.push(note)
-    const specs = readServersFile(serversFile ?? '', { host, sensitiveParams, policyDefaults, isStrict, tell })
+    const context = { host, compileCache, sensitiveParams, policyDefaults }
+    const specs = readServersFile(serversFile ?? '', { ...context, isStrict, tell })
     if (early === null) notes.forEach(log)
     else early = notes
     return specs

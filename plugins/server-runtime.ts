@@ -73,7 +73,8 @@ export default fp(async (fastify) => {
   const reaper = createReaper()
   const fits = createFitCheck(maxAlive, cgroup.memoryBytes)
   /** Looks once at what a server needs, when it has been running for a moment. */
-  function measure (pid: number): void {
+  function started (pid: number): void {
+    fastify.trimCompileCache()
     setTimeout(() => {
       const bytes = memoryOf(pid)
       const misfit = bytes === null ? null : fits(bytes)
@@ -107,7 +108,7 @@ export default fp(async (fastify) => {
     return createProcessServer(spec, {
       ...common,
       stopStepMs: timeouts.stopStepMs,
-      reaper: { ...reaper, add (pid) { reaper.add(pid); measure(pid) } },
+      reaper: { ...reaper, add (pid) { reaper.add(pid); started(pid) } },
       scheduler,
       warmSpares: processes.warmSpares,
       spareMaxAgeMs: processes.spareMaxAgeMs,
@@ -236,4 +237,4 @@ export default fp(async (fastify) => {
     await registry.close()
     await Promise.all([reaper.close(), agents.destroy()])
   })
-}, { name: 'server-runtime', dependencies: ['config', 'server-config', 'redis', 'after-response'] })
+}, { name: 'server-runtime', dependencies: ['config', 'server-config', 'compile-cache', 'redis', 'after-response'] })

@@ -9,17 +9,17 @@
  * npm's package `node` brings them, into a folder of its own outside the project.
  */
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { homedir, tmpdir } from 'node:os'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { build, checkNodeVersion, installDependencies, root, stop } from './environment.mjs'
+import { provideNode } from './node-versions.mjs'
 import { provideRedisServer, startRedisServer, waysToGetRedis } from './redis-server.mjs'
 import { freePort } from './ports.mjs'
 import { outerEnvironment, tryService } from './try-service.mjs'
 
 const { engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const oldest = /^>=(\d+\.\d+)$/.exec(engines.node)?.[1] ?? stop(`engines.node is ${engines.node}, and should be >=X.Y`)
-const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mcp-client-service', 'nodes')
 
 const args = process.argv.slice(2)
 const only = args.filter(arg => arg.startsWith('--only=')).map(arg => arg.slice('--only='.length))
@@ -33,18 +33,6 @@ const failures = args.includes('--short') ? await tryEach() : testEach()
 for (const failure of failures) console.error(failure)
 console.log(`${binaries.length - failures.length} versions of Node passed, ${failures.length} failed`)
 process.exitCode = failures.length > 0 ? 1 : 0
-
-/** Installs a version of Node unless it is there, and gives its binary and its exact version. */
-function provideNode (wanted) {
-  const folder = join(cache, wanted)
-  mkdirSync(folder, { recursive: true })
-  const install = ['install', '--prefix', folder, '--no-audit', '--no-fund', '--loglevel=error', `node@${wanted}`]
-  const { status } = spawnSync('npm', install, { cwd: folder, env: outerEnvironment(), stdio: ['ignore', 'ignore', 'inherit'] })
-  const binary = join(folder, 'node_modules', 'node', 'bin', 'node')
-  const asked = spawnSync(binary, ['--version'], { encoding: 'utf8' })
-  if (asked.status !== 0) stop(`npm brought no Node ${wanted} (exit code ${status}).`)
-  return { binary, version: asked.stdout.trim() }
-}
 
 /** Its own Node comes first, for MCP servers and all other children, too. */
 function environmentOf ({ binary }) {

@@ -18,10 +18,11 @@ export async function prepareRun (name) {
   return { folder, redis: await startRedisServer({ binary, folder: join(folder, 'redis') }) }
 }
 
-/** Starts the service as `npm start` does, on a free port of loopback, with the given variables alone. */
-export function startService ({ cwd, nodeOptions = [], environment }) {
+/** Starts the service as `npm start` does, on a free port of loopback, with the given variables alone, on any Node. */
+export function startService ({ cwd, node, nodeOptions = [], environment }) {
   return startListening([...nodeOptions, join(root, 'scripts', 'start.mjs')], {
     cwd,
+    node,
     environment: {
       MCP_CLIENT_HOST: '127.0.0.1',
       MCP_CLIENT_PORT: '0',
@@ -40,8 +41,8 @@ export function startService ({ cwd, nodeOptions = [], environment }) {
  * Starts a Node process that logs its address, as Fastify does. `listening` resolves with its URL, and rejects when the
  * process ends first.
  */
-export function startListening (args, { cwd, environment = {} }) {
-  const child = spawn(process.execPath, args, {
+export function startListening (args, { cwd, node = process.execPath, environment = {} }) {
+  const child = spawn(node, args, {
     cwd,
     // It ends when this process is gone, however that ended.
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],

@@ -1,3 +1,5 @@
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import { ConfigError } from '../errors.ts'
 import { parseApiKeys } from '../http/api-keys.ts'
 import { parseProxies } from '../http/caller-address.ts'
@@ -114,6 +116,8 @@ export function resolveConfig (env: Environment, { isDescribed = false } = {}) {
       spareMaxAgeMs: env.MCP_WARM_SPARE_MAX_AGE * 1000,
       sharedIdleMs: env.MCP_SHARED_IDLE_TIMEOUT * 1000
     },
+    /** The folder where MCP servers keep compiled code; `null` for none. */
+    compileCache: resolveCompileCache(env.MCP_NODE_COMPILE_CACHE),
     /** Requests that a worker has at MCP servers over HTTP; their queue is that of the processes. */
     upstreams: { maxRequests: env.MCP_MAX_UPSTREAM_REQUESTS, maxTotal: env.MCP_MAX_UPSTREAM_TOTAL },
     toolsCacheTtlMs: env.MCP_TOOLS_CACHE_TTL * 1000,
@@ -188,6 +192,12 @@ function resolveMasked (env: Environment): string[] | null {
 function resolveAudit (value: string): 'log' | 'off' | { file: string } {
   if (value === 'on') return 'log'
   return value === 'off' ? 'off' : { file: value }
+}
+
+/** A user's own name keeps services of several users on one machine apart. */
+function resolveCompileCache (value: string): string | null {
+  if (value === 'off') return null
+  return value === 'on' ? join(tmpdir(), `mcp-compile-cache-${process.geteuid?.() ?? ''}`) : resolve(value)
 }
 
 /** Where metrics are served. One port cannot be the service's, too, on whatever addresses the two are. */

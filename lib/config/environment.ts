@@ -534,6 +534,14 @@ export const EnvironmentSchema = Type.Object({
     default: 300,
     description: 'How long a server with `"lifecycle": "shared"` may be unused before it is ended (s).'
   }),
+  MCP_NODE_COMPILE_CACHE: Type.String({
+    default: 'off',
+    pattern: '^(on|off|.*/.+)$',
+    title: 'on, off, or a path with a / in it',
+    description:
+      'Where stdio servers that run on Node 22.1 or newer keep compiled code, so that they start faster: nowhere, in ' +
+      'a folder of the service below the temporary one, or in a folder that nobody else may write to.'
+  }),
   MCP_TOOLS_CACHE_TTL: Type.Integer({
     default: 60,
     minimum: 0,

@@ -86,6 +86,11 @@ const refusedSettings: Array<[title: string, env: Environment, line: RegExp]> = 
     /^MCP_API_BASE_URL must be an http\(s\) URL, but is "api\.example\.com"$/
   ],
   [
+    'a folder of compiled code that is a file',
+    { MCP_SERVER_SCRIPT: script, MCP_NODE_COMPILE_CACHE: script },
+    /^MCP_NODE_COMPILE_CACHE must name a folder .*, but ".*tiny-server\.mjs" is no folder$/
+  ],
+  [
     'a number that is none',
     { MCP_SERVER_SCRIPT: script, MCP_API_LONG_TIMEOUT: 'soon' },
     /^MCP_API_LONG_TIMEOUT must be a number of seconds .*, but is "soon"$/

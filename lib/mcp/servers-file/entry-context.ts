@@ -4,6 +4,8 @@ import type { PolicyDefaults } from './resolve-policy.ts'
 /** What an entry is resolved with. */
 export interface EntryContext {
   host: HostEnvironment
+  /** The folder where servers keep compiled code; absent or `null`: the service gives them none. */
+  compileCache?: string | null
   /** Fields of a session that are credentials: those that `${session.NAME}` may name. */
   sensitiveParams: readonly string[]
   /** The folder of the servers file. A relative `cwd` counts from there. */

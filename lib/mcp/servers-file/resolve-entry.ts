@@ -4,7 +4,7 @@ import type { EntryContext } from './entry-context.ts'
 import { entryError } from './entry-error.ts'
 import type { HttpEntry, ServerEntry, StdioEntry } from './entry-schema.ts'
 import { checkUser, userOf } from './entry-user.ts'
-import { inheritedEnvironment } from './host-environment.ts'
+import { compileCacheVariable, inheritedEnvironment } from './host-environment.ts'
 import { checkVariableNames, readEnvFile } from './read-env-file.ts'
 import { resolveCommand } from './resolve-command.ts'
 import { resolvePolicy } from './resolve-policy.ts'
@@ -70,7 +70,9 @@ function resolveStdioEntry (name: string, entry: StdioEntry, context: EntryConte
   checkSharing(name, said)
   checkUser(name, said)
   const policy = policyOf(name, entry, credentialNames(said), context)
-  return { ...said, policy, env: { ...inherited, ...ownEnv }, identity: identityOf({ ...said, policy }) }
+  const identity = identityOf({ ...said, policy })
+  const compileCache = mapValues(compileCacheVariable(context.compileCache, { ...said, identity }), literal)
+  return { ...said, policy, env: { ...inherited, ...compileCache, ...ownEnv }, identity }
 }
 
 function checkLifecycle (name: string, { lifecycle, warmSpares }: StdioEntry): void {

@@ -3,7 +3,7 @@ import { basename, delimiter, extname, join, resolve } from 'node:path'
 import { ConfigError } from '../../errors.ts'
 import { mapValues } from '../../json.ts'
 import { findExecutable, isExecutable, isFile } from './executables.ts'
-import { type HostEnvironment, inheritedEnvironment } from './host-environment.ts'
+import { compileCacheVariable, type HostEnvironment, inheritedEnvironment } from './host-environment.ts'
 import { identityOf, type StdioSpec } from './server-spec.ts'
 import { literal } from './template.ts'
 import { defaultPrefix } from './tool-names.ts'
@@ -12,6 +12,8 @@ import { type ArgumentValidation, chainPolicy } from './value-policy.ts'
 export interface ScriptContext {
   host: HostEnvironment
   validation: ArgumentValidation
+  /** The folder where servers keep compiled code; absent or `null`: the service gives them none. */
+  compileCache?: string | null
 }
 
 /**
@@ -20,7 +22,7 @@ export interface ScriptContext {
  * A `.py` file runs as `mcp run SCRIPT` where the Python SDK's command is installed, else with python3. A `.js`,
  * `.mjs` or `.cjs` file runs with this Node. Any other file must be executable. Throws ConfigError.
  */
-export function resolveScript (script: string, { host, validation }: ScriptContext): StdioSpec {
+export function resolveScript (script: string, { host, validation, compileCache }: ScriptContext): StdioSpec {
   const path = resolve(script)
   if (!isFile(path)) throw new ConfigError(`MCP_SERVER_SCRIPT must be a file, but there is none at ${path}`)
   const name = basename(path, extname(path))
@@ -38,11 +40,9 @@ export function resolveScript (script: string, { host, validation }: ScriptConte
     cwd: process.cwd(),
     lifecycle: 'request' as const
   }
-  return {
-    ...said,
-    env: mapValues(inheritedEnvironment(host), literal),
-    identity: identityOf({ ...said, env: {} })
-  }
+  const identity = identityOf({ ...said, env: {} })
+  const env = { ...inheritedEnvironment(host), ...compileCacheVariable(compileCache, { identity }) }
+  return { ...said, env: mapValues(env, literal), identity }
 }
 
 function commandLine (script: string, host: HostEnvironment): [command: string, ...args: string[]] {

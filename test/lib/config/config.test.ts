@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { Value } from 'typebox/value'
@@ -160,6 +161,7 @@ t.test('the defaults are those that are documented', async t => {
       spareMaxAgeMs: 300_000,
       sharedIdleMs: 300_000
     },
+    compileCache: null,
     upstreams: { maxRequests: 100, maxTotal: 1_000 },
     toolsCacheTtlMs: 60_000,
     failingTtlMs: 10_000,
@@ -369,6 +371,16 @@ t.test('sentinels and nodes of a cluster are addresses with commas between', asy
   ]) {
     for (const name of ['REDIS_SENTINELS', 'REDIS_CLUSTER_NODES'] as const) { t.notOk(Value.Check(EnvironmentSchema.properties[name], place), `${name}=${place}`) }
   }
+})
+
+t.test('compiled code is kept nowhere, in a folder of the user\'s own, or where a path says', async t => {
+  const folder = (value: string) => resolveConfig(complete({ MCP_NODE_COMPILE_CACHE: value })).compileCache
+  t.equal(folder('off'), null)
+  t.equal(folder('on'), join(tmpdir(), `mcp-compile-cache-${process.geteuid?.()}`))
+  t.equal(folder('/var/cache/mcp'), '/var/cache/mcp')
+  t.equal(folder('./cache'), join(process.cwd(), 'cache'))
+  const takes = (value: string) => Value.Check(EnvironmentSchema.properties.MCP_NODE_COMPILE_CACHE, value)
+  for (const value of ['true', 'cache', 'On']) t.notOk(takes(value), `${value} may be a misspelling`)
 })
 
 t.test('variables of Redis that contradict each other are refused by name', async t => {
