@@ -44,6 +44,8 @@ export async function startFleet ({ name, workerCount, environment = {} }) {
     nginx,
     folder,
     workers,
+    /** Who takes part beside the workers. */
+    pids: { nginx: nginx.pid, redis: redis.pid, remote: remote.pid },
     /** What Redis says of itself, by the name of a figure. */
     async redisInfo (figure) {
       const [, value] = new RegExp(`^${figure}:(.*?)\r?$`, 'm').exec(await client.info()) ?? []
@@ -130,7 +132,7 @@ async function startRemote (folder) {
     stdio: ['pipe', 'pipe', 'inherit']
   })
   const [line] = await once(createInterface({ input: child.stdout }), 'line')
-  return { url: JSON.parse(line).url, stop: () => child.kill('SIGKILL') }
+  return { url: JSON.parse(line).url, pid: child.pid, stop: () => child.kill('SIGKILL') }
 }
 
 export function residentMb (pid) {
