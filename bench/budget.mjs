@@ -28,7 +28,7 @@ const { values: options, positionals: [before] } = parseArgs({
 })
 const rounds = Number(options.rounds)
 const body = { tool: 'echo', params: { text: 'hello' } }
-const blocks = [{ callers: 1, calls: 400, body }, { callers: 32, calls: 1_600, body }]
+const blocks = [{ callers: 1, calls: 250, body }, { callers: 32, calls: 1_000, body }]
 const sessionCount = 32
 const probe = ['--import', `${root}/bench/probe.mjs`]
 /** New objects fit where the collector does not look for them during a block: the heap grows by what is allocated. */
@@ -102,16 +102,16 @@ async function order ({ child }, message) {
   return answer
 }
 
-/** Bytes that a call allocates: objects, and buffers beside the heap. */
+/** Bytes of the heap that a call allocates. */
 async function allocationsOf (service, block) {
-  const sizes = []
+  const bytes = []
   for (let round = -2; round < 3; round++) {
     const { collections, counters } = await probeBlock(service, block)
     if (round < 0) continue // code that is not compiled yet allocates more
     if (collections > 0) throw new Error(`the collector ran ${collections} times: the sum would be too small`)
-    sizes.push([counters.heapBytes, counters.externalBytes].map(bytes => bytes / block.calls))
+    bytes.push(counters.heapBytes / block.calls)
   }
-  return [0, 1].map(index => median(sizes.map(size => size[index])))
+  return median(bytes)
 }
 
 /** Compares a kind with that of another checkout, with each number of callers. */
@@ -140,13 +140,12 @@ function budgetTable (measured) {
 function countsTable (measured) {
   const head = [
     'for one call', 'callers', 'processor', 'turns', 'writes to the caller', 'to Redis', 'to the server', 'of log lines',
-    'all system calls that write', 'objects', 'buffers'
+    'all system calls that write', 'allocated'
   ]
   return tableText(head, measured.map(({ kind, block, processor, probed, allocated }) => {
     const { turns, caller, redis, server, log, writeCalls } = medianBlock(probed).perCall
     const counts = [turns, caller, redis, server, log, writeCalls].map(count => count.toFixed(2))
     const processorUs = (median(processor) * 1_000).toFixed(0)
-    const sizes = allocated.map(bytes => `${(bytes / 1_000).toFixed(0)} kB`)
-    return [kind, String(block.callers), `${processorUs} µs`, ...counts, ...sizes]
+    return [kind, String(block.callers), `${processorUs} µs`, ...counts, `${(allocated / 1_000).toFixed(0)} kB`]
   }))
 }

@@ -97,13 +97,11 @@ new PerformanceObserver(list => {
 
 /** What the process has done since its start. */
 function countersOf () {
-  const { heapUsed, external } = process.memoryUsage()
   const [, writeCalls] = /^syscw: (\d+)/m.exec(fs.readFileSync('/proc/self/io', 'latin1')) ?? [0, NaN]
   return {
     turns: performance.nodeTiming.uvMetricsInfo.loopCount,
     writeCalls: Number(writeCalls),
-    heapBytes: heapUsed,
-    externalBytes: external,
+    heapBytes: process.memoryUsage().heapUsed,
     ...writes
   }
 }

@@ -27,9 +27,11 @@ const { values: options } = parseArgs({
 })
 const [seconds, callers] = ['seconds', 'callers'].map(name => Number(options[name]))
 const parts = 3
+/** Both kinds keep what a call leaves, which costs most. */
+const remote = { remoteServer: ['raw-http-server.mjs', '--era=2025'], remoteValues: 'chain' }
 const kinds = [
-  { name: 'shared server over stdio', tool: 'shared__count', params: { n: 1 } },
-  { name: 'server over HTTP', tool: 'remote__act', params: {} }
+  { name: 'shared server over stdio', tool: 'kept__count', params: { n: 1 } },
+  { name: 'HTTP, 2025 era, resumed', tool: 'remote__echo', params: { text: 'hello' } }
 ]
 
 const started = []
@@ -42,10 +44,10 @@ const { verdict, end } = createVerdicts({
 try {
   for (const workerCount of [1, 2, 4]) started.push(await start(workerCount))
   const rows = kinds.flatMap(kind => started.map(one => ({ ...one, kind, outcomes: [], readings: [] })))
-  for (const row of rows) await use(row, 2)
+  for (const row of rows) await use(row, compiled(row))
   for (let part = 0; part < parts; part++) {
     for (const row of rows) {
-      const { outcomes, reading } = await use(row, seconds / parts)
+      const { outcomes, reading } = await use(row, during(seconds / parts))
       row.outcomes.push(...outcomes)
       row.readings.push(reading)
     }
@@ -66,19 +68,25 @@ try {
 
 async function start (workerCount) {
   const environment = { MCP_SESSION_MAX_CONCURRENCY: '1000', MCP_WARM_SPARES: '0' }
-  const fleet = await startFleet({ name: `workers-${workerCount}`, workerCount, environment })
+  const fleet = await startFleet({ name: `workers-${workerCount}`, workerCount, environment, ...remote })
   const client = createClient(fleet.url)
   const sessions = createSessions(callers, 'workers')
   await withEach(sessions, client.open)
   return { workerCount, fleet, client, sessions }
 }
 
+/** Says when each worker has made so many calls that its code is compiled: a service runs for weeks. */
+function compiled ({ workerCount }) {
+  let left = workerCount * 2_000
+  return () => left-- <= 0
+}
+
 /** Each caller waits for its answer before it sends the next call. */
-async function use ({ fleet, client, sessions, kind: { name, tool, params } }, seconds) {
+async function use ({ fleet, client, sessions, kind: { name, tool, params } }, isOver) {
   const read = startReading(fleet)
   const { outcomes } = await sendInTurn({
     atOnce: callers,
-    isOver: during(seconds),
+    isOver,
     send: async turn => ({ kind: name, ...await client.call(sessions[turn % sessions.length], tool, params) })
   })
   return { outcomes, reading: read() }
