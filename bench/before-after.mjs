@@ -53,8 +53,8 @@ await bench(async () => {
   const rows = []
   for (const kind of kinds.filter(({ what }) => what.includes(only))) {
     const services = await Promise.all([resolve(before), root].map(checkout => startCheckout(checkout, redis, kind)))
-    const [old, now] = await compareProcessorTime(services, kind, { rounds })
-    rows.push([kind.what, ms(old), ms(now), ratio(now / old), kind.wanted])
+    const compared = await compareProcessorTime(services, kind, { rounds })
+    rows.push([kind.what, ms(compared.old), ms(compared.now), ratio(compared.ratio), kind.wanted])
     if (kind.entry === megabytes) await memory(services, kind, rows)
     for (const service of services) await service.stop()
   }

@@ -9,6 +9,7 @@
  *   --write          writes the tables into docs/design.md and bench/README.md
  */
 import { once } from 'node:events'
+import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import {
   bench, echoServer, machine, median, ms, ratio, root, startRedis, startUpstream, table, tableText
@@ -27,6 +28,8 @@ const { values: options, positionals: [before] } = parseArgs({
   }
 })
 const rounds = Number(options.rounds)
+/** Who else uses the machine. */
+const load = loadavg()[0].toFixed(1)
 const body = { tool: 'echo', params: { text: 'hello' } }
 const blocks = [{ callers: 1, calls: 250, body }, { callers: 32, calls: 1_000, body }]
 const sessionCount = 32
@@ -50,7 +53,7 @@ await bench(async () => {
   const compared = []
   for (const kind of checkout === null ? [] : kinds) compared.push(...await compare(kind, checkout, redis))
 
-  const head = `${machine()} · ${rounds} rounds`
+  const head = `${machine()} · ${rounds} rounds · a load of ${load} before the run`
   const [budget, counts] = [budgetTable(measured), countsTable(measured)]
   console.log(`${head}\n\n${budget}\n\n${counts}`)
   if (checkout !== null) {
@@ -120,8 +123,8 @@ async function compare (kind, checkout, redis) {
   for (const folder of [checkout, root]) services.push(await startCheckout(folder, redis, { ...kind, sessionCount }))
   const rows = []
   for (const block of blocks) {
-    const [old, now] = await compareProcessorTime(services, block, { rounds })
-    rows.push([kind.name, String(block.callers), ms(old), ms(now), ratio(now / old)])
+    const compared = await compareProcessorTime(services, block, { rounds })
+    rows.push([kind.name, String(block.callers), ms(compared.old), ms(compared.now), ratio(compared.ratio)])
   }
   for (const service of services) await service.stop()
   return rows
@@ -143,8 +146,8 @@ function countsTable (measured) {
     'all system calls that write', 'allocated'
   ]
   return tableText(head, measured.map(({ kind, block, processor, probed, allocated }) => {
-    const { turns, caller, redis, server, log, writeCalls } = medianBlock(probed).perCall
-    const counts = [turns, caller, redis, server, log, writeCalls].map(count => count.toFixed(2))
+    const counts = ['turns', 'caller', 'redis', 'server', 'log', 'writeCalls'].map(name =>
+      median(probed.map(({ perCall }) => perCall[name])).toFixed(2))
     const processorUs = (median(processor) * 1_000).toFixed(0)
     return [kind, String(block.callers), `${processorUs} µs`, ...counts, `${(allocated / 1_000).toFixed(0)} kB`]
   }))

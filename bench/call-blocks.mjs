@@ -21,14 +21,19 @@ export async function processorTimeOfCall (service, block) {
   return (processorMs(service.pid) - start) / block.calls
 }
 
-/** The medians of the processor time of a call (ms), for services that take turns in blocks of calls. */
+/**
+ * Compares two services that take turns in blocks of calls: the median of each one's processor time of a call (ms), and
+ * the median of the ratios of the rounds, second to first. A ratio of two blocks in a row is one of the same moment.
+ */
 export async function compareProcessorTime (services, block, { rounds, warmUp = 2 }) {
-  const times = services.map(() => [])
+  const times = []
   for (let round = -warmUp; round < rounds; round++) {
-    for (const [index, service] of services.entries()) {
-      const time = await processorTimeOfCall(service, block)
-      if (round >= 0) times[index].push(time)
-    }
+    // The other one begins in each round: who comes second may find the machine warmer.
+    const order = round % 2 === 0 ? [0, 1] : [1, 0]
+    const time = []
+    for (const index of order) time[index] = await processorTimeOfCall(services[index], block)
+    if (round >= 0) times.push(time)
   }
-  return times.map(median)
+  const [old, now] = [0, 1].map(index => median(times.map(time => time[index])))
+  return { old, now, ratio: median(times.map(([old, now]) => now / old)) }
 }
