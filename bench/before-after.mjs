@@ -5,22 +5,17 @@
  *   node bench/before-after.mjs ../other-checkout [rounds] [part of the name of a kind]
  */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import {
-  atEnd, bench, echoServer, machine, median, ms, openSession, post, ratio, root, startRedis, startUpstream, table,
-  temporaryFolder
-} from './bench.mjs'
+import { bench, echoServer, machine, ms, ratio, root, startRedis, startUpstream, table } from './bench.mjs'
+import { compareProcessorTime, makeCalls } from './call-blocks.mjs'
+import { startCheckout } from './checkouts.mjs'
 
 const [before, roundsGiven, only = ''] = process.argv.slice(2)
 if (before === undefined) throw new Error('usage: node bench/before-after.mjs <other checkout, built> [rounds]')
 const rounds = Number(roundsGiven ?? 12)
 const echoes = { command: process.execPath, args: [echoServer] }
 const echo = { tool: 'echo', params: { text: 'hello' } }
-/** Ticks of the processor's clock in a second, as Linux counts them for programs. */
-const ticksPerSecond = 100
 
 await bench(async () => {
   const redis = await startRedis()
@@ -57,16 +52,9 @@ await bench(async () => {
 
   const rows = []
   for (const kind of kinds.filter(({ what }) => what.includes(only))) {
-    const services = await Promise.all([resolve(before), root].map(checkout => start(checkout, redis, kind)))
-    const times = [[], []]
-    for (let round = -2; round < rounds; round++) {
-      for (const [index, service] of services.entries()) {
-        const time = await processorTime(service, kind)
-        if (round >= 0) times[index].push(time)
-      }
-    }
-    const [old, now] = times.map(median)
-    rows.push([kind.what, ms(old), ms(now), ratio(now / old), kind.wanted])
+    const services = await Promise.all([resolve(before), root].map(checkout => startCheckout(checkout, redis, kind)))
+    const compared = await compareProcessorTime(services, kind, { rounds })
+    rows.push([kind.what, ms(compared.old), ms(compared.now), ratio(compared.ratio), kind.wanted])
     if (kind.entry === megabytes) await memory(services, kind, rows)
     for (const service of services) await service.stop()
   }
@@ -74,49 +62,16 @@ await bench(async () => {
   table(['processor time of the worker', 'before', 'now', 'ratio', 'wanted'], rows)
 })
 
-/** Starts the service of a checkout with its own scripts. */
-async function start (checkout, redis, { entry, settings }) {
-  const { startService } = await import(join(checkout, 'scripts', 'private-service.mjs'))
-  const file = join(await temporaryFolder(), 'servers.json')
-  await writeFile(file, JSON.stringify({ mcpServers: { upstream: entry } }))
-  const environment = {
-    REDIS_URL: redis.url,
-    MCP_SESSION_KEY_PREFIX: `bench${Math.random().toString(36).slice(2)}`,
-    MCP_SERVERS_FILE: file,
-    MCP_VALUES: 'chain', // the older checkout knows nothing else
-    MCP_SESSION_MAX_CONCURRENCY: '1000',
-    ...settings
-  }
-  const { child, exited, listening } = startService({ cwd: tmpdir(), environment })
-  const stop = async () => {
-    child.kill('SIGTERM')
-    await exited
-  }
-  atEnd(stop)
-  const service = { url: await listening, pid: child.pid, stop }
-  return { ...service, session: await openSession(service) }
-}
-
-/** Processor time of a worker for one call (ms), as the mean of a block of calls. */
-async function processorTime ({ url, pid, session }, { calls, path = '/call-tool', body }) {
-  const ticks = () => {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
-    return Number(fields[11]) + Number(fields[12]) // utime and stime, see proc(5)
-  }
-  const start = ticks()
-  for (let call = 0; call < calls; call++) await post(`${url}${path}`, { session_id: session, ...body })
-  return (ticks() - start) / ticksPerSecond * 1_000 / calls
-}
-
 /** Adds the peaks of memory above idle. */
 async function memory (services, { body }, rows) {
   const peaks = []
-  for (const { url, pid, session } of services) {
+  for (const service of services) {
+    const { pid } = service
     const status = name => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1])
     await delay(3_000) // the collector gives memory back a moment after the last call
     const idle = status('VmRSS')
     writeFileSync(`/proc/${pid}/clear_refs`, '5') // resets the peak, see proc(5)
-    await post(`${url}/call-tool`, { session_id: session, ...body })
+    await makeCalls(service, { calls: 1, body })
     peaks.push((status('VmHWM') - idle) / 1_024)
   }
   const [old, now] = peaks

@@ -149,11 +149,14 @@ export function machine () {
   return `Node ${process.versions.node}, ${cores}, ${memory}, ${process.platform} ${process.arch}`
 }
 
-/** Prints rows of a Markdown table. */
-export function table (head, rows) {
+/** Rows of a Markdown table. */
+export function tableText (head, rows) {
   const line = cells => `| ${cells.join(' | ')} |`
-  console.log([line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n'))
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
 }
+
+/** Prints rows of a Markdown table. */
+export const table = (head, rows) => console.log(tableText(head, rows))
 
 export const ms = value => `${value < 10 ? value.toFixed(2) : value.toFixed(0)} ms`
 export const ratio = value => value.toFixed(2)

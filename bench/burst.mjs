@@ -3,7 +3,6 @@
  * reads the memory of the whole tree. It also counts how many calls per second a shared server answers, for 32 parallel
  * callers with a session each.
  */
-import { readdirSync, readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client } from '@modelcontextprotocol/client'
@@ -12,6 +11,7 @@ import {
   bench, echoServer, machine, median, openSession, post, ratio, startFloor, startRedis, startService, table,
   temporaryFolder, timed
 } from './bench.mjs'
+import { processTree, read } from './processor.mjs'
 
 const rounds = Number(process.argv[2] ?? 5)
 const calls = 64
@@ -75,22 +75,8 @@ async function concurrently (count, atOnce, work) {
 
 /** Gives the memory of a process and all its descendants, with shared pages counted once (Pss, MB). */
 function treeMb (root) {
-  const parents = new Map()
-  for (const pid of readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
-    const stat = read(`/proc/${pid}/stat`)
-    if (stat !== '') parents.set(Number(pid), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]))
-  }
-  const below = pid => [pid, ...[...parents].filter(([, parent]) => parent === pid).flatMap(([child]) => below(child))]
-  const kilobytes = below(root).map(pid => Number(/^Pss:\s+(\d+)/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0))
+  const kilobytes = processTree(root).map(pid => Number(/^Pss:\s+(\d+)/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0))
   return Math.round(kilobytes.reduce((sum, value) => sum + value, 0) / 1024)
-}
-
-function read (file) {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch {
-    return '' // the process has just ended
-  }
 }
 
 async function serversFile () {

@@ -16,18 +16,20 @@ const fixture = name => join(root, 'test', 'fixtures', name)
 
 /**
  * Starts Redis, the MCP servers, the workers and nginx. The MCP servers are `kept` and `shared` (a process lives on
- * in each worker), `fresh` (a process for each call) and `remote` (over HTTP).
+ * in each worker), `fresh` (a process for each call) and `remote` (over HTTP). The last
+ * one is a server without sessions; `remoteServer` names another fixture with its arguments, and `remoteValues` the
+ * policy of its entry.
  */
-export async function startFleet ({ name, workerCount, environment = {} }) {
+export async function startFleet ({ name, workerCount, environment = {}, remoteServer, remoteValues = 'none' }) {
   if (provideNginx() === null) stop(waysToGetNginx)
   const { folder, redis } = await prepareRun(name)
-  const remote = await startRemote(folder)
+  const remote = await startRemote(remoteServer ?? ['siege-server.mjs', 'good', folder])
   const tiny = { command: process.execPath, args: [fixture('tiny-server.mjs'), folder] }
   const mcpServers = {
     kept: { ...tiny, lifecycle: 'shared', values: 'chain' },
     shared: { ...tiny, lifecycle: 'shared' },
     fresh: tiny,
-    remote: { url: remote.url }
+    remote: { url: remote.url, values: remoteValues }
   }
   writeFileSync(join(folder, 'servers.json'), JSON.stringify({ mcpServers }))
 
@@ -44,6 +46,8 @@ export async function startFleet ({ name, workerCount, environment = {} }) {
     nginx,
     folder,
     workers,
+    /** Who takes part beside the workers. */
+    pids: { nginx: nginx.pid, redis: redis.pid, remote: remote.pid },
     /** What Redis says of itself, by the name of a figure. */
     async redisInfo (figure) {
       const [, value] = new RegExp(`^${figure}:(.*?)\r?$`, 'm').exec(await client.info()) ?? []
@@ -125,12 +129,10 @@ async function isReady (url) {
   throw new Error('a worker did not become ready')
 }
 
-async function startRemote (folder) {
-  const child = spawn(process.execPath, [fixture('siege-server.mjs'), 'good', folder], {
-    stdio: ['pipe', 'pipe', 'inherit']
-  })
+async function startRemote ([script, ...args]) {
+  const child = spawn(process.execPath, [fixture(script), ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
   const [line] = await once(createInterface({ input: child.stdout }), 'line')
-  return { url: JSON.parse(line).url, stop: () => child.kill('SIGKILL') }
+  return { url: JSON.parse(line).url, pid: child.pid, stop: () => child.kill('SIGKILL') }
 }
 
 export function residentMb (pid) {

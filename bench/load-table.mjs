@@ -1,7 +1,4 @@
-/* The table of `npm run load`, and its places in the documents. */
-import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { root } from '../scripts/environment.mjs'
+/* The table of `npm run load`. */
 import { percentiles } from './open-loop.mjs'
 
 const names = {
@@ -43,23 +40,4 @@ export function loadTable (run) {
       `Redis when it is opened, and ${usedBytes.toLocaleString('en')} in use. ` +
       `The workers have ${startMb.join(' and ')} MB at the start, and ${endMb.join(' and ')} MB at the end.`
   ].join('\n')
-}
-
-const begin = '<!-- load: `npm run load -- --write` replaces what follows -->'
-const end = '<!-- load: end -->'
-
-/** Puts the table between its marks in README.md and bench/README.md. */
-export function writeTable (table) {
-  for (const file of ['README.md', join('bench', 'README.md')]) {
-    const path = join(root, file)
-    const [before, rest] = split(readFileSync(path, 'utf8'), begin, file)
-    const [, after] = split(rest, end, file)
-    writeFileSync(path, `${before}${begin}\n\n${table}\n\n${end}${after}`)
-  }
-}
-
-function split (text, mark, file) {
-  const at = text.indexOf(mark)
-  if (at === -1) throw new Error(`${file} has no place for the table: ${mark}`)
-  return [text.slice(0, at), text.slice(at + mark.length)]
 }

@@ -14,7 +14,8 @@ import { endFleet, startFleet } from './fleet-behind-nginx.mjs'
 import { during, percentiles, sendSteadily } from './open-loop.mjs'
 import { createClient, createSessions, failuresOf, kinds, streamMs, withEach } from './session-mix.mjs'
 import { createVerdicts } from './verdicts.mjs'
-import { loadTable, writeTable } from './load-table.mjs'
+import { loadTable } from './load-table.mjs'
+import { writeTable } from './write-table.mjs'
 
 const { values: options } = parseArgs({
   options: {
@@ -73,7 +74,7 @@ try {
   const settings = { machine: machine(), kinds, sessionCount, rate, seconds, workerCount }
   const table = loadTable({ ...settings, load, control, bytes, startMb, endMb })
   console.log(table)
-  if (options.write) writeTable(table)
+  if (options.write) for (const file of ['README.md', 'bench/README.md']) writeTable(file, 'load', 'load', table)
   judge({ load, control, startMb, endMb, live })
   await end()
 } catch (error) {

@@ -4,22 +4,18 @@
  *
  *   node bench/metrics.mjs [rounds] [another checkout, built, that is measured as well]
  */
-import { readFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { freePort } from '../scripts/ports.mjs'
-import {
-  atEnd, bench, echoServer, machine, median, ms, openSession, post, ratio, root, startRedis, table,
-  temporaryFolder, timed
-} from './bench.mjs'
+import { atEnd, bench, echoServer, machine, median, ms, ratio, root, startRedis, table, timed } from './bench.mjs'
+import { makeCalls } from './call-blocks.mjs'
+import { startCheckout } from './checkouts.mjs'
+import { processorMs } from './processor.mjs'
 
 const [roundsGiven = '20', other] = process.argv.slice(2)
 const rounds = Number(roundsGiven)
 const calls = 600
 const concurrency = 16
-/** Ticks of the processor's clock in a second, as Linux counts them for programs. */
-const ticksPerSecond = 100
+const block = { calls, callers: concurrency, body: { tool: 'echo', params: { text: 'hello' } } }
 
 await bench(async () => {
   const redis = await startRedis()
@@ -35,11 +31,11 @@ await bench(async () => {
   const measured = Object.fromEntries(Object.keys(services).map(name => [name, { wall: [], processor: [] }]))
   for (let round = -2; round < rounds; round++) {
     for (const [name, service] of Object.entries(services)) {
-      const before = ticksOf(service)
-      const wall = await timed(() => block(service))
+      const before = processorMs(service.pid)
+      const wall = await timed(() => makeCalls(service, block))
       if (round < 0) continue
       measured[name].wall.push(wall)
-      measured[name].processor.push((ticksOf(service) - before) / ticksPerSecond * 1_000 / calls)
+      measured[name].processor.push((processorMs(service.pid) - before) / calls)
     }
   }
   console.log(`${machine()} · ${rounds} rounds of ${calls} calls, ${concurrency} at once, alternating\n`)
@@ -51,38 +47,7 @@ await bench(async () => {
     ]))
 })
 
-async function start (checkout, redis, settings = {}) {
-  const { startService } = await import(join(checkout, 'scripts', 'private-service.mjs'))
-  const file = join(await temporaryFolder(), 'servers.json')
-  const echo = { command: process.execPath, args: [echoServer], lifecycle: 'shared' }
-  await writeFile(file, JSON.stringify({ mcpServers: { echo } }))
-  const { child, exited, listening } = startService({
-    cwd: tmpdir(),
-    environment: {
-      REDIS_URL: redis.url,
-      MCP_SESSION_KEY_PREFIX: `bench${Math.random().toString(36).slice(2)}`,
-      MCP_SERVERS_FILE: file,
-      MCP_SESSION_MAX_CONCURRENCY: '1000',
-      ...settings
-    }
-  })
-  atEnd(async () => {
-    child.kill('SIGTERM')
-    await exited
-  })
-  const service = { url: await listening, pid: child.pid }
-  return { ...service, session: await openSession(service) }
-}
-
-async function block ({ url, session }) {
-  let left = calls
-  const body = { session_id: session, tool: 'echo', params: { text: 'hello' } }
-  await Promise.all(Array.from({ length: concurrency }, async () => {
-    while (left-- > 0) await post(`${url}/call-tool`, body)
-  }))
-}
-
-function ticksOf ({ pid }) {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
-  return Number(fields[11]) + Number(fields[12]) // utime and stime, see proc(5)
+function start (checkout, redis, settings = {}) {
+  const entry = { command: process.execPath, args: [echoServer], lifecycle: 'shared' }
+  return startCheckout(checkout, redis, { entry, settings: { MCP_VALUES: 'none', ...settings } })
 }

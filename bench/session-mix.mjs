@@ -88,6 +88,7 @@ export function createClient (url, { connections } = {}) {
 
   return {
     open,
+    call,
     /** The request of a turn, with one session after the other. */
     async use (sessions, turn) {
       const kind = kindOf(turn)

@@ -3,12 +3,12 @@
  * each piece by itself, against the processor time of a call in the same run. Two whole services cannot show it: the
  * same build differs from itself by more than this costs. `node bench/traces.mjs [calls]`
  */
-import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
-  bench, echoServer, machine, openSession, post, root, startRedis, startService, table, temporaryFolder
+  bench, echoServer, machine, openSession, root, startRedis, startService, table, temporaryFolder
 } from './bench.mjs'
+import { makeCalls, processorTimeOfCall } from './call-blocks.mjs'
 
 const calls = Number(process.argv[2] ?? 6_000)
 const rounds = 2_000_000
@@ -38,17 +38,10 @@ await bench(async () => {
   const entry = { command: process.execPath, args: [echoServer], lifecycle: 'shared' }
   await writeFile(file, JSON.stringify({ mcpServers: { echo: entry } }))
   const service = await startService({ REDIS_URL: redis.url, MCP_SERVERS_FILE: file, MCP_SESSION_MAX_CONCURRENCY: '100' })
-  const session = await openSession(service)
-  const use = async count => {
-    let next = 0
-    await Promise.all(Array.from({ length: 32 }, async () => {
-      while (next++ < count) await post(`${service.url}/call-tool`, { session_id: session, tool: 'echo', params: { text: 'a' } })
-    }))
-  }
-  await use(calls / 2)
-  const before = ticks(service.pid)
-  await use(calls)
-  const callUs = (ticks(service.pid) - before) * 10_000 / calls
+  const sessions = [await openSession(service)]
+  const block = { calls, callers: 32, body: { tool: 'echo', params: { text: 'a' } } }
+  await makeCalls({ ...service, sessions }, { ...block, calls: calls / 2 })
+  const callUs = await processorTimeOfCall({ ...service, sessions }, block) * 1_000
 
   const nothingNs = nanoseconds(() => answer)
   const rows = pieces.map(({ what, times, work }) => {
@@ -61,12 +54,6 @@ await bench(async () => {
     ...rows.map(({ row }) => row), ['all of it', '', `${sum.toFixed(0)} ns`, share(sum, callUs)]
   ])
 })
-
-/** Processor time of a process (1/100 s). */
-function ticks (pid) {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
-  return Number(fields[11]) + Number(fields[12])
-}
 
 function nanoseconds (work) {
   for (let round = 0; round < rounds / 10; round++) work()

@@ -58,7 +58,7 @@ const accounts: Array<[RegExp, { heldBy: string } | { why: string }]> = [
   [/^REDIS_(USERNAME=mcp REDIS_)?(SENTINEL_)?PASSWORD=<password of /, { heldBy: 'docs' }],
   [/^(npm test|.*npm test -- .*|npm run (lint|typecheck)|\.ci\/run)$/, { why: 'it is this run, or .ci/run runs it' }],
   [/^npm ci && npm run build && npm ci --omit=dev$/, { why: 'check:dockerfile runs the three in .ci/run' }],
-  [/^npm run bench(:peers)?$|^node bench\//, { why: bench }],
+  [/^npm run bench(:peers|:budget|:workers)?( |$)|^node bench\//, { why: bench }],
   [/^docker (build|run) /, { why: 'no Docker engine; check:dockerfile follows the Dockerfile' }],
   [/^for port in 33000|^until curl -fs |^sleep 6$|^done$/, {
     why: 'a loop over units of systemd; test/long/rolling-restart.test.ts restarts workers in the same way'
