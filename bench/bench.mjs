@@ -1,7 +1,6 @@
 /* Gives each benchmark a private service and Redis, and compares alternating runs by their medians. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
@@ -127,18 +126,6 @@ export async function timed (work) {
 export async function concurrently (count, atOnce, work) {
   let next = 0
   await Promise.all(Array.from({ length: atOnce }, async (_, caller) => { while (next++ < count) await work(caller) }))
-}
-
-/** Processor time of a process until now (ms), in ticks of 10 ms: utime and stime of Linux, see proc(5). */
-export function processorMs (pid) {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
-  return (Number(fields[11]) + Number(fields[12])) * 10
-}
-
-/** Resident memory of one process, without what it started (bytes): Linux. */
-export function residentBytes (pid) {
-  const [, kilobytes] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
-  return Number(kilobytes) * 1_024
 }
 
 export const median = values => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]

@@ -8,8 +8,8 @@ import { join } from 'node:path'
 import { Client } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import {
-  bench, echoServer, machine, median, openSession, post, ratio, startFloor, startRedis, startService, table,
-  temporaryFolder, timed
+  bench, concurrently, echoServer, machine, median, openSession, post, ratio, startFloor, startRedis, startService,
+  table, temporaryFolder, timed
 } from './bench.mjs'
 import { processTree, read } from './processor.mjs'
 
@@ -66,11 +66,6 @@ async function callDirectly () {
   await client.connect(transport)
   await client.callTool({ name: 'echo', arguments: { text: 'hello' } })
   await client.close()
-}
-
-async function concurrently (count, atOnce, work) {
-  let next = 0
-  await Promise.all(Array.from({ length: atOnce }, async (_, worker) => { while (next++ < count) await work(worker) }))
 }
 
 /** Gives the memory of a process and all its descendants, with shared pages counted once (Pss, MB). */

@@ -6,9 +6,10 @@
  */
 import { provideNode } from '../scripts/node-versions.mjs'
 import {
-  alternate, bench, concurrently, echoServer, machine, median, ms, openSession, post, processorMs, ratio, residentBytes,
+  alternate, bench, concurrently, echoServer, machine, median, ms, openSession, post, ratio,
   serversFile, startRedis, startService, startUpstream, table, timed
 } from './bench.mjs'
+import { processorMs, residentBytes } from './processor.mjs'
 
 const rounds = Number(process.argv[2] ?? 6)
 const many = Number(process.argv[3] ?? 2_000)

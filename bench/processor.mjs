@@ -1,4 +1,4 @@
-/* Processor time of processes, and who started whom, as Linux tells it: see proc(5). */
+/* Processor time and memory of processes, and who started whom, as Linux tells it: see proc(5). */
 import { readdirSync, readFileSync } from 'node:fs'
 
 /**
@@ -30,6 +30,12 @@ export function processTree (root) {
   }
   const below = pid => [pid, ...(children.get(pid) ?? []).flatMap(below)]
   return below(root)
+}
+
+/** Resident memory of one process, without what it started (bytes). */
+export function residentBytes (pid) {
+  const [, kilobytes = NaN] = /VmRSS:\s+(\d+) kB/.exec(read(`/proc/${pid}/status`)) ?? []
+  return Number(kilobytes) * 1_024
 }
 
 /** How long the cores of the machine worked since its start, for whomever (ms), as the sum of all cores. */

@@ -6,14 +6,12 @@
  * The direct client is the SDK's first generation, which most programs use. The servers use the official SDKs. The
  * calls per second are also counted on a server without an SDK, which leaves more of the two cores to the service.
  */
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { request } from 'undici'
 import {
-  alternate, atEnd, bench, machine, median, ms, openSession, post, ratio, startRedis, startService, startUpstream,
-  table, temporaryFolder, timed
+  alternate, atEnd, bench, concurrently, machine, median, ms, openSession, post, ratio, serversFile, startRedis,
+  startService, startUpstream, table, timed
 } from './bench.mjs'
 
 const rounds = Number(process.argv[2] ?? 400)
@@ -23,7 +21,7 @@ const echo = { text: 'hello' }
 await bench(async () => {
   const redis = await startRedis()
   const service = async (entry) => await startService({
-    REDIS_URL: redis.url, MCP_SERVERS_FILE: await serversFile(entry), MCP_SESSION_MAX_CONCURRENCY: '1000'
+    REDIS_URL: redis.url, MCP_SERVERS_FILE: await serversFile({ upstream: entry }), MCP_SESSION_MAX_CONCURRENCY: '1000'
   })
   const old = await startUpstream('http-2025', '--json')
   const modern = await startUpstream('http-2026', '--modern-only')
@@ -153,15 +151,4 @@ async function callers (service) {
   let next = 0
   const call = { tool: 'echo', params: echo }
   return () => post(`${service.url}/call-tool`, { session_id: sessions[next++ % sessions.length], ...call })
-}
-
-async function concurrently (count, atOnce, work) {
-  let next = 0
-  await Promise.all(Array.from({ length: atOnce }, async () => { while (next++ < count) await work() }))
-}
-
-async function serversFile (entry) {
-  const file = join(await temporaryFolder(), 'servers.json')
-  await writeFile(file, JSON.stringify({ mcpServers: { upstream: entry } }))
-  return file
 }

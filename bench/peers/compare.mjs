@@ -5,14 +5,14 @@
  *     npm run bench:peers               # 400 rounds; 2,000 calls by 32 callers
  *     npm run bench:peers -- 100 1000
  */
-import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import {
-  alternate, atEnd, bench, echoServer, machine, median, ms, ratio, startRedis, startUpstream, table, timed
+  alternate, atEnd, bench, concurrently, echoServer, machine, median, ms, ratio, startRedis, startUpstream, table, timed
 } from '../bench.mjs'
+import { residentBytes } from '../processor.mjs'
 import { installPeers } from './installed.mjs'
 import { barePost, mcpHub, mcpProxy, ours, stdioEntry, supergateway } from './programs.mjs'
 
@@ -45,7 +45,7 @@ await bench(async () => {
     await delay(idleMs)
     rows.push([
       `memory of the process, ${idleMs / 1_000} s idle`, '',
-      ...each(programs, ({ pid }) => `${Math.round(residentOf(pid) / 2 ** 20)} MB`, ''), '≤ 110 MB'
+      ...each(programs, ({ pid }) => `${Math.round(residentBytes(pid) / 2 ** 20)} MB`, ''), '≤ 110 MB'
     ])
     rows.push(['from start to ready', '', ...each(programs, ({ readyMs }) => ms(readyMs), ''), '≤ 1,500 ms'])
   }
@@ -153,15 +153,4 @@ async function spareReady ({ url }) {
     if (processes.spares_ready > 0) return
     await delay(20)
   }
-}
-
-async function concurrently (count, atOnce, work) {
-  let next = 0
-  await Promise.all(Array.from({ length: atOnce }, async () => { while (next++ < count) await work() }))
-}
-
-/** Resident memory of one process, without what it started (bytes): Linux. */
-function residentOf (pid) {
-  const [, kilobytes] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
-  return Number(kilobytes) * 1_024
 }
