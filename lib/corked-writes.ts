@@ -12,3 +12,6 @@ export function corkWrites (stream: Writable): void {
   stream.cork()
   setImmediate(() => stream.uncork())
 }
+
+/** Resolves when what was joined so far has left: immediates run in the order in which they were asked for. */
+export const joinedWritesLeft = () => new Promise<void>(resolve => { setImmediate(resolve) })

@@ -220,6 +220,7 @@ export default fp(async (fastify) => {
       held,
       endWith,
       refer: refer === null ? undefined : ({ body, form }) => refer(body, () => contentOfReply(body, form)),
+      onUnfinished: written => request.defer(() => written),
       onNotCached: err => request.log.warn({ err, tool: call.exposedName }, 'the values of a call could not be kept')
     }))
     request.noteCallSettled(reply.outcome === 'input_required' ? reply.outcome : 'completed')

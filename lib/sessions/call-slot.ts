@@ -15,32 +15,32 @@ export interface CallSlot {
   renew: () => Promise<void>
   /** Releases the slot, unless that was done. Rejects with StoreUnavailableError. */
   release: () => Promise<void>
-  /** Notes that another script has released the slot. */
-  markReleased: () => void
+  /** Notes that another script releases the slot. Where it fails, `release` does it after all. */
+  releasedBy: (script: Promise<unknown>) => void
 }
 
 /** A slot that was taken when the session was loaded. */
 export function createCallSlot (
   { scripts, inTime }: SessionRedis, key: string, { id, meta }: { id: string, meta: string }
 ): CallSlot {
-  let isReleased = false
+  let released: Promise<unknown> | null = null
 
   return {
     id,
     renewEveryMs: slotMs / 3,
 
     async renew () {
-      if (!isReleased) await inTime(scripts.renewCallSlot(key, { meta, slotId: id, slotMs }))
+      if (released === null) await inTime(scripts.renewCallSlot(key, { meta, slotId: id, slotMs }))
     },
 
     async release () {
-      if (isReleased) return
-      isReleased = true
-      await inTime(scripts.releaseCallSlot(key, { meta, slotId: id }))
+      if (released !== null && await released.then(() => true, () => false)) return
+      released = inTime(scripts.releaseCallSlot(key, { meta, slotId: id }))
+      await released
     },
 
-    markReleased () {
-      isReleased = true
+    releasedBy (script) {
+      released = script
     }
   }
 }

@@ -56,7 +56,7 @@ export function createWriteChanges (
   ): Promise<string[] | null> {
     const isCall = changes.call !== undefined
     const slot = isCall ? session.slot : null
-    const leftOut = await inTime(scripts.writeSession(session.key, {
+    const written = inTime(scripts.writeSession(session.key, {
       meta: session.meta,
       ttlSeconds: idleTtlSeconds,
       now: new Date(),
@@ -69,8 +69,8 @@ export function createWriteChanges (
       mostBytes: maxBytes,
       mostFields
     }))
-    slot?.markReleased()
-    return leftOut
+    slot?.releasedBy(written)
+    return await written
   }
 
   const isTooLarge = ([, { text }]: [string, KeptValue]) => text.length > maxBytes

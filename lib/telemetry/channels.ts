@@ -32,7 +32,8 @@ const phase = <Context extends PhaseContext>(name: string) => tracingChannel<unk
 
 /**
  * The phases of a request, as channels of Node. Metrics and traces subscribe to them; without subscribers a phase costs
- * one comparison. Phases nest: `call` holds all others of a tool call but `session`, which comes before it.
+ * one comparison. Phases nest: `call` holds all others of a tool call but `session`, which comes before it. `write` may
+ * end later, where the reply does not wait for it.
  */
 export const phases = {
   /** A session is loaded from Redis. */

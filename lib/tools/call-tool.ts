@@ -1,5 +1,6 @@
 import type { HeldCall } from '../calls/call.ts'
 import type { PendingCalls } from '../calls/pending-calls.ts'
+import { joinedWritesLeft } from '../corked-writes.ts'
 import { CallerLeftError, UnknownToolError } from '../errors.ts'
 import { applyEdits, readJson, removalsOf } from '../json-text.ts'
 import type { Mask } from '../mask.ts'
@@ -46,6 +47,8 @@ export interface CallOptions {
   task?: Omit<TaskWish, 'support'> | undefined
   /** Gets the error when values could not be kept in the session. The call itself does not fail for it. */
   onNotCached: (error: unknown) => void
+  /** Takes what is still being written when the call is over, and is no matter of the next one. */
+  onUnfinished: (written: Promise<unknown>) => void
   /** The call of which something is kept; `null` for one that nothing is kept of. */
   held?: HeldCall | null
   /** How that call ends with a reply. It is written together with the tool's outputs. */
@@ -76,8 +79,8 @@ export interface ToolCaller {
    * Calls the tool, and keeps what its policy says of the caller's arguments and the tool's outputs in the session.
    *
    * Redis acknowledges what is kept before this resolves: the caller's next request may reach another worker, which
-   * must see it. The record of the call is written with it and costs no round trip of its own. A failure says in
-   * `acted` whether the tool can have acted.
+   * must see it. The record of the call is written with it and costs no round trip of its own. A record alone has left
+   * for Redis by then, and nobody waits for its answer. A failure says in `acted` whether the tool can have acted.
    */
   run: (call: PreparedCall, options: CallOptions) => Promise<ToolReply>
 }
@@ -87,7 +90,7 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
   const sensitiveParams = new Set(options.sensitiveParams)
 
   async function run (call: PreparedCall, callOptions: CallOptions) {
-    const { client, limits, shape, mask, watcher, task, onNotCached, held = null, endWith, refer } = callOptions
+    const { client, limits, shape, mask, watcher, task, held = null, endWith, refer } = callOptions
     const { session, exposedName, tool, request } = call
     const { policy, serverPolicy, server, wrapsResult } = tool
     const startedAt = new Date()
@@ -110,14 +113,19 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
       const outdated = { names: tooMany, origin: ofResult }
       const durationMs = Math.round(performance.now() - start)
       const record = { tool: exposedName, outcome, duration_ms: durationMs, at: startedAt.toISOString() }
-      try {
-        const changes = { values, call: record, endedCall, ...(tooMany.length > 0 && { outdated }) }
-        const left = await inPhase('write', { server }, () => sessions.write(session, changes))
-        return [...left ?? values.keys(), ...tooMany]
-      } catch (error) {
-        onNotCached(error)
-        return [...values.keys(), ...tooMany]
-      }
+      const changes = { values, call: record, endedCall, ...(tooMany.length > 0 && { outdated }) }
+      const written = inPhase('write', { server }, () => sessions.write(session, changes)).then(
+        left => [...left ?? values.keys(), ...tooMany],
+        error => {
+          callOptions.onNotCached(error)
+          return [...values.keys(), ...tooMany]
+        }
+      )
+      if (values.size > 0 || tooMany.length > 0 || endedCall !== null) return await written
+      callOptions.onUnfinished(written)
+      // It frees the call's slot, which the next request may need: so it is on its way before the reply is.
+      await joinedWritesLeft()
+      return []
     }
 
     function take (answer: ToolAnswer) {

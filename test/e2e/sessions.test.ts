@@ -51,6 +51,20 @@ t.test('what a call gave is seen by the next call on the other process, every ti
   for (const counted of await Promise.all([125, 125, 125, 125].map(countTo))) t.strictSame(counted, expected)
 })
 
+t.test('the slot of a call is free when its answer is there, on the other process, every time in 500', async t => {
+  // As many callers as the session has slots. These calls keep nothing, so that no answer waits for Redis.
+  const id = await openSession(workers[0])
+  const callAgain = async (count: number, first: number) => {
+    for (let number = first; number < first + count; number++) {
+      const { status, body } = await callAt(workers[number % 2] as Service, id, 'echo')
+      if (status !== 200) t.fail(JSON.stringify(body))
+    }
+  }
+  await Promise.all(Array.from({ length: 32 }, (_, caller) => callAgain(16, caller)))
+  const { calls, running } = await (await redisClient(t)).hgetall(keyOf(shared)(id))
+  t.match({ calls, running }, { calls: '512', running: undefined })
+})
+
 t.test('a session goes on after the service was killed and started again', async t => {
   const [service] = workers
   const id = await openSession(service)

@@ -1,8 +1,9 @@
+import type { Redis } from 'ioredis'
 import t from 'tap'
 import { apiUrl, jwtToken } from '../support/credentials.ts'
 import { createGatedServer } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
-import { isGiven, redisClient } from '../support/redis.ts'
+import { isGiven, redisClient, startRedis } from '../support/redis.ts'
 import { call, callFailure, initSession } from '../support/requests.ts'
 import { build, serviceOn } from '../support/service.ts'
 import { until } from '../support/wait.ts'
@@ -226,6 +227,29 @@ t.test('a call restarts the idle TTL when it begins, and when it ends', async t 
   await server.open()
   t.equal((await response).statusCode, 200)
   t.ok(await isGiven(redis, key, 86_400))
+})
+
+t.test('no reply waits for Redis whose call leaves nothing for the next one, and closing does', async t => {
+  const redis = await startRedis(t)
+  const server = await createGatedServer(t)
+  const env = { REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: '60000' }
+  const app = await serviceOn(t, { gated: { ...server.entry, values: 'none' } }, env)
+  const session = await initSession(app)
+  const client = await redisClient(t, redis.url)
+  const response = call(app, session, 'act', { name: 'done' })
+  await until(async () => await server.calls() !== '', 'the call has begun')
+  process.kill(redis.pid, 'SIGSTOP')
+  t.teardown(() => process.kill(redis.pid, 'SIGCONT'))
+  await server.open()
+  t.equal((await response).statusCode, 200)
+  // The next request may be at another worker, and needs the slot that this frees.
+  t.equal((app.redis as Redis).stream.writableLength, 0, 'what was written has left before the reply')
+  const closed = app.close()
+  process.kill(redis.pid, 'SIGCONT')
+  await closed
+  const stored = await client.hgetall(`${app.config.session.keyPrefix}:${session}`)
+  t.match(stored, { calls: '1', last_call: /"outcome":"ok"/ })
+  t.equal(stored.running, undefined, 'the slot is free')
 })
 
 t.test(
