@@ -54,10 +54,11 @@ export async function serversFile (mcpServers) {
   return file
 }
 
-/** Starts floor-service.mjs: the least that a tool call through Fastify, Redis and the SDK costs. */
-export function startFloor (redis) {
+/** Starts floor-service.mjs: the least that a tool call through Fastify and Redis costs. `era` of a server over HTTP. */
+export function startFloor (redis, { target = echoServer, era = 'stdio', isWriteAcknowledged = true } = {}) {
   const script = join(root, 'bench', 'floor-service.mjs')
-  return untilTheEnd(startListening([script, redis.socket, echoServer], { cwd: tmpdir() }))
+  const args = [script, redis.socket, target, String(era), ...isWriteAcknowledged ? ['acknowledged'] : []]
+  return untilTheEnd(startListening(args, { cwd: tmpdir() }))
 }
 
 /** Starts one of the test servers over HTTP on a free port, and gives its URL. */

@@ -1,6 +1,7 @@
 /*
  * Compares this service with programs that do a part of its work: in one run, on one machine, in alternating rounds,
- * before the same servers. None of them keeps sessions. What a peer cannot do has no figure.
+ * before the same servers. None of them keeps sessions. What a peer cannot do has no figure. `least with sessions` is
+ * no product: it shows what a call costs that reads and writes a session in Redis, before anything is done for it.
  *
  *     npm run bench:peers               # 400 rounds; 2,000 calls by 32 callers
  *     npm run bench:peers -- 100 1000
@@ -14,7 +15,8 @@ import {
 } from '../bench.mjs'
 import { residentBytes } from '../processor.mjs'
 import { installPeers } from './installed.mjs'
-import { barePost, mcpHub, mcpProxy, ours, stdioEntry, supergateway } from './programs.mjs'
+import { barePost } from './bare-post.mjs'
+import { leastWithSessions, mcpHub, mcpProxy, ours, stdioEntry, supergateway } from './programs.mjs'
 
 const rounds = Number(process.argv[2] ?? 400)
 const many = Number(process.argv[3] ?? 2_000)
@@ -36,6 +38,7 @@ await bench(async () => {
   {
     const programs = {
       ours: await ours(redis, { ...stdioEntry, lifecycle: 'shared' }),
+      least: await leastWithSessions(redis, echoServer),
       hub: await start('mcp-hub', peer => mcpHub(peer, stdioEntry)),
       proxy: await start('mcp-proxy', peer => mcpProxy(peer, 2025))
     }
@@ -53,6 +56,7 @@ await bench(async () => {
     const url = await startUpstream('raw-http', '--era=2025')
     const programs = {
       ours: await ours(redis, { url }),
+      least: await leastWithSessions(redis, url, 2025),
       hub: await start('mcp-hub', peer => mcpHub(peer, { url })),
       client: { call: await keptOpen(new StreamableHTTPClientTransport(new URL(url))) }
     }
@@ -62,7 +66,9 @@ await bench(async () => {
   {
     const url = await startUpstream('raw-http', '--era=2026')
     const programs = {
-      ours: await ours(redis, { url }), proxy: await start('mcp-proxy', peer => mcpProxy(peer, 2026))
+      ours: await ours(redis, { url }),
+      least: await leastWithSessions(redis, url, 2026),
+      proxy: await start('mcp-proxy', peer => mcpProxy(peer, 2026))
     }
     rows.push(...await compare('2026 era', 'one bare POST', await barePost(url, 2026), programs, '≤ 1.7'))
   }
@@ -83,7 +89,7 @@ await bench(async () => {
 
   const versions = Object.entries(peers).map(([name, peer]) => `${name} ${peer?.version ?? 'is missing'}`).join(', ')
   console.log(`${machine()} · ${rounds} rounds, alternating · ${versions}\n`)
-  table(['work', 'against', 'ours', 'mcp-hub', 'mcp-proxy', 'supergateway', 'SDK client', 'wanted'], rows)
+  table(['work', 'against', 'ours', 'least with sessions', 'mcp-hub', 'mcp-proxy', 'supergateway', 'SDK client', 'wanted'], rows)
 })
 
 /** Two rows: one caller's median against `base`, and calls per second of 32 callers. */
@@ -122,7 +128,7 @@ function ratioRow (work, against, p50, programs, wanted) {
 
 /** One cell for each column, `none` where a program has no part in the row. */
 function each (programs, cell, none) {
-  return ['ours', 'hub', 'proxy', 'gateway', 'client'].map(name => {
+  return ['ours', 'least', 'hub', 'proxy', 'gateway', 'client'].map(name => {
     const program = programs[name]
     if (program === null) return 'missing'
     return program === undefined || (program.pid === undefined && name !== 'client') ? none : cell(program, name)

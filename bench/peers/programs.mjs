@@ -4,12 +4,11 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { Agent, request } from 'undici'
+import { request } from 'undici'
 import { freePort } from '../../scripts/ports.mjs'
-import { atEnd, echoServer, openSession, post, startService, temporaryFolder } from '../bench.mjs'
+import { atEnd, echoServer, openSession, post, startFloor, startService, temporaryFolder } from '../bench.mjs'
+import { agent, echo, headersOf, messageOf, poster } from './bare-post.mjs'
 
-const echo = { text: 'hello' }
-const agent = new Agent()
 atEnd(() => agent.destroy())
 
 /** Over stdio, kept running between calls. */
@@ -32,6 +31,19 @@ export async function ours (redis, entry, settings = {}) {
   const call = () => post(`${service.url}/call-tool`, {
     session_id: sessions[next++ % sessions.length], tool: 'echo', params: echo
   })
+  return { pid: service.pid, readyMs, call, url: service.url }
+}
+
+/**
+ * The least of a service that keeps sessions in Redis: what it reads before each call, and writes after it. `era` where
+ * the server is one over HTTP.
+ */
+export async function leastWithSessions (redis, target, era) {
+  const startedAt = performance.now()
+  const service = await startFloor(redis, { target, era, isWriteAcknowledged: false })
+  const readyMs = performance.now() - startedAt
+  let next = 0
+  const call = () => post(`${service.url}/call-tool`, { session_id: next++ % 32, tool: 'echo', params: echo })
   return { pid: service.pid, readyMs, call, url: service.url }
 }
 
@@ -58,53 +70,6 @@ export async function supergateway ({ script }) {
     '--port', port, '--logLevel', 'none'
   ]
   return await startPeer(args, '/mcp', headersOf(2025), messageOf(2025))
-}
-
-/** One bare POST of a call, to a server over HTTP: of the 2025 era on a session that is open. */
-export async function barePost (url, era) {
-  const send = poster(url, headersOf(era))
-  if (era === 2026) return () => send(messageOf(era))
-  const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'bare', version: '1.0.0' } }
-  const { headers } = await request(url, {
-    method: 'POST',
-    dispatcher: agent,
-    headers: headersOf(era),
-    body: JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'initialize', params })
-  })
-  const session = headers['mcp-session-id'] === undefined ? {} : { 'mcp-session-id': headers['mcp-session-id'] }
-  const inSession = { ...headersOf(era), 'mcp-protocol-version': '2025-11-25', ...session }
-  await poster(url, inSession, 202)(JSON.stringify({ jsonrpc: '2.0', method: 'notifications/initialized' }))
-  const call = poster(url, inSession)
-  return () => call(messageOf(era))
-}
-
-function poster (url, headers, wanted = 200) {
-  return async body => {
-    const response = await request(url, { method: 'POST', dispatcher: agent, headers, body })
-    const text = await response.body.text()
-    if (response.statusCode !== wanted || (wanted === 200 && !text.includes('hello'))) {
-      throw new Error(`${url} answered ${response.statusCode}: ${text.slice(0, 500)}`)
-    }
-    return text
-  }
-}
-
-function headersOf (era) {
-  return {
-    'content-type': 'application/json',
-    accept: 'application/json, text/event-stream',
-    ...(era === 2026 && { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': 'echo' })
-  }
-}
-
-function messageOf (era) {
-  const meta = {
-    'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-    'io.modelcontextprotocol/clientCapabilities': {},
-    'io.modelcontextprotocol/clientInfo': { name: 'bare', version: '1.0.0' }
-  }
-  const params = { name: 'echo', arguments: echo, ...(era === 2026 && { _meta: meta }) }
-  return JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params })
 }
 
 /** A peer on a free port. It is ready with its first answer. */
