@@ -81,6 +81,23 @@ t.test('what was asked is what must be asked again, whatever the order and the w
   t.equal(count(), 1)
 })
 
+t.test('a call by the path of its tool takes a key, too, and a session only from the header', async t => {
+  const { services: [service], session, count, letGo } = await start(t)
+  letGo()
+  const byPath = (payload: object, id = session) => service.inject({
+    method: 'POST', url: '/tools/counting__act', headers: { 'idempotency-key': 'path', 'x-session-id': id }, payload
+  })
+  // An argument may have any name.
+  const made = await byPath({ name: 'a', session_id: 'an-argument' })
+  t.strictSame([made.statusCode, made.headers['idempotency-replayed']], [200, undefined], made.body)
+  const again = await byPath({ session_id: 'an-argument', name: 'a' })
+  t.strictSame([again.body, again.headers['idempotency-replayed']], [made.body, 'true'])
+  t.match((await byPath({ name: 'a' })).json(), { code: 'MCPC_ERR_IDEMPOTENCY_KEY_REUSED' })
+  const nobody = await byPath({ name: 'a', session_id: session }, '')
+  t.match([nobody.statusCode, nobody.body], [400, /Missing X-Session-Id/])
+  t.equal(count(), 1)
+})
+
 t.test('a call that has not acted gives its key back, and one that may have acted keeps it', async t => {
   const { services: [service], session, count, letGo } = await start(t)
   for (const [body, status] of [
