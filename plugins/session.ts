@@ -105,8 +105,8 @@ export default fp(async (fastify) => {
     if (!session) return
     const id = request.idInHeader()
     if (id === undefined && sessionInHeader) throw new MissingFieldError('Missing X-Session-Id')
-    // What a repeatable call asks is known once its body is read, and it begins as its session is loaded.
-    if (id !== undefined && !request.isRepeatable) await load(request, id)
+    // What these calls ask is known once their bodies are read, and a repeatable one begins as its session is loaded.
+    if (id !== undefined && !request.isRepeatable && !request.wantsAsync) await load(request, id)
   })
 
   fastify.addHook('preHandler', async (request) => {

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
@@ -170,4 +170,55 @@ t.test('a call that asks waits for the responses, by its id or its token', async
       t.equal((await service.inject({ method: 'POST', url: '/call-tool', headers, payload })).body, answered.body)
     }
   }
+})
+
+t.test('who responds to a question makes no call of its own, and has events on demand', async t => {
+  const upstream = await startUpstream(t, 'http-2026', ['--modern-only'])
+  const file = join(await makeFolder(t), 'calls')
+  const service = await build(t, {
+    MCP_SERVERS_FILE: await serversFile(t, {
+      up: { url: upstream.url }, counting: { command: process.execPath, args: [fixture('counting-server.mjs'), file] }
+    }),
+    MCP_ELICITATION: 'on',
+    MCP_ASYNC_CALLS: 'on',
+    MCP_SESSION_MAX_CONCURRENCY: '1'
+  })
+  const session = await initSession(service)
+  const post = (url: string, body: object, headers: Record<string, string> = {}) =>
+    service.inject({ method: 'POST', url, headers: { 'x-session-id': session, ...headers }, payload: body })
+  const question = async () => {
+    const asked = (await post('/call-tool', { tool: 'up__ask', params: { questions: ['Which colour?'] } })).json()
+    const answer = { action: 'accept', content: { answer: 'blue' } }
+    const responses = Object.fromEntries(asked.requests.map(({ id }: { id: string }) => [id, answer]))
+    return { url: `/calls/${asked.call}`, token: asked.continue, responses }
+  }
+  const { url, token, responses } = await question()
+  for (const headers of [{ 'idempotency-key': 'k' }, { 'idempotency-key': 'k', prefer: 'respond-async' }]) {
+    for (const refused of [await post(url, { responses }, headers), await post('/call-tool', { continue: token, responses }, headers)]) {
+      t.match([refused.statusCode, refused.body], [400, /Idempotency-Key must be absent/])
+    }
+  }
+
+  const running = post('/call-tool', { tool: 'counting__act', params: { name: 'a' } })
+  await until(() => existsSync(file), 'the only slot is taken')
+  for (const headers of [{}, { prefer: 'respond-async' }]) {
+    const busy = await post('/call-tool', { continue: token, responses }, headers)
+    t.match(busy.json(), { code: 'MCPC_ERR_TOO_MANY_CALLS', acted: 'no' }, 'the question stays')
+  }
+  writeFileSync(`${file}.go`, '')
+  await running
+  await service.deferredSettled()
+  const events = await post(url, { responses }, { accept: 'text/event-stream', prefer: 'respond-async' })
+  t.match([events.statusCode, events.body], [200, /event: result\ndata: .*blue/])
+
+  const late = await question()
+  // A call that waited when it was read is another request's by the time that it is taken.
+  const { begin } = service.calls
+  service.calls.begin = async (session, id, from) => {
+    service.calls.begin = begin
+    await service.calls.cancel(session, id)
+    return await begin(session, id, from)
+  }
+  const second = await post(late.url, { responses })
+  t.match([second.statusCode, second.json()], [409, { code: 'MCPC_ERR_CALL_NOT_WAITING', error: /cancelled/ }])
 })
