@@ -120,6 +120,34 @@ t.test('a call that has not acted gives its key back, and one that may have acte
   t.equal((await send(service, session, 'free')).statusCode, 200, 'a key that was given back is as new')
 })
 
+t.test('so does a call that is made later, which itself stays', async t => {
+  const { services: [service], session } = await start(t, 1, { MCP_ASYNC_CALLS: 'on' })
+  const later = { prefer: 'respond-async, wait=50' }
+  const seen = new Set<string>()
+  // The first fails before the turn of any tool, and the second one in its turn.
+  for (const [body, status] of [
+    [{ tool: 'tiny__keep', params: { name: { $result: `r_${'a'.repeat(32)}` } } }, 404],
+    [{ tool: 'tiny__keep', params: { name: 7 } }, 422]
+  ] as const) {
+    for (let times = 0; times < 2; times++) {
+      const failed = await send(service, session, 'free', body, later)
+      t.strictSame([failed.statusCode, failed.headers['idempotency-replayed']], [status, undefined], failed.body)
+      const location = String(failed.headers.location)
+      seen.add(location)
+      const call = await service.inject({ url: location, headers: { 'x-session-id': session } })
+      t.match(call.json(), { status: 'failed', failure: { acted: 'no' } })
+    }
+  }
+  t.equal(seen.size, 4)
+  const late = () => send(service, session, 'late', { timeout: 0.5 }, later)
+  const { body, headers: { location } } = await late()
+  const again = await late()
+  t.strictSame(
+    [again.statusCode, again.body, again.headers.location, again.headers['idempotency-replayed']],
+    [504, body, location, 'true']
+  )
+})
+
 t.test('a call whose worker died is unknown and not made again; so is one whose caller left', async t => {
   const { services: [service, other], session, count, letGo } = await start(t, 2)
   const running = send(service, session, 'dead')
