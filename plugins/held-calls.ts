@@ -132,7 +132,8 @@ export default fp(async (fastify) => {
     if (state === 'working' || state === 'queued') throw new CallRunningError()
     const { statusCode, headers, body } = answerOf(call)
     if (!this.request.wantsEvents) {
-      return this.code(statusCode).headers(headers).type(jsonType).send(jsonBody(body))
+      this.code(statusCode).headers(headers)
+      return statusCode >= 400 ? this.sendRecordedFailure(statusCode, body) : this.type(jsonType).send(jsonBody(body))
     }
     return this.sendEvents(async events => {
       for (const [name, value] of Object.entries(headers)) events.note(name, value)

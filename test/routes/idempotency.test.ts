@@ -115,6 +115,10 @@ t.test('a call that has not acted gives its key back, and one that may have acte
   t.match([late.statusCode, late.json()], [504, { acted: 'unknown' }])
   const again = await send(service, session, 'late', { timeout: 0.5 })
   t.strictSame([again.statusCode, again.body, again.headers['idempotency-replayed']], [504, late.body, 'true'])
+  const problem = await send(service, session, 'late', { timeout: 0.5 }, { accept: 'application/problem+json' })
+  t.match([problem.statusCode, problem.headers['content-type'], problem.json()], [
+    504, /^application\/problem\+json/, { detail: late.json().error, code: 'MCPC_ERR_MCP_TIMEOUT', acted: 'unknown' }
+  ], 'each caller gets it in the form that it takes')
   t.equal(count(), 1)
   letGo()
   t.equal((await send(service, session, 'free')).statusCode, 200, 'a key that was given back is as new')
@@ -141,6 +145,8 @@ t.test('so does a call that is made later, which itself stays', async t => {
   t.equal(seen.size, 4)
   const late = () => send(service, session, 'late', { timeout: 0.5 }, later)
   const { body, headers: { location } } = await late()
+  const problem = await send(service, session, 'late', { timeout: 0.5 }, { ...later, accept: 'application/problem+json' })
+  t.match([problem.headers['content-type'], problem.json()], [/^application\/problem\+json/, { code: 'MCPC_ERR_MCP_TIMEOUT' }])
   const again = await late()
   t.strictSame(
     [again.statusCode, again.body, again.headers.location, again.headers['idempotency-replayed']],
