@@ -103,6 +103,23 @@ t.test('a call is cancelled on whichever worker it runs, and before it runs', as
   t.equal(count(), 1)
 })
 
+t.test('a body that may be sent is not too large or too deep when its call is made later', async t => {
+  const { service, session, letGo } = await start(t, 1, { MCP_MAX_BODY_BYTES: '2000', MCP_MAX_JSON_DEPTH: '10' })
+  letGo()
+  const deepest = `{"name":"a","x":${'['.repeat(9)}${']'.repeat(9)}}`
+  const longest = `{"name":"${'a'.repeat(2_000 - '{"name":""}'.length)}"}`
+  for (const [payload, statusCode] of [
+    [deepest, 200], [longest, 200], [longest.replace('a', 'aa'), 413], [deepest.replace('[]', '[[]]'), 400]
+  ] as const) {
+    for (const prefer of ['return=minimal', 'respond-async, wait=50']) {
+      const answer = await service.inject({
+        method: 'POST', url: '/tools/act', headers: { 'x-session-id': session, prefer }, payload
+      })
+      t.equal(answer.statusCode, statusCode, `${prefer} ${answer.body.slice(0, 200)}`)
+    }
+  }
+})
+
 t.test('a call of another session, or of none, is an unknown one', async t => {
   const { service, session, letGo } = await start(t)
   letGo()
