@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { createCallId } from '../../lib/calls/call.ts'
+import { type CallEvent, events } from '../../lib/telemetry/channels.ts'
 import { makeFolder } from '../support/folders.ts'
 import { startUpstream } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
@@ -225,8 +226,8 @@ t.test('who responds to a question makes no call of its own, and has events on d
   writeFileSync(`${file}.go`, '')
   await running
   await service.deferredSettled()
-  const events = await post(url, { responses }, { accept: 'text/event-stream', prefer: 'respond-async' })
-  t.match([events.statusCode, events.body], [200, /event: result\ndata: .*blue/])
+  const followed = await post(url, { responses }, { accept: 'text/event-stream', prefer: 'respond-async' })
+  t.match([followed.statusCode, followed.body], [200, /event: result\ndata: .*blue/])
 
   const late = await question()
   // A call that waited when it was read is another request's by the time that it is taken.
@@ -238,4 +239,13 @@ t.test('who responds to a question makes no call of its own, and has events on d
   }
   const second = await post(late.url, { responses })
   t.match([second.statusCode, second.json()], [409, { code: 'MCPC_ERR_CALL_NOT_WAITING', error: /cancelled/ }])
+
+  await service.deferredSettled()
+  const third = await question()
+  const states: string[] = []
+  const note = (message: unknown) => { states.push((message as CallEvent).state) }
+  events.call.subscribe(note)
+  t.teardown(() => events.call.unsubscribe(note))
+  await service.inject({ method: 'DELETE', url: third.url, headers: { 'x-session-id': session } })
+  t.strictSame(states, ['cancelled'], 'who counts calls hears of it')
 })
