@@ -167,10 +167,14 @@ export default fp(async (fastify) => {
       const { statusCode, body } = await fastify.requestAsync({ ref, session, held, task, events, onRequest }, data)
       requests.delete(held.id)
       await events.settled()
-      if (statusCode === 503 && goesBack(JSON.parse(body))) return await giveBack(job, session, held)
+      const failure = statusCode >= 400 ? JSON.parse(body) as { code?: string, acted?: string } : null
+      if (failure !== null && goesBack(failure)) return await giveBack(job, session, held)
       // One that failed before the tool's turn was not settled. Settled twice, a call stays as it was.
-      const state = statusCode === 200 ? 'completed' : 'failed'
-      const settled = await calls.settle(session, held, { state, answer: { statusCode, headers: {}, body } })
+      const settled = await calls.settle(session, held, {
+        state: statusCode === 200 ? 'completed' : 'failed',
+        answer: { statusCode, headers: {}, body },
+        freesKey: failure?.acted === 'no'
+      })
       if (settled !== null) tellCall(settled)
       notices.publish('changed', held.id)
       await task.close()

@@ -7,6 +7,7 @@ import type { EventWriter } from '../lib/http/event-stream.ts'
 import { readPreferences } from '../lib/http/prefer.ts'
 import type { Session } from '../lib/sessions/session.ts'
 import type { SessionRef } from '../lib/sessions/session-ref.ts'
+import { beginsCall } from './idempotency.ts'
 
 /** A call that was accepted before, and that a worker makes now. */
 export interface AsyncCall {
@@ -30,7 +31,10 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The call that this request makes for a caller who does not wait; `null` for any request from outside. */
     readonly asyncCall: AsyncCall | null
-    /** Whether the caller wants a tool to be called without waiting for its result. */
+    /**
+     * Whether the caller wants a tool to be called without waiting for its result. Before its body is read, a request
+     * that makes no call of its own seems to want that, too.
+     */
     readonly wantsAsync: boolean
     [kCall]: AsyncCall | null
   }
@@ -64,7 +68,7 @@ export default fp(async (fastify) => {
   fastify.decorateRequest('wantsAsync', {
     getter () {
       return isAsync && this[kCall] === null && this.routeOptions.config.toolCall === true && !this.wantsEvents &&
-        readPreferences(this.headers.prefer).respondAsync
+        readPreferences(this.headers.prefer).respondAsync && beginsCall(this)
     }
   })
   fastify.decorate('requestAsync', async (call: AsyncCall, payload: string) => {

@@ -24,7 +24,11 @@ export default fp(async (fastify) => {
     const note = (name: string, value: string) => { this.header(name, value) }
     const { body, outcome, notCached, ...accepted } = await request.callTool({ ...call, note })
     this.notCached(notCached).code(outcome === 'input_required' ? 202 : 200)
-    if ('statusCode' in accepted) this.code(accepted.statusCode) // it may be any that a call has
+    if ('statusCode' in accepted) {
+      const { statusCode } = accepted // it may be any that a call has
+      if (statusCode >= 400) return this.sendRecordedFailure(statusCode, String(body))
+      this.code(statusCode)
+    }
     return this.type(jsonType).send(jsonBody(body))
   })
-}, { name: 'call-replies', dependencies: ['server-sent-events', 'not-cached', 'tool-calls'] })
+}, { name: 'call-replies', dependencies: ['errors', 'server-sent-events', 'not-cached', 'tool-calls'] })

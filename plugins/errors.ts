@@ -26,6 +26,10 @@ declare module 'fastify' {
       error: FastifyError, request: FastifyRequest
     ) => { statusCode: number, body: string, code: string, acted: Acted | undefined }
   }
+  interface FastifyReply {
+    /** Answers with a failure from its recorded body, in the form that this caller takes. Logs nothing. */
+    sendRecordedFailure: (statusCode: number, body: string) => FastifyReply
+  }
   interface FastifyRequest {
     /** Code of the failure that the request was answered with; `null` until there is one. */
     failureCode: string | null
@@ -97,6 +101,11 @@ export default fp(async (fastify) => {
     return { body: failureBody(failure, acted) }
   })
 
+  fastify.decorateReply('sendRecordedFailure', function (statusCode, body) {
+    const { error: message, acted, ...rest } = JSON.parse(body) as RecordedFailure
+    return sendFailure(this, { message, ...rest }, statusCode, acted)
+  })
+
   fastify.setErrorHandler((error: FastifyError, request, reply) => {
     const { failure, statusCode, acted } = report(error, request)
     return sendFailure(reply, failure, statusCode, acted)
@@ -117,6 +126,9 @@ export default fp(async (fastify) => {
     else done()
   })
 }, { name: 'errors', dependencies: ['config'] })
+
+/** What failureBody has written. */
+type RecordedFailure = Omit<Failure, 'message'> & { error: string }
 
 /** Fields of a body that name what is requested, and are no data of the caller's. */
 const names = new Set(['session_id', 'tool', 'name', 'server', 'continue'])

@@ -119,10 +119,12 @@ export default fp(async (fastify) => {
     const { statusCode, body, acted } = fastify.failureAnswer(error as FastifyError, request)
     if (interruption instanceof CallCancelledError) return { state: 'cancelled' }
     if (acted === 'no' && request.asyncCall === null) return { state: 'released' }
+    const answer = { statusCode, headers: {}, body }
+    // Its caller was told of the call, and reads of its failure there. The same request may be sent again.
+    if (acted === 'no') return { state: 'failed', answer, freesKey: true }
     // Whoever sends the request again wants to know what became of it, and not that its first caller left.
     const isBrokenOff = error instanceof CallerLeftError || interruption instanceof ClosingError
-    if (acted !== 'no' && isBrokenOff) return { state: 'unknown' }
-    return { state: 'failed', answer: { statusCode, headers: {}, body } }
+    return isBrokenOff ? { state: 'unknown' } : { state: 'failed', answer }
   }
 
   fastify.decorateReply('replayCall', function (call) {
@@ -130,7 +132,8 @@ export default fp(async (fastify) => {
     if (state === 'working' || state === 'queued') throw new CallRunningError()
     const { statusCode, headers, body } = answerOf(call)
     if (!this.request.wantsEvents) {
-      return this.code(statusCode).headers(headers).type(jsonType).send(jsonBody(body))
+      this.code(statusCode).headers(headers)
+      return statusCode >= 400 ? this.sendRecordedFailure(statusCode, body) : this.type(jsonType).send(jsonBody(body))
     }
     return this.sendEvents(async events => {
       for (const [name, value] of Object.entries(headers)) events.note(name, value)

@@ -15,9 +15,15 @@ declare module 'fastify' {
      */
     callClaim: () => CallClaim | null
   }
+  interface FastifyContextConfig {
+    /** The request goes on with a call that was made before. */
+    continuesCall?: boolean
+  }
 }
 
 const header = 'idempotency-key'
+
+const onceRule = 'absent in a request that goes on with a call'
 
 /** Session phase: knows by which key a tool call may be sent again without being made again. */
 export default fp(async (fastify) => {
@@ -31,12 +37,11 @@ export default fp(async (fastify) => {
 
   fastify.decorateRequest('callClaim', function () {
     if (!this.isRepeatable) return null
-    const { dry_run: isDryRun, continue: token } = optionsOf(this)
     const key = parseIdempotencyKey(String(this.headers[header]))
     if (key === null) throw new InvalidFieldError('Idempotency-Key', keyRule)
-    // A token is good for once already, and its call may have a key of its own.
-    if (token !== undefined) throw new InvalidFieldError('Idempotency-Key', 'absent in a request with `continue`')
-    return String(isDryRun) === 'true' ? null : claimOf(this, key)
+    // A question is responded to once already, and its call may have a key of its own.
+    if (continuesCall(this)) throw new InvalidFieldError('Idempotency-Key', onceRule)
+    return beginsCall(this) ? claimOf(this, key) : null
   })
 
   const claimOf = (request: FastifyRequest, key: string): CallClaim => ({
@@ -49,6 +54,13 @@ export default fp(async (fastify) => {
     mostCalls: maxCalls
   })
 }, { name: 'idempotency', dependencies: ['config', 'json-body'] })
+
+/** Whether a tool call, whose body was read, makes a call of its own. */
+export const beginsCall = (request: FastifyRequest): boolean =>
+  !continuesCall(request) && String(optionsOf(request).dry_run) !== 'true'
+
+const continuesCall = (request: FastifyRequest): boolean =>
+  request.routeOptions.config.continuesCall === true || optionsOf(request).continue !== undefined
 
 /** What a call asks beside the arguments. Where the whole body is the arguments, it is asked in the query. */
 function optionsOf ({ routeOptions, body, query }: FastifyRequest): { dry_run?: unknown, continue?: string } {

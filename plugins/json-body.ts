@@ -2,7 +2,8 @@ import type { FastifySchemaValidationError } from 'fastify/types/schema.js'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import {
-  BodyNotJsonError, BodyNotObjectError, BodyTooDeepError, InvalidFieldError, InvalidParamsError, MissingFieldError
+  BodyNotJsonError, BodyNotObjectError, BodyTooDeepError, BodyTooLargeError, InvalidFieldError, InvalidParamsError,
+  MissingFieldError
 } from '../lib/errors.ts'
 import { isJsonObject, isNestedDeeper, type JsonObject } from '../lib/json.ts'
 import { type JsonDocument, presentMember, readJson, textOf } from '../lib/json-text.ts'
@@ -31,6 +32,9 @@ declare module 'fastify' {
     refused?: Readonly<Record<string, string>>
   }
 }
+
+/** What a call that is made later has around its caller's body, at most (bytes). */
+const mostAround = 65_536
 
 /**
  * Edge phase: parses and validates bodies. A body is a JSON object whatever its Content-Type, so that `curl -d` works
@@ -62,12 +66,16 @@ export default fp(async (fastify) => {
   })
 
   fastify.removeAllContentTypeParsers()
-  const options = { parseAs: 'buffer', bodyLimit: maxBodyBytes } as const
+  const options = { parseAs: 'buffer', bodyLimit: maxBodyBytes + mostAround } as const
   fastify.addContentTypeParser('application/json', options, (request, bytes: Buffer, done) => {
+    // A call that is made later was small enough when it was accepted, and has its session and its tool around it now.
+    const isOwn = request.asyncCall !== null
+    if (bytes.length > maxBodyBytes && !isOwn) return done(new BodyTooLargeError(maxBodyBytes))
     const text = decodeUtf8(bytes)
     if (text === null) return done(new BodyNotJsonError())
     if (text.trim() === '') return done(null, {}) // the session's id may be in the header
-    if (isNestedDeeper(text, maxJsonDepth)) return done(new BodyTooDeepError(maxJsonDepth))
+    const deepest = maxJsonDepth + (isOwn ? 1 : 0)
+    if (isNestedDeeper(text, deepest)) return done(new BodyTooDeepError(maxJsonDepth))
     request[kText] = text
     parseJson(request, text, (error, body) => done(error && unreadable(text, error), body))
   })
@@ -80,7 +88,7 @@ export default fp(async (fastify) => {
 }, {
   name: 'json-body',
   dependencies: [
-    'config',
+    'config', 'async-requests',
     'schemas', // order: its validator is verbose, which the formatter of faults needs
     'session-reference' // order: an id in the header is put into the body before required fields are checked
   ]

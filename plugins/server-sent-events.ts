@@ -1,10 +1,11 @@
 import type { FastifyError } from 'fastify'
 import fp from 'fastify-plugin'
+import { prefersNamed } from '../lib/http/media-preference.ts'
 import { createEventWriter, type EventWriter } from '../lib/http/event-stream.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whether the caller wants events while the request runs, and not only the answer. */
+    /** Whether the caller wants events while the request runs, and not only the answer; see prefersNamed. */
     readonly wantsEvents: boolean
   }
   interface FastifyReply {
@@ -21,7 +22,7 @@ declare module 'fastify' {
 export default fp(async (fastify) => {
   fastify.decorateRequest('wantsEvents', {
     getter () {
-      return /\btext\/event-stream\b/i.test(this.headers.accept ?? '')
+      return prefersNamed(this.headers.accept, 'text/event-stream', 'application/json')
     }
   })
 

@@ -101,17 +101,19 @@ export default fp(async (fastify) => {
   }
 
   fastify.addHook('onRequest', async (request) => {
-    if (!request.routeOptions.config.session) return
-    // What a repeatable call asks is known once its body is read, and it begins as its session is loaded.
-    if (request.isRepeatable) return
+    const { session, sessionInHeader = false } = request.routeOptions.config
+    if (!session) return
     const id = request.idInHeader()
-    if (id !== undefined) await load(request, id)
-    else if (request.routeOptions.config.sessionInHeader) throw new MissingFieldError('Missing X-Session-Id')
+    if (id === undefined && sessionInHeader) throw new MissingFieldError('Missing X-Session-Id')
+    // What these calls ask is known once their bodies are read, and a repeatable one begins as its session is loaded.
+    if (id !== undefined && !request.isRepeatable && !request.wantsAsync) await load(request, id)
   })
 
   fastify.addHook('preHandler', async (request) => {
-    if (request.routeOptions.config.session !== true || request[kSession] !== null) return
-    const { session_id: id } = (request.body ?? {}) as { session_id?: string | number }
+    const { session, sessionInHeader = false } = request.routeOptions.config
+    if (session !== true || request[kSession] !== null) return
+    const { session_id: idInBody } = (request.body ?? {}) as { session_id?: string | number }
+    const id = sessionInHeader ? request.idInHeader() : idInBody
     if (id === undefined) throw new MissingFieldError('Missing X-Session-Id')
     await load(request, String(id))
   })

@@ -1,7 +1,9 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { PendingCall } from '../lib/calls/pending-calls.ts'
-import { type Acted, InvalidFieldError, UnknownContinuationError, UnknownToolError } from '../lib/errors.ts'
+import {
+  type Acted, CallNotWaitingError, InvalidFieldError, UnknownCallError, UnknownContinuationError, UnknownToolError
+} from '../lib/errors.ts'
 import type { EventWriter } from '../lib/http/event-stream.ts'
 import { objectText, textOf } from '../lib/json-text.ts'
 import type { ResultShape } from '../lib/mcp/servers-file/value-policy.ts'
@@ -90,7 +92,7 @@ export default fp(async (fastify) => {
 
   function makeCall (request: FastifyRequest, call: ToolCallRequest, context: CallContext): Promise<CallReply> {
     const { continue: token, notify } = call
-    const isAccepted = request.wantsAsync && token === undefined && call.dryRun !== true
+    const isAccepted = request.wantsAsync
     if (notify !== undefined) checkNotify(notify, isAccepted)
     if (token !== undefined) return resume(request, call, token, context)
     return isAccepted ? accept(request, call) : begin(request, call, context)
@@ -154,12 +156,19 @@ export default fp(async (fastify) => {
     context: CallContext
   ): Promise<ToolReply> {
     const taken = await pendingCalls.take(request.session, 'tool', token)
-    if (taken === null) throw new UnknownContinuationError()
+    if (taken === null) throw await reasonNotTaken(request, token)
     const { request: pending, held } = taken
     if (held !== null) request.holdCall(held)
     request.beginHeldCall()
     // The server got an earlier round of this call, so the tool may have acted before it requested input.
     return await goOn(request, call, pending, context).catch(throwWith('unknown'))
+  }
+
+  /** A call that waited a moment ago was responded to, or cancelled, by another request. */
+  async function reasonNotTaken ({ session }: FastifyRequest, token: NonNullable<ToolCallRequest['continue']>) {
+    if (typeof token === 'string') return new UnknownContinuationError()
+    const call = await calls.read(session, token.id)
+    return call === null ? new UnknownCallError() : new CallNotWaitingError(call.state)
   }
 
   async function goOn (

@@ -1,4 +1,5 @@
 import fp from 'fastify-plugin'
+import { tellCall } from '../lib/telemetry/channels.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -17,7 +18,8 @@ export default fp(async (fastify) => {
   fastify.decorateRequest('cancelWaitingCall', async function (id) {
     const taken = await pendingCalls.take(this.session, 'tool', { id })
     if (taken === null || taken.held === null) return
-    await calls.settle(this.session, taken.held, { state: 'cancelled' })
+    const state = await calls.settle(this.session, taken.held, { state: 'cancelled' })
+    if (state !== null) tellCall(state)
     const { tool, name, task } = taken.request
     const server = task === undefined ? null : this.servers.byExposedName(tool)
     if (task === undefined || server === null) return

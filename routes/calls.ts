@@ -113,7 +113,7 @@ export default (async (fastify) => {
   }, async (request, reply) => reply.sendCallEvents(await readCall(request, request.params.id)))
 
   fastify.post('/calls/:id', {
-    config: { session: true, toolCall: true, audit: 'tool_call', missing: 'Missing responses' },
+    config: { session: true, toolCall: true, continuesCall: true, audit: 'tool_call', missing: 'Missing responses' },
     schema: {
       tags: ['tools'],
       operationId: 'answerCall',
@@ -140,10 +140,7 @@ export default (async (fastify) => {
     const { id } = request.params
     const { state } = await readCall(request, id)
     if (state !== 'input_required') throw new CallNotWaitingError(state)
-    const note = (name: string, value: string) => { reply.header(name, value) }
-    const { body, outcome, notCached } = await request.callTool({ continue: { id }, note })
-    reply.notCached(notCached).code(outcome === 'input_required' ? 202 : 200)
-    return reply.type(jsonType).send(jsonBody(body))
+    return await reply.sendCall({ continue: { id } })
   })
 
   fastify.delete('/calls/:id', {

@@ -45,6 +45,7 @@ export interface SettleArguments {
   data: string
   answer: string
   mostBytes: number
+  freesKey: boolean
 }
 
 export interface AppendArguments {
@@ -99,8 +100,8 @@ export function defineCallScripts (client: RedisClient): CallScripts {
     }) => [meta, id, state, kind, ttlMs, keyHash, digest, data, answer, mostCalls, mostWaiting, mostBytes]),
     begin: define('begin-call', ({ meta, id, state, kind, round, lease, leaseMs }) =>
       [meta, id, state, kind, round, lease, leaseMs]),
-    settle: define('settle-call', ({ meta, id, lease, state, ttlMs, data, answer, mostBytes }) =>
-      [meta, id, lease, state, ttlMs, data, answer, mostBytes]),
+    settle: define('settle-call', ({ meta, id, lease, state, ttlMs, data, answer, mostBytes, freesKey }) =>
+      [meta, id, lease, state, ttlMs, data, answer, mostBytes, freesKey ? 'free' : '']),
     renew: define('renew-call', ({ meta, id, lease, leaseMs }) => [meta, id, lease, leaseMs]),
     read: defineOfTwo('read-call', ({ meta, id }) => [meta, id]),
     list: define('list-calls', ({ meta }) => [meta]),

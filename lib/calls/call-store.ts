@@ -31,6 +31,8 @@ export interface CallEnd {
   state: Exclude<CallState, 'working'> | 'released'
   data?: string
   answer?: RecordedAnswer
+  /** Whether another call may have its idempotency key: its tool has not acted. */
+  freesKey?: boolean
 }
 
 /**
@@ -144,7 +146,7 @@ export function createCalls (client: RedisClient, options: CallsOptions): Calls 
       }
     },
 
-    async settle (session, { id, lease }, { state, data, answer }) {
+    async settle (session, { id, lease }, { state, data, answer, freesKey = false }) {
       const head = await inTime(scripts.settle(session.key, {
         meta: session.meta,
         id,
@@ -153,7 +155,8 @@ export function createCalls (client: RedisClient, options: CallsOptions): Calls 
         ttlMs,
         data: data === undefined ? '' : session.seal.seal(dataField(id), data),
         answer: sealAnswer(session, id, answer),
-        mostBytes: maxBytes
+        mostBytes: maxBytes,
+        freesKey
       }), session.id)
       if (head === null) return null
       return head === '' ? 'released' : parseHead(head).state

@@ -59,7 +59,7 @@ export interface PendingCalls {
    */
   keep: <Kind extends CallKind>(
     session: Session, kind: Kind, request: PendingRequests[Kind], answer: Answering, held?: HeldCall | null
-  ) => Promise<{ body: string } | { refused: 'session ended' | 'too large' }>
+  ) => Promise<{ body: string } | { refused: 'session ended' | 'full' | 'too large' }>
   /**
    * Gives a request, once, and the call that a tool's is; `null` when none of its kind waits under the token. Rejects
    * with SessionUnreadableError for a foreign text.
@@ -95,7 +95,7 @@ export function createPendingCalls (client: RedisClient, calls: Calls, commandTi
       }
       const kept = await calls.open(session, { ...call, id, kind })
       if ('opened' in kept) return { body }
-      return { refused: 'refused' in kept && kept.refused === 'session ended' ? 'session ended' : 'too large' }
+      return { refused: 'refused' in kept ? kept.refused : 'too large' } // no key, so there is no earlier one
     },
 
     async take (session, kind, token) {

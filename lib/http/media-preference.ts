@@ -1,9 +1,7 @@
+import { splitAt } from './split-header.ts'
+
 /** A media range of an `Accept` header, which may have wildcards, in lower case. Its weight is from 0 to 1. */
 interface MediaRange { range: string, weight: number }
-
-/** Parts between the separator; one within quotes separates nothing. */
-const splitAt = (text: string, separator: ',' | ';') =>
-  text.match(separator === ',' ? /(?:"(?:[^"\\]|\\.)*"?|[^",])+/g : /(?:"(?:[^"\\]|\\.)*"?|[^";])+/g) ?? []
 
 function parseRange (text: string): MediaRange | null {
   const [range = '', ...parameters] = splitAt(text, ';').map(part => part.trim().toLowerCase())

@@ -55,7 +55,10 @@ export async function suspend<Kind extends CallKind> (
   })
   if ('refused' in kept) {
     if (kept.refused === 'session ended') throw new SessionNotFoundError(session.id)
-    throw new McpCallError(server, `${requested}, and the call is too large to be kept until the caller responds`)
+    const fault = kept.refused === 'full'
+      ? 'the session has as many calls as it may keep'
+      : 'the call is too large to be kept until the caller responds'
+    throw new McpCallError(server, `${requested}, and ${fault}`)
   }
   return kept.body
 }

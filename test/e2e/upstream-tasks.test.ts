@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import { startUpstream } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
 import { call, initSession, openSession, postTo } from '../support/requests.ts'
+import { resultText, startScripted, textResult } from '../support/scripted-server.ts'
 import { listen, serviceOn, workersOn } from '../support/service.ts'
 import { serversFile } from '../support/servers-file.ts'
 import { until } from '../support/wait.ts'
@@ -32,6 +33,20 @@ t.test('a tool that demands a task, takes one, or takes none is called as any ot
   const { calls, methods } = await upstream.stats()
   t.strictSame(calls, { must: 2, may: 1, never: 1 })
   t.equal(methods['tools/call'], 4, 'no call is sent twice')
+})
+
+t.test('a task that is over before the deadline has its result, however seldom its server wants to be asked', async t => {
+  const up = await startScripted(t, 'http')
+  const service = await serviceOn(t, { up: { ...up.entry, timeouts: { call: 6 } } })
+  const id = await initSession(service)
+  const task = (status: string) => JSON.stringify({ taskId: 't', status, ttl: null, pollInterval: 1e12 })
+  await up.play({
+    'tools/call': resultText(`{"task":${task('working')}}`),
+    'tasks/get': resultText(task('completed')),
+    'tasks/result': textResult('well')
+  })
+  const answer = await call(service, id, 'echo', {})
+  t.match([answer.statusCode, answer.body], [200, /well/])
 })
 
 const respond = (service: FastifyInstance, session: string, token: string, requests: Array<{ id: string }>) =>

@@ -70,6 +70,20 @@ t.test(
   }
 )
 
+t.test('events go to who takes them at least as gladly as JSON', async t => {
+  const { service, id } = await serviceOf(t)
+  for (const [accept, type] of [
+    ['application/json, text/event-stream', /^text\/event-stream/], ['text/event-stream;q=0.1', /^text\/event-stream/],
+    ['text/event-stream;q=0, application/json', /^application\/json/], ['text/event-stream;q=0', /^application\/json/],
+    ['application/json, text/event-stream;q=0.5', /^application\/json/], ['text/*', /^application\/json/]
+  ] as const) {
+    const response = await service.inject({
+      method: 'POST', url: '/call-tool', headers: { accept }, payload: { session_id: id, tool: 'add', params: { a: 1, b: 2 } }
+    })
+    t.match([response.statusCode, response.headers['content-type']], [200, type], accept)
+  }
+})
+
 for (const [what, start] of [
   [
     'the 2026 era',

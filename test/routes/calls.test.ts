@@ -1,8 +1,9 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { createCallId } from '../../lib/calls/call.ts'
+import { type CallEvent, events } from '../../lib/telemetry/channels.ts'
 import { makeFolder } from '../support/folders.ts'
 import { startUpstream } from '../support/mcp-servers.ts'
 import { fixture } from '../support/paths.ts'
@@ -103,6 +104,23 @@ t.test('a call is cancelled on whichever worker it runs, and before it runs', as
   t.equal(count(), 1)
 })
 
+t.test('a body that may be sent is not too large or too deep when its call is made later', async t => {
+  const { service, session, letGo } = await start(t, 1, { MCP_MAX_BODY_BYTES: '2000', MCP_MAX_JSON_DEPTH: '10' })
+  letGo()
+  const deepest = `{"name":"a","x":${'['.repeat(9)}${']'.repeat(9)}}`
+  const longest = `{"name":"${'a'.repeat(2_000 - '{"name":""}'.length)}"}`
+  for (const [payload, statusCode] of [
+    [deepest, 200], [longest, 200], [longest.replace('a', 'aa'), 413], [deepest.replace('[]', '[[]]'), 400]
+  ] as const) {
+    for (const prefer of ['return=minimal', 'respond-async, wait=50']) {
+      const answer = await service.inject({
+        method: 'POST', url: '/tools/act', headers: { 'x-session-id': session, prefer }, payload
+      })
+      t.equal(answer.statusCode, statusCode, `${prefer} ${answer.body.slice(0, 200)}`)
+    }
+  }
+})
+
 t.test('a call of another session, or of none, is an unknown one', async t => {
   const { service, session, letGo } = await start(t)
   letGo()
@@ -170,4 +188,64 @@ t.test('a call that asks waits for the responses, by its id or its token', async
       t.equal((await service.inject({ method: 'POST', url: '/call-tool', headers, payload })).body, answered.body)
     }
   }
+})
+
+t.test('who responds to a question makes no call of its own, and has events on demand', async t => {
+  const upstream = await startUpstream(t, 'http-2026', ['--modern-only'])
+  const file = join(await makeFolder(t), 'calls')
+  const service = await build(t, {
+    MCP_SERVERS_FILE: await serversFile(t, {
+      up: { url: upstream.url }, counting: { command: process.execPath, args: [fixture('counting-server.mjs'), file] }
+    }),
+    MCP_ELICITATION: 'on',
+    MCP_ASYNC_CALLS: 'on',
+    MCP_SESSION_MAX_CONCURRENCY: '1'
+  })
+  const session = await initSession(service)
+  const post = (url: string, body: object, headers: Record<string, string> = {}) =>
+    service.inject({ method: 'POST', url, headers: { 'x-session-id': session, ...headers }, payload: body })
+  const question = async () => {
+    const asked = (await post('/call-tool', { tool: 'up__ask', params: { questions: ['Which colour?'] } })).json()
+    const answer = { action: 'accept', content: { answer: 'blue' } }
+    const responses = Object.fromEntries(asked.requests.map(({ id }: { id: string }) => [id, answer]))
+    return { url: `/calls/${asked.call}`, token: asked.continue, responses }
+  }
+  const { url, token, responses } = await question()
+  for (const headers of [{ 'idempotency-key': 'k' }, { 'idempotency-key': 'k', prefer: 'respond-async' }]) {
+    for (const refused of [await post(url, { responses }, headers), await post('/call-tool', { continue: token, responses }, headers)]) {
+      t.match([refused.statusCode, refused.body], [400, /Idempotency-Key must be absent/])
+    }
+  }
+
+  const running = post('/call-tool', { tool: 'counting__act', params: { name: 'a' } })
+  await until(() => existsSync(file), 'the only slot is taken')
+  for (const headers of [{}, { prefer: 'respond-async' }]) {
+    const busy = await post('/call-tool', { continue: token, responses }, headers)
+    t.match(busy.json(), { code: 'MCPC_ERR_TOO_MANY_CALLS', acted: 'no' }, 'the question stays')
+  }
+  writeFileSync(`${file}.go`, '')
+  await running
+  await service.deferredSettled()
+  const followed = await post(url, { responses }, { accept: 'text/event-stream', prefer: 'respond-async' })
+  t.match([followed.statusCode, followed.body], [200, /event: result\ndata: .*blue/])
+
+  const late = await question()
+  // A call that waited when it was read is another request's by the time that it is taken.
+  const { begin } = service.calls
+  service.calls.begin = async (session, id, from) => {
+    service.calls.begin = begin
+    await service.calls.cancel(session, id)
+    return await begin(session, id, from)
+  }
+  const second = await post(late.url, { responses })
+  t.match([second.statusCode, second.json()], [409, { code: 'MCPC_ERR_CALL_NOT_WAITING', error: /cancelled/ }])
+
+  await service.deferredSettled()
+  const third = await question()
+  const states: string[] = []
+  const note = (message: unknown) => { states.push((message as CallEvent).state) }
+  events.call.subscribe(note)
+  t.teardown(() => events.call.unsubscribe(note))
+  await service.inject({ method: 'DELETE', url: third.url, headers: { 'x-session-id': session } })
+  t.strictSame(states, ['cancelled'], 'who counts calls hears of it')
 })

@@ -81,6 +81,23 @@ t.test('what was asked is what must be asked again, whatever the order and the w
   t.equal(count(), 1)
 })
 
+t.test('a call by the path of its tool takes a key, too, and a session only from the header', async t => {
+  const { services: [service], session, count, letGo } = await start(t)
+  letGo()
+  const byPath = (payload: object, id = session) => service.inject({
+    method: 'POST', url: '/tools/counting__act', headers: { 'idempotency-key': 'path', 'x-session-id': id }, payload
+  })
+  // An argument may have any name.
+  const made = await byPath({ name: 'a', session_id: 'an-argument' })
+  t.strictSame([made.statusCode, made.headers['idempotency-replayed']], [200, undefined], made.body)
+  const again = await byPath({ session_id: 'an-argument', name: 'a' })
+  t.strictSame([again.body, again.headers['idempotency-replayed']], [made.body, 'true'])
+  t.match((await byPath({ name: 'a' })).json(), { code: 'MCPC_ERR_IDEMPOTENCY_KEY_REUSED' })
+  const nobody = await byPath({ name: 'a', session_id: session }, '')
+  t.match([nobody.statusCode, nobody.body], [400, /Missing X-Session-Id/])
+  t.equal(count(), 1)
+})
+
 t.test('a call that has not acted gives its key back, and one that may have acted keeps it', async t => {
   const { services: [service], session, count, letGo } = await start(t)
   for (const [body, status] of [
@@ -98,9 +115,43 @@ t.test('a call that has not acted gives its key back, and one that may have acte
   t.match([late.statusCode, late.json()], [504, { acted: 'unknown' }])
   const again = await send(service, session, 'late', { timeout: 0.5 })
   t.strictSame([again.statusCode, again.body, again.headers['idempotency-replayed']], [504, late.body, 'true'])
+  const problem = await send(service, session, 'late', { timeout: 0.5 }, { accept: 'application/problem+json' })
+  t.match([problem.statusCode, problem.headers['content-type'], problem.json()], [
+    504, /^application\/problem\+json/, { detail: late.json().error, code: 'MCPC_ERR_MCP_TIMEOUT', acted: 'unknown' }
+  ], 'each caller gets it in the form that it takes')
   t.equal(count(), 1)
   letGo()
   t.equal((await send(service, session, 'free')).statusCode, 200, 'a key that was given back is as new')
+})
+
+t.test('so does a call that is made later, which itself stays', async t => {
+  const { services: [service], session } = await start(t, 1, { MCP_ASYNC_CALLS: 'on' })
+  const later = { prefer: 'respond-async, wait=50' }
+  const seen = new Set<string>()
+  // The first fails before the turn of any tool, and the second one in its turn.
+  for (const [body, status] of [
+    [{ tool: 'tiny__keep', params: { name: { $result: `r_${'a'.repeat(32)}` } } }, 404],
+    [{ tool: 'tiny__keep', params: { name: 7 } }, 422]
+  ] as const) {
+    for (let times = 0; times < 2; times++) {
+      const failed = await send(service, session, 'free', body, later)
+      t.strictSame([failed.statusCode, failed.headers['idempotency-replayed']], [status, undefined], failed.body)
+      const location = String(failed.headers.location)
+      seen.add(location)
+      const call = await service.inject({ url: location, headers: { 'x-session-id': session } })
+      t.match(call.json(), { status: 'failed', failure: { acted: 'no' } })
+    }
+  }
+  t.equal(seen.size, 4)
+  const late = () => send(service, session, 'late', { timeout: 0.5 }, later)
+  const { body, headers: { location } } = await late()
+  const problem = await send(service, session, 'late', { timeout: 0.5 }, { ...later, accept: 'application/problem+json' })
+  t.match([problem.headers['content-type'], problem.json()], [/^application\/problem\+json/, { code: 'MCPC_ERR_MCP_TIMEOUT' }])
+  const again = await late()
+  t.strictSame(
+    [again.statusCode, again.body, again.headers.location, again.headers['idempotency-replayed']],
+    [504, body, location, 'true']
+  )
 })
 
 t.test('a call whose worker died is unknown and not made again; so is one whose caller left', async t => {

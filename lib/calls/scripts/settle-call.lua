@@ -12,12 +12,14 @@
   ARGV[6]  what it needs to go on; '' for nothing
   ARGV[7]  its answer; '' for none
   ARGV[8]  most bytes of all calls
+  ARGV[9]  `free` lets another call have its idempotency key, since its tool has not acted; ''
 
-  Returns the head of the call, unchanged when it was to wait and its data do not fit, '' when it was removed, or nil when it is another's, over, or gone.
+  Returns the head of the call, unchanged when it was to wait and its data do not fit, '' when it was removed, or nil
+  when it is another's, over, or gone.
 ]]
 local key = KEYS[1]
 local meta, id, lease, state, ttl_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local data, answer, most_bytes = ARGV[6], ARGV[7], tonumber(ARGV[8])
+local data, answer, most_bytes, frees_key = ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9] == 'free'
 
 --- @include "../../sessions/scripts/includes/calls"
 
@@ -41,4 +43,6 @@ if state == 'released' or state == 'queued' then
   return ''
 end
 local call = settle_call(key, id, lease, state, ttl_ms, data, answer, most_bytes)
-return call and head_text(call) or false
+if not call then return false end
+if frees_key then free_key(key, id, call) end
+return head_text(call)

@@ -92,10 +92,15 @@ async function rounds (begun: BegunTask, task: { id: string }, options: TaskOpti
     }
   })
 
-  /** Waits for so long, until the signal aborts, or until something is heard of the task. */
+  /**
+   * Waits for so long, until the signal aborts, or until something is heard of the task. However long its server wants
+   * not to be asked, it is asked again before the deadline: a task that is over by then is not given up.
+   */
   async function pause (milliseconds: number): Promise<void> {
+    const leftMs = deadline - performance.now()
     await new Promise<void>(resolve => {
-      const timer = setTimeout(done, Math.max(1, Math.min(milliseconds, deadline - performance.now())))
+      const longestMs = Math.min(leftMs, Math.max(leftMs / 2, pollBounds.minMs))
+      const timer = setTimeout(done, Math.max(1, Math.min(milliseconds, longestMs)))
       signal.addEventListener('abort', done, { once: true })
       wake = done
       if (signal.aborted || inputs.size > 0 || (early as Early | null)?.outcome) done()

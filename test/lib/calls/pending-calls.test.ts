@@ -68,6 +68,14 @@ t.test('a call that nobody answers makes room for a newer one, and one with a ke
   t.match(await calls.open(session, { state: 'queued', kind: 'tool', data: '{}', claim }), { earlier: { digest: 'd' } })
 })
 
+t.test('a session whose calls all have keys keeps no question, and says why', async t => {
+  const { session, keep, calls } = await open(t, 1)
+  await calls.open(session, { state: 'queued', kind: 'tool', data: '{}', claim: { keyHash: 'k', digest: 'd' } })
+  t.equal(await keep('tool', call), 'full')
+  const other = await open(t)
+  t.equal(await other.keep('tool', { ...call, args: `{"n":"${'x'.repeat(10_000)}"}` }), 'too large')
+})
+
 t.test('a call that an older version kept goes on', async t => {
   const { client, session, pending, key } = await open(t)
   await client.hset(key, 'q:old', JSON.stringify({

@@ -85,14 +85,23 @@ local function write_index (key, index)
   redis.call('HSET', key, 'call_ids', table.concat(words, ' '))
 end
 
+local function remove_key (key, id, call)
+  local key_field = 'k:' .. call.key
+  if call.key ~= '-' and redis.call('HGET', key, key_field) == id then redis.call('HDEL', key, key_field) end
+end
+
+--- Lets another call have the idempotency key of a call that stays.
+local function free_key (key, id, call)
+  remove_key(key, id, call)
+  call.key = '-'
+  write_head(key, id, call)
+end
+
 --- Removes the fields of a call. Its entry in the index is the caller's.
 local function remove_fields (key, id)
   local text = redis.call('HGET', key, 'c:' .. id)
   redis.call('HDEL', key, 'c:' .. id, 'd:' .. id, 'r:' .. id, 't:' .. id)
-  if not text then return end
-  local call = parse_head(text)
-  local key_field = 'k:' .. call.key
-  if call.key ~= '-' and redis.call('HGET', key, key_field) == id then redis.call('HDEL', key, key_field) end
+  if text then remove_key(key, id, parse_head(text)) end
 end
 
 --- The index without the calls that have expired, a bounded number of them, which are removed.

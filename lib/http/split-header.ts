@@ -1,0 +1,3 @@
+/** Parts of a header between the separators; one within quotes separates nothing. */
+export const splitAt = (text: string, separator: ',' | ';'): string[] =>
+  text.match(separator === ',' ? /(?:"(?:[^"\\]|\\.)*"?|[^",])+/g : /(?:"(?:[^"\\]|\\.)*"?|[^";])+/g) ?? []
