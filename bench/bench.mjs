@@ -54,7 +54,7 @@ export async function serversFile (mcpServers) {
   return file
 }
 
-/** Starts floor-service.mjs: the least that a tool call through Fastify and Redis costs. `era` of a server over HTTP. */
+/** Starts floor-service.mjs, the least that a tool call through Fastify and Redis costs. `era`: for one over HTTP. */
 export function startFloor (redis, { target = echoServer, era = 'stdio', isWriteAcknowledged = true } = {}) {
   const script = join(root, 'bench', 'floor-service.mjs')
   const args = [script, redis.socket, target, String(era), ...isWriteAcknowledged ? ['acknowledged'] : []]

@@ -33,18 +33,24 @@ declare module 'fastify' {
  * Fastify's close() does not wait for such work. This plugin's onClose hook does, before Redis is closed.
  */
 export default fp(async (fastify) => {
-  const running = new Set<Promise<void>>()
+  let running = 0
+  const waiting: Array<() => void> = []
 
   async function deferredSettled (): Promise<void> {
-    while (running.size > 0) await Promise.all(running)
+    if (running === 0) return
+    await new Promise<void>(resolve => { waiting.push(resolve) })
+    await deferredSettled()
   }
 
   function run (task: Task, log: FastifyBaseLogger): void {
-    const work = task().catch(err => {
+    running++
+    task().catch(err => {
       // An outage of Redis has its own line.
       log[err instanceof StoreUnavailableError ? 'debug' : 'warn']({ err }, 'work after the response failed')
-    }).then(() => { running.delete(work) })
-    running.add(work)
+    }).then(() => {
+      running--
+      if (running === 0) for (const resolve of waiting.splice(0)) resolve()
+    })
   }
 
   fastify.decorate('deferredSettled', deferredSettled)

@@ -3,11 +3,18 @@ import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promi
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { ClosingError } from '../lib/errors.ts'
+import { createNumberTable } from '../lib/number-table.ts'
+
+const kNumber = Symbol('number')
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** True as soon as the service has been told to end. */
     readonly isClosing: boolean
+  }
+  interface FastifyRequest {
+    /** By which the request is found among those that run. */
+    [kNumber]: number
   }
 }
 
@@ -41,13 +48,15 @@ const lookEveryMs = 100
  */
 export default fp(async (fastify) => {
   const { closeGraceMs } = fastify.config
-  const running = new Map<FastifyRequest, FastifyReply>()
+  const running = createNumberTable<{ request: FastifyRequest, reply: FastifyReply }>()
+  let lastNumber = 0
   const connections = new Set<Socket>()
   let requestedAt = 0
   let isClosing = false
   let lost: string[] = []
   let timer: NodeJS.Timeout | undefined
 
+  fastify.decorateRequest(kNumber, 0)
   fastify.decorate('isClosing', { getter: () => isClosing })
 
   fastify.server.on('connection', (socket: Socket) => {
@@ -55,12 +64,12 @@ export default fp(async (fastify) => {
     socket.once('close', () => connections.delete(socket))
   })
   fastify.addHook('onRequest', (request, reply, done) => {
-    running.set(request, reply)
+    running.set(request[kNumber] = ++lastNumber, { request, reply })
     requestedAt = performance.now()
     done()
   })
   fastify.onRequestEnd(({ request, reply }) => {
-    running.delete(request)
+    running.delete(request[kNumber])
     if (!isClosing) return
     const { socket } = request.raw
     if (reply.getHeader('connection') === 'close') return closeIdle(socket)
@@ -74,17 +83,19 @@ export default fp(async (fastify) => {
 
   /** A caller who has left waits for nothing. Node does not end answers that stood in line behind the one it wrote. */
   function forgetLeft (): void {
-    for (const request of running.keys()) if (request.raw.socket.destroyed) running.delete(request)
+    for (const { request } of running.values()) {
+      if (request.raw.socket.destroyed) running.delete(request[kNumber])
+    }
   }
 
   /** Closes a connection that has no other request under way: a caller may send several at once. */
   function closeIdle (socket: Socket): void {
-    for (const { raw } of running.keys()) if (raw.socket === socket) return
+    for (const { request } of running.values()) if (request.raw.socket === socket) return
     socket.destroySoon?.() // inject has none
   }
 
   function breakOff (): void {
-    for (const [request, reply] of running) {
+    for (const { request, reply } of running.values()) {
       if (reply.raw.writableEnded || request.isAnswerOut) continue
       request.log.warn({ route: request.routeOptions.url }, 'request broken off: the grace is over')
       request.interrupt(new ClosingError())
@@ -97,10 +108,11 @@ export default fp(async (fastify) => {
   function cut (): void {
     clearInterval(timer)
     forgetLeft()
-    lost = [...running.keys()]
+    const requests = running.values().map(({ request }) => request)
+    lost = requests
       .filter(({ isAnswerOut }) => !isAnswerOut)
       .map(({ method, routeOptions: { url } }) => `${method} ${url}`)
-    for (const { raw } of running.keys()) raw.socket.destroy()
+    for (const { raw } of requests) raw.socket.destroy()
     fastify.server.closeAllConnections()
   }
 
@@ -125,11 +137,11 @@ export default fp(async (fastify) => {
 
   /** Whether an answer is on its way that was written to its end, and that the caller has not read to its end. */
   function isLeaving (): boolean {
-    return [...running.values()].some(({ raw }) => raw.writableEnded && !raw.writableFinished)
+    return running.values().some(({ reply: { raw } }) => raw.writableEnded && !raw.writableFinished)
   }
 
   function hasIdleConnection (): boolean {
-    const busy = new Set([...running.keys()].map(({ raw }) => raw.socket))
+    const busy = new Set(running.values().map(({ request }) => request.raw.socket))
     return [...connections].some(socket => !busy.has(socket))
   }
 

@@ -58,6 +58,9 @@ export function createArgumentChecker (): ArgumentChecker {
   const remembered = new Map<string, Remembered>()
   let totalLength = 0
 
+  /** The key of the schema used last. */
+  let newest = ''
+
   /** The schema used last comes last. */
   function remember (schemaText: string, onUnusable: OnUnusable): Remembered {
     // The text of a schema that is too large is not worth its memory.
@@ -65,6 +68,8 @@ export function createArgumentChecker (): ArgumentChecker {
       ? schemaText
       : createHash('sha256').update(schemaText).digest('base64')
     const known = remembered.get(key)
+    if (known !== undefined && key === newest) return known
+    newest = key
     const schema = known ?? { length: key.length, run: compile(schemaText, onUnusable) }
     remembered.delete(key)
     remembered.set(key, schema)

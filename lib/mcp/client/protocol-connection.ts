@@ -1,4 +1,5 @@
 import { presentMember, valueOf } from '../../json-text.ts'
+import { createNumberTable } from '../../number-table.ts'
 import { BoundError, defaultBounds, type IntakeBounds } from '../transports/bounds.ts'
 import { type MessageText, NotSentError, type Received } from '../transports/text-transport.ts'
 import { errorCodes } from './protocol.ts'
@@ -100,7 +101,7 @@ const handshakeMethods = new Set(['initialize', 'server/discover'])
  */
 export function createProtocolConnection (options: ProtocolConnectionOptions): ProtocolConnection {
   const { firstId, isExclusive, declaresElicitation, onNotification, bounds = defaultBounds } = options
-  const pending = new Map<number, Pending>()
+  const pending = createNumberTable<Pending>()
   const followers = new Set<Follower>()
   let nextId = firstId
   /** Answers to requests of the server that it has not taken. */
@@ -122,10 +123,10 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
       const sending = options.send({
         id, method, text, ...(headers && { headers }), ...(secrets && { secrets })
       }, exchange?.signal)
-      pending.set(id, {
+      pending.set(id - firstId, {
         sending,
         settle (outcome) {
-          pending.delete(id)
+          pending.delete(id - firstId)
           clearTimeout(idleTimer)
           clearTimeout(totalTimer)
           signal?.removeEventListener('abort', onAbort)
@@ -140,7 +141,7 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
       })
       sending.catch((error: Error) => {
         const isUnread = error instanceof NotSentError
-        pending.get(id)?.settle(isClosed && !isUnread ? connectionClosed() : error)
+        pending.get(id - firstId)?.settle(isClosed && !isUnread ? connectionClosed() : error)
       })
 
       function startTimer (milliseconds: number): NodeJS.Timeout {
@@ -157,7 +158,7 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
         giveUp(signal?.reason as Error) // the reason of a signal of this service is an error
       }
       function giveUp (reason: Error): void {
-        const waiting = pending.get(id)
+        const waiting = pending.get(id - firstId)
         if (waiting === undefined) return
         hasGivenUp = true
         waiting.settle(reason)
@@ -174,13 +175,15 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
     await options.send({ method, text: `{"jsonrpc":"2.0","method":${JSON.stringify(method)}${member}}` })
   }
 
+  const isPending = (id: number) => pending.get(id - firstId) !== undefined
+
   function receive (text: string, exchange?: number): Received {
     const messages = readMessages(text, bounds.maxValues)
     if (messages === null) return 'noise'
-    const isWaiting = exchange === undefined || pending.has(exchange)
+    const isWaiting = exchange === undefined || isPending(exchange)
     const waiting = pending.size
     for (const message of messages) take(message, exchange)
-    const isAnswered = exchange === undefined ? pending.size < waiting : !pending.has(exchange)
+    const isAnswered = exchange === undefined ? pending.size < waiting : !isPending(exchange)
     return isWaiting && isAnswered ? 'answer' : 'message'
   }
 
@@ -201,18 +204,18 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
   /** The request that a response is for. Any other response is dropped: it is late, or it may be somebody else's. */
   function waitingFor (id: number | null, exchange: number | undefined): Pending | undefined {
     const isOurs = id !== null && id >= firstId && id < nextId
-    if (isOurs && (isExclusive || exchange === undefined || exchange === id)) return pending.get(id)
+    if (isOurs && (isExclusive || exchange === undefined || exchange === id)) return pending.get(id - firstId)
     if (isOurs) return undefined
-    if (exchange !== undefined) return pending.get(exchange)
+    if (exchange !== undefined) return pending.get(exchange - firstId)
     if (!isExclusive || hasGivenUp || pending.size !== 1) return undefined
-    return pending.values().next().value
+    return pending.values()[0]
   }
 
   function takeProgress (params: RpcValue | null): void {
     const token = params && presentMember(params.node, 'progressToken')
     if (params === null || !token) return
     const id = Number(valueOf(params.document, token))
-    const waiting = pending.get(id)
+    const waiting = pending.get(id - firstId)
     if (waiting !== undefined) return waiting.progress(params)
     for (const follower of followers) if (follower.token === id) follower.onProgress(params)
   }
