@@ -16,13 +16,13 @@ export default fp(async (fastify) => {
     const { request } = this
     if (request.wantsEvents) {
       return this.sendEvents(async events => {
-        const { body, outcome, notCached } = await request.callTool({ ...call, note: events.note, events })
+        const { body, outcome, notCached } = await request.callTool({ note: events.note, events, ...call })
         if (notCached.length > 0) events.send('not_cached', JSON.stringify(notCached))
         return { event: outcome === 'input_required' ? outcome : 'result', json: String(body) }
       })
     }
     const note = (name: string, value: string) => { this.header(name, value) }
-    const { body, outcome, notCached, ...accepted } = await request.callTool({ ...call, note })
+    const { body, outcome, notCached, ...accepted } = await request.callTool({ note, ...call })
     this.notCached(notCached).code(outcome === 'input_required' ? 202 : 200)
     if ('statusCode' in accepted) {
       const { statusCode } = accepted // it may be any that a call has

@@ -81,7 +81,9 @@ export default fp(async (fastify) => {
     }
   })
   fastify.decorateRequest('limits', function ({ server: { spec } }, kind) {
-    const { listMs, callMs, inactivityMs } = { ...timeouts, ...spec.timeouts }
+    const {
+      listMs = timeouts.listMs, callMs = timeouts.callMs, inactivityMs = timeouts.inactivityMs
+    } = spec.timeouts ?? {}
     const trace = traceContext(this.headers, { withBaggage: spec.baggage === true })
     return {
       timeoutMs: kind === 'list' ? listMs : callMs,

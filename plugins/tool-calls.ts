@@ -222,7 +222,7 @@ export default fp(async (fastify) => {
     const reply = await request.useServer(server, 'call', (client, limits) => caller.run(call, {
       client,
       shape,
-      limits: { ...limits, timeoutMs: Math.min(limits.timeoutMs, timeout * 1000) },
+      limits: timeout === Infinity ? limits : { ...limits, timeoutMs: Math.min(limits.timeoutMs, timeout * 1000) },
       mask,
       watcher: events && createWatcher(events, mask),
       task: taskWishOf(request),

@@ -72,7 +72,7 @@ export function createLoadSession (redis: SessionRedis, codec: SessionCodec, opt
     let session: Session | null = null
     try {
       const record = codec.decode(ref, fields)
-      session = record && { ...record, id: ref.id, key, slot, ...calls, fields }
+      session = record && { id: ref.id, key, slot, fields, ...record, ...calls }
     } finally {
       // Without a session the caller cannot release the slot.
       if (session === null) await slot?.release()

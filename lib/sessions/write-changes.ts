@@ -84,10 +84,9 @@ export function createWriteChanges (
     const leftOut = tooLarge
     for (const [index, portion] of portions.entries()) {
       const isLast = index === portions.length - 1
-      const fields = await writePortion(session, portion, {
-        ...(index === 0 && others),
-        ...(isLast && call !== undefined && { call })
-      }, isLast ? endedCall : null)
+      const first = index === 0 ? others : {}
+      const changes = isLast && call !== undefined ? { call, ...first } : first
+      const fields = await writePortion(session, portion, changes, isLast ? endedCall : null)
       if (fields === null) return null
       leftOut.push(...fields)
     }

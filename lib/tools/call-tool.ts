@@ -104,9 +104,10 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
     ): Promise<string[]> {
       const at = new Date().toISOString()
       const given = policy.keepsParameters ? fittingArguments(checker, call, outcome) : new Map<string, string>()
-      const ofResult = { server, tool: nameForOrigin(exposedName), as: 'result', at } as const
+      const tool = nameForOrigin(exposedName)
+      const ofResult = { server, tool, as: 'result', at } as const
       const values = new Map<string, KeptValue>([
-        ...keptAs(given, { ...ofResult, as: 'parameter' }),
+        ...keptAs(given, { server, tool, as: 'parameter', at }),
         ...keptAs(outputs, ofResult)
       ])
       for (const name of tooMany) values.delete(name)
@@ -150,8 +151,7 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
 
     try {
       // The answer has no name here: it may be long, and would stay in memory while the session is written.
-      const asked = { ...request, ...(watcher && { watcher }), ...(task && { task: { ...request.task, ...task } }) }
-      const taken = take(await client.callTool(asked, limits))
+      const taken = take(await client.callTool(watcher || task ? followed(request, watcher, task) : request, limits))
       if ('inputRequired' in taken) {
         const { inputRequired } = taken
         const body = await keepUntilAnswered(call, inputRequired, { server: client.serverName, mask, held })
@@ -165,7 +165,7 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
       const { outputs, tooMany, ...reply } = taken
       // Before the call ends with the reply, which may be given again.
       if (refer !== undefined && reply.outcome === 'ok') reply.body = await refer(reply)
-      return { ...reply, notCached: await keep(reply.outcome, { outputs, tooMany }, endWith?.(reply)) }
+      return { notCached: await keep(reply.outcome, { outputs, tooMany }, endWith?.(reply)), ...reply }
     } catch (error) {
       await keep(error instanceof CallerLeftError ? 'abandoned' : 'failed')
       throw withActed(error)
@@ -204,6 +204,10 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
 }
 
 const noOutputs: Pick<ToolResult, 'outputs' | 'tooMany'> = { outputs: new Map(), tooMany: [] }
+
+const followed = (request: PreparedCall['request'], watcher: CallOptions['watcher'], task: CallOptions['task']) => ({
+  ...request, ...(watcher && { watcher }), ...(task && { task: { ...request.task, ...task } })
+})
 
 /** The name is the server's: it may be long. */
 const nameForOrigin = (tool: string) => tool.slice(0, 128)

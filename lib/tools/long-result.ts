@@ -8,12 +8,13 @@ const longText = 1_048_576
  * session is written.
  */
 export function withoutItsMessage (
-  { body, outputs, tooMany, ...result }: ToolResult, maxValueBytes: number
+  result: ToolResult, maxValueBytes: number
 ): Omit<ToolResult, 'body'> & { body: string | Buffer } {
-  if (body.length < longText && outputs.size === 0) return { ...result, body, outputs, tooMany }
+  const { body, outputs, tooMany } = result
+  if (body.length < longText && outputs.size === 0) return result
   const entries = [...outputs]
   const isLong = body.length + entries.reduce((sum, [, text]) => sum + text.length, 0) >= longText
-  if (!isLong) return { ...result, body, outputs, tooMany }
+  if (!isLong) return result
   const fitting = entries.filter(([, text]) => text.length <= maxValueBytes)
   return {
     ...result,

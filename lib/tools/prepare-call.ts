@@ -80,13 +80,13 @@ export function createCallPreparer ({ sessions, checker }: CallPreparerOptions):
     })
     const hiddenNames = [...hidden.keys()]
     return {
-      ...call,
-      request: { ...requestOf(tool), args },
+      request: { args, ...requestOf(tool) },
       own,
       given,
       filled,
       hiddenNames,
-      faults: checkArguments(checker, call, args)
+      faults: checkArguments(checker, call, args),
+      ...call
     }
   }
 

@@ -77,8 +77,8 @@ export function readToolResult (result: JsonValue, options: ToolResultOptions): 
     const { body, ...whole } = wholeResult(answer, isChain)
     return { ...whole, body: isFailure ? maskJson(body, options.mask) : body, outcome, ...kept }
   }
-  if (isFailure) return { ...failure(answer, options), outcome, ...kept }
-  return { ...replyOf(answer, json, options), outcome, ...kept }
+  if (isFailure) return { outcome, ...failure(answer, options), ...kept }
+  return { outcome, ...replyOf(answer, json, options), ...kept }
 }
 
 type Reply = Pick<ToolResult, 'body' | 'form' | 'leftOut'>

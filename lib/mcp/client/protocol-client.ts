@@ -106,7 +106,6 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
     const own = [...members]
     const isModern = era === 'modern'
     const result = await connection.request({
-      ...request,
       method,
       params (id) {
         onToken?.(id)
@@ -117,7 +116,8 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
         ]
         return objectText(metaMembers.length === 0 ? own : [...own, ['_meta', objectText(metaMembers)]])
       },
-      headers: { ...(isModern && standardHeaders(method, own)), ...headers }
+      ...request,
+      headers: isModern ? { ...standardHeaders(method, own), ...headers } : headers ?? {}
     })
     if (isModern && !hasKnownType(result, method)) {
       throw new UnusableAnswerError(textOf(result.document, result.node).slice(0, maxQuoteLength))

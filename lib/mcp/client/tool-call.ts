@@ -92,10 +92,9 @@ export async function callTool (
       ...(wantsTask ? [['task', `{"ttl":${taskTtlMs(limits)}}`] as const] : [])
     ] as const
     const answer = await askUntilAnswered(timely, 'tools/call', members, {
-      ...options,
-      ...followed(watcher, options, limits, isModern),
       onToken (given) { token = given },
-      headers: { ...options.headers, ...headers }
+      ...withHeaders(options, headers),
+      ...followed(watcher, options, limits, isModern)
     }, continuation)
     const state = 'result' in answer ? taskIn(answer.result, connection.bounds.maxValues) : null
     return state === null ? answer : { task: { id: state.id, state, token, deadline } }
@@ -162,6 +161,9 @@ function followed (
     ...(watcher !== undefined && isModern && { meta: [...meta, [metaKeys.logLevel, '"info"'] as const] })
   }
 }
+
+const withHeaders = (options: RequestOptions, headers: Record<string, string>) =>
+  Object.keys(headers).length === 0 ? options : { ...options, headers: { ...options.headers, ...headers } }
 
 /** A client whose requests end at one deadline, however many there are. */
 function withinTotal (client: ProtocolClient, timeoutMs: number): Pick<ProtocolClient, 'peer' | 'request'> {

@@ -49,7 +49,7 @@ export function commonHeaders (own: Readonly<Record<string, string>>): Record<st
 export async function exchange (dispatcher: Dispatcher, message: HttpMessage): Promise<Reply> {
   let target = message.url
   for (let followed = 0; ; followed++) {
-    const reply = await exchangeOnce(dispatcher, { ...message, url: target })
+    const reply = await exchangeOnce(dispatcher, followed === 0 ? message : { ...message, url: target })
     const { status, headers } = reply
     if (status >= 200 && status < 300) return { status, headers, body: await decodedBody(reply) }
     const next = redirectTarget(reply, target)

@@ -85,11 +85,10 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
   }
 
   function connectionHeaders (): Record<string, string> {
-    return {
-      ...ownHeaders,
-      ...(sessionId !== undefined && { 'mcp-session-id': sessionId }),
-      ...(protocolVersion !== '' && { 'mcp-protocol-version': protocolVersion })
-    }
+    const headers = { ...ownHeaders }
+    if (sessionId !== undefined) headers['mcp-session-id'] = sessionId
+    if (protocolVersion !== '') headers['mcp-protocol-version'] = protocolVersion
+    return headers
   }
 
   /**
@@ -133,12 +132,10 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
   }
 
   function posted (message: MessageText, signal: AbortSignal): HttpMessage {
-    const headers = {
-      ...connectionHeaders(),
-      ...message.headers,
+    const headers = Object.assign(connectionHeaders(), message.headers, {
       accept: 'application/json, text/event-stream',
       'content-type': 'application/json'
-    }
+    })
     const { text: body, secrets = [] } = message
     return { method: 'POST', url, headers, body, secrets, signal, cookies }
   }
