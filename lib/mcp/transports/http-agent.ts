@@ -84,6 +84,7 @@ export function createUpstreamAgents (options: UpstreamAgentsOptions): UpstreamA
   return {
     routeTo ({ name, url, secrets }) {
       const agents = agentsOf(name)
+      if (proxies === null) return { dispatcher: agents.direct, proxy: null }
       const target = new URL(url)
       const host = hostIn(target)
       const isEncrypted = target.protocol === 'https:'
