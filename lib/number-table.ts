@@ -1,6 +1,6 @@
 /** Values by number. Made for what comes and goes with each request. */
 export interface NumberTable<Value> {
-  readonly size: number
+  size: () => number
   get: (key: number) => Value | undefined
   set: (key: number, value: Value) => void
   delete: (key: number) => void
@@ -18,7 +18,7 @@ export function createNumberTable<Value> (): NumberTable<Value> {
   let size = 0
 
   return {
-    get size () { return size },
+    size: () => size,
     get: key => values[key],
     set (key, value) {
       if (!(key in values)) size++

@@ -124,7 +124,7 @@ export default fp(async (fastify) => {
     timer = setInterval(() => {
       const now = performance.now()
       forgetLeft()
-      if (running.size > 0) quietSince = now
+      if (running.size() > 0) quietSince = now
       if (!isBrokenOff && now - startedAt >= closeGraceMs) {
         isBrokenOff = true
         breakOff()

@@ -153,8 +153,8 @@ export function createCatalogedServer (
       onJoined(({ patience, signal }) => reader.join(patience, signal))
       return await reader.withClient(control.signal, async client => {
         const answer = await lister.ask(client, { ...reader.limits, ...control, timeoutMs: noTimeoutMs })
-        const actual = audience.actual(reader, client.usedSession)
-        if (client.usedSession && actual !== expected) throw new PersonalListError()
+        const actual = audience.actual(reader, client.usedSession())
+        if (client.usedSession() && actual !== expected) throw new PersonalListError()
         absent.note(kind, answer)
         return { ...lister.read(answer), audience: actual }
       })

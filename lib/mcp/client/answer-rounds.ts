@@ -29,7 +29,7 @@ export async function askUntilAnswered (
   continuation: Continuation = {}
 ): Promise<Answer> {
   const own = [...members]
-  const isModern = client.peer?.era.kind === 'modern'
+  const isModern = client.peer()?.era.kind === 'modern'
   let { responses, state } = continuation
   for (let round = 0; round <= maxStateRounds; round++) {
     const inputRequired = await send(round, [

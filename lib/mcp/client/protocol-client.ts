@@ -55,7 +55,7 @@ export interface RequestOptions {
 
 export interface ProtocolClient {
   /** `null` until it is connected. */
-  readonly peer: Peer | null
+  peer: () => Peer | null
   /** Starts the transport, and shakes hands. */
   connect: (options: ConnectOptions) => Promise<Peer>
   /** Rejects as ProtocolConnection.request does. */
@@ -126,7 +126,7 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
   }
 
   return {
-    get peer () { return peer },
+    peer: () => peer,
 
     async connect ({ era, timeoutMs, probeTimeoutMs, signal, resumed }) {
       const deadline = performance.now() + timeoutMs

@@ -181,9 +181,9 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
     const messages = readMessages(text, bounds.maxValues)
     if (messages === null) return 'noise'
     const isWaiting = exchange === undefined || isPending(exchange)
-    const waiting = pending.size
+    const waiting = pending.size()
     for (const message of messages) take(message, exchange)
-    const isAnswered = exchange === undefined ? pending.size < waiting : !isPending(exchange)
+    const isAnswered = exchange === undefined ? pending.size() < waiting : !isPending(exchange)
     return isWaiting && isAnswered ? 'answer' : 'message'
   }
 
@@ -207,7 +207,7 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
     if (isOurs && (isExclusive || exchange === undefined || exchange === id)) return pending.get(id - firstId)
     if (isOurs) return undefined
     if (exchange !== undefined) return pending.get(exchange - firstId)
-    if (!isExclusive || hasGivenUp || pending.size !== 1) return undefined
+    if (!isExclusive || hasGivenUp || pending.size() !== 1) return undefined
     return pending.values()[0]
   }
 

@@ -31,7 +31,7 @@ export type Reference = { type: 'ref/prompt', name: string } | { type: 'ref/reso
 export interface ServerClient {
   readonly serverName: string
   /** Whether the server was reached in a session that it keeps for one of ours: it may know whose answer this is. */
-  readonly usedSession: boolean
+  usedSession: () => boolean
   /** How the server described itself; `null` before it is connected, and where that is remembered. */
   peer: () => Peer | null
   /** The server's own instructions, when it has some. */
@@ -89,7 +89,7 @@ export function createServerClient (connection: ServerConnection): ServerClient 
 
   return {
     serverName: connection.serverName,
-    get usedSession () { return connection.usedSession },
+    usedSession: connection.usedSession,
     instructions: connection.instructions,
     peer: connection.peer,
 
@@ -104,7 +104,7 @@ export function createServerClient (connection: ServerConnection): ServerClient 
             ...(cursor !== null && { timeoutMs: Math.max(1, Math.ceil(deadline - performance.now())) })
           }))
         })
-        const declaresState = client.peer?.capabilities?.includes(statefulCapability) === true
+        const declaresState = client.peer()?.capabilities?.includes(statefulCapability) === true
         return declaresState ? { ...listed, declaresState } : listed
       })
     },
@@ -190,7 +190,7 @@ async function orNone<Value> (
   client: ProtocolClient, capability: string, limits: RequestLimits, none: Value,
   send: (options: RequestOptions) => Promise<Value>
 ): Promise<Value> {
-  const isUndeclared = client.peer?.capabilities?.includes(capability) === false
+  const isUndeclared = client.peer()?.capabilities?.includes(capability) === false
   const timeoutMs = isUndeclared ? Math.min(limits.timeoutMs, undeclaredTimeoutMs) : limits.timeoutMs
   try {
     return await send({ ...optionsOf(limits), timeoutMs })
@@ -213,7 +213,7 @@ const isRefusedUnread = (error: unknown) => error instanceof HttpError && refusi
  * refuses each request as it refuses a method that it does not have.
  */
 export async function isKnown (client: ProtocolClient, limits: RequestLimits): Promise<boolean> {
-  const method = client.peer?.era.kind === 'modern' ? 'server/discover' : 'ping'
+  const method = client.peer()?.era.kind === 'modern' ? 'server/discover' : 'ping'
   const timeoutMs = Math.min(limits.timeoutMs, undeclaredTimeoutMs)
   return await client.request(method, [], { ...optionsOf(limits), timeoutMs })
     .then(() => true, error => error instanceof RpcError)

@@ -21,7 +21,7 @@ export interface ServerConnection {
   /** Whether the protocol client is this request's alone, so that all that it receives is for this request. */
   readonly isOwn: boolean
   /** See ServerClient. */
-  readonly usedSession: boolean
+  usedSession: () => boolean
   /** The server is still there when a request to it has failed: it may answer the next one. */
   readonly reconnects: boolean
   /** Whether a task of the server can be asked for by any worker, also when this connection is gone. */

@@ -80,7 +80,7 @@ export async function callTool (
   { client, connection, options, limits }: CallContext
 ): Promise<Answer | { task: BegunTask }> {
   if (watcher !== undefined && connection.isOwn) client.onLog(watcher.onLog)
-  const isModern = client.peer?.era.kind === 'modern'
+  const isModern = client.peer()?.era.kind === 'modern'
   const timely = withinTotal(client, limits.timeoutMs)
   const deadline = performance.now() + limits.timeoutMs
   let wantsTask = !isModern && mayBeTask(task, client, connection)
@@ -139,7 +139,7 @@ function mayBeTask (
   task: TaskWish | undefined, { peer }: ProtocolClient, connection: CallContext['connection']
 ): boolean {
   // Of a session that was begun long ago it is not known.
-  if (task?.support === undefined || peer?.capabilities?.includes(taskCapability) === false) return false
+  if (task?.support === undefined || peer()?.capabilities?.includes(taskCapability) === false) return false
   return task.support === 'required' || (task.isPreferred === true && connection.keepsTasks())
 }
 
@@ -169,7 +169,7 @@ const withHeaders = (options: RequestOptions, headers: Record<string, string>) =
 function withinTotal (client: ProtocolClient, timeoutMs: number): Pick<ProtocolClient, 'peer' | 'request'> {
   let deadline: number | null = null
   return {
-    get peer () { return client.peer },
+    peer: client.peer,
     request (method, members, options) {
       if (deadline !== null) {
         const leftMs = Math.max(1, Math.ceil(deadline - performance.now()))

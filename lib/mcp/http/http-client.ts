@@ -67,7 +67,7 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
   async function opened (opening: Promise<Connection>, limits: RequestLimits): Promise<Connection> {
     try {
       const connection = await opening
-      peer = connection.client.peer
+      peer = connection.client.peer()
       const hasSession = sessionOf(connection) !== null
       usedSession ||= hasSession && slot !== null
       outlivesConnection = !hasSession || !connection.endsSession
@@ -86,7 +86,7 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
       try {
         return { value: await work(client) }
       } catch (error) {
-        const mayAskAgain = !limits.signal.aborted && !client.hasCalled && reliesOnMemory(connection)
+        const mayAskAgain = !limits.signal.aborted && !client.hasCalled() && reliesOnMemory(connection)
         if (mayAskAgain && isRefusal(error) && !await isOfRequest(error, connection, limits)) {
           return { refusal: error }
         }
@@ -109,7 +109,7 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
   const connection: ServerConnection = {
     serverName,
     isOwn: shared === null,
-    get usedSession () { return usedSession },
+    usedSession: () => usedSession,
     reconnects: true,
     keepsTasks: () => outlivesConnection && !hasStream(),
     linger: lingering.add,
@@ -122,8 +122,8 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
       const { client, resumed } = current === null
         ? await turns.take(limits.signal, () => connected(limits))
         : await connected(limits)
-      const known = instructionsIn({ ...client.peer, ...resumed })
-      if (Object.keys(known).length > 0 || client.peer?.era.kind !== 'modern') return known
+      const known = instructionsIn({ ...client.peer(), ...resumed })
+      if (Object.keys(known).length > 0 || client.peer()?.era.kind !== 'modern') return known
       const description = { what: 'the request for its instructions' }
       return await connection.request(description, limits, async client => {
         const { document, node } = await client.request('server/discover', [], limits)
@@ -132,7 +132,6 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
     }
   }
 
-  // Not spread: that would read `usedSession` once and for all.
   return Object.assign(createServerClient(connection), {
     async close () {
       if (isClosed) return
@@ -150,17 +149,17 @@ const reliesOnMemory = (connection: Connection) =>
   sessionOf(connection) !== null || connection.era?.kind === 'modern'
 
 /** A client that knows whether one of its tool calls was answered: then its work is not done a second time. */
-function watchCalls (client: ProtocolClient): ProtocolClient & { readonly hasCalled: boolean } {
+function watchCalls (client: ProtocolClient): ProtocolClient & { hasCalled: () => boolean } {
   let hasCalled = false
-  const { connect, onLog, respond, follow, close } = client
+  const { peer, connect, onLog, respond, follow, close } = client
   return {
+    peer,
     connect,
     onLog,
     respond,
     follow,
     close,
-    get peer () { return client.peer },
-    get hasCalled () { return hasCalled },
+    hasCalled: () => hasCalled,
     async request (method, members, options) {
       const result = await client.request(method, members, options)
       hasCalled ||= method === 'tools/call'

@@ -144,9 +144,10 @@ export function createHandshake (options: HandshakeOptions): Handshake {
 
   /** Remembers the result of a handshake. Returns the session that another request has kept in the meantime. */
   async function keep (connection: Connection): Promise<KeptSession | null> {
-    const { client: { peer }, transport, era } = connection
+    const { client, transport, era } = connection
+    const peer = client.peer()
     if (era === null && peer !== null) await memory.remember(options.publicPart(peer.era))
-    const begun = transport?.session ?? null
+    const begun = transport?.session?.() ?? null
     if (begun === null || slot === null) return null
     const { capabilities } = peer ?? {}
     const session = { ...begun, ...instructionsIn(peer ?? {}), ...(capabilities && { capabilities }) }
@@ -159,7 +160,7 @@ export function createHandshake (options: HandshakeOptions): Handshake {
   /** Keeps the cookies that a balancer has changed since the session was kept. */
   async function keepCookies (connection: Connection): Promise<void> {
     const { transport, kept, endsSession } = connection
-    const session = transport?.session ?? null
+    const session = transport?.session?.() ?? null
     if (slot === null || kept === null || session === null || endsSession) return
     const { cookies = [] } = session
     if (!haveChanged(kept.cookies ?? [], cookies)) return
@@ -204,7 +205,7 @@ export function createHandshake (options: HandshakeOptions): Handshake {
 }
 
 /** The server's session that a connection's requests carry; `null` in the era of 2026, and at servers without any. */
-export const sessionOf = ({ transport }: Connection): ResumableSession | null => transport?.session ?? null
+export const sessionOf = ({ transport }: Connection): ResumableSession | null => transport?.session?.() ?? null
 
 /** Statuses by which servers say that they do not know a session, an era, or the transport. */
 const refusals = new Set([400, 404, 405, 410, 422])

@@ -102,15 +102,15 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
   const connection: ServerConnection = {
     serverName: command.name,
     isOwn: !isShared,
-    usedSession: false,
+    usedSession: () => false,
     reconnects: false,
     // A process is one worker's, and its tasks end with it.
     keepsTasks: () => false,
     linger: lingering.add,
     bounds,
     onListChanged: () => onListChanged?.(),
-    peer: () => handshake.current.client.peer,
-    instructions: async () => instructionsIn(handshake.current.client.peer ?? {}),
+    peer: () => handshake.current.client.peer(),
+    instructions: async () => instructionsIn(handshake.current.client.peer() ?? {}),
     async request (description, limits, work) {
       const { client, transport } = handshake.current
       try {
@@ -129,7 +129,7 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
     } catch (error) {
       throw startError(error, failed(mask), startTimeoutMs, signal)
     }
-    const { peer } = handshake.current.client
+    const peer = handshake.current.client.peer()
     if (peer !== null) onConnected?.(peer)
   }
 

@@ -16,7 +16,7 @@ export interface CookieJar {
   /** Takes the cookies that a reply sets. */
   store: (headers: SettingHeaders, url: URL) => void
   /** The cookies that have not ended, in the order in which they were set. */
-  readonly cookies: readonly Cookie[]
+  cookies: () => readonly Cookie[]
 }
 
 /** The part of a reply's headers that sets cookies. */
@@ -40,7 +40,7 @@ export function createCookieJar ({ origin }: URL, known: readonly Cookie[] = [])
   const alive = () => [...cookies.values()].filter(cookie => !hasEnded(cookie))
 
   return {
-    get cookies () { return alive() },
+    cookies: alive,
 
     header (url) {
       if (cookies.size === 0 || url.origin !== origin) return null

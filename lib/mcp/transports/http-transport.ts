@@ -34,7 +34,7 @@ export interface HttpTransportOptions {
 
 export interface HttpTransport extends TextTransport {
   /** The session that the server began; `null` while there is none. */
-  readonly session?: ResumableSession | null
+  session?: () => ResumableSession | null
   /** The server refused a request with a status, 500 among them, and with words that may be about the session. */
   readonly isSessionInDoubt?: boolean
   /**

@@ -34,19 +34,19 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
   let notifying: AbortController | null = null
   let sessionId = resume?.sessionId
   let protocolVersion = resume?.protocolVersion ?? ''
-  let isSessionInDoubt = false
-  let mayBeOlder = false
   let isClosed = false
 
-  const transport: HttpTransport = {
+  const transport: HttpTransport & { isSessionInDoubt: boolean, mayBeOlder: boolean } = {
     hasPerRequestStream: true,
-    get sessionId () { return sessionId as string }, // typed as absent or a string; a getter can only be undefined
-    get session () {
+    ...(sessionId !== undefined && { sessionId }),
+    isSessionInDoubt: false,
+    mayBeOlder: false,
+
+    session () {
       if (sessionId === undefined) return null
-      return { sessionId, protocolVersion, ...(cookies?.cookies.length && { cookies: cookies.cookies }) }
+      const kept = cookies?.cookies() ?? []
+      return { sessionId, protocolVersion, ...(kept.length > 0 && { cookies: kept }) }
     },
-    get isSessionInDoubt () { return isSessionInDoubt },
-    get mayBeOlder () { return mayBeOlder },
     setProtocolVersion (version) { protocolVersion = version },
 
     refusesMethod (error) {
@@ -99,31 +99,37 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
     const controller = startRequest(requestSignal)
     const { signal } = controller
     // A new session is begun without the id of an old one.
-    if (message.method === 'initialize') sessionId = undefined
+    if (message.method === 'initialize') keepSession(undefined)
     try {
       const reply = await exchange(dispatcher, posted(message, signal))
       if (message.method === 'initialize') {
         const begun = reply.headers['mcp-session-id']
-        sessionId = typeof begun === 'string' ? begun : undefined
+        keepSession(typeof begun === 'string' ? begun : undefined)
       }
       await settle(readAnswer(reply, {
         maxMessageBytes,
         intake: createIntake(bounds),
         resume: lastEventId => resumeStream(lastEventId, signal),
         onText: text => deliver(transport, text, id),
-        onOlder () { mayBeOlder = true },
+        onOlder () { transport.mayBeOlder = true },
         controller
       }))
     } catch (error) {
       if (!(error instanceof HttpError)) throw error
-      if (message.method === 'initialize') mayBeOlder = refusesAsOlder(error, url)
-      isSessionInDoubt ||= mayBeAboutSession(error)
+      if (message.method === 'initialize') transport.mayBeOlder = refusesAsOlder(error, url)
+      transport.isSessionInDoubt ||= mayBeAboutSession(error)
       // A status and no id: nothing says that a tool was reached, so it is no word of a tool.
       const mayLackId = sessionId === undefined && !isModern(message) && message.method !== 'tools/call'
       if (saysMoreThanItsBody(error) || !deliverAnswer(transport, error.text, { id, mayLackId })) throw error
     } finally {
       running.delete(controller)
     }
+  }
+
+  function keepSession (id: string | undefined): void {
+    sessionId = id
+    if (id === undefined) delete transport.sessionId
+    else transport.sessionId = id
   }
 
   function notify (message: MessageText): Promise<void> {
