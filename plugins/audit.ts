@@ -55,7 +55,7 @@ export default fp(async (fastify) => {
   const { config: { audit }, sessions } = fastify
   fastify.decorateRequest(kFacts, null)
   fastify.decorateRequest('audit', function (facts) {
-    this[kFacts] = { ...this[kFacts], ...facts }
+    this[kFacts] = Object.assign(this[kFacts] ?? {}, facts)
   })
   if (audit === 'off') return
   // A log level of the operator's does not leave out audit lines, unless it is silent.

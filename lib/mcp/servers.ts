@@ -46,7 +46,8 @@ export function createServerRegistry (
       const lease = server.lease(user, signal)
       count(server, 1)
       return {
-        ...lease,
+        open: lease.open,
+        ...(lease.join !== undefined && { join: lease.join }),
         async release () {
           await lease.release()
           count(server, -1)

@@ -43,7 +43,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
 
   const common = { declaresElicitation, isProcess: false, bounds, onListChanged }
   const newClient = (transport: HttpTransport, isExclusive: boolean, firstId = 1) =>
-    createProtocolClient({ ...common, transport, isExclusive, firstId })
+    createProtocolClient({ transport, isExclusive, firstId, ...common })
   const newTransport = (
     endpoint: HttpEndpoint, resume?: ResumableSession, { keepsCookies = true, create = createTransport } = {}
   ) =>

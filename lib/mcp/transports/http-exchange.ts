@@ -40,7 +40,7 @@ const pieceBytes = 65_536
 export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Promise<Reply> {
   const { method, url, secrets = [], signal, cookies } = message
   const content = contentOf(message.body)
-  const headers = { ...withCookies(message), ...content.headers }
+  const headers = Object.assign({}, withCookies(message), content.headers)
   return new Promise((resolve, reject) => {
     let controller: Dispatcher.DispatchController | null = null
     let body: Readable | null = null
