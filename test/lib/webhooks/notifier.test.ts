@@ -117,7 +117,8 @@ t.test('a call that runs is looked at again, and one that is gone is given up', 
   t.equal(await left(), 3)
   for (const call of ['c_1', 'c_2']) await notifier.hasEnded(watched(call))
   await notifier.hasEnded(watched('c_3', 'nobody'))
-  await until(async () => await left() === 1, 'one is left')
+  // Redis may have answered the test before it has answered the notifier.
+  await until(async () => await left() === 1 && notTaken.length === 2, 'one is left')
   t.match(notTaken.sort((a, b) => a.call < b.call ? -1 : 1), [
     { call: 'c_2', outcome: 'call gone', nextMs: null }, { call: 'c_3', outcome: 'no receiver', nextMs: null }
   ])
