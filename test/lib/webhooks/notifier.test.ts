@@ -82,7 +82,7 @@ t.test('a receiver that breaks off gets it again, maybe twice, and 410 ends it',
   const { notifier, notTaken, left } = await start(t, { one: receiver.url }, new Map([['c_1', 'unknown']]))
   await notifier.watch(watched('c_1'))
   await notifier.hasEnded(watched('c_1'))
-  await until(async () => await left() === 0, 'it is over')
+  await until(async () => await left() === 0 && notTaken.length === 2, 'it is over')
   t.match(notTaken.map(({ outcome, nextMs }) => [outcome, nextMs]), [['unreachable', 20], ['gone', null]])
   t.equal(new Set(receiver.notices.map(({ id }) => id)).size, 1)
 })
