@@ -42,13 +42,13 @@ export default fp(async (fastify) => {
   }
 
   /** The `Host` that was taken last: nearly every request names the same. */
-  let lastOfUs: string | undefined
+  let lastOfUs: string | null = null
 
   /** Every browser sends `Host`. Health checks in HTTP/1.0 do not. */
   function isForUs (text: string | undefined): boolean {
-    if (text === lastOfUs) return true
-    const host = parseHost(text ?? '')
-    if (host === null || !(isLoopback(host.name) || isListed(allowedHosts, host))) return text === undefined
+    if (text === undefined || text === lastOfUs) return true
+    const host = parseHost(text)
+    if (host === null || !(isLoopback(host.name) || isListed(allowedHosts, host))) return false
     lastOfUs = text
     return true
   }

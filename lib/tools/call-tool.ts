@@ -104,10 +104,10 @@ export function createToolCaller (options: ToolCallerOptions): ToolCaller {
     ): Promise<string[]> {
       const at = new Date().toISOString()
       const given = policy.keepsParameters ? fittingArguments(checker, call, outcome) : new Map<string, string>()
-      const tool = nameForOrigin(exposedName)
-      const ofResult = { server, tool, as: 'result', at } as const
+      const origin = { server, tool: nameForOrigin(exposedName), at }
+      const ofResult = { as: 'result', ...origin } as const
       const values = new Map<string, KeptValue>([
-        ...keptAs(given, { server, tool, as: 'parameter', at }),
+        ...keptAs(given, { as: 'parameter', ...origin }),
         ...keptAs(outputs, ofResult)
       ])
       for (const name of tooMany) values.delete(name)

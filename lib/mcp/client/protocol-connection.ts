@@ -123,10 +123,10 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
       const sending = options.send({
         id, method, text, ...(headers && { headers }), ...(secrets && { secrets })
       }, exchange?.signal)
-      pending.set(id - firstId, {
+      pending.set(id, {
         sending,
         settle (outcome) {
-          pending.delete(id - firstId)
+          pending.delete(id)
           clearTimeout(idleTimer)
           clearTimeout(totalTimer)
           signal?.removeEventListener('abort', onAbort)
@@ -141,7 +141,7 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
       })
       sending.catch((error: Error) => {
         const isUnread = error instanceof NotSentError
-        pending.get(id - firstId)?.settle(isClosed && !isUnread ? connectionClosed() : error)
+        pending.get(id)?.settle(isClosed && !isUnread ? connectionClosed() : error)
       })
 
       function startTimer (milliseconds: number): NodeJS.Timeout {
@@ -158,7 +158,7 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
         giveUp(signal?.reason as Error) // the reason of a signal of this service is an error
       }
       function giveUp (reason: Error): void {
-        const waiting = pending.get(id - firstId)
+        const waiting = pending.get(id)
         if (waiting === undefined) return
         hasGivenUp = true
         waiting.settle(reason)
@@ -175,7 +175,7 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
     await options.send({ method, text: `{"jsonrpc":"2.0","method":${JSON.stringify(method)}${member}}` })
   }
 
-  const isPending = (id: number) => pending.get(id - firstId) !== undefined
+  const isPending = (id: number) => pending.get(id) !== undefined
 
   function receive (text: string, exchange?: number): Received {
     const messages = readMessages(text, bounds.maxValues)
@@ -204,9 +204,9 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
   /** The request that a response is for. Any other response is dropped: it is late, or it may be somebody else's. */
   function waitingFor (id: number | null, exchange: number | undefined): Pending | undefined {
     const isOurs = id !== null && id >= firstId && id < nextId
-    if (isOurs && (isExclusive || exchange === undefined || exchange === id)) return pending.get(id - firstId)
+    if (isOurs && (isExclusive || exchange === undefined || exchange === id)) return pending.get(id)
     if (isOurs) return undefined
-    if (exchange !== undefined) return pending.get(exchange - firstId)
+    if (exchange !== undefined) return pending.get(exchange)
     if (!isExclusive || hasGivenUp || pending.size() !== 1) return undefined
     return pending.values()[0]
   }
@@ -215,7 +215,7 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
     const token = params && presentMember(params.node, 'progressToken')
     if (params === null || !token) return
     const id = Number(valueOf(params.document, token))
-    const waiting = pending.get(id - firstId)
+    const waiting = pending.get(id)
     if (waiting !== undefined) return waiting.progress(params)
     for (const follower of followers) if (follower.token === id) follower.onProgress(params)
   }
