@@ -32,17 +32,17 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
   const settling = new Set<Promise<unknown>>()
   /** Made with the first notification: most clients make one request of a session that is there. */
   let notifying: AbortController | null = null
-  let sessionId = resume?.sessionId
   let protocolVersion = resume?.protocolVersion ?? ''
   let isClosed = false
 
   const transport: HttpTransport & { isSessionInDoubt: boolean, mayBeOlder: boolean } = {
     hasPerRequestStream: true,
-    ...(sessionId !== undefined && { sessionId }),
+    ...(resume !== undefined && { sessionId: resume.sessionId }),
     isSessionInDoubt: false,
     mayBeOlder: false,
 
     session () {
+      const { sessionId } = transport
       if (sessionId === undefined) return null
       const kept = cookies?.cookies() ?? []
       return { sessionId, protocolVersion, ...(kept.length > 0 && { cookies: kept }) }
@@ -68,7 +68,7 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
     },
 
     async endSession (signal) {
-      if (sessionId === undefined) return
+      if (transport.sessionId === undefined) return
       const headers = connectionHeaders()
       const { body } = await exchange(dispatcher, { method: 'DELETE', url, headers, signal, cookies })
       await discard(body)
@@ -86,7 +86,7 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
 
   function connectionHeaders (): Record<string, string> {
     const headers = { ...ownHeaders }
-    if (sessionId !== undefined) headers['mcp-session-id'] = sessionId
+    if (transport.sessionId !== undefined) headers['mcp-session-id'] = transport.sessionId
     if (protocolVersion !== '') headers['mcp-protocol-version'] = protocolVersion
     return headers
   }
@@ -119,7 +119,7 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
       if (message.method === 'initialize') transport.mayBeOlder = refusesAsOlder(error, url)
       transport.isSessionInDoubt ||= mayBeAboutSession(error)
       // A status and no id: nothing says that a tool was reached, so it is no word of a tool.
-      const mayLackId = sessionId === undefined && !isModern(message) && message.method !== 'tools/call'
+      const mayLackId = transport.sessionId === undefined && !isModern(message) && message.method !== 'tools/call'
       if (saysMoreThanItsBody(error) || !deliverAnswer(transport, error.text, { id, mayLackId })) throw error
     } finally {
       running.delete(controller)
@@ -127,7 +127,6 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
   }
 
   function keepSession (id: string | undefined): void {
-    sessionId = id
     if (id === undefined) delete transport.sessionId
     else transport.sessionId = id
   }
