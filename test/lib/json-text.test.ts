@@ -191,3 +191,20 @@ t.test('a long string is found to its end, wherever it stands and whatever is in
     }
   }
 })
+
+t.test('what ends a string, or may not stand in it, is found at any place of a long text', async t => {
+  const plain = [' ', '!', '#', '[', ']', '\u007f', '\u0080', '\u00a2', '\u00dc', 'ÿ', 'Ģ', '尢', '屜', '\u2028', '☃', '\ud800']
+  const special = ['"', '\\', '\u0000', '\u0001', '\n', '\u001f', '\\"', '\\u00e4', '\\u12', '\\x']
+  const around = [['', ''], ['☃', ''], ['', 'é'], ['ä', '☃']] as const
+  for (const [index, piece] of [...plain, ...special].entries()) {
+    for (const [before, after] of around) {
+      for (let shift = 0; shift < 9; shift++) {
+        const text = `{"${'k'.repeat(shift)}":"${before}${'x'.repeat(300)}${piece}${'y'.repeat(9)}${after}","z":[1]}`
+        const document = readJson(text, 1)
+        const what = `piece ${index}, shift ${shift}`
+        if ((document !== null) !== isJson(text)) t.fail(what)
+        if (document !== null) t.strictSame(valueOf(document, document.root), JSON.parse(text), what)
+      }
+    }
+  }
+})
