@@ -23,8 +23,8 @@ export class BoundError extends RangeError {
 export interface Intake {
   /** Throws BoundError. */
   bytes: (count: number) => void
-  /** Throws BoundError. */
-  message: () => void
+  /** Counts a message, or several at once. Throws BoundError. */
+  message: (count?: number) => void
   /** The server has answered a request: it may send as much again. One that serves many requests sends a lot. */
   answered: () => void
 }
@@ -53,13 +53,13 @@ export function createIntake ({ maxBytes, maxMessages }: Pick<IntakeBounds, 'max
       }
       bytes += count
     },
-    message () {
-      if (messages === maxMessages) {
+    message (count = 1) {
+      if (messages + count > maxMessages) {
         const sentence = `it sent more than ${maxMessages} messages in a minute (MCP_MAX_SERVER_MESSAGES)`
         if (!isOver()) throw new BoundError(sentence)
         begin()
       }
-      messages++
+      messages += count
     },
     answered: begin
   }

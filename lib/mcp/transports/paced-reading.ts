@@ -3,7 +3,7 @@ import { takeTurn } from './heavy-turns.ts'
 
 /** Part of a chunk that is read before the clock is looked at (bytes). */
 const sliceBytes = 16_384
-/** How long one stream may keep the event loop (ms). */
+/** How long the streams together may keep the event loop, each of which may read a slice (ms). */
 const turnMs = 5
 /** How long a stream that kept it for longer has to wait for its turn before it is read (ms). */
 const heavyMs = 1_000
@@ -22,6 +22,17 @@ export interface PacedReading {
   flush: () => void
 }
 
+/** When the first stream of this turn of the event loop began to read; `null` before that. */
+let turnBegunAt: number | null = null
+
+function beginTurn (): void {
+  if (turnBegunAt !== null) return
+  turnBegunAt = performance.now()
+  setImmediate(() => { turnBegunAt = null })
+}
+
+const isTurnOver = () => turnBegunAt !== null && performance.now() - turnBegunAt > turnMs
+
 /**
  * Reads a stream, and lets others have their turn: a chunk may hold thousands of messages. A stream that costs little
  * is read as it comes. One that costs much takes turns with the others that do, and is paused between them, so that no
@@ -29,53 +40,49 @@ export interface PacedReading {
  */
 export function readPaced (stream: Readable, { push, end, fail }: PacedReader): PacedReading {
   let rest: Buffer | null = null
-  /** When this turn began; `null` before anything is read in it. */
-  let begunAt: number | null = null
-  let lateAt = -Infinity
+  let heavyAt = -Infinity
   let isWaiting = false
   let hasEnded = false
   let isOver = false
-
-  const isLate = () => begunAt !== null && performance.now() - begunAt > turnMs
-
-  function begin (): void {
-    begunAt = performance.now()
-    setImmediate(() => { begunAt = null })
-  }
 
   /** Reads what has come, or as much of it as fits into the turn. */
   function read (isPaced: boolean): void {
     const chunk = rest ?? Buffer.alloc(0)
     rest = null
+    beginTurn()
+    const begunAt = performance.now()
     let start = 0
     try {
       while (start < chunk.length) {
         push(chunk.subarray(start, start + sliceBytes))
         start += sliceBytes
-        if (isPaced && isLate()) break
+        if (isPaced && isTurnOver()) break
       }
     } catch (error) {
       isOver = true
       return fail(error as Error)
     }
     if (start < chunk.length) rest = chunk.subarray(start)
-    if (isLate()) lateAt = performance.now()
+    if (performance.now() - begunAt > turnMs) heavyAt = performance.now()
     if (hasEnded && rest === null) finish()
     // The next chunk, which may be there already, waits as well.
-    else if (isPaced && isLate()) wait()
+    else if (isPaced && isTurnOver()) wait()
   }
+
+  const isHeavy = () => performance.now() - heavyAt < heavyMs
 
   function wait (): void {
     if (isWaiting) return
     isWaiting = true
     stream.pause()
-    takeTurn(() => {
+    const goOn = () => {
       isWaiting = false
       if (isOver) return
-      begin()
       read(true)
       if (!isWaiting && !isOver) stream.resume()
-    })
+    }
+    if (isHeavy()) takeTurn(goOn)
+    else setImmediate(goOn)
   }
 
   function finish (): void {
@@ -86,9 +93,8 @@ export function readPaced (stream: Readable, { push, end, fail }: PacedReader): 
   stream.on('data', (chunk: Buffer) => {
     if (isOver) return
     rest = rest === null ? chunk : Buffer.concat([rest, chunk])
-    if (performance.now() - lateAt < heavyMs) return wait()
-    if (begunAt === null) begin()
-    read(true)
+    if (isWaiting || isHeavy()) wait()
+    else read(true)
   })
   stream.once('end', () => {
     hasEnded = true

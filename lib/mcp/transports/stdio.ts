@@ -32,7 +32,10 @@ export interface StdioTransportOptions {
   bounds?: IntakeBounds
   /** How long the server may take to end after its input closed, and again after SIGTERM (ms). */
   stopStepMs: number
-  /** Gets each complete line that the server writes to stderr, and to stdout when it is no message. */
+  /**
+   * Gets each complete line that the server writes to stderr, and those on stdout that are no messages: of hundreds at
+   * once the first and the last.
+   */
   onStderrLine?: (line: string) => void
   /** Ends the server's process group if this worker is killed. */
   reaper?: Reaper
@@ -63,6 +66,9 @@ export interface StdioTransport extends TextTransport {
 
 /** Longest part that is kept of a line on stdout that is no message (characters). */
 const maxNoiseLength = 4_096
+
+/** How many lines are kept of the beginning and of the end of what came at once, where it is no message. */
+const maxKeptNoise = 20
 
 /** How long output that was written before the end may take to arrive after it (ms). */
 const drainMs = 100
@@ -139,10 +145,10 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
       intake.message()
       const received = deliver(transport, line)
       if (received === 'answer') intake.answered()
-      if (received !== 'noise' || line.trim() === '') return
-      // Some servers print banners to stdout, or why they end, although they must not. It is kept like stderr.
-      noiseLines++
-      tail.pushLine(line.slice(0, maxNoiseLength))
+      if (received === 'noise') keepNoise([line])
+    }, lines => {
+      intake.message(lines.length)
+      keepNoise(lines)
     })
     function giveUp (error: Error): void {
       failure ??= error
@@ -184,6 +190,15 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
         announceEnd(child)
       })
     })
+  }
+
+  /** Some servers print banners to stdout, or why they end, although they must not. It is kept like stderr. */
+  function keepNoise (lines: string[]): void {
+    const written = lines.filter(line => line.trim() !== '')
+    noiseLines += written.length
+    const isLong = written.length > 2 * maxKeptNoise
+    const kept = isLong ? [...written.slice(0, maxKeptNoise), ...written.slice(-maxKeptNoise)] : written
+    for (const line of kept) tail.pushLine(line.slice(0, maxNoiseLength))
   }
 
   function tellEnd (end: ProcessEnd['end']): void {

@@ -152,6 +152,17 @@ t.test('noise on stdout is passed over', async t => {
   t.equal(await act(client), 'heard through the noise')
 })
 
+t.test('of a flood on stdout every line is counted, and the first and the last are quoted', async t => {
+  const seen: string[] = []
+  const client = createZooClient(t, ['floods-stdout-and-dies', '20000'], { onStderrLine: line => { seen.push(line) } })
+  await t.rejects(client.open(never), {
+    message: /it said \(20002 lines on its stdout were no messages\): no module named nothing\nx\n[^]*\nx\nsee above$/
+  })
+  t.equal(seen[0], 'no module named nothing')
+  t.equal(seen.at(-1), 'see above')
+  t.ok(seen.length < 2_000, `${seen.length} lines are kept or logged`)
+})
+
 t.test('characters that are split between chunks come out whole', async t => {
   const client = await opened(t, ['split-utf8'])
   t.equal(await act(client), 'Zürich 東京 🙂')

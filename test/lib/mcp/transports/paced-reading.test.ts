@@ -97,3 +97,25 @@ t.test('a stream whose turn has not come does not keep what is left of it from b
   await Promise.all(ends)
   t.strictSame([...read].sort(), ['busy 16384', 'busy 16384', 'busy 7232', 'other 16384', 'other 16384', 'other 7232'])
 })
+
+t.test('many streams that cost little each have no more of a turn together than a slice each beyond its time', async t => {
+  const streams = Array.from({ length: 16 }, () => new PassThrough())
+  let turn = 0
+  let isOver = false
+  const count = () => { if (!isOver) { turn++; setImmediate(count) } }
+  setImmediate(count)
+  /** How many slices were read in each turn. */
+  const slices: number[] = []
+  const push = () => {
+    slices[turn] = (slices[turn] ?? 0) + 1
+    const end = performance.now() + 1.5
+    while (performance.now() < end);
+  }
+  const ended = streams.map(stream => new Promise<void>(resolve => readPaced(stream, { push, end: resolve, fail })))
+  for (const stream of streams) stream.end(Buffer.alloc(48_000))
+  await Promise.all(ended)
+  isOver = true
+  t.equal(slices.reduce((sum, count) => sum + (count ?? 0), 0), 16 * 3)
+  const most = Math.max(...slices.filter(count => count !== undefined))
+  t.ok(most <= 16 + 4, `${most} slices in a turn`)
+})
