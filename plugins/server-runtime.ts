@@ -108,6 +108,7 @@ export default fp(async (fastify) => {
     return createProcessServer(spec, {
       ...common,
       stopStepMs: timeouts.stopStepMs,
+      niceness: processes.niceness,
       reaper: { ...reaper, add (pid) { reaper.add(pid); started(pid) } },
       scheduler,
       warmSpares: processes.warmSpares,

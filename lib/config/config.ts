@@ -114,7 +114,8 @@ export function resolveConfig (env: Environment, { isDescribed = false } = {}) {
       queueTimeoutMs: env.MCP_QUEUE_TIMEOUT * 1000,
       warmSpares: env.MCP_WARM_SPARES,
       spareMaxAgeMs: env.MCP_WARM_SPARE_MAX_AGE * 1000,
-      sharedIdleMs: env.MCP_SHARED_IDLE_TIMEOUT * 1000
+      sharedIdleMs: env.MCP_SHARED_IDLE_TIMEOUT * 1000,
+      niceness: env.MCP_SERVER_NICENESS
     },
     /** The folder where MCP servers keep compiled code; `null` for none. */
     compileCache: resolveCompileCache(env.MCP_NODE_COMPILE_CACHE),

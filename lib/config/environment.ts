@@ -534,6 +534,15 @@ export const EnvironmentSchema = Type.Object({
     default: 300,
     description: 'How long a server with `"lifecycle": "shared"` may be unused before it is ended (s).'
   }),
+  MCP_SERVER_NICENESS: Type.Integer({
+    default: 10,
+    minimum: 0,
+    maximum: 19,
+    title: 'a number from 0 to 19',
+    description:
+      'How far stdio servers stand back from the worker where both want the processor: it is added to the niceness ' +
+      'of the worker. 0: not at all.'
+  }),
   MCP_NODE_COMPILE_CACHE: Type.String({
     default: 'off',
     pattern: '^(on|off|.*/.+)$',

@@ -18,6 +18,8 @@ export interface ProcessOptions {
   startTimeoutMs: number
   /** How long the server may take to end after its input closed, and again after SIGTERM (ms). */
   stopStepMs: number
+  /** How far the server stands back from the worker, where both want the processor. */
+  niceness?: number
   /** Longest message that the server may send (bytes). */
   maxMessageBytes: number
   bounds: ServerBounds
@@ -69,7 +71,7 @@ export async function endProcess ({ client, turn }: RunningProcess): Promise<voi
 
 export function createProcessClient (command: StdioCommand, options: ProcessOptions): ProcessClient {
   const { startTimeoutMs, stopStepMs, maxMessageBytes, bounds, reaper, onListChanged, onConnected } = options
-  const { isShared = false, declaresElicitation = false } = options
+  const { isShared = false, niceness = 0, declaresElicitation = false } = options
   let owner: Owner = { secrets: [] }
   let mask = maskOf(command.secrets)
   let opening: Promise<void> | null = null
@@ -81,6 +83,7 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
       maxMessageBytes,
       ...(bounds && { bounds }),
       stopStepMs,
+      niceness,
       onStderrLine: line => owner.onStderrLine?.(mask(line)),
       ...(reaper && { reaper })
     })

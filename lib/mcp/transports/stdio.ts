@@ -7,6 +7,7 @@ import { createIntake, defaultBounds, type IntakeBounds } from './bounds.ts'
 import { createLineSplitter } from './line-splitter.ts'
 import { readPaced } from './paced-reading.ts'
 import { killProcessGroup } from './process-group.ts'
+import { lowerPriority } from './process-priority.ts'
 import type { ProcessUser } from './process-user.ts'
 import type { Reaper } from './reaper.ts'
 import { readStderr } from './stderr-reading.ts'
@@ -32,6 +33,8 @@ export interface StdioTransportOptions {
   bounds?: IntakeBounds
   /** How long the server may take to end after its input closed, and again after SIGTERM (ms). */
   stopStepMs: number
+  /** How far the server stands back from this process, where both want the processor: see {@link lowerPriority}. */
+  niceness?: number
   /**
    * Gets each complete line that the server writes to stderr, and those on stdout that are no messages: of hundreds at
    * once the first and the last.
@@ -118,7 +121,10 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
       if (closing !== null) throw new Error('the transport is closed')
       const { cwd, env, user } = command
       child = spawn(command.command, command.args, { ...user, cwd, env, stdio: 'pipe', detached: true })
-      if (child.pid !== undefined) options.reaper?.add(child.pid)
+      if (child.pid !== undefined) {
+        lowerPriority(child.pid, options.niceness ?? 0)
+        options.reaper?.add(child.pid)
+      }
       attach(child)
       await spawned(child)
     },

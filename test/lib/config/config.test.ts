@@ -159,7 +159,8 @@ t.test('the defaults are those that are documented', async t => {
       queueTimeoutMs: 10_000,
       warmSpares: 1,
       spareMaxAgeMs: 300_000,
-      sharedIdleMs: 300_000
+      sharedIdleMs: 300_000,
+      niceness: 10
     },
     compileCache: null,
     upstreams: { maxRequests: 100, maxTotal: 1_000 },

@@ -1,3 +1,5 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { getPriority } from 'node:os'
 import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
 import {
@@ -208,6 +210,31 @@ for (const [what, misbehaviour] of [
     t.notOk(isAlive(pid))
     await until(() => !isAlive(grandchild), 'the grandchild is gone')
   })
+}
+
+t.test('a server and what it starts stand back from the worker', { skip: process.platform !== 'linux' }, async t => {
+  const own = getPriority()
+  for (const niceness of [0, 7, 19]) {
+    const expected = Math.min(own + niceness, 19)
+    const client = await opened(t, ['leaves-a-grandchild'], { niceness })
+    const { pid, grandchild } = JSON.parse(await act(client))
+    for (const id of [pid, grandchild]) t.strictSame(nicenessOfThreads(id), [expected], `${niceness}: every thread`)
+    const group = `/proc/${pid}/autogroup`
+    // Who is not root may set it ten times a second, on the whole machine.
+    if (niceness > 0 && existsSync(group) && process.geteuid?.() === 0) {
+      t.match(readFileSync(group, 'utf8'), ` nice ${expected}\n`)
+    }
+    await client.close()
+  }
+})
+
+/** The different values of niceness that the threads of a process have. */
+function nicenessOfThreads (pid: number): number[] {
+  const values = readdirSync(`/proc/${pid}/task`).map(thread => {
+    const fields = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+    return Number(fields[16])
+  })
+  return [...new Set(values)]
 }
 
 t.test('a client that is closed while it opens leaves nothing, and opens no more', async t => {
