@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import { BoundError } from './bounds.ts'
+import { decodeText } from './decode-text.ts'
 import { takeTurn } from './heavy-turns.ts'
 import { readPaced } from './paced-reading.ts'
 
@@ -10,6 +11,8 @@ const longBytes = 262_144
 export interface BodyReader {
   /** Throws what breaks the body off. */
   push: (chunk: Buffer) => void
+  /** A long body has ended: does the first part of what is left to do. The second, at another time, is `end`. */
+  join?: () => void
   /** The body has ended. */
   end: () => void
 }
@@ -38,7 +41,11 @@ export async function readBody (body: Readable, reader: BodyReader): Promise<voi
     // A body that was destroyed without an error has no end. After an end this says nothing new.
     body.once('close', () => { if (!body.readableEnded) giveUp(new Error('it was given up')) })
   })
-  if (bytes > longBytes) await new Promise<void>(takeTurn)
+  if (bytes > longBytes && reader.join !== undefined) {
+    await new Promise<void>(resolve => takeTurn(resolve))
+    reader.join()
+  }
+  if (bytes > longBytes) await new Promise<void>(resolve => takeTurn(resolve))
   reader.end()
 }
 
@@ -46,13 +53,16 @@ export async function readBody (body: Readable, reader: BodyReader): Promise<voi
 export function createTextReader (maxBytes: number, onText: (text: string) => void): BodyReader {
   const chunks: Buffer[] = []
   let bytes = 0
+  let text: string | null = null
+  const join = () => decodeText(Buffer.concat(chunks.splice(0)))
   return {
     push (chunk) {
       chunks.push(chunk)
       bytes += chunk.length
       if (bytes > maxBytes) throw tooLong(maxBytes)
     },
-    end: () => onText(Buffer.concat(chunks).toString('utf8'))
+    join () { text = join() },
+    end: () => onText(text ?? join())
   }
 }
 

@@ -3,27 +3,30 @@ const maxRestMs = 50
 
 /** Of the whole process, as its event loop is. */
 const waiting: Array<() => void> = []
+/** What goes before them. */
+const urgent: Array<() => void> = []
 let isServing = false
 
 /**
  * Runs work that keeps the event loop for long, when its turn has come. One piece of such work runs at a time, and when
  * there is more, the loop has as much time for everything else before the next one. So many servers that send much
- * delay the others' requests no more than one does.
+ * delay the others' requests no more than one does. Urgent work goes first: starts, whose number is bounded elsewhere.
  */
-export function takeTurn (work: () => void): void {
-  waiting.push(work)
+export function takeTurn (work: () => void, { isUrgent = false } = {}): void {
+  const queue = isUrgent ? urgent : waiting
+  queue.push(work)
   if (isServing) return
   isServing = true
   setImmediate(serve)
 }
 
 function serve (): void {
-  const work = waiting.shift()
+  const work = urgent.shift() ?? waiting.shift()
   if (work === undefined) {
     isServing = false
     return
   }
-  const isContended = waiting.length > 0
+  const isContended = urgent.length + waiting.length > 0
   const begunAt = performance.now()
   work()
   // What the work has resolved runs before this, and counts. So does what else came in meanwhile: others have waited.

@@ -248,7 +248,12 @@ t.test('a client that is closed while it opens leaves nothing, and opens no more
 
   await t.rejects(opening)
   t.notOk(isAlive(pid ?? 0))
-  const late = createZooClient(t, [])
+  const [early, late] = [createZooClient(t, []), createZooClient(t, [])]
+  const begun = early.open(never)
+  begun.catch(() => {}) // it is awaited below
+  await early.close() // while it waits for its turn
+  await t.rejects(begun)
+  t.equal(early.pid, null)
   await late.close()
   await t.rejects(late.open(never))
   t.equal(late.pid, null)
