@@ -1,6 +1,5 @@
 import type { Readable } from 'node:stream'
 import { BoundError } from './bounds.ts'
-import { decodeText } from './decode-text.ts'
 import { takeTurn } from './heavy-turns.ts'
 import { readPaced } from './paced-reading.ts'
 
@@ -54,7 +53,7 @@ export function createTextReader (maxBytes: number, onText: (text: string) => vo
   const chunks: Buffer[] = []
   let bytes = 0
   let text: string | null = null
-  const join = () => decodeText(Buffer.concat(chunks.splice(0)))
+  const join = () => Buffer.concat(chunks.splice(0)).toString('utf8')
   return {
     push (chunk) {
       chunks.push(chunk)

@@ -1,5 +1,4 @@
 import { BoundError } from './bounds.ts'
-import { decodeText } from './decode-text.ts'
 
 export interface LineSplitter {
   /** Takes a chunk as it comes; lines and characters may be split anywhere. */
@@ -54,7 +53,7 @@ export function createLineSplitter (
     const line = pieces.length === 1 ? pieces[0] as Buffer : Buffer.concat(pieces)
     pieces = []
     pieceBytes = 0
-    onLine(decodeText(line))
+    onLine(line.toString('utf8'))
   }
 
   function check (bytes: number): void {
