@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { constants, getPriority, setPriority } from 'node:os'
 
 /**
@@ -14,9 +14,18 @@ import { constants, getPriority, setPriority } from 'node:os'
  */
 export function lowerPriority (pid: number, niceness: number): void {
   if (niceness === 0) return
+  const priority = Math.min(getPriority() + niceness, constants.priority.PRIORITY_LOW)
+  attempt(() => setPriority(pid, priority))
+  if (process.platform !== 'linux') return
+  // Linux means one thread. Those that there are already, where this process had to wait, have not taken it over.
+  attempt(() => readdirSync(`/proc/${pid}/task`).forEach(thread => setPriority(Number(thread), priority)))
+  // Not where the kernel has no such groups, nor, for who is not root, twice in a tenth of a second.
+  attempt(() => writeFileSync(`/proc/${pid}/autogroup`, String(priority)))
+}
+
+/** The process may have ended. */
+function attempt (change: () => void): void {
   try {
-    const priority = Math.min(getPriority() + niceness, constants.priority.PRIORITY_LOW)
-    setPriority(pid, priority)
-    if (process.platform === 'linux') writeFileSync(`/proc/${pid}/autogroup`, String(priority))
-  } catch {} // it has ended, or the kernel has no such groups, or takes no more of this in a tenth of a second
+    change()
+  } catch {}
 }
