@@ -42,14 +42,23 @@ function numbersIn (text: string): JsonEdit[] {
     const start = position
     const code = text.charCodeAt(start)
     if (code === quote) {
-      do position += text.charCodeAt(position) === backslash ? 2 : 1
-      while (position < text.length && text.charCodeAt(position) !== quote)
+      position = endOfString(text, start)
     } else if (code === minus || isDigit(code)) {
       while (partsOfNumbers.has(text[position + 1] ?? '')) position++
       numbers.push({ start, end: position + 1, text: text.slice(start, position + 1) })
     }
   }
   return numbers
+}
+
+/** Where a string's closing quote stands. */
+function endOfString (text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
+    let before = end
+    while (text.charCodeAt(before - 1) === backslash) before--
+    if ((end - before) % 2 === 0) return end
+  }
+  return text.length
 }
 
 const partsOfNumbers = new Set('0123456789.eE+-')

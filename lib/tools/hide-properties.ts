@@ -60,6 +60,10 @@ interface TopLevelChange {
 function changeTopLevel (root: JsonObject, names: ReadonlySet<unknown>, change: TopLevelChange): JsonObject {
   const changed = schemasThatChange(root, names)
   if (changed.size === 0) return root
+  // Most schemas: each schema within has its one place, and none of them changes.
+  if (changed.size === 1 && changed.has(root) && !holdsReference(root)) {
+    return change.after(change.before(root, names), names)
+  }
 
   const taken = isJsonObject(root.$defs) ? root.$defs : {}
   const inPlace = new Map<JsonObject, View>()
@@ -118,6 +122,12 @@ function changeTopLevel (root: JsonObject, names: ReadonlySet<unknown>, change: 
   }
   if (pending.length === 0) return rewritten
   return { ...rewritten, $defs: { ...(isJsonObject(rewritten.$defs) && rewritten.$defs), ...definitions } }
+}
+
+/** Whether there is a `$ref` at any depth. One that is no keyword, but the name of a property, counts as well. */
+function holdsReference (value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return Object.hasOwn(value, '$ref') || Object.values(value).some(holdsReference)
 }
 
 /** The schemas of the input itself that declare one of the names or lead to one: they differ by their meaning. */

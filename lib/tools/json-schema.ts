@@ -64,8 +64,9 @@ export function schemasOfSameValue (schema: JsonObject, root: JsonObject): JsonO
   const found: JsonObject[] = []
   const referenced = resolveReference(root, schema.$ref)
   if (referenced !== null) found.push(referenced)
-  const combining = Object.fromEntries(Object.entries(schema).filter(([keyword]) => describesSameValue(keyword)))
-  mapSubschemas(combining, subschema => {
+  const combining = Object.entries(schema).filter(([keyword]) => describesSameValue(keyword))
+  if (combining.length === 0) return found
+  mapSubschemas(Object.fromEntries(combining), subschema => {
     found.push(subschema)
     return subschema
   })

@@ -1,4 +1,5 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
+import fc from 'fast-check'
 import t from 'tap'
 import { isJsonObject, type JsonObject } from '../../../lib/json.ts'
 import { withFilledNames, withoutNames } from '../../../lib/tools/hide-properties.ts'
@@ -499,4 +500,26 @@ t.test('required names are those of the schema in any case', async t => {
     $defs: { c: { required: ['c'], $ref: '#' } }
   }), ['a', 'b', 'c'])
   for (const odd of [null, true, [], { required: 'a' }, { allOf: {} }]) t.strictSame(requiredNames(odd), [])
+})
+
+t.test('a reference that leads nowhere of use changes nothing of what is hidden or marked', async t => {
+  const name = fc.constantFrom('apiUrl', 'jwtToken', 'a', 'b')
+  const { schema } = fc.letrec<{ schema: JsonObject }>(tie => ({
+    schema: fc.oneof({ maxDepth: 3 }, fc.constant({ type: 'string' }), fc.record({
+      properties: fc.dictionary(name, tie('schema'), { maxKeys: 3 }),
+      required: fc.array(name, { maxLength: 3 }),
+      dependentRequired: fc.dictionary(name, fc.array(name, { maxLength: 2 }), { maxKeys: 2 }),
+      allOf: fc.array(tie('schema'), { maxLength: 2 }),
+      items: tie('schema'),
+      default: fc.constant({ properties: { apiUrl: {} } })
+    }, { requiredKeys: [] }))
+  }))
+  for (const change of [withoutNames, withFilledNames]) {
+    fc.assert(fc.property(schema, root => {
+      const without = change(freeze(structuredClone(root)) as JsonObject, new Set(sensitive))
+      const reference = { 'x-note': { $ref: '#/x-nowhere' } } // data to us, and still a reason to look closely
+      const { 'x-note': _, ...withIt } = change(freeze({ ...structuredClone(root), ...reference }) as JsonObject, new Set(sensitive))
+      if (JSON.stringify(without) !== JSON.stringify(withIt)) throw new Error(JSON.stringify([without, withIt]))
+    }), { numRuns: 300 })
+  }
 })
