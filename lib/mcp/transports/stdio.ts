@@ -8,7 +8,7 @@ import { takeTurn } from './heavy-turns.ts'
 import { createLineSplitter } from './line-splitter.ts'
 import { readPaced } from './paced-reading.ts'
 import { killProcessGroup } from './process-group.ts'
-import { lowerPriority } from './process-priority.ts'
+import { lowerPriority, offerToOomKiller } from './process-standing.ts'
 import type { ProcessUser } from './process-user.ts'
 import type { Reaper } from './reaper.ts'
 import { readStderr } from './stderr-reading.ts'
@@ -128,6 +128,7 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
       child = spawn(command.command, command.args, { ...user, cwd, env, stdio: 'pipe', detached: true })
       if (child.pid !== undefined) {
         lowerPriority(child.pid, options.niceness ?? 0)
+        offerToOomKiller(child.pid)
         options.reaper?.add(child.pid)
       }
       attach(child)

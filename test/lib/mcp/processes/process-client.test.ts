@@ -228,6 +228,15 @@ t.test('a server and what it starts stand back from the worker', { skip: process
   }
 })
 
+t.test('where memory runs out, a server and what it starts are ended before the worker', {
+  skip: process.platform !== 'linux'
+}, async t => {
+  const badnessOf = (pid: number | 'self') => Number(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8'))
+  const client = await opened(t, ['leaves-a-grandchild'])
+  const { pid, grandchild } = JSON.parse(await act(client))
+  for (const id of [pid, grandchild]) t.equal(badnessOf(id), Math.min(badnessOf('self') + 500, 1_000))
+})
+
 /** The different values of niceness that the threads of a process have. */
 function nicenessOfThreads (pid: number): number[] {
   const values = readdirSync(`/proc/${pid}/task`).map(thread => {
