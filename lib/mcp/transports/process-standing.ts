@@ -39,10 +39,13 @@ const worst = 1_000
 export function offerToOomKiller (pid: number): void {
   if (process.platform !== 'linux') return
   attempt(() => {
-    const own = Number(readFileSync('/proc/self/oom_score_adj', 'utf8'))
+    // Set by who started this process, and read once.
+    own ??= Number(readFileSync('/proc/self/oom_score_adj', 'utf8'))
     writeFileSync(`/proc/${pid}/oom_score_adj`, String(Math.min(own + badness, worst)))
   })
 }
+
+let own: number | null = null
 
 function attempt (change: () => void): void {
   try {
