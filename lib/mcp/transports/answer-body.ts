@@ -141,7 +141,7 @@ function createEitherReader (mediaType: string, text: () => BodyReader, events: 
 
   return {
     push,
-    join: () => chosen?.join?.(),
+    get join () { return chosen?.join },
     end () {
       if (chosen === null) {
         chosen = choose(true) ?? text()

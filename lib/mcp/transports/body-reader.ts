@@ -11,7 +11,7 @@ export interface BodyReader {
   /** Throws what breaks the body off. */
   push: (chunk: Buffer) => void
   /** A long body has ended: does the first part of what is left to do. The second, at another time, is `end`. */
-  join?: () => void
+  join?: (() => void) | undefined
   /** The body has ended. */
   end: () => void
 }

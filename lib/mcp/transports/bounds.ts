@@ -56,7 +56,7 @@ export function createIntake ({ maxBytes, maxMessages }: Pick<IntakeBounds, 'max
     message (count = 1) {
       if (messages + count > maxMessages) {
         const sentence = `it sent more than ${maxMessages} messages in a minute (MCP_MAX_SERVER_MESSAGES)`
-        if (!isOver()) throw new BoundError(sentence)
+        if (!isOver() || count > maxMessages) throw new BoundError(sentence)
         begin()
       }
       messages += count

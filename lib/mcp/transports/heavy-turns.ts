@@ -6,11 +6,13 @@ const waiting: Array<() => void> = []
 /** What goes before them. */
 const urgent: Array<() => void> = []
 let isServing = false
+/** Whether the last piece was urgent. Then the next is another one, if there is one: starts that fail come again. */
+let wasUrgent = false
 
 /**
  * Runs work that keeps the event loop for long, when its turn has come. One piece of such work runs at a time, and when
  * there is more, the loop has as much time for everything else before the next one. So many servers that send much
- * delay the others' requests no more than one does. Urgent work goes first: starts, whose number is bounded elsewhere.
+ * delay the others' requests no more than one does. Urgent work goes first, and then each second time.
  */
 export function takeTurn (work: () => void, { isUrgent = false } = {}): void {
   const queue = isUrgent ? urgent : waiting
@@ -20,8 +22,15 @@ export function takeTurn (work: () => void, { isUrgent = false } = {}): void {
   setImmediate(serve)
 }
 
+function next (): (() => void) | undefined {
+  const [first, second] = wasUrgent ? [waiting, urgent] : [urgent, waiting]
+  const queue = first.length > 0 ? first : second
+  wasUrgent = queue === urgent
+  return queue.shift()
+}
+
 function serve (): void {
-  const work = urgent.shift() ?? waiting.shift()
+  const work = next()
   if (work === undefined) {
     isServing = false
     return

@@ -35,7 +35,8 @@ export function createLineSplitter (
         start = end + 1
         endLine()
         const noiseEnd = endOfNoise(chunk, start)
-        if (noiseEnd > start) onNoise(chunk.toString('utf8', start, noiseEnd - 1).split('\n'))
+        if (noiseEnd === start || noiseEnd - start > maxLineBytes) continue // one of them may be too long
+        onNoise(chunk.toString('utf8', start, noiseEnd - 1).split('\n'))
         start = noiseEnd
       }
       if (start < chunk.length) {

@@ -3,9 +3,9 @@ import { takeTurn } from './heavy-turns.ts'
 
 /** Part of a chunk that is read before the clock is looked at (bytes). */
 const sliceBytes = 16_384
-/** How long the streams together may keep the event loop, each of which may read a slice (ms). */
+/** How long all streams together may keep the event loop in one turn (ms). Each may read one slice beyond it. */
 const turnMs = 5
-/** How long a stream that kept it for longer has to wait for its turn before it is read (ms). */
+/** For how long a stream whose own reading took longer than that waits for its turn each time (ms). */
 const heavyMs = 1_000
 
 export interface PacedReader {

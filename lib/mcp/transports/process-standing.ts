@@ -18,12 +18,17 @@ import { constants, getPriority, setPriority } from 'node:os'
  */
 export function lowerPriority (pid: number, niceness: number): void {
   if (niceness === 0) return
-  const priority = Math.min(getPriority() + niceness, constants.priority.PRIORITY_LOW)
-  attempt(() => setPriority(pid, priority))
-  if (process.platform !== 'linux') return
+  attempt(() => {
+    const priority = Math.min(getPriority() + niceness, constants.priority.PRIORITY_LOW)
+    setPriority(pid, priority)
+    if (process.platform === 'linux') lowerThreads(pid, priority)
+  })
+}
+
+function lowerThreads (pid: number, priority: number): void {
   // Linux means one thread. Those that there are already, where this process had to wait, have not taken it over.
-  attempt(() => readdirSync(`/proc/${pid}/task`).forEach(thread => setPriority(Number(thread), priority)))
-  // Not where the kernel has no such groups, nor, for who is not root, twice in a tenth of a second.
+  for (const thread of readdirSync(`/proc/${pid}/task`)) attempt(() => setPriority(Number(thread), priority))
+  // This fails where the kernel has no such groups. A user other than root may do it ten times a second.
   attempt(() => writeFileSync(`/proc/${pid}/autogroup`, String(priority)))
 }
 
@@ -32,7 +37,8 @@ const badness = 500
 const worst = 1_000
 
 /**
- * Has the kernel end a process before this one where memory runs out, also when many small ones have taken it.
+ * Has the kernel end a process before this one where memory runs out, also when many small ones have taken it. Where
+ * this process has more than 500 itself, as in most pods, less is left to tell them apart by: docs/deployment.md.
  *
  * @see https://man7.org/linux/man-pages/man5/proc_pid_oom_score_adj.5.html
  */

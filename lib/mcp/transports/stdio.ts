@@ -72,7 +72,7 @@ export interface StdioTransport extends TextTransport {
 const maxNoiseLength = 4_096
 
 /** How many lines are kept of the beginning and of the end of what came at once, where it is no message. */
-const maxKeptNoise = 20
+const maxKeptNoise = 200
 
 /** How long output that was written before the end may take to arrive after it (ms). */
 const drainMs = 100
@@ -159,8 +159,8 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
       if (received === 'answer') intake.answered()
       if (received === 'noise') keepNoise([line])
     }, lines => {
+      keepNoise(lines) // they are quoted when they are too many
       intake.message(lines.length)
-      keepNoise(lines)
     })
     function giveUp (error: Error): void {
       failure ??= error

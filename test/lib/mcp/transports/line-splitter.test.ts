@@ -25,8 +25,15 @@ t.test('lines come whole and in order, wherever chunks end, and none that may be
 
 t.test('lines that cannot be messages come together', async t => {
   let [single, together] = [0, 0]
-  const { push } = createLineSplitter(1_000, () => { single++ }, lines => { together += lines.length })
+  const { push } = createLineSplitter(100_000, () => { single++ }, lines => { together += lines.length })
   push(Buffer.from(`${'x\n'.repeat(5_000)}{}\n${'y\n'.repeat(5_000)}`))
   t.equal(single + together, 10_001)
   t.ok(single < 5, `${single} lines were looked at on their own`)
+})
+
+t.test('a line that is too long is one, also among lines that cannot be messages', async t => {
+  for (const text of [`${'x'.repeat(5_000)}\n`, `a\n${'x'.repeat(5_000)}\n`, `{}\na\n${'x'.repeat(5_000)}\nb\n`]) {
+    const { push } = createLineSplitter(1_024, () => {}, () => {})
+    t.throws(() => push(Buffer.from(text)), { message: /longer than 1024 bytes/ })
+  }
 })
