@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises'
+import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { makeFolder } from '../support/folders.ts'
 import { fixture } from '../support/paths.ts'
+import { serversOf } from '../support/processes.ts'
 import { startRedis } from '../support/redis.ts'
 import { bodiesOf, call, initSession, postTo } from '../support/requests.ts'
 import { credential, variable } from '../support/servers-file.ts'
@@ -131,3 +133,15 @@ for (const args of [[], ['--modern-only']]) {
     t.equal((await call(service, id, 'none')).statusCode, 404)
   })
 }
+
+t.test('servers stand back as far as MCP_SERVER_NICENESS says', async t => {
+  for (const niceness of [0, 7]) {
+    const service = await serviceOn(t, { tiny: { ...stdio('tiny'), lifecycle: 'shared' } }, {
+      MCP_SERVER_NICENESS: String(niceness)
+    })
+    const others = serversOf(process.pid)
+    await call(service, await initSession(service), 'echo')
+    const started = serversOf(process.pid).filter(pid => !others.includes(pid))
+    t.strictSame(started.map(pid => getPriority(pid)), [Math.min(getPriority() + niceness, 19)])
+  }
+})

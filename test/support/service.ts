@@ -32,7 +32,9 @@ export async function environment (t: Test, env: Environment = {}): Promise<Envi
     MCP_API_VALIDATION_TIMEOUT: '60',
     // Tests of spares turn them on; to the others a process that nobody asked for is only in the way.
     MCP_WARM_SPARES: '0',
-    // The same holds for processes that learn what servers offer.
+    // Beside other tests a server that stands back would be late for its own. The test of niceness sets it.
+    MCP_SERVER_NICENESS: '0',
+    // The same as of spares holds for processes that learn what servers offer.
     MCP_LEARN_LISTS: 'off',
     // Most tests are about calls that the session fills. Those of the default policy say so.
     MCP_VALUES: 'chain',
