@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { BoundError } from './bounds.ts'
-import { takeTurn } from './heavy-turns.ts'
+import { heavyTurn } from './heavy-turns.ts'
 import { readPaced } from './paced-reading.ts'
 
 /** Length from which the end of a body, where it is read as a whole, counts as work that takes long (bytes). */
@@ -41,10 +41,10 @@ export async function readBody (body: Readable, reader: BodyReader): Promise<voi
     body.once('close', () => { if (!body.readableEnded) giveUp(new Error('it was given up')) })
   })
   if (bytes > longBytes && reader.join !== undefined) {
-    await new Promise<void>(resolve => takeTurn(resolve))
+    await heavyTurn()
     reader.join()
   }
-  if (bytes > longBytes) await new Promise<void>(resolve => takeTurn(resolve))
+  if (bytes > longBytes) await heavyTurn()
   reader.end()
 }
 

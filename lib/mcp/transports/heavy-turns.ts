@@ -22,6 +22,10 @@ export function takeTurn (work: () => void, { isUrgent = false } = {}): void {
   setImmediate(serve)
 }
 
+/** Resolves when the turn has come for what follows, as with {@link takeTurn}. */
+export const heavyTurn = (options?: { isUrgent?: boolean }): Promise<void> =>
+  new Promise(resolve => takeTurn(resolve, options))
+
 function next (): (() => void) | undefined {
   const [first, second] = wasUrgent ? [waiting, urgent] : [urgent, waiting]
   const queue = first.length > 0 ? first : second

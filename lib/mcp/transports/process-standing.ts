@@ -33,8 +33,10 @@ function lowerThreads (pid: number, priority: number): void {
 }
 
 /** What is added to the badness of a process: as if it had half of the memory on top of what it has (thousandths). */
-const badness = 500
+const addedBadness = 500
 const worst = 1_000
+/** Set by who started this process, and read once. */
+let ownBadness: number | null = null
 
 /**
  * Has the kernel end a process before this one where memory runs out, also when many small ones have taken it. Where
@@ -45,13 +47,10 @@ const worst = 1_000
 export function offerToOomKiller (pid: number): void {
   if (process.platform !== 'linux') return
   attempt(() => {
-    // Set by who started this process, and read once.
-    own ??= Number(readFileSync('/proc/self/oom_score_adj', 'utf8'))
-    writeFileSync(`/proc/${pid}/oom_score_adj`, String(Math.min(own + badness, worst)))
+    ownBadness ??= Number(readFileSync('/proc/self/oom_score_adj', 'utf8'))
+    writeFileSync(`/proc/${pid}/oom_score_adj`, String(Math.min(ownBadness + addedBadness, worst)))
   })
 }
-
-let own: number | null = null
 
 function attempt (change: () => void): void {
   try {

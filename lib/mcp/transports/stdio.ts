@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { corkWrites } from '../../corked-writes.ts'
 import { events, type ProcessEnd } from '../../telemetry/channels.ts'
 import { createIntake, defaultBounds, type IntakeBounds } from './bounds.ts'
-import { takeTurn } from './heavy-turns.ts'
+import { heavyTurn } from './heavy-turns.ts'
 import { createLineSplitter } from './line-splitter.ts'
 import { readPaced } from './paced-reading.ts'
 import { killProcessGroup } from './process-group.ts'
@@ -122,7 +122,7 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
       if (hasBegun) throw new Error('the transport was started before')
       hasBegun = true
       // A start copies the tables of this process's memory, which takes milliseconds.
-      await new Promise<void>(resolve => takeTurn(resolve, { isUrgent: true }))
+      await heavyTurn({ isUrgent: true })
       if (closing !== null) throw new Error('the transport is closed')
       const { cwd, env, user } = command
       child = spawn(command.command, command.args, { ...user, cwd, env, stdio: 'pipe', detached: true })
