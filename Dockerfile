@@ -40,4 +40,4 @@ EXPOSE 33000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.MCP_CLIENT_PORT || 33000}${process.env.MCP_BASE_PATH || ''}/livez`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["/usr/bin/tini", "--"]
-CMD ["node", "scripts/start.mjs"]
+CMD ["node", "--v8-pool-size=1", "scripts/start.mjs"]

@@ -37,14 +37,14 @@ async function startServers (folder, kinds) {
 }
 
 /** Starts the good server, hostile ones of some kinds, and the service that reaches them all. */
-export async function startBesieged ({ folder, redis, kinds, environment = {} }) {
+export async function startBesieged ({ folder, redis, kinds, environment = {}, nodeOptions = [] }) {
   const servers = await startServers(folder, kinds)
   const file = join(folder, 'event-loop.jsonl')
   writeFileSync(file, '')
   writeFileSync(join(folder, 'servers.json'), JSON.stringify({ mcpServers: servers.entries }))
   const { child, exited, listening } = startService({
     cwd: folder,
-    nodeOptions: ['--expose-gc', '--import', join(root, 'bench', 'event-loop.mjs')],
+    nodeOptions: ['--expose-gc', '--import', join(root, 'bench', 'event-loop.mjs'), ...nodeOptions],
     environment: {
       REDIS_URL: redis.url,
       MCP_SERVERS_FILE: join(folder, 'servers.json'),

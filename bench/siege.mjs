@@ -1,7 +1,8 @@
 /*
  * A user keeps five hostile servers busy while another one uses a good server: `npm run siege [seconds]`, 600 when left
  * out. First the good server is used alone. It prints figures and verdicts, and ends with exit code 1 when one is not
- * held. It uses this machine only, and ends by itself.
+ * held. It uses this machine only, and ends by itself. Further arguments are options of Node for the service, as in
+ * `npm run siege -- 60 --v8-pool-size=4`.
  */
 import { rmSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -11,7 +12,8 @@ import {
 } from './besieged.mjs'
 import { createVerdicts } from './verdicts.mjs'
 
-const seconds = Number(process.argv[2] ?? 600)
+const [secondsGiven = '600', ...nodeOptions] = process.argv.slice(2)
+const seconds = Number(secondsGiven)
 const rate = 20
 const atOnce = 16
 /** How long the good server is used alone (s), and how long before that, so that the code is compiled. */
@@ -64,7 +66,7 @@ try {
 
 /** Starts a service, and gives the use of its good server. */
 async function start (kinds) {
-  service = await startBesieged({ folder, redis, kinds })
+  service = await startBesieged({ folder, redis, kinds, nodeOptions })
   const good = callGood(service, await openSession(service, `siege-${kinds.length}`))
   await askSteadily({ rate, isOver: during(warmSeconds), ask: good })
   return good

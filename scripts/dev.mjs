@@ -7,7 +7,9 @@
 import { once } from 'node:events'
 import { existsSync, watch } from 'node:fs'
 import { join } from 'node:path'
-import { build, checkNodeVersion, copyLua, installDependencies, isReadAtRunTime, loadDotEnv, root } from './environment.mjs'
+import {
+  build, checkNodeVersion, copyLua, installDependencies, isReadAtRunTime, loadDotEnv, nodeOptions, root
+} from './environment.mjs'
 import { dropRepeatedSignals, endWithParent, startTied } from './signals.mjs'
 
 checkNodeVersion()
@@ -40,7 +42,8 @@ watch(join(root, 'dist'), { recursive: true }, () => {
 start()
 
 function start () {
-  const started = startTied(process.execPath, [join(root, 'scripts', 'start.mjs'), '-P', ...process.argv.slice(2)], {
+  const command = [...nodeOptions, join(root, 'scripts', 'start.mjs'), '-P', ...process.argv.slice(2)]
+  const started = startTied(process.execPath, command, {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     env: { ...process.env, MCP_LOG_LEVEL: process.env.MCP_LOG_LEVEL || 'debug' }

@@ -12,7 +12,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
-import { build, checkNodeVersion, installDependencies, root, stop } from './environment.mjs'
+import { build, checkNodeVersion, installDependencies, nodeOptions, root, stop } from './environment.mjs'
 import { provideNode } from './node-versions.mjs'
 import { provideRedisServer, startRedisServer, waysToGetRedis } from './redis-server.mjs'
 import { freePort } from './ports.mjs'
@@ -56,7 +56,7 @@ async function tryEach () {
       REDIS_URL: redis.url
     }
     try {
-      await tryService({ command: [node.binary, join(root, 'scripts', 'start.mjs')], cwd: folder, env })
+      await tryService({ command: [node.binary, ...nodeOptions, join(root, 'scripts', 'start.mjs')], cwd: folder, env })
       console.log(`Node ${node.version}: started, called and stopped`)
     } catch (error) {
       failures.push(`Node ${node.version}: ${error.message}`)

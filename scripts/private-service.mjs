@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { build, checkNodeVersion, installDependencies, root, stop } from './environment.mjs'
+import { build, checkNodeVersion, installDependencies, nodeOptions, root, stop } from './environment.mjs'
 import { provideRedisServer, startRedisServer, waysToGetRedis } from './redis-server.mjs'
 
 /** Builds the service, and makes a folder with a running Redis. The caller ends the Redis and removes the folder. */
@@ -19,8 +19,8 @@ export async function prepareRun (name) {
 }
 
 /** Starts the service as `npm start` does, on a free port of loopback, with the given variables alone, on any Node. */
-export function startService ({ cwd, node, nodeOptions = [], environment }) {
-  return startListening([...nodeOptions, join(root, 'scripts', 'start.mjs')], {
+export function startService ({ cwd, node, nodeOptions: others = [], environment }) {
+  return startListening([...nodeOptions, ...others, join(root, 'scripts', 'start.mjs')], {
     cwd,
     node,
     environment: {

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { build, checkNodeVersion, installDependencies, loadDotEnv, root, stop } from './environment.mjs'
+import { build, checkNodeVersion, installDependencies, loadDotEnv, nodeOptions, root, stop } from './environment.mjs'
 import { endWithParent } from './signals.mjs'
 import { nameOf, portIsFree, provideRedisServer, startRedisServer, waysToGetRedis } from './redis-server.mjs'
 
@@ -80,7 +80,7 @@ async function startApi () {
 }
 
 async function startService (redisEnvironment, apiUrl) {
-  const service = spawn(process.execPath, [join(root, 'scripts', 'start.mjs')], {
+  const service = spawn(process.execPath, [...nodeOptions, join(root, 'scripts', 'start.mjs')], {
     cwd: root,
     // In its own process group, so that Ctrl-C reaches it once, through this script, and in its turn.
     detached: true,

@@ -11,7 +11,7 @@ t.test('workers of one machine have metrics on ports of their own, which Prometh
   const ports = ['33000', '33001'].map(instance => {
     // As systemd reads it: %i is the instance, and $$ a dollar sign.
     const script = command.replaceAll('%i', instance).replaceAll('$$', '$')
-      .replace(/\S+ scripts\/start\.mjs$/, 'sh -c "echo \\$MCP_CLIENT_PORT \\$MCP_METRICS_PORT"')
+      .replace(/\S+node \S+ scripts\/start\.mjs$/, 'sh -c "echo \\$MCP_CLIENT_PORT \\$MCP_METRICS_PORT"')
     const { stdout } = spawnSync('/bin/sh', ['-c', script], { encoding: 'utf8', env: { PATH: '/usr/bin:/bin' } })
     const [client, metrics] = stdout.trim().split(' ')
     t.equal(client, instance)

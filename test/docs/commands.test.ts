@@ -45,7 +45,7 @@ const accounts: Array<[RegExp, { heldBy: string } | { why: string }]> = [
   [/^curl -s 'http:\/\/127\.0\.0\.1:33000\/openapi\.json\?operations=tools'/, { heldBy: 'long/open-webui' }],
   [/^curl -s localhost:9464\/metrics$/, { heldBy: 'long/prometheus' }],
   [/^npm run dev$/, { heldBy: 'scripts/signals' }],
-  [/^npm start$|^node scripts\/start\.mjs$|^(MCP_|REDIS_)\S+ (MCP_\S+ )?npm start$/, { heldBy: 'e2e/start' }],
+  [/^npm start$|^node --v8-pool-size=1 scripts\/start\.mjs$|^(MCP_|REDIS_)\S+ (MCP_\S+ )?npm start$/, { heldBy: 'e2e/start' }],
   [/^npm install --no-save @opentelemetry\//, { why: 'they are among the devDependencies, in these versions' }],
   [/^OTEL_\S+ node --import \.\/examples\/tracing\.mjs /, { heldBy: 'examples/tracing' }],
   [/^npm run nodes$/, { heldBy: 'long/nodes' }],

@@ -88,6 +88,29 @@ for (const [over, attack, sentence] of cases(attacks, 5)) {
   })
 }
 
+t.test('a server that was ended by a bound leaves a place free for the starts of others', async t => {
+  const service = await serviceOn(t, { good: stdio, bad: stdio, worse: stdio }, { ...env, MCP_MAX_STARTING: '3' })
+  const id = await initSession(service)
+  const startsAtOnce = async (...tools: string[]) => {
+    const state = { most: 0, isOver: false }
+    const look = () => {
+      state.most = Math.max(state.most, service.processCounts().starting)
+      if (!state.isOver) setImmediate(look)
+    }
+    look()
+    const answers = await Promise.all(tools.map(tool => call(service, id, tool)))
+    state.isOver = true
+    t.ok(answers.every(({ statusCode }) => statusCode === 200), 'every call is served')
+    await service.deferredSettled()
+    return state.most
+  }
+  const calls = ['bad__calm', 'worse__calm', 'bad__calm', 'worse__calm', 'bad__calm', 'worse__calm']
+  t.equal(await startsAtOnce(...calls), 3, 'before that, as many as may')
+  for (const tool of ['bad__noise', 'worse__pings']) t.equal((await call(service, id, tool)).statusCode, 502)
+  t.equal(await startsAtOnce(...calls), 2, 'one place is left free')
+  t.equal(await startsAtOnce(...calls, 'good__calm', 'good__calm'), 3, 'for others')
+})
+
 t.test('answers that a server does not take are bounded in connections', async t => {
   const upstream = await startUpstream(t, 'hostile', ['sse'])
   const service = await serviceOn(t, { hostile: { type: 'sse', url: upstream.url } }, env)

@@ -6,6 +6,7 @@ import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastif
 import fp from 'fastify-plugin'
 import type { Test } from 'tap'
 import app, { options } from '../../app.ts'
+import { nodeOptions } from '../../scripts/environment.mjs'
 import { makeFolder } from './folders.ts'
 import { fixture, root } from './paths.ts'
 import { sharedRedisUrl } from './redis.ts'
@@ -158,7 +159,7 @@ export async function startService (t: Test, env: Environment = {}, options: Spa
 export async function spawnService (
   t: Test,
   env: Environment,
-  { command = [join(root, 'scripts', 'start.mjs')], files = {} }: SpawnOptions = {}
+  { command = [...nodeOptions, join(root, 'scripts', 'start.mjs')], files = {} }: SpawnOptions = {}
 ) {
   // A folder of its own: a .env of whoever runs the tests is none of the tests' business.
   const cwd = await makeFolder(t)

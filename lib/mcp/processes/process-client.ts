@@ -7,6 +7,7 @@ import { createProtocolClient } from '../client/protocol-client.ts'
 import type { EraMemory } from '../client/protocol-era.ts'
 import { createServerClient, type ServerClient, type ServerConnection } from '../client/server-client.ts'
 import { instructionsIn, type ServerBounds } from '../client/server-bounds.ts'
+import { BoundError } from '../transports/bounds.ts'
 import type { Reaper } from '../transports/reaper.ts'
 import { createStdioTransport, type StdioCommand } from '../transports/stdio.ts'
 import { awaitExit, callError, type FailedProcess, startError } from './process-errors.ts'
@@ -49,6 +50,8 @@ export interface ProcessClient extends ServerClient {
   readonly pid: number | null
   /** Whether the server runs and reads, as far as is known by now. */
   readonly isRunning: boolean
+  /** Whether the server sent more than it may, and was ended for it. */
+  readonly exceededBound: boolean
   /** Resolves when the process has ended; never before it was started. */
   readonly ended: Promise<void>
   /** Sets the request that the process works for from now on. */
@@ -141,6 +144,7 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
     connection,
     get pid () { return handshake.current.transport.pid },
     get isRunning () { return handshake.current.transport.isRunning },
+    get exceededBound () { return handshake.current.transport.failure instanceof BoundError },
     get ended () { return handshake.current.transport.ended },
 
     assign (newOwner) {

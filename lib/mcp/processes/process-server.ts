@@ -181,7 +181,7 @@ function leaseFresh ({ command, owner, wish, starts, spares }: FreshLease, optio
     const client = createProcessClient(command, options)
     running = { client, turn }
     client.assign(owner)
-    await turn.during(client.open(wish.signal))
+    await turn.during(client.open(wish.signal), client)
     return client
   }
 

@@ -63,7 +63,7 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
     const process = { client, turn }
     try {
       // The start is for everybody: no single caller ends it by leaving.
-      await turn.during(client.open(new AbortController().signal))
+      await turn.during(client.open(new AbortController().signal), client)
     } catch (error) {
       retryable = !(error instanceof McpStartError) || error.retryable === true
       pause()

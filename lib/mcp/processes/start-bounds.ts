@@ -21,12 +21,22 @@ export interface ServerShare {
   starting: number
   /** Its last start took so long that it waited for something. */
   isSlow: boolean
+  /** When one of its processes last sent more than it may. */
+  excessAt: number
+  /** Whether it goes behind the others: its starts are slow, or it sent more than it may a short while ago. */
+  readonly isLast: boolean
+}
+
+/** What a turn has to know of its process. */
+export interface Sender {
+  /** It sent more than it may, and was ended for it. */
+  readonly exceededBound: boolean
 }
 
 /** One process, from its start to its end. */
 export interface Turn {
-  /** The outcome of the start. The process counts as starting until then. */
-  during: <Value>(opening: Promise<Value>) => Promise<Value>
+  /** The outcome of the start of `sender`. The process counts as starting until then. */
+  during: <Value>(opening: Promise<Value>, sender: Sender) => Promise<Value>
   /** Says whether the process works for requests from now on, or for nobody. A spare begins with nobody. */
   setIdle: (isIdle: boolean) => void
   /** The process ends, so that its room will be free. May be called twice. */
@@ -54,6 +64,8 @@ export interface StartBounds {
 
 /** How long a start that nobody waits for keeps others of its kind from starting (ms). */
 const aloneMs = 5_000
+/** How long a server goes behind the others after it sent more than it may (ms). */
+const excessMs = 60_000
 /** How many times as many processes as are left to the others a server may have. */
 const shareFactor = 4
 
@@ -61,7 +73,8 @@ const shareFactor = 4
  * A start costs processor, and a process costs memory as long as it lives. Both are bounded over all servers.
  *
  * - A start that takes long waits for something, or hangs. It leaves the processor to others after about a second.
- *   Servers that are known for it leave a place free from the beginning.
+ *   Servers that are known for it leave a place free from the beginning. So do those that sent more than they may:
+ *   each of their starts costs the others more than a start.
  * - A server leaves a part of the processes to the others. Else those that hang would take all.
  * - Starts that nobody waits for begin one after the other. A spare starts when nothing else computes.
  */
@@ -87,8 +100,8 @@ export function createStartBounds ({ maxAlive, maxStarting, onFreed }: StartBoun
 
   function hasProcessor (server: ServerShare, rank: Rank): boolean {
     if (rank === 'spare' && computing.size > 0) return false
-    const slow = [...computing.values()].filter(({ isSlow }) => isSlow).length
-    if (server.isSlow && maxStarting > 1 && slow >= maxStarting - 1) return false
+    const last = [...computing.values()].filter(({ isLast }) => isLast).length
+    if (server.isLast && maxStarting > 1 && last >= maxStarting - 1) return false
     return computing.size < maxStarting
   }
 
@@ -104,6 +117,7 @@ export function createStartBounds ({ maxAlive, maxStarting, onFreed }: StartBoun
     let isAlone = !isRequest(rank)
     let isLeaving = false
     let isAlive = true
+    let sender: Sender | null = null
     const slowTimer = setTimeout(() => {
       server.isSlow = true
       computing.delete(id)
@@ -135,7 +149,12 @@ export function createStartBounds ({ maxAlive, maxStarting, onFreed }: StartBoun
       onFreed()
     }
 
+    function judge (): void {
+      if (sender?.exceededBound) server.excessAt = performance.now()
+    }
+
     function endStart (): void {
+      judge()
       if (!isStarting) return
       isStarting = false
       clearTimeout(slowTimer)
@@ -147,7 +166,8 @@ export function createStartBounds ({ maxAlive, maxStarting, onFreed }: StartBoun
     }
 
     return {
-      async during (opening) {
+      async during (opening, process) {
+        sender = process
         try {
           const opened = await opening
           pace.add(performance.now() - startedAt)
@@ -190,7 +210,15 @@ export function createStartBounds ({ maxAlive, maxStarting, onFreed }: StartBoun
     get starting () { return starting },
 
     addServer (name) {
-      const server = { name, busy: 0, idle: 0, starting: 0, isSlow: false }
+      const server = {
+        name,
+        busy: 0,
+        idle: 0,
+        starting: 0,
+        isSlow: false,
+        excessAt: -Infinity,
+        get isLast () { return this.isSlow || performance.now() - this.excessAt < excessMs }
+      }
       servers.add(server)
       return server
     },

@@ -27,7 +27,7 @@ export const isMoreUrgent = (one: Rank, other: Rank): boolean => ranks.indexOf(o
 export const isRequest = (rank: Rank): boolean => rank === 'call' || rank === 'list'
 
 /** In the order in which they go. */
-const groups = ranks.flatMap(rank => [{ rank, isSlow: false }, { rank, isSlow: true }])
+const groups = ranks.flatMap(rank => [{ rank, isLast: false }, { rank, isLast: true }])
 /** How many others may go before a request of a later group, while its server could start. */
 const maxPassed = 4
 
@@ -35,10 +35,10 @@ const maxPassed = 4
  * One line for each server and rank. In a rank, the turn goes round over the servers. So a server with many waiting
  * requests delays those of another by one start.
  *
- * Servers that are slow to start go behind the others of their rank. A group of requests that was passed over four
- * times goes next, so that calls never keep lists waiting for ever.
+ * Servers that are slow to start, or that sent more than they may, go behind the others of their rank. A group of
+ * requests that was passed over four times goes next, so that calls never keep lists waiting for ever.
  */
-export function createStartQueue<Server extends { readonly isSlow: boolean }, Waiting extends Queued<Server>> (
+export function createStartQueue<Server extends { readonly isLast: boolean }, Waiting extends Queued<Server>> (
 ): StartQueue<Server, Waiting> {
   /** Lines by server, in the order of their turns. */
   const lines = new Map(ranks.map(rank => [rank, new Map<Server, Set<Waiting>>()]))
@@ -76,8 +76,8 @@ export function createStartQueue<Server extends { readonly isSlow: boolean }, Wa
     remove,
 
     next (mayStart) {
-      const candidates = groups.map(({ rank, isSlow }) =>
-        [...linesOf(rank).keys()].find(server => server.isSlow === isSlow && mayStart(server, rank)))
+      const candidates = groups.map(({ rank, isLast }) =>
+        [...linesOf(rank).keys()].find(server => server.isLast === isLast && mayStart(server, rank)))
       const overdue = groups.findIndex(({ rank }, index) =>
         isRequest(rank) && candidates[index] !== undefined && (passed[index] ?? 0) >= maxPassed)
       const chosen = overdue >= 0 ? overdue : candidates.findIndex(server => server !== undefined)

@@ -70,7 +70,7 @@ export function createWarmSpares (command: StdioCommand, options: WarmSparesOpti
     const cancel = cancelStart = new AbortController()
     if (isClosed()) cancel.abort()
     try {
-      await turn.during(client.open(cancel.signal))
+      await turn.during(client.open(cancel.signal), client)
     } catch (error) {
       await endProcess({ client, turn })
       if (!cancel.signal.aborted) throw error

@@ -7,7 +7,13 @@ import { createStartScheduler, type ServerStarts } from '../../../../lib/mcp/pro
 /** Lets all that was decided come to those who wait for it. */
 const settled = () => new Promise(resolve => setImmediate(resolve))
 
-interface Start { turn: Turn, succeed: () => Promise<void>, fail: () => Promise<void> }
+interface Start {
+  turn: Turn
+  succeed: () => Promise<void>
+  fail: () => Promise<void>
+  /** The process sends more than it may, and is ended for it. */
+  exceed: () => void
+}
 
 /** A scheduler, and the starts that it lets begin, in their order. */
 function setUp (options: Partial<Parameters<typeof createStartScheduler>[0]> = {}) {
@@ -32,14 +38,20 @@ function setUp (options: Partial<Parameters<typeof createStartScheduler>[0]> = {
         const opening = new Promise<void>((resolve, reject) => {
           end = outcome => outcome === 'up' ? resolve() : reject(outcome)
         })
-        const during = turn.during(opening)
+        const sender = { exceededBound: false }
+        const during = turn.during(opening, sender)
         during.catch(() => {})
         const ending = (outcome: 'up' | Error) => async () => {
           end(outcome)
           await settled()
         }
         begun.push(name)
-        starts.push({ turn, succeed: ending('up'), fail: ending(new Error('it failed')) })
+        starts.push({
+          turn,
+          succeed: ending('up'),
+          fail: ending(new Error('it failed')),
+          exceed: () => { sender.exceededBound = true }
+        })
       }, ({ code, message }) => refused.push(`${name} ${code} ${message}`))
     }
     await settled()
@@ -148,6 +160,30 @@ t.test('servers that are known to be slow go behind the others, and are known no
   await want('call', 'slow good')
   await starts[3]?.succeed()
   t.equal(begun.at(-1), 'slow', 'it was quick, and came first')
+})
+
+t.test('servers that sent more than they may go behind the others for a minute, and leave a place free', async t => {
+  let now = performance.now()
+  const clock = mock.method(performance, 'now', () => now)
+  t.teardown(() => clock.mock.restore())
+  const { want, begun, starts } = setUp({ maxStarting: 2 })
+  await want('call', 'flood noise')
+  starts[0]?.exceed()
+  await starts[0]?.fail() // in its start
+  await starts[1]?.succeed()
+  starts[1]?.exceed()
+  starts[1]?.turn.release() // in its life
+  await want('call', 'flood noise good good')
+  t.strictSame(begun.slice(2), ['flood', 'good'])
+  await starts[3]?.succeed()
+  t.strictSame(begun.slice(4), ['good'])
+  await starts[4]?.succeed()
+  t.equal(begun.length, 5, 'one place is left free')
+  await want('call', 'good')
+  t.strictSame(begun.slice(5), ['good'])
+  now += 60_000
+  await starts[5]?.succeed()
+  t.strictSame(begun.slice(6), ['noise'], 'as before that, beside the other')
 })
 
 t.test('where all starts take long, none of them is taken for one that hangs', async t => {
