@@ -11,6 +11,9 @@ type NodeOptions = Omit<
   'replyMapping'
 >
 
+/** How often a cluster is asked where the keys are (ms). */
+const slotsRefreshMs = 2_000
+
 /** How long to wait before the next attempt to connect (ms). */
 export const reconnectDelayMs = (attempt: number) => Math.min(attempt * 50, 1_000)
 
@@ -64,12 +67,25 @@ function createCluster (nodes: HostAndPort[], redisOptions: NodeOptions, command
     retryDelayOnFailover: 0,
     retryDelayOnClusterDown: 0,
     slotsRefreshTimeout: 500,
-    slotsRefreshInterval: 2_000,
     // Names are left to the connection, so that a certificate is checked against the name that was given.
     dnsLookup: (address, callback) => callback(null, address)
   })
   cluster.on('+node', (node: Redis) => watchConnection(node, commandTimeoutMs))
+  refreshSlots(cluster)
+  cluster.duplicate = () => createCluster(nodes, redisOptions, commandTimeoutMs)
   return cluster
+}
+
+/**
+ * Asks where the keys are, as long as the cluster is used. The option of ioredis goes on for ever when the client is
+ * closed while an answer is on its way, and keeps the process alive.
+ */
+function refreshSlots (cluster: Cluster): void {
+  const timer = setInterval(() => {
+    if (cluster.status === 'ready') cluster.refreshSlotsCache()
+  }, slotsRefreshMs)
+  timer.unref()
+  cluster.once('end', () => clearInterval(timer))
 }
 
 /** Fails at once while there is no cluster. ioredis' own option also fails commands while a node is first connected. */

@@ -63,7 +63,7 @@ export async function openRedis (config: RedisConfig, options: OpenRedisOptions)
   let isClosing = false
   // ioredis gives up when a sentinel announces a new primary while it is about to connect to the old one.
   client.on('end', () => {
-    if (!isClosing) setTimeout(() => { client.connect().catch(() => {}) }, reconnectDelayMs(1)).unref()
+    setTimeout(() => { if (!isClosing) client.connect().catch(() => {}) }, reconnectDelayMs(1)).unref()
   })
 
   return {
