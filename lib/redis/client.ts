@@ -72,6 +72,7 @@ function createCluster (nodes: HostAndPort[], redisOptions: NodeOptions, command
   })
   cluster.on('+node', (node: Redis) => watchConnection(node, commandTimeoutMs))
   refreshSlots(cluster)
+  // That of ioredis would ask nobody where the keys are.
   cluster.duplicate = () => createCluster(nodes, redisOptions, commandTimeoutMs)
   return cluster
 }

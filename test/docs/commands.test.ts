@@ -47,7 +47,7 @@ const accounts: Array<[RegExp, { heldBy: string } | { why: string }]> = [
   [/^npm run dev$/, { heldBy: 'scripts/signals' }],
   [/^npm start$|^node --v8-pool-size=1 scripts\/start\.mjs$|^(MCP_|REDIS_)\S+ (MCP_\S+ )?npm start$/, { heldBy: 'e2e/start' }],
   [/^npm install --no-save @opentelemetry\//, { why: 'they are among the devDependencies, in these versions' }],
-  [/^OTEL_\S+ node --import \.\/examples\/tracing\.mjs /, { heldBy: 'examples/tracing' }],
+  [/^OTEL_\S+ node --v8-pool-size=1 --import \.\/examples\/tracing\.mjs /, { heldBy: 'examples/tracing' }],
   [/^npm run nodes$/, { heldBy: 'long/nodes' }],
   [/^npm run api-key -- billing$/, { heldBy: 'scripts/api-key' }],
   [/^mkdir -m 700 deploy\/secrets|^openssl rand -hex 24 > |^echo "k1:|^node \.\.\/\.\.\/scripts\/api-key\.mjs|^chmod 444 \*|^echo 'MCP_API_BASE_URL/,

@@ -22,7 +22,7 @@ t.test('the example sends the spans of a service, the last ones at its end', asy
   const service = await startService(t, {
     OTEL_EXPORTER_OTLP_ENDPOINT: collector.origin, OTEL_SERVICE_NAME: 'the-name'
   }, {
-    command: ['--import', join(root, 'examples', 'tracing.mjs'), join(root, 'scripts', 'start.mjs')]
+    command: ['--v8-pool-size=1', '--import', join(root, 'examples', 'tracing.mjs'), join(root, 'scripts', 'start.mjs')]
   })
   const { status, body } = await callAt(service, await openSession(service), 'echo', { text: 'the-canary' })
   t.equal(status, 200, JSON.stringify(body))

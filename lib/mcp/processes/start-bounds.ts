@@ -100,8 +100,8 @@ export function createStartBounds ({ maxAlive, maxStarting, onFreed }: StartBoun
 
   function hasProcessor (server: ServerShare, rank: Rank): boolean {
     if (rank === 'spare' && computing.size > 0) return false
-    const last = [...computing.values()].filter(({ isLast }) => isLast).length
-    if (server.isLast && maxStarting > 1 && last >= maxStarting - 1) return false
+    const ofLast = [...computing.values()].filter(({ isLast }) => isLast).length
+    if (server.isLast && maxStarting > 1 && ofLast >= maxStarting - 1) return false
     return computing.size < maxStarting
   }
 
@@ -166,8 +166,8 @@ export function createStartBounds ({ maxAlive, maxStarting, onFreed }: StartBoun
     }
 
     return {
-      async during (opening, process) {
-        sender = process
+      async during (opening, startedProcess) {
+        sender = startedProcess
         try {
           const opened = await opening
           pace.add(performance.now() - startedAt)
