@@ -3,6 +3,7 @@ import autoload from '@fastify/autoload'
 import { type FastifyPluginAsync, type FastifyPluginCallback, type FastifyServerOptions, LogController } from 'fastify'
 import fp from 'fastify-plugin'
 import { requestIdOf } from './lib/http/request-id.ts'
+import { joinLines } from './lib/log-stream.ts'
 import afterResponse from './plugins/after-response.ts'
 import apiKeys from './plugins/api-keys.ts'
 import asyncCalls from './plugins/async-calls.ts'
@@ -59,6 +60,8 @@ import waitingCalls from './plugins/waiting-calls.ts'
 import webhooks from './plugins/webhooks.ts'
 import writeTimeout from './plugins/write-timeout.ts'
 
+const logLines = joinLines()
+
 /**
  * Server options, which fastify-cli applies when started with `--options`. The service works without them. They add a
  * second lock on secrets, the usual body of failures where there is no route yet, and fewer log lines.
@@ -80,6 +83,7 @@ export const options: FastifyServerOptions = {
   clientErrorHandler: answerClientError,
   genReqId: ({ headers }) => requestIdOf(headers['x-request-id']),
   logger: {
+    stream: logLines,
     formatters: { level: name => ({ level: name }) },
     redact: [
       'jwtToken', 'apiUrl', 'credentials', 'password', 'session_token',
@@ -119,6 +123,7 @@ const createPhase = (name: string, plugins: readonly Plugin[]) => fp<ConfigPlugi
 
 /** Plugins are listed because their order matters. Routes are loaded from their folder because theirs does not. */
 const app: FastifyPluginAsync<ConfigPluginOptions> = async (fastify, opts) => {
+  logLines.onLost(count => fastify.log.error({ count }, 'log lines were lost'))
   // Only what the plugins need: with --options, opts holds the server's options, too.
   for (const [name, plugins] of Object.entries(phases)) {
     await fastify.register(createPhase(name, plugins), { env: opts.env, isDescribed: opts.isDescribed })

@@ -67,7 +67,7 @@ const parties = new WeakMap()
 function partyOf (socket, data) {
   let party = parties.get(socket)
   if (party === undefined) {
-    party = socket.server ? 'caller' : String(data).startsWith('*') ? 'redis' : 'server'
+    party = socket.fd === 1 ? 'log' : socket.server ? 'caller' : String(data).startsWith('*') ? 'redis' : 'server'
     parties.set(socket, party)
   }
   return party
@@ -79,13 +79,6 @@ for (const [method, firstOf] of [['_write', data => data], ['_writev', chunks =>
   Socket.prototype[method] = function (data, ...rest) {
     writes[partyOf(this, firstOf(data))]++
     return original.call(this, data, ...rest)
-  }
-}
-for (const method of ['write', 'writeSync']) {
-  const original = fs[method]
-  fs[method] = function (...args) {
-    writes.log++
-    return original.apply(this, args)
   }
 }
 
