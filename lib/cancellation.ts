@@ -18,6 +18,24 @@ export function withDeadline<Value> (
   })
 }
 
+/**
+ * An AbortController that makes its signal when somebody asks for it first: making one costs as much as all else that a
+ * request does to find its server, and most requests need none.
+ */
+export class LateController {
+  #controller: AbortController | null = null
+
+  get signal (): AbortSignal {
+    this.#controller ??= new AbortController()
+    return this.#controller.signal
+  }
+
+  abort (): void {
+    this.#controller ??= new AbortController()
+    this.#controller.abort()
+  }
+}
+
 /** For a caller who left, or a request that was broken off, before any server got it: no tool can have acted. */
 export const leftBefore = () => Object.assign(new CallerLeftError(), { acted: 'no' as const })
 
@@ -32,6 +50,12 @@ export function abortable<Value> (
     const onAbort = () => reject(left())
     if (signal.aborted) onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+    promise.then(value => {
+      signal.removeEventListener('abort', onAbort)
+      resolve(value)
+    }, error => {
+      signal.removeEventListener('abort', onAbort)
+      reject(error)
+    })
   })
 }

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { abortable } from '../lib/cancellation.ts'
+import { abortable, LateController } from '../lib/cancellation.ts'
 import { traceContext } from '../lib/http/trace-context.ts'
 import type { RequestLimits, ServerClient } from '../lib/mcp/client/server-client.ts'
 import type { Lease, Patience, Priority } from '../lib/mcp/server.ts'
@@ -119,7 +119,7 @@ export default fp(async (fastify) => {
     const { log } = request
     const { name, server } = cataloged
     const uses = new Set<Promise<unknown>>()
-    const abandoned = new AbortController()
+    const abandoned = new LateController()
     const keepsSession = server.sessions !== undefined && request.hasSession
     const lease = fastify.leaseServer(server, {
       credentials: credentialsOf(request),
@@ -131,7 +131,7 @@ export default fp(async (fastify) => {
       ...(['debug', 'trace'].includes(log.level) && {
         onStderrLine: line => log.debug({ server: name, line }, 'mcp server stderr')
       })
-    }, abandoned.signal)
+    }, abandoned)
     request.defer(async () => {
       await Promise.allSettled(uses)
       if (request.callerSignal.aborted) abandoned.abort()

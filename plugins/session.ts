@@ -1,5 +1,6 @@
 import fp from 'fastify-plugin'
 import type { FastifyRequest } from 'fastify'
+import { clearAlarm, setAlarm } from '../lib/alarms.ts'
 import { MissingFieldError, SessionNotFoundError, StoreUnavailableError } from '../lib/errors.ts'
 import type { CallSlot } from '../lib/sessions/call-slot.ts'
 import type { LoadOptions, Session } from '../lib/sessions/session.ts'
@@ -87,15 +88,17 @@ export default fp(async (fastify) => {
 
   /** Renews a call's slot until the request is over. Should this worker die before, the slot lapses. */
   function keepSlot (request: FastifyRequest, slot: CallSlot): void {
-    const timer = setInterval(() => {
+    let alarm = setAlarm(slot.renewEveryMs, renew)
+    function renew (): void {
+      alarm = setAlarm(slot.renewEveryMs, renew)
       slot.renew().catch(err => {
         // An outage of Redis has a log line of its own.
         const level = err instanceof StoreUnavailableError ? 'debug' : 'warn'
         request.log[level]({ err }, 'the slot of a running call could not be renewed')
       })
-    }, slot.renewEveryMs)
+    }
     request.defer(async () => {
-      clearInterval(timer)
+      clearAlarm(alarm)
       await slot.release()
     })
   }

@@ -48,8 +48,11 @@ export interface Lease {
 /** One entry of the servers file, as this worker reaches it. */
 export interface Server {
   readonly spec: ServerSpec
-  /** The server for one request. Starts nothing before it is opened. Throws MissingCredentialError. */
-  lease: (user: User, signal: AbortSignal) => Lease
+  /**
+   * The server for one request, which no longer waits for it once `leaving` aborts. Starts nothing before it is opened.
+   * Throws MissingCredentialError.
+   */
+  lease: (user: User, leaving: Pick<AbortController, 'signal'>) => Lease
   /** The server's own sessions, where it begins one for each of ours that uses it. They are kept with ours. */
   readonly sessions?: {
     /** False once a handshake has shown that it begins none. */

@@ -6,7 +6,7 @@ export interface ServerRegistry {
   /** The current servers, in the order of their specs. */
   readonly servers: readonly Server[]
   /** The server for one request, which keeps it from ending until the lease is released. */
-  lease: (server: Server, user: User, signal: AbortSignal) => Lease
+  lease: (server: Server, user: User, leaving: Pick<AbortController, 'signal'>) => Lease
   /**
    * Takes other specs. A server whose spec is unchanged stays as it is. One that is gone or changed ends when the last
    * request that uses it is over.
@@ -42,8 +42,8 @@ export function createServerRegistry (
   return {
     get servers () { return [...current.values()] },
 
-    lease (server, user, signal) {
-      const lease = server.lease(user, signal)
+    lease (server, user, leaving) {
+      const lease = server.lease(user, leaving)
       count(server, 1)
       return {
         open: lease.open,

@@ -1,4 +1,4 @@
-import { withDeadline } from '../cancellation.ts'
+import { clearAlarm, setAlarm } from '../alarms.ts'
 import { SessionUnreadableError, StoreUnavailableError } from '../errors.ts'
 import { reasonOf } from './failure.ts'
 
@@ -12,7 +12,7 @@ export type AwaitCommand = <Answer>(command: Promise<Answer>, id?: string) => Pr
 export function createAwaitCommand (timeoutMs: number): AwaitCommand {
   return async (command, id) => {
     try {
-      return await withDeadline(command, timeoutMs, () => new Error(`redis did not answer within ${timeoutMs} ms`))
+      return await withAlarm(command, timeoutMs)
     } catch (error) {
       // Not the error itself: it carries the command's arguments, which may be credentials.
       const cause = new Error(reasonOf(error))
@@ -20,4 +20,17 @@ export function createAwaitCommand (timeoutMs: number): AwaitCommand {
       throw new StoreUnavailableError({ cause })
     }
   }
+}
+
+function withAlarm<Answer> (command: Promise<Answer>, timeoutMs: number): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const alarm = setAlarm(timeoutMs, () => reject(new Error(`redis did not answer within ${timeoutMs} ms`)))
+    command.then(answer => {
+      clearAlarm(alarm)
+      resolve(answer)
+    }, error => {
+      clearAlarm(alarm)
+      reject(error)
+    })
+  })
 }

@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHmac, hash, randomBytes } from 'node:crypto'
 import type { RedisClient } from '../redis/client.ts'
 import type { AwaitCommand } from '../redis/command.ts'
 import type { EncryptionKey } from './field-encryption.ts'
@@ -22,8 +22,14 @@ export async function loadSessionNamer (
   const make = () => inTime(redis.set(redisKey, randomBytes(32).toString('base64url'), 'NX'))
   // Reads first: the service may also start while Redis takes no writes.
   const key = await read() ?? await make().then(read) ?? ''
-  return sessionKey => createHmac('sha256', key).update(sessionKey).digest('base64url').slice(0, 22)
+  return sessionKey => shortDigest(key, sessionKey)
 }
+
+/**
+ * 132 bits of a keyed SHA-256. A digest that is cut cannot be extended, which HMAC is for, and each request has two:
+ * an HMAC takes OpenSSL four times as long.
+ */
+const shortDigest = (key: string, text: string) => hash('sha256', key + text, 'base64url').slice(0, 22)
 
 /** Which arguments a call had, for the audit log: equal texts have equal digests, on all workers. */
 export type DigestArguments = (text: string) => string
@@ -34,8 +40,9 @@ export type DigestArguments = (text: string) => string
  */
 export function createArgumentDigest (keys: readonly EncryptionKey[], nameSession: NameSession): DigestArguments {
   const [first] = keys
-  const purpose = 'mcp-audit-arguments\0'
-  if (first === undefined) return text => nameSession(purpose + text)
-  const key = createHmac('sha256', first.key).update(purpose).digest()
-  return text => createHmac('sha256', key).update(text).digest('base64url').slice(0, 22)
+  const purpose = 'mcp-audit-arguments'
+  const key = first === undefined
+    ? nameSession(purpose)
+    : createHmac('sha256', first.key).update(purpose).digest('base64url')
+  return text => shortDigest(key, text)
 }

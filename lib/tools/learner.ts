@@ -4,7 +4,7 @@ import type { Lease, Server, User } from '../mcp/server.ts'
 import type { CatalogedServer } from './cataloged-server.ts'
 
 export interface LearnerOptions {
-  lease: (server: Server, user: User, signal: AbortSignal) => Lease
+  lease: (server: Server, user: User, leaving: Pick<AbortController, 'signal'>) => Lease
   /** How long a server may take to answer with a list (ms). */
   listTimeoutMs: number
   onLearned: (server: string, learned: { tools: number, isFromStore: boolean }) => void
@@ -29,7 +29,7 @@ export function createLearner ({ lease, listTimeoutMs, onLearned, onFailed }: Le
 
   async function learnNow (server: CatalogedServer): Promise<void> {
     // One client for all lists, which is opened when the first of them is asked for.
-    const { open, join, release } = lease(server.server, nobody, closing.signal)
+    const { open, join, release } = lease(server.server, nobody, closing)
     try {
       const learned = await server.learn?.({
         credentials: {},

@@ -84,7 +84,7 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
   let onLog: ((params: RpcValue) => void) | null = null
 
   const connection = createProtocolConnection({
-    send: (message, signal) => transport.send(message, signal === undefined ? {} : { requestSignal: signal }),
+    send: (message, exchange) => transport.send(message, exchange && { exchange }),
     firstId,
     declaresElicitation,
     isExclusive,

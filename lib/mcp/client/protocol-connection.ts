@@ -1,3 +1,4 @@
+import { clearAlarm, setAlarm } from '../../alarms.ts'
 import { presentMember, valueOf } from '../../json-text.ts'
 import { createNumberTable } from '../../number-table.ts'
 import { BoundError, defaultBounds, type IntakeBounds } from '../transports/bounds.ts'
@@ -9,8 +10,8 @@ import {
 import { readMessages, type RpcMessage, type RpcRequest, type RpcValue } from './rpc-message.ts'
 
 export interface ProtocolConnectionOptions {
-  /** Sends a message whole. The signal aborts when a request is given up; only HTTP exchanges have one. */
-  send: (message: MessageText, signal?: AbortSignal) => Promise<void>
+  /** Sends a message whole. `exchange` is aborted when a request is given up; only HTTP exchanges have one. */
+  send: (message: MessageText, exchange?: AbortController) => Promise<void>
   /** The id of the first request. Others count up from it. */
   firstId: number
   /** Whether the server may request input of a person. The answer is then always that nobody is there. */
@@ -88,8 +89,6 @@ interface Pending {
 const taskNotifications = new Set(['notifications/tasks', 'notifications/tasks/status'])
 /** A server's id is given back to it, and is kept until the server takes it (characters). */
 const maxIdLength = 1_024
-/** The longest that a timer can wait (ms): a longer one would be due at once. */
-const maxTimerMs = 2_147_483_647
 /** Requests that are part of the handshake. The specification forbids to cancel one, and servers end at it. */
 const handshakeMethods = new Set(['initialize', 'server/discover'])
 
@@ -115,27 +114,27 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
     if (signal?.aborted) return Promise.reject(signal.reason)
     const id = nextId++
     return new Promise((resolve, reject) => {
-      const exchange = options.hasExchanges ? new AbortController() : null
-      let idleTimer = startTimer(Math.min(inactivityMs, timeoutMs))
-      const totalTimer = inactivityMs < timeoutMs ? startTimer(timeoutMs) : undefined
+      const exchange = options.hasExchanges ? new AbortController() : undefined
+      let silence = startAlarm(Math.min(inactivityMs, timeoutMs))
+      const deadline = inactivityMs < timeoutMs ? startAlarm(timeoutMs) : null
       signal?.addEventListener('abort', onAbort, { once: true })
       const text = `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)},"params":${params(id)}}`
       const sending = options.send({
         id, method, text, ...(headers && { headers }), ...(secrets && { secrets })
-      }, exchange?.signal)
+      }, exchange)
       pending.set(id, {
         sending,
         settle (outcome) {
           pending.delete(id)
-          clearTimeout(idleTimer)
-          clearTimeout(totalTimer)
+          clearAlarm(silence)
+          if (deadline !== null) clearAlarm(deadline)
           signal?.removeEventListener('abort', onAbort)
           if (outcome instanceof Error) reject(outcome)
           else resolve(outcome)
         },
         progress (value) {
-          clearTimeout(idleTimer)
-          idleTimer = startTimer(Math.min(inactivityMs, timeoutMs))
+          clearAlarm(silence)
+          silence = startAlarm(Math.min(inactivityMs, timeoutMs))
           onProgress?.(value)
         }
       })
@@ -144,15 +143,10 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
         pending.get(id)?.settle(isClosed && !isUnread ? connectionClosed() : error)
       })
 
-      function startTimer (milliseconds: number): NodeJS.Timeout {
-        const timer = setTimeout(() => {
-          // Timers run before data is read that has arrived: an answer or progress that is there is not late.
-          setImmediate(() => setImmediate(() => {
-            if (timer !== idleTimer && timer !== totalTimer) return
-            giveUp(new RequestTimeoutError(milliseconds, { isOfSilence: milliseconds < timeoutMs }))
-          }))
-        }, Math.min(milliseconds, maxTimerMs))
-        return timer.unref()
+      function startAlarm (milliseconds: number): number {
+        return setAlarm(milliseconds, () => {
+          giveUp(new RequestTimeoutError(milliseconds, { isOfSilence: milliseconds < timeoutMs }))
+        })
       }
       function onAbort (): void {
         giveUp(signal?.reason as Error) // the reason of a signal of this service is an error

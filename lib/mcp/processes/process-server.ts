@@ -49,7 +49,7 @@ function createSharedServer (
   })
   return {
     spec,
-    lease: (user, signal) => leaseShared(process, wishOf(user, signal)),
+    lease: (user, leaving) => leaseShared(process, () => wishOf(user, leaving.signal)),
     async close () {
       await process.close()
       starts.close()
@@ -59,7 +59,7 @@ function createSharedServer (
 
 const wishOf = ({ priority, waitMs }: Patience, signal: AbortSignal): Wish => ({ rank: priority, waitMs, signal })
 
-function leaseShared (process: SharedProcess, wish: Wish): Lease {
+function leaseShared (process: SharedProcess, wish: () => Wish): Lease {
   let opening: Promise<ServerClient> | null = null
   const others = createOthers(process.join)
 
@@ -97,7 +97,7 @@ function createFreshServer (
   return {
     spec,
     ...(spares !== null && { spares }),
-    lease (user, signal) {
+    lease (user, { signal }) {
       const { credentials, onStderrLine, onTrouble = options.onTrouble } = user
       const command = common ?? fillCommand(spec, credentials)
       const owner = { secrets: Object.values(credentials), ...(onStderrLine && { onStderrLine }) }

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { clearAlarm, setAlarm } from '../../alarms.ts'
 import { backoffMs } from '../../backoff.ts'
 import { abortable } from '../../cancellation.ts'
 import { CallerLeftError, McpStartError } from '../../errors.ts'
@@ -20,10 +21,10 @@ export interface SharedProcessOptions extends ProcessOptions {
 
 export interface SharedProcess {
   /**
-   * The client of the running process, which is started when there is none. Rejects as the wait of a {@link Ticket}
-   * does; a process that has begun to start goes on.
+   * The client of the running process, which is started when there is none. Asks for the wish only where there is a
+   * wait. Rejects as the wait of a {@link Ticket} does; a process that has begun to start goes on.
    */
-  use: (wish: Wish) => Promise<ServerClient>
+  use: (wish: () => Wish) => Promise<ServerClient>
   /** Another request waits for the turn to start, too, if there is a wait. Rejects as `use` does. */
   join: (wish: Wish) => Promise<void>
   /** Ends one use. Each call of `use` needs one, also a rejected one. */
@@ -35,8 +36,8 @@ export interface SharedProcess {
 interface Current {
   ticket: Ticket<Turn>
   process: Promise<RunningProcess>
-  /** Its turn once it has started. */
-  turn: Turn | null
+  /** The process once it has started. */
+  running: RunningProcess | null
 }
 
 const startBackoff = { firstMs: 100, maxMs: 30_000 }
@@ -50,7 +51,7 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
   const { idleMs, starts, onEnded } = options
   let current: Current | null = null
   let users = 0
-  let idleTimer: NodeJS.Timeout | null = null
+  let idleAlarm: number | null = null
   let failures = 0
   let pauseEndsAt = 0
   /** Whether another try can help, as far as the last end says. */
@@ -99,7 +100,7 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
     // Nobody can join a ticket that all others have left, though that is heard of later.
     if (current !== null && current.ticket.state !== 'abandoned') return current
     const ticket = starts.ticket()
-    const attempt: Current = { ticket, process: start(ticket), turn: null }
+    const attempt: Current = { ticket, process: start(ticket), running: null }
     current = attempt
     attempt.process.then(process => watch(attempt, process), () => {
       if (current === attempt) current = null
@@ -117,9 +118,10 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
   /**
    * Notices the end of the process that is in use. A process that `end` let go may take its time, and is another one.
    */
-  async function watch (attempt: Current, { client, turn }: RunningProcess): Promise<void> {
+  async function watch (attempt: Current, process: RunningProcess): Promise<void> {
+    const { client, turn } = process
     const startedAt = performance.now()
-    attempt.turn = turn
+    attempt.running = process
     turn.setIdle(users === 0)
     retryable = true // it started
     await client.ended
@@ -136,19 +138,22 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
   }
 
   starts.onRoomNeeded(() => {
-    if (users > 0 || !current?.turn) return false
+    if (users > 0 || !current?.running) return false
     end()
     return true
   })
 
   return {
-    async use (wish) {
-      const { signal } = wish
+    async use (wishOfRequest) {
       users++
-      current?.turn?.setIdle(false)
-      if (idleTimer !== null) clearTimeout(idleTimer)
-      if (current === null) await waitOutPause(signal)
-      const { client } = await abortable(running(wish), signal)
+      if (idleAlarm !== null) clearAlarm(idleAlarm)
+      if (current?.running) {
+        current.running.turn.setIdle(false)
+        return current.running.client
+      }
+      const wish = wishOfRequest()
+      if (current === null) await waitOutPause(wish.signal)
+      const { client } = await abortable(running(wish), wish.signal)
       return client
     },
 
@@ -157,14 +162,13 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
     leave () {
       users--
       if (users > 0 || closing !== null) return
-      current?.turn?.setIdle(true)
-      idleTimer = setTimeout(end, idleMs)
-      idleTimer.unref()
+      current?.running?.turn.setIdle(true)
+      idleAlarm = setAlarm(idleMs, end)
     },
 
     close () {
       closing ??= (async () => {
-        if (idleTimer !== null) clearTimeout(idleTimer)
+        if (idleAlarm !== null) clearAlarm(idleAlarm)
         const last = await current?.process.catch(() => null) // it did not start, so there is nothing to end
         if (last) await endProcess(last)
       })()

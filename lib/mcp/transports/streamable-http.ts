@@ -59,11 +59,11 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
       if (isClosed) throw new NotSentError(new Error('the transport is closed'))
     },
 
-    async send (message, { requestSignal } = {}) {
+    async send (message, { requestSignal, exchange } = {}) {
       if (isClosed) throw new NotSentError(new Error('the transport is closed'))
       const text = asText(message)
       const { id, method } = text
-      if (id !== undefined && method !== undefined) await request(text, id, requestSignal)
+      if (id !== undefined && method !== undefined) await request(text, id, exchange ?? following(requestSignal))
       else await settle(notify(text))
     },
 
@@ -95,8 +95,8 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
    * Resolves when the answer has been delivered, and its stream, if it has one, has ended. Rejects when the answer
    * cannot come any more.
    */
-  async function request (message: MessageText, id: number, requestSignal: AbortSignal | undefined): Promise<void> {
-    const controller = startRequest(requestSignal)
+  async function request (message: MessageText, id: number, controller: AbortController): Promise<void> {
+    running.add(controller)
     const { signal } = controller
     // A new session is begun without the id of an old one.
     if (message.method === 'initialize') keepSession(undefined)
@@ -151,13 +151,6 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
     return body
   }
 
-  function startRequest (signal?: AbortSignal): AbortController {
-    const controller = new AbortController()
-    running.add(controller)
-    signal?.addEventListener('abort', () => controller.abort(), { once: true })
-    return controller
-  }
-
   function settle<Value> (work: Promise<Value>): Promise<Value> {
     const settled = work.catch(() => {}).finally(() => settling.delete(settled))
     settling.add(settled)
@@ -179,6 +172,13 @@ function refusesAsOlder (error: HttpError, { pathname }: URL): boolean {
   // A 400 in words of JSON-RPC is of a server that has read the message.
   if (error.status === 400 && parseJsonObject(error.text)?.jsonrpc !== undefined) return false
   return olderStatuses.has(error.status) || /\/sse\/?$/i.test(pathname)
+}
+
+/** A controller that aborts with the signal. */
+function following (signal: AbortSignal | undefined): AbortController {
+  const controller = new AbortController()
+  signal?.addEventListener('abort', () => controller.abort(), { once: true })
+  return controller
 }
 
 /** Whether a request is of the era of 2026. A server of another era refuses it with no id of it. */

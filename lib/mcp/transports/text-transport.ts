@@ -14,8 +14,10 @@ export interface MessageText {
 }
 
 export interface SendOptions {
-  /** Aborts when nobody waits for the answer to this request any more. */
+  /** Aborts when nobody waits for the answer to this request any more. The SDK's client gives it. */
   requestSignal?: AbortSignal
+  /** Aborts then, too, and is aborted by the transport where it ends the exchange. Ours gives it. */
+  exchange?: AbortController
 }
 
 /**

@@ -38,7 +38,7 @@ t.test('a server that was replaced ends after its last request', async t => {
   const { registry, specFor, server, troubles } = createRegistry(t)
   registry.replace([specFor('a')])
   const old = server('a')
-  const leases = [registry.lease(old, user, never()), registry.lease(old, user, never())]
+  const leases = [registry.lease(old, user, { signal: never() }), registry.lease(old, user, { signal: never() })]
   const [first, second] = await Promise.all(leases.map(lease => lease.open()))
   const pid = first === undefined ? 0 : await pidOf(first)
 
@@ -55,7 +55,7 @@ t.test('a server that was replaced ends after its last request', async t => {
 t.test('a server that no request uses ends when it is replaced', async t => {
   const { registry, specFor, server } = createRegistry(t)
   registry.replace([specFor('a')])
-  const lease = registry.lease(server('a'), user, never())
+  const lease = registry.lease(server('a'), user, { signal: never() })
   const pid = await pidOf(await lease.open())
   await lease.release()
   t.ok(isAlive(pid), 'it is shared, and runs on')
@@ -66,7 +66,8 @@ t.test('a server that no request uses ends when it is replaced', async t => {
 t.test('closing ends all servers, those included that were replaced', async t => {
   const { registry, specFor, server } = createRegistry(t)
   registry.replace([specFor('a'), specFor('b')])
-  const clients = await Promise.all(['a', 'b'].map(name => registry.lease(server(name), user, never()).open()))
+  const leases = ['a', 'b'].map(name => registry.lease(server(name), user, { signal: never() }))
+  const clients = await Promise.all(leases.map(({ open }) => open()))
   const pids = await Promise.all(clients.map(pidOf))
   registry.replace([specFor('b')])
   t.ok(pids.every(isAlive))

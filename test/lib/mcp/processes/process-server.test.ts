@@ -12,16 +12,16 @@ t.test('each request has a process of its own, which is gone when it is over', a
 
 t.test('a lease that is never opened starts nothing', async t => {
   const { server, scheduler } = createZoo(t, ['well-behaved'])
-  await server.lease(user, never()).release()
+  await server.lease(user, { signal: never() }).release()
   t.equal(scheduler.alive, 0)
 })
 
 t.test('no more processes live than may, and none is lost when the queue gives up', async t => {
   const { server, scheduler } = createZoo(t, ['well-behaved'], { limit: 1 })
-  const first = server.lease(user, never())
+  const first = server.lease(user, { signal: never() })
   await first.open()
   const controller = new AbortController()
-  const second = server.lease(user, controller.signal)
+  const second = server.lease(user, controller)
   const opening = second.open()
   t.match(scheduler, { alive: 1, waiting: 1 })
   controller.abort()
@@ -33,7 +33,7 @@ t.test('no more processes live than may, and none is lost when the queue gives u
 
 t.test('a server that fails to start releases its slots', async t => {
   const { server, scheduler } = createZoo(t, ['dies-at-start'])
-  const lease = server.lease(user, never())
+  const lease = server.lease(user, { signal: never() })
   await t.rejects(lease.open(), { code: 'MCPC_ERR_MCP_START' })
   await lease.release()
   t.match(scheduler, { alive: 0, starting: 0 })

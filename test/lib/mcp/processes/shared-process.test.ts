@@ -18,7 +18,7 @@ t.test('a shared server serves all requests with one process, and ends when none
 t.test('a shared server that dies fails its running calls and is started again', async t => {
   const { server, troubles } = createZoo(t, ['dies-on-call'], { spec: shared })
   const attempt = async () => {
-    const lease = server.lease(user, never())
+    const lease = server.lease(user, { signal: never() })
     try {
       const client = await lease.open()
       await client.callTool({ name: 'act', args: '{"jwtToken":"not-a-real-secret"}' }, limits())
@@ -37,7 +37,7 @@ t.test('a shared server that dies fails its running calls and is started again',
 t.test('a caller who leaves does not end the shared server that others use', async t => {
   const { server } = createZoo(t, ['slow-start', '500'], { spec: shared })
   const controller = new AbortController()
-  const leaving = server.lease(user, controller.signal)
+  const leaving = server.lease(user, controller)
   const opening = leaving.open()
   const staying = use(server)
   controller.abort()
@@ -55,7 +55,7 @@ t.test('a shared server that takes its time to end is not taken for the one that
   const first = await use(server)
   await until(async () => await use(server) !== first, 'the first one was let go, and another one was started')
 
-  const lease = server.lease(user, never())
+  const lease = server.lease(user, { signal: never() })
   const client = await lease.open()
   const second = await pidOf(client)
   t.not(second, first)

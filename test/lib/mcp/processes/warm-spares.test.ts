@@ -26,7 +26,7 @@ t.test('a spare is started ahead, serves one request, ends, and is replaced', as
 
 t.test('a spare never takes a slot that a request wants', async t => {
   const { server, scheduler } = createZoo(t, ['well-behaved'], { warmSpares: 3, limit: 2 })
-  const leases = [server.lease(user, never()), server.lease(user, never())]
+  const leases = [server.lease(user, { signal: never() }), server.lease(user, { signal: never() })]
   await Promise.all(leases.map(lease => lease.open()))
   server.spares?.refill()
   t.match([server.spares?.ready, scheduler.alive], [0, 2])
@@ -96,7 +96,7 @@ t.test('a spare that dies before the call is written is replaced by a fresh serv
     const [deadPid = 0] = running()
     troubles.length = 0
     const ofRequest: string[] = []
-    const lease = server.lease({ ...user, onTrouble: (_, message) => ofRequest.push(message) }, never())
+    const lease = server.lease({ ...user, onTrouble: (_, message) => ofRequest.push(message) }, { signal: never() })
     const spare = await lease.open()
     const pid = await call(spare, deadPid)
     t.not(pid, deadPid)
@@ -140,7 +140,7 @@ t.test('a spare that dies of the call is not replaced: the call may have acted',
   const { server, troubles } = createZoo(t, ['dies-on-call'], { warmSpares: 1 })
   server.spares?.refill()
   await spareIsReady(server)
-  const lease = server.lease(user, never())
+  const lease = server.lease(user, { signal: never() })
   const client = await lease.open()
   await t.rejects(client.callTool({ name: 'act', args: '{}' }, limits()), { code: 'MCPC_ERR_MCP_CALL' })
   t.strictSame(troubles, [])
@@ -154,7 +154,7 @@ t.test('a caller who has left gets no fresh server for a spare that died', async
   const [pid = 0] = running()
   const controller = new AbortController()
   const { signal } = controller
-  const lease = server.lease(user, signal)
+  const lease = server.lease(user, controller)
   const spare = await lease.open()
   killUnheard(pid)
   const calling = spare.callTool({ name: 'act', args: '{}' }, { ...limits(), signal })

@@ -58,7 +58,7 @@ export async function pidOf (client: ServerClient): Promise<number> {
 
 /** A request from its beginning to its end. Gives the process id of its server. */
 export async function use (server: Server): Promise<number> {
-  const lease = server.lease(user, never())
+  const lease = server.lease(user, { signal: never() })
   const pid = await pidOf(await lease.open())
   await lease.release()
   return pid

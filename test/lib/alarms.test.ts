@@ -1,0 +1,85 @@
+import { spawnSync } from 'node:child_process'
+import { extname } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import t from 'tap'
+import { clearAlarm, setAlarm } from '../../lib/alarms.ts'
+
+/** Keeps the loop going while only alarms are awaited, which keep no process alive. */
+const alive = setInterval(() => {}, 1_000)
+t.teardown(() => clearInterval(alive))
+
+const rings = (milliseconds: number) => new Promise<number>(resolve => {
+  const setAt = performance.now()
+  setAlarm(milliseconds, () => resolve(performance.now() - setAt))
+})
+
+t.test('alarms ring in the order in which they are due, none too early', async t => {
+  const order: number[] = []
+  const waits = [120, 20, 70, 20]
+  await Promise.all(waits.map(async milliseconds => {
+    const waited = await rings(milliseconds)
+    t.ok(waited >= milliseconds, `${waited} ms of ${milliseconds}`)
+    order.push(milliseconds)
+  }))
+  t.strictSame(order, [20, 20, 70, 120])
+})
+
+t.test('a cleared alarm does not ring, and the others do', async t => {
+  let rung = 0
+  const ids = Array.from({ length: 1_000 }, () => setAlarm(30, () => { rung++ }))
+  for (const id of ids) if (id % 2 === 0) clearAlarm(id)
+  await rings(60)
+  t.equal(rung, 500)
+  clearAlarm(ids[0] as number)
+  await rings(1)
+  t.equal(rung, 500)
+})
+
+t.test('an alarm may set and clear others as it rings', async t => {
+  const rung: string[] = []
+  let second = 0
+  setAlarm(20, () => {
+    rung.push('first')
+    clearAlarm(second)
+    setAlarm(20, () => rung.push('of the first'))
+  })
+  second = setAlarm(20, () => rung.push('second'))
+  setAlarm(200, () => rung.push('late'))
+  await rings(100)
+  t.strictSame(rung, ['first', 'of the first'])
+  await rings(150)
+  t.strictSame(rung, ['first', 'of the first', 'late'])
+})
+
+t.test('waits of no end and of months neither ring nor hold up others', async t => {
+  let rung = 0
+  const ids = [Infinity, 2_147_483_648, 5e9].map(milliseconds => setAlarm(milliseconds, () => { rung++ }))
+  await rings(20)
+  await rings(20)
+  t.equal(rung, 0)
+  for (const id of ids) clearAlarm(id)
+})
+
+t.test('what arrived while the worker was busy is read before an alarm rings', async t => {
+  const { promise, resolve } = (() => {
+    let resolve = (_: string): void => {}
+    const promise = new Promise<string>(_resolve => { resolve = _resolve })
+    return { promise, resolve }
+  })()
+  const alarm = setAlarm(10, () => resolve('late'))
+  await delay(1)
+  const end = performance.now() + 50
+  while (performance.now() < end); // both are due by now
+  setImmediate(() => {
+    clearAlarm(alarm)
+    resolve('in time')
+  })
+  t.equal(await promise, 'in time')
+})
+
+t.test('an alarm keeps no process alive', async t => {
+  const module = new URL(`../../lib/alarms${extname(import.meta.filename)}`, import.meta.url).href
+  const script = `const { setAlarm } = await import(${JSON.stringify(module)}); setAlarm(600_000, () => {})`
+  const { status } = spawnSync(process.execPath, [...process.execArgv, '--input-type=module', '--eval', script])
+  t.equal(status, 0)
+})
