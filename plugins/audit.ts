@@ -112,17 +112,21 @@ function write (log: FastifyBaseLogger, { request, reply, isAnswered }: RequestE
   const { url: route, config: { audit } } = request.routeOptions
   const { statusCode } = reply
   if (audit === undefined && !refusals.has(statusCode)) return
-  const { outcome = 'ok', session, ...facts } = request[kFacts] ?? {}
+  const { outcome = 'ok', session, tool, prompt, server, arguments: args } = request[kFacts] ?? {}
+  // What is undefined is left out of the line.
   log.info({
     reqId: request.id,
-    ...(request.traceId !== null && { traceId: request.traceId }),
+    traceId: request.traceId ?? undefined,
     event: audit ?? 'refused',
     client: request.client,
     address: request.callerAddress,
     method: request.method,
     route,
-    ...(session !== undefined && { session: nameForLog(session) }),
-    ...facts,
+    session: session && nameForLog(session),
+    tool,
+    prompt,
+    server,
+    arguments: args,
     statusCode,
     outcome: request.failureCode ?? (isAnswered ? outcome : 'caller_left'),
     durationMs: Math.round(reply.elapsedTime * 10) / 10

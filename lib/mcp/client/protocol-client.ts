@@ -102,7 +102,7 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
   transport.onclose = () => connection.closed(transport.failure)
 
   async function send (method: string, members: Members, era: Era['kind'], request: RequestOptions): Promise<RpcValue> {
-    const { meta = [], headers, onProgress, onToken } = request
+    const { meta = [], headers, onProgress, onToken, timeoutMs, inactivityMs, signal, secrets } = request
     const own = [...members]
     const isModern = era === 'modern'
     const result = await connection.request({
@@ -116,8 +116,12 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
         ]
         return objectText(metaMembers.length === 0 ? own : [...own, ['_meta', objectText(metaMembers)]])
       },
-      ...request,
-      headers: isModern ? { ...standardHeaders(method, own), ...headers } : headers ?? {}
+      timeoutMs,
+      inactivityMs,
+      signal,
+      onProgress,
+      secrets,
+      headers: isModern ? { ...standardHeaders(method, own), ...headers } : headers
     })
     if (isModern && !hasKnownType(result, method)) {
       throw new UnusableAnswerError(textOf(result.document, result.node).slice(0, maxQuoteLength))

@@ -38,12 +38,12 @@ export interface ConnectionRequest {
   /** How long the answer may take in all (ms). */
   timeoutMs: number
   /** How long the server may be silent (ms). Each progress notification starts it anew. Absent: as long as it takes. */
-  inactivityMs?: number
-  signal?: AbortSignal
-  onProgress?: (progress: RpcValue) => void
-  headers?: Readonly<Record<string, string>>
+  inactivityMs?: number | undefined
+  signal?: AbortSignal | undefined
+  onProgress?: ((progress: RpcValue) => void) | undefined
+  headers?: Readonly<Record<string, string>> | undefined
   /** Values that nobody on the way to the server may read. */
-  secrets?: readonly unknown[]
+  secrets?: readonly unknown[] | undefined
 }
 
 /** Follows a task, whose messages come after the request that began it was answered. */
@@ -119,9 +119,7 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
       const deadline = inactivityMs < timeoutMs ? startAlarm(timeoutMs) : null
       signal?.addEventListener('abort', onAbort, { once: true })
       const text = `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)},"params":${params(id)}}`
-      const sending = options.send({
-        id, method, text, ...(headers && { headers }), ...(secrets && { secrets })
-      }, exchange)
+      const sending = options.send({ id, method, text, headers, secrets }, exchange)
       pending.set(id, {
         sending,
         settle (outcome) {

@@ -8,9 +8,9 @@ export interface MessageText {
   /** Absent in a response. */
   readonly method?: string
   /** Headers that repeat parts of the message, for transports that have headers. */
-  readonly headers?: Readonly<Record<string, string>>
+  readonly headers?: Readonly<Record<string, string>> | undefined
   /** Values that nobody on the way may read in it. */
-  readonly secrets?: readonly unknown[]
+  readonly secrets?: readonly unknown[] | undefined
 }
 
 export interface SendOptions {
