@@ -83,7 +83,7 @@ export const options: FastifyServerOptions = {
   clientErrorHandler: answerClientError,
   genReqId: ({ headers }) => requestIdOf(headers['x-request-id']),
   logger: {
-    stream: logLines,
+    ...(logLines !== null && { stream: logLines }),
     formatters: { level: name => ({ level: name }) },
     redact: [
       'jwtToken', 'apiUrl', 'credentials', 'password', 'session_token',
@@ -123,7 +123,7 @@ const createPhase = (name: string, plugins: readonly Plugin[]) => fp<ConfigPlugi
 
 /** Plugins are listed because their order matters. Routes are loaded from their folder because theirs does not. */
 const app: FastifyPluginAsync<ConfigPluginOptions> = async (fastify, opts) => {
-  logLines.onLost(count => fastify.log.error({ count }, 'log lines were lost'))
+  logLines?.onLost(count => fastify.log.error({ count }, 'log lines were lost'))
   // Only what the plugins need: with --options, opts holds the server's options, too.
   for (const [name, plugins] of Object.entries(phases)) {
     await fastify.register(createPhase(name, plugins), { env: opts.env, isDescribed: opts.isDescribed })

@@ -8,6 +8,7 @@
  */
 import { subscribe } from 'node:diagnostics_channel'
 import fs from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { Socket } from 'node:net'
 import { performance, PerformanceObserver } from 'node:perf_hooks'
 
@@ -67,7 +68,7 @@ const parties = new WeakMap()
 function partyOf (socket, data) {
   let party = parties.get(socket)
   if (party === undefined) {
-    party = socket.fd === 1 ? 'log' : socket.server ? 'caller' : String(data).startsWith('*') ? 'redis' : 'server'
+    party = socket.server ? 'caller' : String(data).startsWith('*') ? 'redis' : 'server'
     parties.set(socket, party)
   }
   return party
@@ -81,6 +82,14 @@ for (const [method, firstOf] of [['_write', data => data], ['_writev', chunks =>
     return original.call(this, data, ...rest)
   }
 }
+
+// The log of a pipe.
+const { writeSync } = fs
+fs.writeSync = (...args) => {
+  writes.log++
+  return writeSync(...args)
+}
+syncBuiltinESMExports()
 
 let collections = 0
 new PerformanceObserver(list => {

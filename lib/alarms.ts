@@ -16,7 +16,7 @@ let timerIsDueAt = Infinity
  */
 export function setAlarm (milliseconds: number, ring: () => void): number {
   const id = nextId++
-  const dueAt = performance.now() + milliseconds
+  const dueAt = performance.now() + (milliseconds || 0) // no number is no wait, as with setTimeout
   alarms.set(id, { id, dueAt, ring })
   if (dueAt < timerIsDueAt) startTimer(dueAt)
   return id
@@ -53,8 +53,11 @@ function ringThoseDue (now: number): void {
   }
   if (earliest < timerIsDueAt) startTimer(earliest)
   for (const { id, ring } of due) {
-    if (alarms.get(id) === undefined) continue // one that rang before has cleared it
-    alarms.delete(id)
-    ring()
+    // Should one throw, the others ring all the same.
+    queueMicrotask(() => {
+      if (alarms.get(id) === undefined) return // one that rang before has cleared it
+      alarms.delete(id)
+      ring()
+    })
   }
 }

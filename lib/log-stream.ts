@@ -1,4 +1,4 @@
-import type { Writable } from 'node:stream'
+import { fstatSync, writeSync } from 'node:fs'
 
 /** Takes the lines of the log. */
 export interface LogStream {
@@ -11,37 +11,71 @@ export interface LogStream {
 
 /** What may wait for a reader that does not read (bytes): a log must not use up the memory of its worker. */
 const maxUnreadBytes = 16_000_000
+/** How soon a reader that had read nothing is tried again (ms). */
+const retryMs = 20
+/** How long the end of the process waits for such a reader (ms). */
+const lastMs = 1_000
+
+const fd = 1
 
 /**
- * Joins the log lines of a turn of the event loop into one write, by default to standard output.
+ * Joins the log lines of a turn of the event loop into one write to standard output, where that is a pipe or a socket.
+ * Gives `null` where it is something else.
  *
- * The write holds up nothing: what a pipe or a socket cannot take yet waits in memory, and beyond 16 MB lines are lost.
- * A file or a terminal takes the lines at once. pino's own stream has a thread make each write, which wakes two threads
- * for each call of a caller that makes one at a time.
+ * The write holds up nothing: what the reader has no room for waits in memory, and beyond 16 MB lines are lost. pino's
+ * own stream has a thread make each write, which wakes two threads for each call of a caller that makes one at a time.
+ * It is the right one for a file or a terminal, whose writes hold up whoever makes them.
  */
-export function joinLines (output: Writable = process.stdout): LogStream {
+export function joinLines (): LogStream | null {
+  const output = fstatSync(fd)
+  if (!output.isFIFO() && !output.isSocket()) return null
   let joined = ''
+  const unread: Buffer[] = []
+  let unreadBytes = 0
   let lost = 0
+  let retry: NodeJS.Timeout | null = null
   let report: (lines: number) => void = () => {}
 
   function flush (): void {
-    const lines = joined
+    if (joined === '') return
+    const lines = Buffer.from(joined)
     joined = ''
-    if (lines !== '') output.write(lines)
+    unread.push(lines)
+    unreadBytes += lines.length
+    writeUnread()
   }
 
-  output.on('drain', () => {
-    if (lost === 0) return
-    const lines = lost
-    lost = 0
-    report(lines)
+  function writeUnread (): void {
+    makeNonBlocking()
+    for (let first = unread[0]; first !== undefined; first = unread[0]) {
+      const written = writeSome(first)
+      if (written === 0) {
+        retry ??= setTimeout(tryAgain, retryMs).unref()
+        return
+      }
+      unreadBytes -= written
+      if (written === first.length) unread.shift()
+      else unread[0] = first.subarray(written)
+    }
+    if (lost > 0) {
+      const lines = lost
+      lost = 0
+      report(lines)
+    }
+  }
+
+  function tryAgain (): void {
+    retry = null
+    writeUnread()
+  }
+
+  process.once('exit', () => {
+    const deadline = performance.now() + lastMs
+    for (flush(); unread.length > 0 && performance.now() < deadline; writeUnread()) sleep(retryMs)
   })
-  // There is nobody to be told that the reader left, or that the disk is full. The service goes on.
-  output.on('error', () => {})
-  process.once('exit', flush)
   return {
     write (line) {
-      if (lost > 0 || output.writableLength > maxUnreadBytes) {
+      if (lost > 0 || unreadBytes > maxUnreadBytes) {
         lost++
         return
       }
@@ -52,3 +86,18 @@ export function joinLines (output: Writable = process.stdout): LogStream {
     onLost: told => { report = told }
   }
 }
+
+/** Node makes a pipe or a socket of standard output one that does not block when somebody asks for its stream. */
+const makeNonBlocking = (): unknown => process.stdout
+
+/** Gives how many bytes are no longer to be written: 0 while there is no room for any. */
+function writeSome (bytes: Buffer): number {
+  try {
+    return writeSync(fd, bytes)
+  } catch (error) {
+    // There is nobody to be told that the reader left. The service goes on, and a new reader gets the next lines.
+    return (error as NodeJS.ErrnoException).code === 'EAGAIN' ? 0 : bytes.length
+  }
+}
+
+const sleep = (milliseconds: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds)

@@ -26,8 +26,8 @@ export async function loadSessionNamer (
 }
 
 /**
- * 132 bits of a keyed SHA-256. A digest that is cut cannot be extended, which HMAC is for, and each request has two:
- * an HMAC takes OpenSSL four times as long.
+ * 132 bits of a keyed SHA-256, in one pass: HMAC, which takes OpenSSL four times as long, guards a digest from being
+ * extended, and one that is cut needs no such guard. Each tool call has two.
  */
 const shortDigest = (key: string, text: string) => hash('sha256', key + text, 'base64url').slice(0, 22)
 

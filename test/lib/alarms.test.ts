@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { extname } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { clearAlarm, setAlarm } from '../../lib/alarms.ts'
 
@@ -61,20 +62,30 @@ t.test('waits of no end and of months neither ring nor hold up others', async t 
 })
 
 t.test('what arrived while the worker was busy is read before an alarm rings', async t => {
-  const { promise, resolve } = (() => {
-    let resolve = (_: string): void => {}
-    const promise = new Promise<string>(_resolve => { resolve = _resolve })
-    return { promise, resolve }
-  })()
-  const alarm = setAlarm(10, () => resolve('late'))
-  await delay(1)
-  const end = performance.now() + 50
-  while (performance.now() < end); // both are due by now
-  setImmediate(() => {
-    clearAlarm(alarm)
-    resolve('in time')
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const sender = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  const [receiver] = await once(server, 'connection') as [Socket]
+  t.teardown(() => {
+    sender.destroy()
+    receiver.destroy()
+    server.close()
   })
-  t.equal(await promise, 'in time')
+  const outcome = new Promise<string>(resolve => {
+    const arrived = once(receiver, 'data')
+    // After an immediate come timers that are due, and only then what has arrived.
+    setImmediate(() => {
+      const alarm = setAlarm(10, () => resolve('late'))
+      arrived.then(() => {
+        clearAlarm(alarm)
+        resolve('in time')
+      })
+      sender.write('answer')
+      const end = performance.now() + 50
+      while (performance.now() < end);
+    })
+  })
+  t.equal(await outcome, 'in time')
 })
 
 t.test('an alarm keeps no process alive', async t => {

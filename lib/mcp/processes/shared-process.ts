@@ -147,7 +147,7 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
     async use (wishOfRequest) {
       users++
       if (idleAlarm !== null) clearAlarm(idleAlarm)
-      if (current?.running) {
+      if (current?.running && closing === null) {
         current.running.turn.setIdle(false)
         return current.running.client
       }

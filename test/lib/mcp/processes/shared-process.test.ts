@@ -90,3 +90,13 @@ function kill (pid: number): void {
     // it is gone already
   }
 }
+
+t.test('a shared server that ends with the service is handed to nobody', async t => {
+  const { server } = createZoo(t, ['well-behaved'], { spec: shared })
+  const first = server.lease(user, { signal: never() })
+  await first.open()
+  const closing = server.close()
+  const second = server.lease(user, { signal: never() })
+  await t.rejects(second.open(), { code: 'MCPC_ERR_MCP_START' })
+  await Promise.all([first.release(), second.release(), closing])
+})
