@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { CallerLeftError } from './errors.ts'
 
 /**
@@ -26,13 +27,21 @@ export class LateController {
   #controller: AbortController | null = null
 
   get signal (): AbortSignal {
-    this.#controller ??= new AbortController()
-    return this.#controller.signal
+    return this.#made().signal
   }
 
+  /** Also where nobody has asked for the signal yet: who does so later must find it aborted. */
   abort (): void {
-    this.#controller ??= new AbortController()
-    this.#controller.abort()
+    this.#made().abort()
+  }
+
+  #made (): AbortController {
+    if (this.#controller === null) {
+      this.#controller = new AbortController()
+      // A listing listens for each of its servers. Node takes more than ten for a leak, and writes to stderr.
+      setMaxListeners(0, this.#controller.signal)
+    }
+    return this.#controller
   }
 }
 

@@ -1,6 +1,6 @@
-import { setMaxListeners } from 'node:events'
 import type { FastifyError, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { LateController } from '../lib/cancellation.ts'
 
 const kController = Symbol('callerController')
 
@@ -10,7 +10,7 @@ declare module 'fastify' {
     readonly callerSignal: AbortSignal
     /** Stops the work of the request as if its caller had left. The caller is answered `reason`. */
     interrupt: (reason: FastifyError) => void
-    [kController]: AbortController | null
+    [kController]: LateController | null
   }
 }
 
@@ -25,17 +25,13 @@ export default fp(async (fastify) => {
   fastify.decorateRequest(kController, null)
   fastify.decorateRequest('callerSignal', {
     getter () {
-      if (this[kController] === null) {
-        this[kController] = new AbortController()
-        // A listing listens for each of its servers. Node takes more than ten for a leak, and writes to stderr.
-        setMaxListeners(0, this[kController].signal)
-      }
+      this[kController] ??= new LateController()
       return this[kController].signal
     }
   })
   /** Also where there was no signal yet: work that asks for one later must find it aborted. */
   function abort (request: FastifyRequest): void {
-    request[kController] ??= new AbortController()
+    request[kController] ??= new LateController()
     request[kController].abort()
   }
   fastify.decorateRequest('interrupt', function (reason) {
