@@ -135,13 +135,16 @@ function createEitherReader (mediaType: string, text: () => BodyReader, events: 
     const found = choose(false)
     if (found === null) return
     chosen = found
+    reader.join = found.join
     for (const earlier of pending) found.push(earlier)
     pending = []
   }
 
-  return {
+  // Not a getter: an object with one has a shape of its own, which keeps whatever its closure sees until the collector
+  // looks through the whole heap. A body is read with each call.
+  const reader: BodyReader = {
     push,
-    get join () { return chosen?.join },
+    join: undefined,
     end () {
       if (chosen === null) {
         chosen = choose(true) ?? text()
@@ -150,6 +153,7 @@ function createEitherReader (mediaType: string, text: () => BodyReader, events: 
       chosen.end()
     }
   }
+  return reader
 }
 
 /** The error for a body that is no answer, quoted. */
