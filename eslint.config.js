@@ -25,6 +25,21 @@ const zones = [
   }))
 ]
 
+/**
+ * What V8 puts into the old generation at once. There it keeps whatever its function sees, which is all of a request,
+ * until the collector looks through the whole heap.
+ */
+const longLived = [
+  {
+    selector: "ObjectExpression > Property[kind='get']",
+    message: 'An object with a getter has a shape of its own, which lives long; write a method or a plain property.'
+  },
+  {
+    selector: "AssignmentExpression[left.type='MemberExpression'][right.type=/^(Arrow)?FunctionExpression$/]",
+    message: 'A function written where it is assigned to a property lives long; declare it before.'
+  }
+]
+
 /** Longest line (characters). */
 const maxLength = { code: 120, ignoreUrls: true, ignoreRegExpLiterals: true }
 
@@ -51,6 +66,11 @@ export default [
       'no-restricted-properties': ['error', environment],
       '@stylistic/max-len': ['error', maxLength]
     }
+  },
+  {
+    // What is made for one request must go with it.
+    files: ['lib/mcp/{client,http,transports}/**/*.ts', 'lib/calls/**/*.ts'],
+    rules: { 'no-restricted-syntax': ['error', ...longLived] }
   },
   {
     files: ['app.ts', 'plugins/**/*.ts', 'routes/**/*.ts', 'lib/**/*.ts'],

@@ -27,6 +27,18 @@ export function clearAlarm (id: number): void {
   alarms.delete(id)
 }
 
+/** Resolves when the promise has settled, and no later than in so many milliseconds. */
+export function settledWithin (promise: Promise<unknown>, milliseconds: number): Promise<void> {
+  return new Promise(resolve => {
+    const alarm = setAlarm(milliseconds, resolve)
+    const done = () => {
+      clearAlarm(alarm)
+      resolve()
+    }
+    promise.then(done, done)
+  })
+}
+
 /** The longest that a timer of Node's can wait (ms): a longer one would be due at once. */
 const maxTimerMs = 2_147_483_647
 

@@ -5,7 +5,7 @@ import { ConfigError } from '../lib/errors.ts'
 import type { Peer } from '../lib/mcp/client/handshake.ts'
 import { createEraMemory } from '../lib/mcp/client/protocol-era.ts'
 import { createHttpServer } from '../lib/mcp/http/http-server.ts'
-import { createRequestBounds, type RequestBounds } from '../lib/mcp/http/request-bounds.ts'
+import { createRequestBounds, type RequestCounts } from '../lib/mcp/http/request-bounds.ts'
 import { createProcessServer } from '../lib/mcp/processes/process-server.ts'
 import { createStartScheduler } from '../lib/mcp/processes/start-scheduler.ts'
 import type { Server } from '../lib/mcp/server.ts'
@@ -38,7 +38,7 @@ declare module 'fastify' {
     readonly faultyEntries: () => readonly FaultyEntry[]
     readonly processCounts: () => ProcessCounts
     /** How many requests of this worker MCP servers over HTTP have now, and how many wait for their turn. */
-    readonly upstreamCounts: () => Pick<RequestBounds, 'running' | 'waiting'>
+    readonly upstreamCounts: () => RequestCounts
     /** How many MCP servers of this worker may be processes. */
     readonly processLimit: number
     /** The open connections to MCP servers over HTTP, by the server's name. Those through a proxy do not count. */
@@ -221,7 +221,7 @@ export default fp(async (fastify) => {
     sparesReady: registry.servers.reduce((sum, { spares }) => sum + (spares?.ready ?? 0), 0)
   }))
 
-  fastify.decorate('upstreamCounts', () => ({ running: bounds.running, waiting: bounds.waiting }))
+  fastify.decorate('upstreamCounts', bounds.counts)
   fastify.decorate('processLimit', maxAlive)
   fastify.decorate('upstreamConnections', agents.connections)
 

@@ -75,19 +75,18 @@ export function createTaskRecords (
     forget,
 
     recordOf (job, session, { id, lease }, begun) {
-      let isKept = begun !== undefined
       let isLetGo = false
-      return {
+      const task: TaskRecord & { isKept: boolean } = {
+        isKept: begun !== undefined,
         ...(begun !== undefined && { begun }),
-        get isKept () { return isKept },
-        async keep (task) {
+        async keep (kept) {
           // In this order: a call that has a task and is watched by nobody would never be over.
           await inTime(watch(key, [nameOf(job), watchMs, '']))
-          const text = session.seal.seal(taskField(id), JSON.stringify(task))
-          isKept = await inTime(record(session.key, [session.meta, id, lease, text]), session.id) === 1
+          const text = session.seal.seal(taskField(id), JSON.stringify(kept))
+          task.isKept = await inTime(record(session.key, [session.meta, id, lease, text]), session.id) === 1
         },
         async renew () {
-          if (isKept) await inTime(watch(key, [nameOf(job), watchMs, 'XX']))
+          if (task.isKept) await inTime(watch(key, [nameOf(job), watchMs, 'XX']))
         },
         async letGo () {
           isLetGo = true
@@ -95,9 +94,10 @@ export function createTaskRecords (
           await inTime(watch(key, [nameOf(job), 0, 'XX']))
         },
         async close () {
-          if (isKept && !isLetGo) await forget(job)
+          if (task.isKept && !isLetGo) await forget(job)
         }
       }
+      return task
     },
 
     async due (most) {

@@ -56,7 +56,7 @@ export interface Server {
   /** The server's own sessions, where it begins one for each of ours that uses it. They are kept with ours. */
   readonly sessions?: {
     /** False once a handshake has shown that it begins none. */
-    readonly mayBegin: boolean
+    mayBegin: () => boolean
     /**
      * Ends a session at the server. Never rejects: a server that cannot be reached ends it when it has been idle for
      * long enough.

@@ -47,7 +47,7 @@ export function audienceOf (server: Server): Audience {
     asker.session !== null && (isTold || usedSession) ? ownOf(asker) : ofCredentials(asker)
 
   return {
-    expected: asker => actual(asker, server.sessions?.mayBegin === true),
+    expected: asker => actual(asker, server.sessions?.mayBegin() === true),
     actual,
     mayBeEverybody: names.length === 0 && !isTold
   }

@@ -1,5 +1,6 @@
 import { isJsonObject, type JsonObject } from '../../json.ts'
 import { memberOf, readJson, textOf, valueOf } from '../../json-text.ts'
+import type { RequestHeaders } from '../transports/text-transport.ts'
 import { headerValue } from './standard-headers.ts'
 
 /*
@@ -14,17 +15,20 @@ const allowedTypes = new Set(['string', 'integer', 'boolean'])
 /** Deepest property that is looked at. */
 const maxDepth = 50
 
+/** The headers of a request that repeats no argument. */
+export const noHeaders: RequestHeaders = new Map()
+
 interface Declaration { header: string, path: readonly string[] }
 
 /** Whether a tool's schema asks for headers in a way that the specification forbids: such a tool is not listed. */
 export const hasInvalidHeaders = (inputSchema: unknown): boolean => declarationsIn(inputSchema) === null
 
 /** The headers for a call. Values that a header cannot say are left out, as the specification demands. */
-export function parameterHeaders (inputSchema: unknown, args: string): Record<string, string> {
+export function parameterHeaders (inputSchema: unknown, args: string): RequestHeaders {
   const declarations = declarationsIn(inputSchema) ?? []
-  if (declarations.length === 0) return {}
+  if (declarations.length === 0) return noHeaders
   const document = readJson(args, maxDepth)
-  return Object.fromEntries(declarations.flatMap(({ header, path }) => {
+  return new Map(declarations.flatMap(({ header, path }): Array<[string, string]> => {
     let node = document?.root ?? null
     for (const name of path) node = memberOf(node, name)
     if (document === null || node === null) return []

@@ -1,5 +1,5 @@
 import { objectText, presentMember, textOf } from '../../json-text.ts'
-import type { TextTransport } from '../transports/text-transport.ts'
+import type { RequestHeaders, TextTransport } from '../transports/text-transport.ts'
 import { type Peer, shakeHands } from './handshake.ts'
 import { clientCapabilities, clientInfo, metaKeys, modernCapabilities, modernVersion } from './protocol.ts'
 import { createProtocolConnection, type Follower } from './protocol-connection.ts'
@@ -48,7 +48,7 @@ export interface RequestOptions {
   onToken?: (token: number) => void
   /** Further members of `_meta`: JSON texts by key. */
   meta?: Members
-  headers?: Readonly<Record<string, string>>
+  headers?: RequestHeaders
   /** Values that nobody on the way to the server may read. */
   secrets?: readonly unknown[]
 }
@@ -98,8 +98,11 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
       else if (listChanged.has(method)) onListChanged?.()
     }
   })
+  // V8 puts a function that is written where it is assigned to a property into the old generation. There it would keep
+  // all that one request made until the collector looks through the whole heap.
+  const onclose = () => connection.closed(transport.failure)
   transport.ontext = connection.receive
-  transport.onclose = () => connection.closed(transport.failure)
+  transport.onclose = onclose
 
   async function send (method: string, members: Members, era: Era['kind'], request: RequestOptions): Promise<RpcValue> {
     const { meta = [], headers, onProgress, onToken, timeoutMs, inactivityMs, signal, secrets } = request
@@ -121,7 +124,7 @@ export function createProtocolClient (options: ProtocolClientOptions): ProtocolC
       signal,
       onProgress,
       secrets,
-      headers: isModern ? { ...standardHeaders(method, own), ...headers } : headers
+      headers: isModern ? standardHeaders(method, own, headers) : headers
     })
     if (isModern && !hasKnownType(result, method)) {
       throw new UnusableAnswerError(textOf(result.document, result.node).slice(0, maxQuoteLength))

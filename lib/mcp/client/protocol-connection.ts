@@ -2,7 +2,7 @@ import { clearAlarm, setAlarm } from '../../alarms.ts'
 import { presentMember, valueOf } from '../../json-text.ts'
 import { createNumberTable } from '../../number-table.ts'
 import { BoundError, defaultBounds, type IntakeBounds } from '../transports/bounds.ts'
-import { type MessageText, NotSentError, type Received } from '../transports/text-transport.ts'
+import { type MessageText, NotSentError, type Received, type RequestHeaders } from '../transports/text-transport.ts'
 import { errorCodes } from './protocol.ts'
 import {
   ConnectionClosedError, maxQuoteLength, RequestTimeoutError, RpcError, UnusableAnswerError
@@ -41,7 +41,7 @@ export interface ConnectionRequest {
   inactivityMs?: number | undefined
   signal?: AbortSignal | undefined
   onProgress?: ((progress: RpcValue) => void) | undefined
-  headers?: Readonly<Record<string, string>> | undefined
+  headers?: RequestHeaders | undefined
   /** Values that nobody on the way to the server may read. */
   secrets?: readonly unknown[] | undefined
 }

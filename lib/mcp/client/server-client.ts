@@ -179,7 +179,7 @@ function optionsOf ({ timeoutMs, signal, secrets = [], ...limits }: RequestLimit
   const trace = outgoingTrace(limits.trace)
   if (trace === undefined) return { timeoutMs, signal, secrets }
   const meta = Object.entries(trace).map(([name, value]) => [name, JSON.stringify(value)] as const)
-  return { timeoutMs, signal, secrets, meta, headers: trace }
+  return { timeoutMs, signal, secrets, meta, headers: new Map(Object.entries(trace)) }
 }
 
 /**

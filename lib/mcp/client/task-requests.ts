@@ -30,7 +30,7 @@ export type TaskResult = { result: RpcValue } | { other: TaskState & { id: strin
 /** The requests about one task. All but `get` reject as ServerConnection.request does. */
 export interface TaskRequests {
   /** How often in a row the server has failed to say how the task is. */
-  readonly failures: number
+  failures: () => number
   /** `null` where the server failed for now. Rejects when it has failed too often, or for good. */
   get: (id: string) => Promise<TaskState | null>
   /**
@@ -138,7 +138,7 @@ export function createTaskRequests (options: TaskRequestsOptions): TaskRequests 
     })
 
   return {
-    get failures () { return failures },
+    failures: () => failures,
 
     get: id => trying(() => ask('tasks/get', { timeoutMs: shortMs }, async (client, options) => {
       const value = await client.request('tasks/get', [['taskId', id]], options)

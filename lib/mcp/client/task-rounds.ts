@@ -116,7 +116,7 @@ async function rounds (begun: BegunTask, task: { id: string }, options: TaskOpti
   }
 
   function pauseMs (state: TaskState | null): number {
-    if (requests.failures > 0) return backoffMs(requests.failures, failurePauses)
+    if (requests.failures() > 0) return backoffMs(requests.failures(), failurePauses)
     const { minMs, maxMs } = pollBounds
     return state?.pollMs == null ? backoffMs(++polls, ownPolls) : Math.min(Math.max(state.pollMs, minMs), maxMs)
   }
@@ -214,7 +214,7 @@ async function rounds (begun: BegunTask, task: { id: string }, options: TaskOpti
       }
       const isFollowed = watcher !== undefined && connection.peer()?.era.kind === 'legacy'
       if (isFollowed && connection.isOwn && state !== null) askEarly()
-      if (state !== null || requests.failures > 0) await pause(pauseMs(state))
+      if (state !== null || requests.failures() > 0) await pause(pauseMs(state))
       state = await requests.get(task.id)
     }
   } finally {

@@ -1,7 +1,8 @@
+import type { RequestHeaders } from '../transports/text-transport.ts'
 import { type Answer, askUntilAnswered, type Continuation } from './answer-rounds.ts'
 import { taskCapability } from './handshake.ts'
 import { cursorMember, type ListedItem, listKinds, readPages } from './list-pages.ts'
-import { parameterHeaders } from './parameter-headers.ts'
+import { noHeaders, parameterHeaders } from './parameter-headers.ts'
 import { errorCodes, metaKeys } from './protocol.ts'
 import type { ProtocolClient, RequestOptions } from './protocol-client.ts'
 import { RpcError } from './protocol-errors.ts'
@@ -86,7 +87,7 @@ export async function callTool (
   let wantsTask = !isModern && mayBeTask(task, client, connection)
   let token: number | null = null
 
-  async function call (headers: Record<string, string>): Promise<Answer | { task: BegunTask }> {
+  async function call (headers: RequestHeaders): Promise<Answer | { task: BegunTask }> {
     const members = [
       ['name', JSON.stringify(name)], ['arguments', args],
       ...(wantsTask ? [['task', `{"ttl":${taskTtlMs(limits)}}`] as const] : [])
@@ -101,13 +102,13 @@ export async function callTool (
   }
 
   try {
-    return await call(isModern && inputSchema !== undefined ? parameterHeaders(inputSchema, args) : {})
+    return await call(isModern && inputSchema !== undefined ? parameterHeaders(inputSchema, args) : noHeaders)
   } catch (error) {
     if (!(error instanceof RpcError)) throw error
     if (!isModern && refusesForm(error)) {
       // The server did not act. Its list is older than its tool, or it declares less than it demands.
       wantsTask = !wantsTask
-      return await call({})
+      return await call(noHeaders)
     }
     if (isModern && inputSchema !== undefined && error.code === errorCodes.headerMismatch) {
       // The server did not act. Its tool wants other headers than those of the schema that was remembered.
@@ -162,8 +163,8 @@ function followed (
   }
 }
 
-const withHeaders = (options: RequestOptions, headers: Record<string, string>) =>
-  Object.keys(headers).length === 0 ? options : { ...options, headers: { ...options.headers, ...headers } }
+const withHeaders = (options: RequestOptions, headers: RequestHeaders) =>
+  headers.size === 0 ? options : { ...options, headers: new Map([...options.headers ?? [], ...headers]) }
 
 /** A client whose requests end at one deadline, however many there are. */
 function withinTotal (client: ProtocolClient, timeoutMs: number): Pick<ProtocolClient, 'peer' | 'request'> {

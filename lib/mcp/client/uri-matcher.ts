@@ -9,7 +9,7 @@ export interface UriMatcher {
   /** Never throws. `false` as well when the steps are used up. */
   matches: (template: string) => boolean
   /** Work that was done: characters that were looked at. */
-  readonly steps: number
+  steps: () => number
 }
 
 /**
@@ -32,7 +32,7 @@ export function createUriMatcher (uri: string, { maxSteps = defaultMaxSteps } = 
   }
 
   return {
-    get steps () { return steps },
+    steps: () => steps,
 
     matches (template) {
       if (text === null || template.length > maxLength || !spend(template.length + 1)) return false

@@ -95,7 +95,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
 
   return {
     spec,
-    ...(spec.session === 'kept' && { sessions: { get mayBegin () { return mayBegin }, end: endSession } }),
+    ...(spec.session === 'kept' && { sessions: { mayBegin: () => mayBegin, end: endSession } }),
 
     lease ({ credentials, slot, isWatched, onTrouble }: User): Lease {
       const target = commonTarget ?? fill(credentials)

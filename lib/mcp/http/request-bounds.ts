@@ -12,12 +12,17 @@ export interface RequestBoundsOptions {
   queueTimeoutMs: number
 }
 
+/** The requests of now. */
+export interface RequestCounts {
+  /** How many the servers have. */
+  running: number
+  /** How many wait for their turn. */
+  waiting: number
+}
+
 /** Bounds the requests that this worker has at MCP servers over HTTP. */
 export interface RequestBounds {
-  /** How many requests the servers have now. */
-  readonly running: number
-  /** How many requests wait for their turn now. */
-  readonly waiting: number
+  counts: () => RequestCounts
   /** The bound of one server, and of all together. */
   forServer: (name: string) => RequestBound
 }
@@ -56,8 +61,7 @@ export function createRequestBounds (options: RequestBoundsOptions): RequestBoun
   }
 
   return {
-    get running () { return total.held },
-    get waiting () { return waiting },
+    counts: () => ({ running: total.held, waiting }),
 
     forServer (name) {
       const what = `all ${maxOfServer} requests that MCP server ${name} may get at once are running`

@@ -143,7 +143,7 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
     ...createServerClient(connection),
     connection,
     get pid () { return handshake.current.transport.pid },
-    get isRunning () { return handshake.current.transport.isRunning },
+    get isRunning () { return handshake.current.transport.isRunning() },
     get exceededBound () { return handshake.current.transport.failure instanceof BoundError },
     get ended () { return handshake.current.transport.ended },
 
@@ -158,7 +158,7 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
     },
 
     async close () {
-      if (handshake.current.transport.isRunning) await lingering.settled()
+      if (handshake.current.transport.isRunning()) await lingering.settled()
       await handshake.close()
     }
   }

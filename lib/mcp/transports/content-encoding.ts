@@ -64,12 +64,14 @@ export async function decodedBody ({ headers, body }: Pick<Reply, 'headers' | 'b
 /** A decoder that breaks off with an error that people understand. */
 function explained (decoder: Transform, encoding: string): Transform {
   const destroy = decoder._destroy
-  decoder._destroy = function (error, callback) {
+  // A declaration, for the reason that createProtocolClient has.
+  function destroyExplained (this: Transform, error: Error | null, callback: (error?: Error | null) => void): void {
     // zlib numbers its errors. Others are those of the connection.
     const isOfContent = error !== null && 'errno' in error && !('syscall' in error)
     const sentence = `its answer is not in the encoding ${encoding} that it names`
     destroy.call(this, isOfContent ? new StreamEndedError(sentence, { cause: error }) : error, callback)
   }
+  decoder._destroy = destroyExplained
   return decoder
 }
 

@@ -3,7 +3,7 @@ import type { Dispatcher } from 'undici'
 import { holdsSecret } from '../../mask.ts'
 import type { CookieJar } from './cookie-jar.ts'
 import type { UpstreamDispatchOptions } from './proxy-agent.ts'
-import { NotSentError } from './text-transport.ts'
+import { NotSentError, type RequestHeaders } from './text-transport.ts'
 
 export type ReplyHeaders = Readonly<Record<string, string | string[] | undefined>>
 
@@ -17,7 +17,8 @@ export interface Reply {
 export interface HttpMessage {
   method: 'GET' | 'POST' | 'DELETE'
   url: URL
-  headers: Readonly<Record<string, string>>
+  /** `cookie`, where the operator gave one, is in lower case. */
+  headers: RequestHeaders
   body?: string
   /** Values of the body that no proxy may read. */
   secrets?: readonly unknown[]
@@ -40,7 +41,7 @@ const pieceBytes = 65_536
 export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Promise<Reply> {
   const { method, url, secrets = [], signal, cookies } = message
   const content = contentOf(message.body)
-  const headers = Object.assign({}, withCookies(message), content.headers)
+  const headers = fieldsOf(message, content.length)
   return new Promise((resolve, reject) => {
     let controller: Dispatcher.DispatchController | null = null
     let body: Readable | null = null
@@ -118,13 +119,13 @@ export function exchangeOnce (dispatcher: Dispatcher, message: HttpMessage): Pro
  */
 function contentOf (text: string | undefined) {
   if (text === undefined || text.length < pieceBytes) {
-    return { body: text ?? null, headers: {}, isHandedOver: () => true }
+    return { body: text ?? null, length: null, isHandedOver: () => true }
   }
   const bytes = Buffer.from(text)
   let isHandedOver = false
   const body = Readable.from(pieces(), { highWaterMark: 1 })
   body.on('error', () => {}) // the request fails with the same error
-  return { body, headers: { 'content-length': String(bytes.length) }, isHandedOver: () => isHandedOver }
+  return { body, length: bytes.length, isHandedOver: () => isHandedOver }
 
   function * pieces () {
     for (let start = 0; start < bytes.length; start += pieceBytes) {
@@ -134,11 +135,15 @@ function contentOf (text: string | undefined) {
   }
 }
 
-/** An entry may have cookies of its own. */
-function withCookies ({ url, headers, cookies }: HttpMessage): Readonly<Record<string, string>> {
+/** Names and values in turn, as undici takes them. An entry may have cookies of its own. */
+function fieldsOf ({ url, headers, cookies }: HttpMessage, length: number | null): string[] {
+  const fields: string[] = []
+  const own = headers.get('cookie')
   const kept = cookies?.header(url) ?? null
-  if (kept === null) return headers
-  return { ...headers, cookie: headers.cookie === undefined ? kept : `${headers.cookie}; ${kept}` }
+  for (const [name, value] of headers) if (name !== 'cookie' || kept === null) fields.push(name, value)
+  if (kept !== null) fields.push('cookie', own === undefined ? kept : `${own}; ${kept}`)
+  if (length !== null) fields.push('content-length', String(length))
+  return fields
 }
 
 /** Most that is read of a body that nobody needs (bytes): less costs less than another connection. */

@@ -32,12 +32,10 @@ const maxRefusalBytes = 65_536
 const refusalMs = 2_000
 
 /** The headers of every request to a server; names in lower case. The operator's own come first. */
-export function commonHeaders (own: Readonly<Record<string, string>>): Record<string, string> {
-  return {
-    'user-agent': `${packageName}/${version}`,
-    'accept-encoding': acceptEncoding,
-    ...Object.fromEntries(Object.entries(own).map(([name, value]) => [name.toLowerCase(), value]))
-  }
+export function commonHeaders (own: Readonly<Record<string, string>>): Map<string, string> {
+  const headers = new Map([['user-agent', `${packageName}/${version}`], ['accept-encoding', acceptEncoding]])
+  for (const [name, value] of Object.entries(own)) headers.set(name.toLowerCase(), value)
+  return headers
 }
 
 /**

@@ -22,18 +22,17 @@ export function createSseTransport (endpoint: HttpEndpoint, options: HttpTranspo
   const lifetime = new AbortController()
   const { signal } = lifetime
   let address: URL | null = null
-  let failure: Error | null = null
 
-  const transport: HttpTransport = {
-    get failure () { return failure },
+  const transport: HttpTransport & { failure: Error | null } = {
+    failure: null,
 
     async start () {
-      const headers = { ...ownHeaders, accept: 'text/event-stream' }
+      const headers = new Map(ownHeaders).set('accept', 'text/event-stream')
       const { body } = await exchange(dispatcher, { method: 'GET', url, headers, signal, cookies })
       address = await new Promise((resolve, reject) => {
         // Before the address is known, the end of the stream is a start that failed; later it ends the transport.
         listen(body, resolve).catch((error: Error) => {
-          if (error instanceof BoundError) failure = error
+          if (error instanceof BoundError) transport.failure = error
           reject(error)
         }).finally(() => {
           reject(new StreamEndedError('its event stream ended before it named an address'))
@@ -45,11 +44,14 @@ export function createSseTransport (endpoint: HttpEndpoint, options: HttpTranspo
 
     async send (sent) {
       if (address === null || signal.aborted) throw new NotSentError(new Error('the event stream is not open'))
-      const { id, text, headers, secrets = [] } = asText(sent)
+      const { id, text, headers: own = [], secrets = [] } = asText(sent)
+      const headers = new Map(ownHeaders)
+      for (const [name, value] of own) headers.set(name, value)
+      headers.set('content-type', 'application/json')
       const message: HttpMessage = {
         method: 'POST',
         url: address,
-        headers: { ...ownHeaders, ...headers, 'content-type': 'application/json' },
+        headers,
         body: text,
         secrets,
         signal,

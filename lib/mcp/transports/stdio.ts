@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
-import { setTimeout as delay } from 'node:timers/promises'
+import { settledWithin } from '../../alarms.ts'
 import { corkWrites } from '../../corked-writes.ts'
 import { events, type ProcessEnd } from '../../telemetry/channels.ts'
 import { createIntake, defaultBounds, type IntakeBounds } from './bounds.ts'
@@ -45,6 +45,15 @@ export interface StdioTransportOptions {
   reaper?: Reaper
 }
 
+/** What changes of a transport while its server runs. */
+interface StdioState {
+  pid: number | null
+  stderr: Readable | null
+  exit: Exit | null
+  failure: Error | null
+  noiseLines: number
+}
+
 /** How a server process ended. */
 export interface Exit { code: number | null, signal: NodeJS.Signals | null }
 
@@ -53,7 +62,7 @@ export interface StdioTransport extends TextTransport {
   /** By this property the SDK knows a stdio transport, and probes the era of the protocol in place. */
   readonly stderr: Readable | null
   /** Whether the server runs and reads, as far as is known by now. */
-  readonly isRunning: boolean
+  isRunning: () => boolean
   /** How the process ended, once it has. */
   readonly exit: Exit | null
   /** Why the transport gave the server up, when it did. */
@@ -92,9 +101,6 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
   const tail = createStderrTail(options.onStderrLine)
   let hasBegun = false
   let child: ChildProcess | null = null
-  let exit: Exit | null = null
-  let failure: Error | null = null
-  let noiseLines = 0
   let exited: Promise<void> = Promise.resolve()
   let closing: Promise<void> | null = null
   let announce = (): void => {}
@@ -103,16 +109,17 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
   let readSkipped = (): void => {}
   const ended = new Promise<void>(resolve => { announce = resolve })
 
-  const transport: StdioTransport = {
-    get pid () { return child?.pid ?? null },
-    get stderr () { return child?.stderr ?? null },
-    get isRunning () {
-      return child?.pid !== undefined && child.stdin?.writable === true && exit === null && failure === null
-    },
-    get exit () { return exit },
-    get failure () { return failure },
-    get noiseLines () { return noiseLines },
+  const transport: StdioTransport & StdioState = {
+    pid: null,
+    stderr: null,
+    exit: null,
+    failure: null,
+    noiseLines: 0,
     ended,
+    isRunning () {
+      const { pid, exit, failure } = transport
+      return pid !== null && child?.stdin?.writable === true && exit === null && failure === null
+    },
     stderrLines (which = 'last') {
       readSkipped()
       return which === 'last' ? tail.lines() : tail.firstAndLast()
@@ -126,6 +133,8 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
       if (closing !== null) throw new Error('the transport is closed')
       const { cwd, env, user } = command
       child = spawn(command.command, command.args, { ...user, cwd, env, stdio: 'pipe', detached: true })
+      transport.pid = child.pid ?? null
+      transport.stderr = child.stderr
       if (child.pid !== undefined) {
         lowerPriority(child.pid, options.niceness ?? 0)
         offerToOomKiller(child.pid)
@@ -163,8 +172,8 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
       intake.message(lines.length)
     })
     function giveUp (error: Error): void {
-      failure ??= error
-      transport.onerror?.(failure)
+      transport.failure ??= error
+      transport.onerror?.(transport.failure)
       transport.close().catch(() => {}) // never rejects
     }
     if (child.stdout !== null) {
@@ -190,14 +199,14 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
     }
     exited = new Promise(resolve => {
       child.once('error', error => { // it could not be started, and there will be no exit
-        failure ??= error
+        transport.failure ??= error
         if (child.pid === undefined) tellEnd('not_started')
         resolve()
       })
       child.once('exit', (code, signal) => {
-        exit = { code, signal }
+        transport.exit = { code, signal }
         const byItself = signal === null ? 'exited' : 'killed'
-        tellEnd(failure !== null ? 'given_up' : closing !== null ? 'stopped' : byItself)
+        tellEnd(transport.failure !== null ? 'given_up' : closing !== null ? 'stopped' : byItself)
         resolve()
         announceEnd(child)
       })
@@ -207,7 +216,7 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
   /** Some servers print banners to stdout, or why they end, although they must not. It is kept like stderr. */
   function keepNoise (lines: string[]): void {
     const written = lines.filter(line => line.trim() !== '')
-    noiseLines += written.length
+    transport.noiseLines += written.length
     const isLong = written.length > 2 * maxKeptNoise
     const kept = isLong ? [...written.slice(0, maxKeptNoise), ...written.slice(-maxKeptNoise)] : written
     for (const line of kept) tail.pushLine(line.slice(0, maxNoiseLength))
@@ -219,7 +228,7 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
 
   function announceEnd (child: ChildProcess): void {
     const drained = Promise.all([drainedOf(child.stdout), drainedOf(child.stderr)])
-    Promise.race([drained, delay(drainMs, undefined, { ref: false })]).finally(() => {
+    settledWithin(drained, drainMs).then(() => {
       flush()
       announce()
       transport.onclose?.()

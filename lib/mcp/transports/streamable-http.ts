@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { settledWithin } from '../../alarms.ts'
 import { parseJsonObject } from '../../json.ts'
 import { readAnswer } from './answer-body.ts'
 import { createIntake, defaultBounds } from './bounds.ts'
@@ -37,7 +37,6 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
 
   const transport: HttpTransport & { isSessionInDoubt: boolean, mayBeOlder: boolean } = {
     hasPerRequestStream: true,
-    ...(resume !== undefined && { sessionId: resume.sessionId }),
     isSessionInDoubt: false,
     mayBeOlder: false,
 
@@ -77,17 +76,19 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
     async close () {
       if (isClosed) return
       isClosed = true
-      if (settling.size > 0) await Promise.race([Promise.all(settling), delay(settleMs, undefined, { ref: false })])
+      if (settling.size > 0) await settledWithin(Promise.all(settling), settleMs)
       for (const controller of running) controller.abort()
       notifying?.abort()
       transport.onclose?.()
     }
   }
 
-  function connectionHeaders (): Record<string, string> {
-    const headers = { ...ownHeaders }
-    if (transport.sessionId !== undefined) headers['mcp-session-id'] = transport.sessionId
-    if (protocolVersion !== '') headers['mcp-protocol-version'] = protocolVersion
+  if (resume !== undefined) keepSession(resume.sessionId)
+
+  function connectionHeaders (): Map<string, string> {
+    const headers = new Map(ownHeaders)
+    if (transport.sessionId !== undefined) headers.set('mcp-session-id', transport.sessionId)
+    if (protocolVersion !== '') headers.set('mcp-protocol-version', protocolVersion)
     return headers
   }
 
@@ -137,16 +138,15 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
   }
 
   function posted (message: MessageText, signal: AbortSignal): HttpMessage {
-    const headers = Object.assign(connectionHeaders(), message.headers, {
-      accept: 'application/json, text/event-stream',
-      'content-type': 'application/json'
-    })
+    const headers = connectionHeaders()
+    for (const [name, value] of message.headers ?? []) headers.set(name, value)
+    headers.set('accept', 'application/json, text/event-stream').set('content-type', 'application/json')
     const { text: body, secrets = [] } = message
     return { method: 'POST', url, headers, body, secrets, signal, cookies }
   }
 
   async function resumeStream (lastEventId: string, signal: AbortSignal) {
-    const headers = { ...connectionHeaders(), accept: 'text/event-stream', 'last-event-id': lastEventId }
+    const headers = connectionHeaders().set('accept', 'text/event-stream').set('last-event-id', lastEventId)
     const { body } = await exchange(dispatcher, { method: 'GET', url, headers, signal, cookies })
     return body
   }
@@ -182,7 +182,7 @@ function following (signal: AbortSignal | undefined): AbortController {
 }
 
 /** Whether a request is of the era of 2026. A server of another era refuses it with no id of it. */
-const isModern = ({ headers }: MessageText) => headers?.['mcp-method'] !== undefined
+const isModern = ({ headers }: MessageText) => headers?.has('mcp-method') === true
 
 /** Statuses by which servers refuse a session that they do not know, and other things. */
 const sessionStatuses = new Set([400, 404, 410, 422])

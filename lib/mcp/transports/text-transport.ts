@@ -1,5 +1,12 @@
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client'
 
+/**
+ * A request's headers, by name. A map, since each request puts its own together: an object that is made of another one
+ * and of further names has a new shape each time, and the collector finds those only when it looks through the whole
+ * heap.
+ */
+export type RequestHeaders = ReadonlyMap<string, string>
+
 /** A message that is text already: what passes through is neither parsed nor written again on its way. */
 export interface MessageText {
   readonly text: string
@@ -8,7 +15,7 @@ export interface MessageText {
   /** Absent in a response. */
   readonly method?: string
   /** Headers that repeat parts of the message, for transports that have headers. */
-  readonly headers?: Readonly<Record<string, string>> | undefined
+  readonly headers?: RequestHeaders | undefined
   /** Values that nobody on the way may read in it. */
   readonly secrets?: readonly unknown[] | undefined
 }

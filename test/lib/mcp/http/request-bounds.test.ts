@@ -17,14 +17,14 @@ t.test('a server has its own bound, and all servers have one together', async t 
   releases.push(await two.acquire(never))
   const fourth = two.acquire(never)
   await nextTurn()
-  t.match(bounds, { running: 3, waiting: 2 })
+  t.match(bounds.counts(), { running: 3, waiting: 2 })
 
   for (const release of releases) {
     release()
     release()
   }
   for (const waited of [third, fourth]) (await waited)()
-  t.match(bounds, { running: 0, waiting: 0 })
+  t.match(bounds.counts(), { running: 0, waiting: 0 })
 })
 
 t.test('requests that wait for a full server hold nothing that others need', async t => {
@@ -33,11 +33,11 @@ t.test('requests that wait for a full server hold nothing that others need', asy
   const release = await full.acquire(never)
   const waiting = Array.from({ length: 100 }, () => full.acquire(never))
   const releaseOther = await other.acquire(never)
-  t.match(bounds, { running: 2, waiting: 100 })
+  t.match(bounds.counts(), { running: 2, waiting: 100 })
   releaseOther()
   release()
   for (const waited of waiting) (await waited)()
-  t.match(bounds, { running: 0, waiting: 0 })
+  t.match(bounds.counts(), { running: 0, waiting: 0 })
 })
 
 t.test('the sentence says whose bound is reached', async t => {
@@ -53,10 +53,10 @@ t.test('the sentence says whose bound is reached', async t => {
   await t.rejects(two.acquire(never), overloaded(
     'The service is busy: all 3 requests that MCP servers with a url may get at once are running, and 0 requests wait'
   ))
-  t.match(full, { running: 3, waiting: 0 })
+  t.match(full.counts(), { running: 3, waiting: 0 })
   release()
   ;(await two.acquire(never))()
-  t.equal(full.running, 2, 'who was refused for the total has given back the part of its server')
+  t.equal(full.counts().running, 2, 'who was refused for the total has given back the part of its server')
 
   const slow = boundsOf({ maxOfServer: 1, queueTimeoutMs: 20 })
   const only = slow.forServer('slow')
@@ -96,32 +96,32 @@ t.test('whoever leaves, at whatever moment, leaves nothing behind', async t => {
   t.equal(done + left, 600)
   t.ok(done > 100 && left > 50, `${done} done, ${left} left`)
   t.equal(peak, 5)
-  t.match(bounds, { running: 0, waiting: 0 })
+  t.match(bounds.counts(), { running: 0, waiting: 0 })
 })
 
 t.test('a turn is over with its work, whether that fails or not', async t => {
   const bounds = boundsOf({ maxOfServer: 1 })
   let hasStream = false
   const turns = createTurns(bounds.forServer('one'), () => hasStream)
-  t.equal(await turns.take(never, async () => bounds.running), 1)
+  t.equal(await turns.take(never, async () => bounds.counts().running), 1)
   await t.rejects(turns.take(never, async () => { throw new Error('it failed') }), { message: 'it failed' })
   await t.rejects(turns.take(AbortSignal.abort(), async () => t.fail('it is not done')), { code: 'MCPC_ERR_CALLER_LEFT' })
-  t.match(bounds, { running: 0, waiting: 0 })
+  t.match(bounds.counts(), { running: 0, waiting: 0 })
 
   hasStream = true
-  for (let times = 0; times < 3; times++) t.equal(await turns.take(never, async () => bounds.running), 1)
-  t.equal(bounds.running, 1, 'a stream that was opened holds it')
+  for (let times = 0; times < 3; times++) t.equal(await turns.take(never, async () => bounds.counts().running), 1)
+  t.equal(bounds.counts().running, 1, 'a stream that was opened holds it')
   await turns.end()
-  t.equal(await turns.take(never, async () => bounds.running), 1)
-  t.equal(bounds.running, 0, 'and no longer than to its end')
+  t.equal(await turns.take(never, async () => bounds.counts().running), 1)
+  t.equal(bounds.counts().running, 0, 'and no longer than to its end')
 })
 
 t.test('the turn of a stream lasts from its first request to its end', async t => {
   const bounds = boundsOf({ maxOfServer: 1 })
   const bound = bounds.forServer('one')
   const turns = createStreamTurns(bound)
-  for (let times = 0; times < 3; times++) t.equal(await turns.take(never, async () => bounds.running), 1)
-  t.equal(bounds.running, 1)
+  for (let times = 0; times < 3; times++) t.equal(await turns.take(never, async () => bounds.counts().running), 1)
+  t.equal(bounds.counts().running, 1)
 
   const next = createStreamTurns(bound)
   const leaving = new AbortController()
@@ -129,12 +129,12 @@ t.test('the turn of a stream lasts from its first request to its end', async t =
   const second = next.take(never, async () => 'done')
   leaving.abort()
   await t.rejects(first, { code: 'MCPC_ERR_CALLER_LEFT' })
-  t.match(bounds, { running: 1, waiting: 1 }, 'the other one still waits')
+  t.match(bounds.counts(), { running: 1, waiting: 1 }, 'the other one still waits')
   await turns.end()
   await turns.end()
   t.equal(await second, 'done')
   await next.end()
-  t.match(bounds, { running: 0, waiting: 0 })
+  t.match(bounds.counts(), { running: 0, waiting: 0 })
   await t.rejects(next.take(never, async () => t.fail('it is not done')), 'nothing is held after the end')
 })
 
@@ -146,14 +146,14 @@ t.test('a stream that ends while it waits for its turn, or as it gets it, holds 
   const refused = t.rejects(waiting.take(never, async () => {}), { code: 'MCPC_ERR_CALLER_LEFT' })
   await waiting.end()
   await refused
-  t.match(bounds, { running: 1, waiting: 0 })
+  t.match(bounds.counts(), { running: 1, waiting: 0 })
 
   const lucky = createStreamTurns(bound)
   const taken = lucky.take(never, async () => {})
   release()
   await lucky.end()
   await taken.catch(() => {})
-  t.match(bounds, { running: 0, waiting: 0 })
+  t.match(bounds.counts(), { running: 0, waiting: 0 })
 })
 
 t.test('a stream that got no turn may ask for one again', async t => {

@@ -14,8 +14,9 @@ function agentsWith (t: Test, proxies: Partial<Proxies>, lookup?: Lookup) {
   return {
     proxyOf: (url: string, secrets: string[] = []) => agents.routeTo({ name: 'up', url, headers: {}, secrets }).proxy,
     /** The status of the answer. */
-    async send (url: string, headers: Record<string, string> = {}) {
-      const { dispatcher } = agents.routeTo({ name: 'up', url, headers, secrets: [] })
+    async send (url: string, own: Record<string, string> = {}) {
+      const { dispatcher } = agents.routeTo({ name: 'up', url, headers: own, secrets: [] })
+      const headers = new Map(Object.entries(own))
       const { signal } = new AbortController()
       const { status, body } = await exchangeOnce(dispatcher, { method: 'GET', url: new URL(url), headers, signal })
       body.destroy()
@@ -139,7 +140,7 @@ t.test('a server has a bounded number of connections, its own ones, directly and
       const controller = new AbortController()
       controllers.push(controller)
       const { dispatcher } = agents.routeTo({ name, url, headers: {}, secrets: [] })
-      return exchangeOnce(dispatcher, { method: 'GET', url: new URL(url), headers: {}, signal: controller.signal })
+      return exchangeOnce(dispatcher, { method: 'GET', url: new URL(url), headers: new Map(), signal: controller.signal })
     }
     const before = server.requests.length
     const sent = ['one', 'two'].flatMap(name => Array.from({ length: 50 }, () => send(name)))

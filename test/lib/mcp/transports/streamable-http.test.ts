@@ -46,7 +46,7 @@ function open (t: Test, url: string, headers: Record<string, string> = {}, resum
       signal: new AbortController().signal,
       resumed: {}
     })
-    const { document, node } = await client.request('tools/list', members, { timeoutMs, headers })
+    const { document, node } = await client.request('tools/list', members, { timeoutMs, headers: new Map(Object.entries(headers)) })
     return textOf(document, node)
   }
   return { transport, ask }
