@@ -69,7 +69,7 @@ export default [
   },
   {
     // What is made for one request must go with it.
-    files: ['lib/mcp/{client,http,transports}/**/*.ts', 'lib/calls/**/*.ts'],
+    files: ['lib/mcp/{client,http,transports}/**/*.ts', 'lib/mcp/processes/process-*.ts', 'lib/calls/**/*.ts'],
     rules: { 'no-restricted-syntax': ['error', ...longLived] }
   },
   {

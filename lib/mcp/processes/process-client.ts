@@ -47,13 +47,14 @@ export interface Owner {
 /** One MCP server as a process of its own. */
 export interface ProcessClient extends ServerClient {
   readonly connection: ServerConnection
-  readonly pid: number | null
+  /** `null` before it was started. */
+  pid: () => number | null
   /** Whether the server runs and reads, as far as is known by now. */
-  readonly isRunning: boolean
+  isRunning: () => boolean
   /** Whether the server sent more than it may, and was ended for it. */
-  readonly exceededBound: boolean
+  exceededBound: () => boolean
   /** Resolves when the process has ended; never before it was started. */
-  readonly ended: Promise<void>
+  ended: () => Promise<void>
   /** Sets the request that the process works for from now on. */
   assign: (owner: Owner) => void
   /** Starts the server and shakes hands. May be called again; it starts once. Rejects after `close`. */
@@ -98,7 +99,7 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
 
   const failed = (mask: Mask): FailedProcess => ({
     serverName: command.name,
-    transport: handshake.current.transport,
+    transport: handshake.current().transport,
     user: command.user,
     mask,
     wayMask: () => maskOf(command.secrets),
@@ -115,10 +116,10 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
     linger: lingering.add,
     bounds,
     onListChanged: () => onListChanged?.(),
-    peer: () => handshake.current.client.peer(),
-    instructions: async () => instructionsIn(handshake.current.client.peer() ?? {}),
+    peer: () => handshake.current().client.peer(),
+    instructions: async () => instructionsIn(handshake.current().client.peer() ?? {}),
     async request (description, limits, work) {
-      const { client, transport } = handshake.current
+      const { client, transport } = handshake.current()
       try {
         return await work(client)
       } catch (error) {
@@ -135,17 +136,17 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
     } catch (error) {
       throw startError(error, failed(mask), startTimeoutMs, signal)
     }
-    const peer = handshake.current.client.peer()
+    const peer = handshake.current().client.peer()
     if (peer !== null) onConnected?.(peer)
   }
 
   return {
     ...createServerClient(connection),
     connection,
-    get pid () { return handshake.current.transport.pid },
-    get isRunning () { return handshake.current.transport.isRunning() },
-    get exceededBound () { return handshake.current.transport.failure instanceof BoundError },
-    get ended () { return handshake.current.transport.ended },
+    pid: () => handshake.current().transport.pid,
+    isRunning: () => handshake.current().transport.isRunning(),
+    exceededBound: () => handshake.current().transport.failure instanceof BoundError,
+    ended: () => handshake.current().transport.ended,
 
     assign (newOwner) {
       owner = newOwner
@@ -158,7 +159,7 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
     },
 
     async close () {
-      if (handshake.current.transport.isRunning()) await lingering.settled()
+      if (handshake.current().transport.isRunning()) await lingering.settled()
       await handshake.close()
     }
   }

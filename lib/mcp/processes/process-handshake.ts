@@ -19,7 +19,7 @@ export interface ProcessHandshakeOptions {
 
 export interface ProcessHandshake {
   /** The process of now. A server may take two: see {@link createProcessHandshake}. */
-  readonly current: ProcessConnection
+  current: () => ProcessConnection
   /** Starts the server and shakes hands. Rejects with the error of the client or the transport. */
   open: (signal: AbortSignal) => Promise<void>
   /** Ends the server, also while it starts. Never rejects; may be called twice. */
@@ -67,7 +67,7 @@ export function createProcessHandshake (options: ProcessHandshakeOptions): Proce
   }
 
   return {
-    get current () { return current },
+    current: () => current,
 
     async open (signal) {
       const deadline = performance.now() + startTimeoutMs

@@ -71,7 +71,7 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
       await endProcess(process)
       throw error
     }
-    client.ended.then(() => endProcess(process), () => {}) // `ended` never rejects
+    client.ended().then(() => endProcess(process), () => {}) // `ended` never rejects
     return process
   }
 
@@ -98,7 +98,7 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
       throw new McpStartError(command.name, 'is not started any more: the service is closing')
     }
     // Nobody can join a ticket that all others have left, though that is heard of later.
-    if (current !== null && current.ticket.state !== 'abandoned') return current
+    if (current !== null && current.ticket.state() !== 'abandoned') return current
     const ticket = starts.ticket()
     const attempt: Current = { ticket, process: start(ticket), running: null }
     current = attempt
@@ -111,7 +111,7 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
   /** Waits for the turn to start as this request may, then for the start as all of them. */
   async function running (wish: Wish): Promise<RunningProcess> {
     const { ticket, process } = startOrJoin()
-    if (ticket.state === 'waiting') await inPhase('queue', { server: command.name }, () => ticket.join(wish))
+    if (ticket.state() === 'waiting') await inPhase('queue', { server: command.name }, () => ticket.join(wish))
     return await process
   }
 
@@ -124,7 +124,7 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
     attempt.running = process
     turn.setIdle(users === 0)
     retryable = true // it started
-    await client.ended
+    await client.ended()
     if (current !== attempt || closing !== null) return
     current = null
     if (performance.now() - startedAt > healthyMs) failures = 0

@@ -30,7 +30,7 @@ export interface ServerShare {
 /** What a turn has to know of its process. */
 export interface Sender {
   /** It sent more than it may, and was ended for it. */
-  readonly exceededBound: boolean
+  exceededBound: () => boolean
 }
 
 /** One process, from its start to its end. */
@@ -150,7 +150,7 @@ export function createStartBounds ({ maxAlive, maxStarting, onFreed }: StartBoun
     }
 
     function judge (): void {
-      if (sender?.exceededBound) server.excessAt = performance.now()
+      if (sender?.exceededBound()) server.excessAt = performance.now()
     }
 
     function endStart (): void {

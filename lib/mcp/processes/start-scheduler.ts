@@ -89,7 +89,7 @@ export function createStartScheduler ({ maxAlive, maxStarting, maxQueued }: Star
         waiting.rank = rank
         queue.add(waiting)
         giveTurns()
-        if (waiting.state === 'waiting') boundQueue(waiting)
+        if (waiting.state() === 'waiting') boundQueue(waiting)
       },
       onEmpty: () => queue.remove(waiting)
     })

@@ -14,7 +14,7 @@ export interface Wish {
 /** A place in the queue. Several requests may wait at it for one start. */
 export interface Ticket<Turn> {
   /** `abandoned` once nobody waits any more. */
-  readonly state: 'waiting' | 'given' | 'abandoned'
+  state: () => 'waiting' | 'given' | 'abandoned'
   /** Rejects when the last of those who waited has given up, with the error of that one. */
   readonly turn: Promise<Turn>
   /**
@@ -50,12 +50,12 @@ export function createTicket<Turn> ({ shortage, onJoined, onEmpty }: TicketOptio
   let settle: Settle<Turn>
   const turn = new Promise<Turn>((resolve, reject) => { settle = { resolve, reject } })
   const waiters = new Set<Waiter>()
-  let state: Ticket<Turn>['state'] = 'waiting'
+  let state: ReturnType<Ticket<Turn>['state']> = 'waiting'
   turn.catch(() => {}) // whoever waits has the error of `join`
 
   return {
     turn,
-    get state () { return state },
+    state: () => state,
 
     join (wish) {
       const { waitMs, signal } = wish

@@ -86,7 +86,7 @@ export function createWarmSpares (command: StdioCommand, options: WarmSparesOpti
     const timer = setTimeout(() => replace(client), maxAgeMs)
     timer.unref()
     ready.set(client, { turn, timer })
-    client.ended.then(() => {
+    client.ended().then(() => {
       if (ready.has(client)) replace(client, new Error(`a spare of MCP server ${client.serverName} ended by itself`))
     }, () => {}) // `ended` never rejects
   }
@@ -140,7 +140,7 @@ export function createWarmSpares (command: StdioCommand, options: WarmSparesOpti
 
     take () {
       // The others have ended, and are replaced as soon as that is announced.
-      const client = [...ready.keys()].find(({ isRunning }) => isRunning)
+      const client = [...ready.keys()].find(client => client.isRunning())
       const spare = client === undefined ? null : remove(client)
       if (spare === null) return null
       failures = 0
@@ -173,7 +173,7 @@ export function retryOnDeadSpare (spare: ProcessClient, openAnother: () => Promi
       return await spare.connection.request(description, limits, work)
     } catch (error) {
       const isUnread = isServiceError(error) && error.acted === 'no'
-      if (spare.isRunning || !isUnread || limits.signal.aborted) throw error
+      if (spare.isRunning() || !isUnread || limits.signal.aborted) throw error
       another ??= openAnother()
       return await (await another).connection.request(description, limits, work)
     }

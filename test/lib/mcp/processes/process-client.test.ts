@@ -69,7 +69,7 @@ t.test('a server that never answers initialize is given up in time, and ended', 
     code: 'MCPC_ERR_MCP_START_TIMEOUT', statusCode: 504, message: 'MCP server zoo was not ready within 1 s'
   })
 
-  const { pid } = client
+  const pid = client.pid()
   await client.close()
   t.notOk(isAlive(pid ?? 0))
 })
@@ -250,8 +250,8 @@ t.test('a client that is closed while it opens leaves nothing, and opens no more
   const client = createZooClient(t, ['slow-start', '5000'])
   const opening = client.open(never)
   opening.catch(() => {}) // it is awaited below
-  await until(() => client.pid !== null, 'it has begun')
-  const { pid } = client
+  await until(() => client.pid() !== null, 'it has begun')
+  const pid = client.pid()
 
   await client.close()
 
@@ -260,7 +260,7 @@ t.test('a client that is closed while it opens leaves nothing, and opens no more
   const late = createZooClient(t, [])
   await late.close()
   await t.rejects(late.open(never))
-  t.equal(late.pid, null)
+  t.equal(late.pid(), null)
 })
 
 t.test('a caller who leaves during the start ends it', async t => {
@@ -268,7 +268,7 @@ t.test('a caller who leaves during the start ends it', async t => {
   const controller = new AbortController()
   const opening = client.open(controller.signal)
   opening.catch(() => {}) // it is awaited below
-  await until(() => client.pid !== null, 'it has begun')
+  await until(() => client.pid() !== null, 'it has begun')
   controller.abort()
   await t.rejects(opening, { code: 'MCPC_ERR_CALLER_LEFT' })
 })

@@ -38,7 +38,8 @@ function setUp (options: Partial<Parameters<typeof createStartScheduler>[0]> = {
         const opening = new Promise<void>((resolve, reject) => {
           end = outcome => outcome === 'up' ? resolve() : reject(outcome)
         })
-        const sender = { exceededBound: false }
+        let exceeded = false
+        const sender = { exceededBound: () => exceeded }
         const during = turn.during(opening, sender)
         during.catch(() => {})
         const ending = (outcome: 'up' | Error) => async () => {
@@ -50,7 +51,7 @@ function setUp (options: Partial<Parameters<typeof createStartScheduler>[0]> = {
           turn,
           succeed: ending('up'),
           fail: ending(new Error('it failed')),
-          exceed: () => { sender.exceededBound = true }
+          exceed: () => { exceeded = true }
         })
       }, ({ code, message }) => refused.push(`${name} ${code} ${message}`))
     }
@@ -295,7 +296,7 @@ t.test('a ticket is joined by others, who may be more urgent and more patient', 
   leaving.abort()
   await pass(100)
   t.strictSame(outcomes, ['background MCPC_ERR_CALLER_LEFT', 'list MCPC_ERR_OVERLOADED'])
-  t.equal(ticket.state, 'waiting')
+  t.equal(ticket.state(), 'waiting')
   await starts[0]?.succeed()
   t.strictSame(begun, ['busy', 'b'], 'before the list of a')
   t.strictSame(outcomes.slice(2), ['call begins', 'background begins'])
@@ -316,7 +317,7 @@ t.test('whoever leaves or has waited for long enough holds nothing, and the last
   ])
   const ticket = server('e').ticket()
   await t.rejects(ticket.join({ rank: 'call', waitMs: 1, signal: controller.signal }), { code: 'MCPC_ERR_CALLER_LEFT' })
-  t.equal(ticket.state, 'abandoned')
+  t.equal(ticket.state(), 'abandoned')
   await t.rejects(ticket.join({ rank: 'call', waitMs: 1, signal: new AbortController().signal }))
   await finishAll()
   t.strictSame(begun, ['a'])
