@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { extname } from 'node:path'
 import t from 'tap'
-import { clearAlarm, setAlarm } from '../../lib/alarms.ts'
+import { clearAlarm, setAlarm, settledWithin } from '../../lib/alarms.ts'
 
 /** Keeps the loop going while only alarms are awaited, which keep no process alive. */
 const alive = setInterval(() => {}, 1_000)
@@ -86,6 +86,14 @@ t.test('what arrived while the worker was busy is read before an alarm rings', a
     })
   })
   t.equal(await outcome, 'in time')
+})
+
+t.test('a wait that is bounded ends with what it is for, or with its time', async t => {
+  await settledWithin(Promise.resolve(), 600_000)
+  await settledWithin(Promise.reject(new Error('a failure is an end, too')), 600_000)
+  const begunAt = performance.now()
+  await settledWithin(new Promise(() => {}), 30)
+  t.ok(performance.now() - begunAt >= 29)
 })
 
 t.test('an alarm keeps no process alive', async t => {
