@@ -63,7 +63,8 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
    */
   function sharedClient ({ endpoint, hash }: Target, era: Era & { kind: 'modern' }): Promise<ProtocolClient> {
     const known = clients.get(hash)
-    clients.delete(hash) // put back at the end, so that the first one is the one that was unused for longest
+    // Put back at the end, so that the first one is the one that was unused for longest.
+    if (clients.size > 1) clients.delete(hash)
     const entry = known?.era === era ? known : { era, client: connect(endpoint, era) }
     clients.set(hash, entry)
     if (clients.size > maxClients) clients.delete(clients.keys().next().value as string)

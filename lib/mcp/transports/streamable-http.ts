@@ -1,5 +1,6 @@
 import { settledWithin } from '../../alarms.ts'
 import { parseJsonObject } from '../../json.ts'
+import { createNumberTable } from '../../number-table.ts'
 import { readAnswer } from './answer-body.ts'
 import { createIntake, defaultBounds } from './bounds.ts'
 import { createCookieJar } from './cookie-jar.ts'
@@ -28,8 +29,9 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
   const url = new URL(endpoint.url)
   const cookies = keepsCookies ? createCookieJar(url, resume?.cookies) : null
   const ownHeaders = commonHeaders(endpoint.headers)
-  const running = new Set<AbortController>()
-  const settling = new Set<Promise<unknown>>()
+  const running = createNumberTable<AbortController>()
+  const settling = createNumberTable<Promise<unknown>>()
+  let lastNumber = 0
   /** Made with the first notification: most clients make one request of a session that is there. */
   let notifying: AbortController | null = null
   let protocolVersion = resume?.protocolVersion ?? ''
@@ -76,8 +78,8 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
     async close () {
       if (isClosed) return
       isClosed = true
-      if (settling.size > 0) await settledWithin(Promise.all(settling), settleMs)
-      for (const controller of running) controller.abort()
+      if (settling.size() > 0) await settledWithin(Promise.all(settling.values()), settleMs)
+      for (const controller of running.values()) controller.abort()
       notifying?.abort()
       transport.onclose?.()
     }
@@ -97,7 +99,8 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
    * cannot come any more.
    */
   async function request (message: MessageText, id: number, controller: AbortController): Promise<void> {
-    running.add(controller)
+    const number = ++lastNumber
+    running.set(number, controller)
     const { signal } = controller
     // A new session is begun without the id of an old one.
     if (message.method === 'initialize') keepSession(undefined)
@@ -123,7 +126,7 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
       const mayLackId = transport.sessionId === undefined && !isModern(message) && message.method !== 'tools/call'
       if (saysMoreThanItsBody(error) || !deliverAnswer(transport, error.text, { id, mayLackId })) throw error
     } finally {
-      running.delete(controller)
+      running.delete(number)
     }
   }
 
@@ -152,8 +155,8 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
   }
 
   function settle<Value> (work: Promise<Value>): Promise<Value> {
-    const settled = work.catch(() => {}).finally(() => settling.delete(settled))
-    settling.add(settled)
+    const number = ++lastNumber
+    settling.set(number, work.catch(() => {}).finally(() => settling.delete(number)))
     return work
   }
 
