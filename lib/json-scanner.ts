@@ -6,6 +6,7 @@
  * @see https://www.rfc-editor.org/rfc/rfc8259
  */
 import { backslash, closeBrace, closeBracket, colon, comma, openBrace, openBracket, quote } from './json-signs.ts'
+import { scratchFor } from './scratch.ts'
 
 export type JsonType = 'object' | 'array' | 'string' | 'number' | 'boolean' | 'null'
 
@@ -114,35 +115,38 @@ interface Source {
 }
 
 /**
- * A byte for each code unit of a text, and behind them zeros, which stand nowhere in JSON. A unit that needs two bytes
- * is 255: like all of them it can only stand in a string. So every text is scanned by the same machine code.
+ * A byte for each code unit of a text, and behind them four zeros, which stand nowhere in JSON. A unit that needs two
+ * bytes is 255: like all of them it can only stand in a string. So every text is scanned by the same machine code.
  */
 type Codes = Uint8Array
 
 function sourceOf (text: string, nonFinite: Replacement[], valuesLeft: number): Source {
-  const codes = codesOf(text)
-  const words = text.length < wordyLength ? null : new Int32Array(codes.buffer, codes.byteOffset, codes.length / 4)
-  return { text, codes, words, nonFinite, longStrings: new Map(), valuesLeft, mayGuess: true }
+  const { length } = text
+  const { bytes, words } = scratchFor(length + 4) // with a zero in the last word
+  if (hasWideUnits.test(text)) {
+    const units = Buffer.from(text, 'utf16le')
+    const clamped = new Uint8ClampedArray(bytes.buffer, bytes.byteOffset, length) // what is above 255 becomes 255
+    clamped.set(new Uint16Array(units.buffer, units.byteOffset, length))
+  } else {
+    bytes.write(text, 'latin1')
+  }
+  bytes.fill(0, length, length + 4)
+  return {
+    text,
+    codes: bytes,
+    words: length < wordyLength ? null : words,
+    nonFinite,
+    longStrings: new Map(),
+    valuesLeft,
+    mayGuess: true
+  }
 }
 
 /** Length from which a text is looked at in words, too. */
 const wordyLength = 256
 
-function codesOf (text: string): Codes {
-  const { length } = text
-  const size = (length + 4) & ~3 // whole words, with a zero in the last one
-  const bytes = Buffer.allocUnsafe(size) // aligned to 8 bytes, also within Node's pool
-  if (Buffer.byteLength(text) === length) {
-    bytes.write(text, 'latin1')
-  } else {
-    const units = Buffer.allocUnsafe(length * 2)
-    units.write(text, 'utf16le')
-    const clamped = new Uint8ClampedArray(bytes.buffer, bytes.byteOffset, length) // what is above 255 becomes 255
-    clamped.set(new Uint16Array(units.buffer, units.byteOffset, length))
-  }
-  bytes.fill(0, length)
-  return bytes
-}
+/** Takes no time where the engine keeps a byte for each unit: it knows then that there is none. */
+const hasWideUnits = /[^\0-\xff]/
 
 function readSource (source: Source, depth: number): JsonDocument {
   const { text, codes, longStrings } = source

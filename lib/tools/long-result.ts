@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import type { ToolResult } from './tool-result.ts'
 
 /** Parts of a longer text are copied (characters): as parts they would keep all of it in memory. */
@@ -18,10 +19,16 @@ export function withoutItsMessage (
   const fitting = entries.filter(([, text]) => text.length <= maxValueBytes)
   return {
     ...result,
-    body: Buffer.from(body),
+    body: bytesOf(body),
     outputs: new Map(fitting.map(([name, text]) => [copyOf(name), copyOf(text)])),
     tooMany: [...tooMany, ...entries.filter(([, text]) => text.length > maxValueBytes).map(([name]) => copyOf(name))]
   }
+}
+
+/** The text in UTF-8. Most texts are ASCII, for which nothing needs to be counted first. */
+function bytesOf (text: string): Buffer {
+  const bytes = Buffer.allocUnsafe(text.length)
+  return bytes.write(text, 'utf8') === text.length && isAscii(bytes) ? bytes : Buffer.from(text)
 }
 
 const copyOf = (text: string) => Buffer.from(text, 'utf16le').toString('utf16le')

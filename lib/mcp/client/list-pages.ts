@@ -1,6 +1,7 @@
-import { isJsonObject, type JsonObject } from '../../json.ts'
-import { type JsonNode, memberOf, presentMember, textOf, valueOf } from '../../json-text.ts'
+import type { JsonObject } from '../../json.ts'
+import { type JsonNode, memberOf, presentMember, stringMember, textOf, valueOf } from '../../json-text.ts'
 import { BoundError } from '../transports/bounds.ts'
+import { heavyTurn } from '../transports/heavy-turns.ts'
 import type { Members } from './protocol-client.ts'
 import type { RpcValue } from './rpc-message.ts'
 import type { ServerBounds } from './server-bounds.ts'
@@ -52,7 +53,7 @@ export async function readPages (
 ): Promise<Listed> {
   const { key } = listKinds[list]
   const measure = createMeasure(bounds)
-  const items = new Map<string, ListedItem>()
+  const texts = new Map<string, string>()
   const warnings: string[] = []
   const cursors = new Set<string>()
   let ttlMs: number | null = null
@@ -64,10 +65,9 @@ export async function readPages (
     const listed = memberOf(node, list)?.items ?? []
     measure(Buffer.byteLength(textOf(document, node)), listed.length)
     listed.forEach((item, index) => {
-      const value = item.members === undefined ? null : valueOf(document, item)
-      const id = isJsonObject(value) ? value[key] : undefined
-      if (isJsonObject(value) && typeof id === 'string' && id !== '') {
-        if (!items.has(id)) items.set(id, { text: textOf(document, item), value })
+      const id = stringMember(document, item, key)
+      if (id !== null && id !== '') {
+        if (!texts.has(id)) texts.set(id, textOf(document, item))
       } else {
         const fault = item.members === undefined ? `is no object but ${nameOfType(item)}` : `has no ${key}`
         warnings.push(`${list}[${index}] ${fault}`)
@@ -79,7 +79,25 @@ export async function readPages (
     if (cursor === null || cursor === '""' || cursors.has(cursor)) break
     cursors.add(cursor)
   }
-  return { items: [...items.values()], warnings, ...(ttlMs !== null && { ttlMs }) }
+  return { items: await parsed([...texts.values()]), warnings, ...(ttlMs !== null && { ttlMs }) }
+}
+
+/** How much is parsed in one turn of the event loop (characters). */
+const turnLength = 1_048_576
+
+/** Only when all pages are there: what a list without an end is made of is never parsed. */
+async function parsed (texts: readonly string[]): Promise<ListedItem[]> {
+  const items: ListedItem[] = []
+  let length = 0
+  for (const text of texts) {
+    length += text.length
+    if (length > turnLength) {
+      await heavyTurn()
+      length = text.length
+    }
+    items.push({ text, value: JSON.parse(text) as JsonObject })
+  }
+  return items
 }
 
 /** Adds up what pages have. Items that cannot be used count, too. */

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import { decodePieces } from '../../scratch.ts'
 import { BoundError } from './bounds.ts'
 import { heavyTurn } from './heavy-turns.ts'
 import { readPaced } from './paced-reading.ts'
@@ -53,7 +54,7 @@ export function createTextReader (maxBytes: number, onText: (text: string) => vo
   const chunks: Buffer[] = []
   let bytes = 0
   let text: string | null = null
-  const join = () => Buffer.concat(chunks.splice(0)).toString('utf8')
+  const join = () => decodePieces(chunks.splice(0))
   return {
     push (chunk) {
       chunks.push(chunk)

@@ -1,4 +1,5 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
+import { decodePieces } from '../../scratch.ts'
 import { BoundError, type Intake } from './bounds.ts'
 import { type BodyReader, tooLong } from './body-reader.ts'
 
@@ -61,8 +62,7 @@ export function createEventReader ({ maxEventBytes, intake, onEvent, onRetry }: 
 
   /** Lines are decoded whole, so no character is split. */
   function feed (bytes: Buffer[]): void {
-    const whole = bytes.length === 1 ? bytes[0] as Buffer : Buffer.concat(bytes)
-    const text = whole.toString('utf8')
+    const text = decodePieces(bytes)
     parser.feed(unified(isFirst && text.startsWith('\uFEFF') ? text.slice(1) : text))
     isFirst = false
   }

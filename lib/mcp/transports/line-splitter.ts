@@ -1,3 +1,4 @@
+import { decodePieces } from '../../scratch.ts'
 import { BoundError } from './bounds.ts'
 
 export interface LineSplitter {
@@ -51,10 +52,10 @@ export function createLineSplitter (
   }
 
   function endLine (): void {
-    const line = pieces.length === 1 ? pieces[0] as Buffer : Buffer.concat(pieces)
+    const line = decodePieces(pieces)
     pieces = []
     pieceBytes = 0
-    onLine(line.toString('utf8'))
+    onLine(line)
   }
 
   function check (bytes: number): void {

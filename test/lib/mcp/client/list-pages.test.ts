@@ -81,3 +81,23 @@ t.test('a bound is of one list: the next one begins anew', async t => {
   const pages = [page(tools(6))]
   for (let times = 0; times < 3; times++) t.equal((await read('tools', pages, { maxListItems: 10 })).items.length, 6)
 })
+
+t.test('a long list leaves the event loop to others while it is parsed', async t => {
+  let turns = 0
+  const counting = setInterval(() => { turns++ }, 0)
+  t.teardown(() => clearInterval(counting))
+  const long = Array.from({ length: 8 }, (_, index) => ({ ...tool(index), description: 'd'.repeat(1_000_000) }))
+  const pages = [page(long)]
+  const before = turns
+  const { items } = await read('tools', pages, { maxListBytes: 100_000_000 })
+  t.strictSame(items.map(({ value }) => value), long)
+  t.ok(turns - before > 3, `${turns - before} turns`)
+})
+
+t.test('the first of equal names is listed, however they are written', async t => {
+  const text = '{"tools":[{"name":"a","n":1},{"n":2,"name":"\\u0061"},{"name":"b","name":"c"},{"name":""},{"name":7}]}'
+  const { items, warnings } = await read('tools', [text], {})
+  t.strictSame(items.map(({ text }) => text), ['{"name":"a","n":1}', '{"name":"b","name":"c"}'])
+  t.equal(items[1]?.value.name, 'c')
+  t.strictSame(warnings, ['tools[3] has no name', 'tools[4] has no name'])
+})
