@@ -92,6 +92,11 @@ export default fp(async (fastify) => {
     const list = request.list(server, kind)
     if (!server.isPending) return await list
     return await withDeadline(list, request.limits(server, 'list').timeoutMs, () => new PendingServerError())
+      .catch(async error => {
+        // Known by now to give no list in time, it is a failure as of any other server.
+        if (error instanceof PendingServerError && !server.isPending) return await list
+        throw error
+      })
   }
 
   fastify.decorateRequest('findTool', async function (server, exposedName) {

@@ -14,11 +14,8 @@ import { lossOf } from './lost-state.ts'
 import {
   createListers, type ListAnswer, type Lister, type ListKind, type ServerLists
 } from './server-lists.ts'
-import type { Waiter } from './shared-work.ts'
+import { noTimeoutMs, type Waiter } from './shared-work.ts'
 import type { CatalogTool, ToolCatalogOptions } from './tool-catalog.ts'
-
-/** Longest time that Node's timers take (ms). A shared fetch has no deadline: each of its waiters has one. */
-const noTimeoutMs = 2 ** 31 - 1
 
 /** A server with its lists, each remembered for a short time. */
 export interface CatalogedServer {

@@ -7,6 +7,7 @@ import { type KnownLists, type KnownListsStore, readKnownLists, writeKnownLists 
 import type { ListCache } from './list-cache.ts'
 import type { ListReader } from './list-reader.ts'
 import { digestOfAnswer, type ListAnswer, type Lister, type ListKind, type ServerLists } from './server-lists.ts'
+import { noTimeoutMs } from './shared-work.ts'
 
 export interface CachedList<List> { cache: ListCache<List>, lister: Lister<List> }
 export type CachedLists = { readonly [Kind in ListKind]: CachedList<ServerLists[Kind]> }
@@ -103,7 +104,7 @@ export function createLearnedLists (options: LearnedListsOptions): LearnedLists 
         onJoined(({ patience, signal }) => reader.join(patience, signal))
         const recalled = (await recalling)?.answers[kind]
         const answer = recalled ?? await reader.withClient(control.signal, async client => {
-          const asked = await lister.ask(client, { ...reader.limits, ...control })
+          const asked = await lister.ask(client, { ...reader.limits, ...control, timeoutMs: noTimeoutMs })
           version = client.peer()?.version
           return asked
         })

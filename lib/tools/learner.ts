@@ -30,6 +30,7 @@ export function createLearner ({ lease, listTimeoutMs, onLearned, onFailed }: Le
   async function learnNow (server: CatalogedServer): Promise<void> {
     // One client for all lists, which is opened when the first of them is asked for.
     const { open, join, release } = lease(server.server, nobody, closing)
+    const uses: Array<Promise<unknown>> = []
     try {
       const learned = await server.learn?.({
         credentials: {},
@@ -37,12 +38,18 @@ export function createLearner ({ lease, listTimeoutMs, onLearned, onFailed }: Le
         limits: { timeoutMs: server.server.spec.timeouts.listMs ?? listTimeoutMs, signal: closing.signal },
         patience: nobody,
         join: (patience, signal) => join?.(patience, signal),
-        withClient: async (signal, work) => await abortable(open().then(work), signal)
+        async withClient (signal, work) {
+          const use = abortable(open().then(work), signal)
+          uses.push(use)
+          return await use
+        }
       })
       if (learned !== undefined) onLearned(server.name, learned)
     } catch (error) {
       if (!closing.signal.aborted) onFailed(server.name, error)
     } finally {
+      // A caller may have joined late, and wait for a list still when this has given it up.
+      await Promise.allSettled(uses)
       await release()
     }
   }

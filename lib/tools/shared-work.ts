@@ -2,6 +2,9 @@ import { abortable, withDeadline } from '../cancellation.ts'
 import { CallerLeftError } from '../errors.ts'
 import type { Patience } from '../mcp/server.ts'
 
+/** Longest time that Node's timers take (ms). Shared work has no deadline: each of its waiters has one. */
+export const noTimeoutMs = 2 ** 31 - 1
+
 /** One caller who waits for work that others may wait for, too. */
 export interface Waiter {
   /** Aborts when the caller leaves. */

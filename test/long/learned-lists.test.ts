@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { startHangingServer } from '../support/hanging-server.ts'
 import { fixture, root } from '../support/paths.ts'
@@ -250,6 +251,31 @@ t.test('who is not known yet is pending, and a server that hangs or fails holds 
   t.match(errors, { late: /did not answer/, broken: /something that it needs is missing/ })
   t.equal(await servers.hangs?.starts(), 1, 'the listing has waited for the start that was under way')
   t.equal((await starts()).late, 1)
+})
+
+t.test('who asks while a list is learned may wait longer than the learner', async t => {
+  const { entries, servers: { late } } = await makeServers(t, { late: { hangs: 'tools/list', resources: ['page'] } })
+  const { service, tools, list } = await startOn(t, entries, { MCP_API_DEFAULT_TIMEOUT: '6' })
+  await until(async () => await late?.asked('tools/list') === 1, 'the tools are asked for')
+  await delay(3_000)
+  const waiting = tools()
+  await until(() => service.output().includes('could not be learned'), 'the learner has given up')
+  await late?.goOn()
+  t.strictSame(await waiting, ['act'])
+  t.equal(await late?.asked('tools/list'), 1, 'it was asked once for both')
+  t.strictSame(namesIn((await list('/resources')).resources), ['page'])
+  t.equal(await late?.starts(), 1)
+})
+
+t.test('who has joined what the learner waits for reads that it did not come in time', async t => {
+  const { entries, servers: { late } } = await makeServers(t, { late: { hangs: 'tools/list' } })
+  const { service, list } = await startOn(t, entries, { MCP_API_DEFAULT_TIMEOUT: '2' })
+  await until(async () => await late?.asked('tools/list') === 1, 'the tools are asked for')
+  const waiting = list('/tools')
+  await until(() => service.output().includes('could not be learned'), 'the learner has given up')
+  const { code, error } = await waiting as { code?: string, error?: string }
+  t.equal(code, 'MCPC_ERR_MCP_TIMEOUT')
+  t.match(error, /did not answer the list of tools in time \(2 s\)/)
 })
 
 t.test('a service is ready when it has waited long enough', async t => {

@@ -27,6 +27,8 @@ export async function makeUpgradedServer (t: Test, state: State = {}) {
     /** Its entry in a servers file. */
     entry: { command: process.execPath, args: [fixture('upgraded-server.mjs'), file] },
     become,
+    /** Lets it answer what it hangs at. */
+    goOn: async () => await writeFile(`${file}.goes-on`, ''),
     starts: async () => (await linesOf('starts')).length,
     /** The requests that it got, by method. */
     asked: async (method: string) => (await linesOf('asked')).filter(line => line === method).length

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
-import { setTimeout as delay } from 'node:timers/promises'
+import { settledWithin } from '../../alarms.ts'
 import { corkWrites } from '../../corked-writes.ts'
 import { events, type ProcessEnd } from '../../telemetry/channels.ts'
 import { createIntake, defaultBounds, type IntakeBounds } from './bounds.ts'
@@ -228,7 +228,7 @@ export function createStdioTransport (command: StdioCommand, options: StdioTrans
 
   function announceEnd (child: ChildProcess): void {
     const drained = Promise.all([drainedOf(child.stdout), drainedOf(child.stderr)])
-    Promise.race([drained, delay(drainMs, undefined, { ref: false })]).finally(() => {
+    settledWithin(drained, drainMs).then(() => {
       flush()
       announce()
       transport.onclose?.()
