@@ -32,7 +32,7 @@ t.test('V8 makes no object in the old generation at once', async t => {
   await until(() => output().includes('young of 100'), 'the probe has looked')
   t.match(output(), /^100 young of 100$/m)
 
-  // The control: this Node would, where its compiler does what Node 20's does.
+  // The control: it would else, on Node 20 for sure.
   const plain = spawnSync(process.execPath, [...probe, '-e', 'process.emit("SIGUSR2")'], { encoding: 'utf8' })
   if (process.version.startsWith('v20.')) t.match(plain.stdout, /^0 young of 100$/m)
   else t.match(plain.stdout, / young of 100$/m)
