@@ -5,6 +5,7 @@
  *
  * @see https://www.rfc-editor.org/rfc/rfc8259
  */
+import { endianness } from 'node:os'
 import { backslash, closeBrace, closeBracket, colon, comma, openBrace, openBracket, quote } from './json-signs.ts'
 import { scratchFor } from './scratch.ts'
 
@@ -103,7 +104,7 @@ function withoutNonFinite (text: string, words: readonly Replacement[]): string 
 interface Source {
   text: string
   codes: Codes
-  /** The codes in words of four; `null` in a text that is too short to be worth it. */
+  /** The codes in words of four; `null` where they are not looked at. */
   words: Int32Array | null
   /** Where Python's words for numbers stand. */
   nonFinite: Replacement[]
@@ -134,7 +135,7 @@ function sourceOf (text: string, nonFinite: Replacement[], valuesLeft: number): 
   return {
     text,
     codes: bytes,
-    words: length < wordyLength ? null : words,
+    words: length < wordyLength || !isLittleEndian ? null : words,
     nonFinite,
     longStrings: new Map(),
     valuesLeft,
@@ -142,8 +143,9 @@ function sourceOf (text: string, nonFinite: Replacement[], valuesLeft: number): 
   }
 }
 
-/** Length from which a text is looked at in words, too. */
+/** Length from which a text is looked at in words, too, where the first character is in the lowest byte of a word. */
 const wordyLength = 256
+const isLittleEndian = endianness() === 'LE'
 
 /** Takes no time where the engine keeps a byte for each unit: it knows then that there is none. */
 const hasWideUnits = /[^\0-\xff]/
@@ -201,11 +203,14 @@ function readArray (source: Source, start: number, left: number): JsonNode {
   }
 }
 
+/** Of everybody: a scan is over before the next one begins. */
+const firstClosers = new Uint8Array(64)
+
 /** Passes over a value of any depth without listing what is in it. Takes no stack: a hostile text may be all levels. */
 function endOfValue (source: Source, start: number): number {
   const { codes } = source
   /** What closes each level. */
-  let closers = new Uint8Array(64)
+  let closers: Uint8Array = firstClosers
   let depth = 0
   let at = start
   for (;;) {
@@ -256,8 +261,8 @@ function endOfColon (codes: Codes, start: number): number {
 function endOfSpace (codes: Codes, start: number): number {
   let at = start
   for (;;) {
-    const code = codes[at]
-    if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return at
+    const code = codes[at] as number
+    if (code > 0x20 || (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09)) return at
     at++
   }
 }
@@ -266,9 +271,9 @@ function endOfSpace (codes: Codes, start: number): number {
 function endOfString (source: Source, start: number): number {
   const { text, codes, words } = source
   let at = start + 1
-  const guessAt = source.mayGuess ? start + longLength : Infinity
+  const guessAt = source.mayGuess ? start + longLength : codes.length // a whole number, too, which no place reaches
   for (;;) {
-    if (words !== null && (at & 3) === 0) at = endOfPlainWords(words, at)
+    if (words !== null) at = endOfPlain(words, at)
     const code = codes[at] as number // an index is at most one behind the text, and so in the array
     if (code === quote) return at + 1
     if (code === backslash) at = endOfEscape(text, codes, at)
@@ -279,19 +284,23 @@ function endOfString (source: Source, start: number): number {
 }
 
 /**
- * The first word in which something ends a run of plain characters: a quote, a backslash, or a control character.
- * Four bytes at once are tested for a byte that is less than 0x20, or 0 after an exclusive or.
+ * Where a run of plain characters ends: at a quote, a backslash, or a control character. Four bytes at once are tested
+ * for one that is less than 0x20, or 0 after an exclusive or: then its highest bit is set. Borrows may set further bits
+ * above it, so the lowest one counts.
  */
-function endOfPlainWords (words: Int32Array, start: number): number {
+function endOfPlain (words: Int32Array, start: number): number {
   let index = start >> 2
+  // What stands before the run counts as plain.
+  const own = -1 << ((start & 3) << 3)
+  let word = ((words[index] as number) & own) | (0x61616161 & ~own)
   for (;;) {
-    const word = words[index] as number // the last word has a zero
     const quotes = word ^ 0x22222222
     const backslashes = word ^ 0x5c5c5c5c
-    const found = ((word - 0x20202020) & ~word) | ((quotes - 0x01010101) & ~quotes) |
-      ((backslashes - 0x01010101) & ~backslashes)
-    if ((found & 0x80808080) !== 0) return index << 2
+    const found = (((word - 0x20202020) & ~word) | ((quotes - 0x01010101) & ~quotes) |
+      ((backslashes - 0x01010101) & ~backslashes)) & 0x80808080
+    if (found !== 0) return (index << 2) + ((31 - Math.clz32(found & -found)) >> 3)
     index++
+    word = words[index] as number // the last word has a zero
   }
 }
 
@@ -345,8 +354,8 @@ const typeOfToken = (code: number | undefined): JsonType =>
 function endOfToken ({ text, codes, nonFinite }: Source, start: number): number {
   const code = codes[start]
   if (isDigit(code) || (code === minus && isDigit(codes[start + 1]))) return endOfNumber(codes, start)
-  const word = words.find(word => text.startsWith(word, start))
-  if (word === undefined) throw new Invalid()
+  const word = code === letterT ? 'true' : code === letterF ? 'false' : words.find(word => text.startsWith(word, start))
+  if (word === undefined || !text.startsWith(word, start)) throw new Invalid()
   const end = start + word.length
   if (nonFiniteWords.has(word)) nonFinite.push({ start, end })
   return end
@@ -354,7 +363,7 @@ function endOfToken ({ text, codes, nonFinite }: Source, start: number): number 
 
 /** Python's json module writes numbers that are none as words. */
 const nonFiniteWords = new Set(['NaN', 'Infinity', '-Infinity'])
-const words = ['null', 'true', 'false', ...nonFiniteWords]
+const words = ['null', ...nonFiniteWords]
 
 function endOfNumber (codes: Codes, start: number): number {
   let at = codes[start] === minus ? start + 1 : start

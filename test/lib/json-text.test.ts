@@ -50,6 +50,34 @@ t.test('what JSON.parse refuses is refused, and what it takes is taken', async t
   }), { numRuns: 2_000 })
 })
 
+t.test('the same holds in a text that is long enough to be looked at in words', async t => {
+  const long = fc.tuple(jsonText, fc.integer({ min: 256, max: 260 })).map(([text, length]) =>
+    [`["${'x'.repeat(length)}",`, text] as const)
+  const piece = fc.constantFrom('', '"', '\\', '\u0000', '\u001f', '\n', 'x')
+  fc.assert(fc.property(long, fc.nat(), piece, ([start, text], position, piece) => {
+    const at = position % (text.length + 1)
+    const whole = `${start}${text.slice(0, at)}${piece}${text.slice(at)}]`
+    const document = readJson(whole, 2)
+    if ((document !== null) !== isJson(whole)) throw new Error(JSON.stringify(whole))
+    const value = document === null ? [] : valueOf(document, document.root)
+    if (document !== null && JSON.stringify(value) !== JSON.stringify(JSON.parse(whole))) throw new Error('another value')
+  }), { numRuns: 3_000 })
+})
+
+t.test('a string ends where it ends, whatever two characters are beside each other, wherever they stand', async t => {
+  const wrong: string[] = []
+  for (let place = 0; place < 4; place++) {
+    const start = `["${'x'.repeat(300 + place)}","a`
+    for (let first = 0; first < 256; first++) {
+      for (let second = 0; second < 256; second++) {
+        const text = `${start}${String.fromCharCode(first, second)}bcdefgh"]`
+        if ((readJson(text) !== null) !== isJson(text)) wrong.push(`${place} ${first} ${second}`)
+      }
+    }
+  }
+  t.strictSame(wrong, [])
+})
+
 function isJson (text: string): boolean {
   try {
     JSON.parse(text)
