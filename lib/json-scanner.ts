@@ -116,8 +116,9 @@ interface Source {
 }
 
 /**
- * A byte for each code unit of a text, and behind them four zeros, which stand nowhere in JSON. A unit that needs two
- * bytes is 255: like all of them it can only stand in a string. So every text is scanned by the same machine code.
+ * A byte for each code unit of a text, and behind them four zeros, which stand nowhere in JSON, and then anything. A
+ * unit that needs two bytes is 255: like all of them it can only stand in a string. So every text is scanned by the
+ * same machine code.
  */
 type Codes = Uint8Array
 

@@ -11,8 +11,8 @@ const keptMs = 1_000
 
 const small = createScratch(smallBytes)
 let large: Scratch | null = null
-/** Whether it was used since the last look. */
-let isUsed = false
+/** The most that was needed of it since the last look (bytes). */
+let needed = 0
 
 /**
  * Room for at least so many bytes, with anything in it. It is everybody's: what is written there has to be read before
@@ -21,17 +21,18 @@ let isUsed = false
 export function scratchFor (size: number): Scratch {
   if (size <= smallBytes) return small
   if (size > maxKeptBytes) return createScratch(wordsFor(size) * 4)
-  isUsed = true
+  needed = Math.max(needed, size)
   if (large !== null && large.bytes.length >= size) return large
   if (large === null) setAlarm(keptMs, giveBack)
   large = createScratch(2 ** Math.ceil(Math.log2(size)))
   return large
 }
 
+/** One that was more than twice as large as needed goes, too: the next one fits. */
 function giveBack (): void {
-  if (isUsed) setAlarm(keptMs, giveBack)
+  if (large !== null && needed > large.bytes.length / 2) setAlarm(keptMs, giveBack)
   else large = null
-  isUsed = false
+  needed = 0
 }
 
 const wordsFor = (size: number) => Math.ceil(size / 4)

@@ -7,6 +7,7 @@ import type { Lease, Patience, Priority } from '../lib/mcp/server.ts'
 import { createUpstreamSlot } from '../lib/sessions/upstream-sessions.ts'
 import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
 import type { ServerCatalog } from '../lib/tools/server-catalog.ts'
+import { createUses, type Uses } from '../lib/uses.ts'
 
 const kLeases = Symbol('leases')
 const kServers = Symbol('servers')
@@ -53,7 +54,7 @@ interface Turn {
 }
 
 /** A lease, and the work through it that other requests wait for, too. */
-interface HeldLease { lease: Lease, uses: Set<Promise<unknown>> }
+interface HeldLease { lease: Lease, uses: Uses }
 
 /** MCP phase: gives a request fresh clients of the MCP servers that it needs, and ends them after the reply. */
 export default fp(async (fastify) => {
@@ -99,13 +100,7 @@ export default fp(async (fastify) => {
   })
   fastify.decorateRequest('withClient', async function (server, signal, work) {
     const { lease, uses } = leaseOf(this, server)
-    const use = abortable(this.holdSlot().then(lease.open).then(work), signal)
-    uses.add(use)
-    try {
-      return await use
-    } finally {
-      uses.delete(use)
-    }
+    return await uses.add(abortable(this.holdSlot().then(lease.open).then(work), signal))
   })
 
   function leaseOf (request: FastifyRequest, server: CatalogedServer): HeldLease {
@@ -118,7 +113,7 @@ export default fp(async (fastify) => {
   function leaseFor (request: FastifyRequest, cataloged: CatalogedServer): HeldLease {
     const { log } = request
     const { name, server } = cataloged
-    const uses = new Set<Promise<unknown>>()
+    const uses = createUses()
     const abandoned = new LateController()
     const keepsSession = server.sessions !== undefined && request.hasSession
     const lease = fastify.leaseServer(server, {
@@ -133,7 +128,7 @@ export default fp(async (fastify) => {
       })
     }, abandoned)
     request.defer(async () => {
-      await Promise.allSettled(uses)
+      await uses.settled()
       if (request.callerSignal.aborted) abandoned.abort()
       await lease.release()
     })

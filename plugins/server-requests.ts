@@ -87,13 +87,15 @@ export default fp(async (fastify) => {
     }
   })
 
-  /** A server that is just being asked for the first time is waited for as long as a list may take, and no longer. */
+  /**
+   * A server that is just being asked for the first time is waited for as long as a list may take, and no longer. If it
+   * then is pending no more, its list has failed, or will in a moment.
+   */
   async function listInTime<Kind extends ListKind> (request: FastifyRequest, server: CatalogedServer, kind: Kind) {
     const list = request.list(server, kind)
     if (!server.isPending) return await list
     return await withDeadline(list, request.limits(server, 'list').timeoutMs, () => new PendingServerError())
       .catch(async error => {
-        // Known by now to give no list in time, it is a failure as of any other server.
         if (error instanceof PendingServerError && !server.isPending) return await list
         throw error
       })

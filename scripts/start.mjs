@@ -11,8 +11,8 @@ import { cliArguments, explain } from './fastify-cli.mjs'
 import { dropRepeatedSignals, endWithParent } from './signals.mjs'
 
 checkNodeVersion()
-// V8 watches where objects are made that live long, and makes later ones there in the old generation. In one worker of
-// five it took calls over HTTP for such, by chance and for good: each call cost a quarter more from then on.
+// V8 watches where objects are made that live long, and makes later ones there in the old generation. In about one
+// worker of five it took calls over HTTP for such, by chance and for good: each cost a quarter more from then on.
 setFlagsFromString('--no-allocation-site-pretenuring')
 loadDotEnv()
 if (process.env.MCP_CLIENT_PORT === '0') process.env.PORT = '0'

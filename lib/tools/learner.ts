@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { abortable } from '../cancellation.ts'
 import type { Lease, Server, User } from '../mcp/server.ts'
+import { createUses } from '../uses.ts'
 import type { CatalogedServer } from './cataloged-server.ts'
 
 export interface LearnerOptions {
@@ -30,7 +31,7 @@ export function createLearner ({ lease, listTimeoutMs, onLearned, onFailed }: Le
   async function learnNow (server: CatalogedServer): Promise<void> {
     // One client for all lists, which is opened when the first of them is asked for.
     const { open, join, release } = lease(server.server, nobody, closing)
-    const uses: Array<Promise<unknown>> = []
+    const uses = createUses()
     try {
       const learned = await server.learn?.({
         credentials: {},
@@ -38,18 +39,14 @@ export function createLearner ({ lease, listTimeoutMs, onLearned, onFailed }: Le
         limits: { timeoutMs: server.server.spec.timeouts.listMs ?? listTimeoutMs, signal: closing.signal },
         patience: nobody,
         join: (patience, signal) => join?.(patience, signal),
-        async withClient (signal, work) {
-          const use = abortable(open().then(work), signal)
-          uses.push(use)
-          return await use
-        }
+        withClient: (signal, work) => uses.add(abortable(open().then(work), signal))
       })
       if (learned !== undefined) onLearned(server.name, learned)
     } catch (error) {
       if (!closing.signal.aborted) onFailed(server.name, error)
     } finally {
       // A caller may have joined late, and wait for a list still when this has given it up.
-      await Promise.allSettled(uses)
+      await uses.settled()
       await release()
     }
   }

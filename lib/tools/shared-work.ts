@@ -41,6 +41,8 @@ export interface SharedWork<Value> {
 interface Work<Value> {
   outcome: Promise<Value>
   sent: Promise<void>
+  /** By `performance.now`; in the future before that. */
+  sentAt: () => number
   waiting: number
   /** Whether it can still be aborted. */
   isRunning: boolean
@@ -53,8 +55,13 @@ export function createSharedWork<Value> (): SharedWork<Value> {
 
   function begin (key: string, start: (control: WorkControl) => Promise<Value>): Work<Value> {
     const controller = new AbortController()
-    let onSent = () => {}
-    const sent = new Promise<void>(resolve => { onSent = resolve })
+    let resolveSent = () => {}
+    const sent = new Promise<void>(resolve => { resolveSent = resolve })
+    let sentAt = Infinity
+    const onSent = () => {
+      sentAt = performance.now()
+      resolveSent()
+    }
     let joined: Work<Value>['joined'] = () => {}
     const onJoined: WorkControl['onJoined'] = listener => { joined = listener }
     const outcome = start({ signal: controller.signal, onSent, onJoined }).finally(() => end(key, work))
@@ -62,6 +69,7 @@ export function createSharedWork<Value> (): SharedWork<Value> {
     const work: Work<Value> = {
       outcome,
       sent,
+      sentAt: () => sentAt,
       waiting: 0,
       isRunning: true,
       abort: () => controller.abort(),
@@ -76,11 +84,17 @@ export function createSharedWork<Value> (): SharedWork<Value> {
     if (current.get(key) === work) current.delete(key)
   }
 
+  /** The work to join. One that takes longer than the waiter would wait may hang, and joined on and on never end. */
+  function joinable (key: string, { timeoutMs }: Waiter): Work<Value> | undefined {
+    const known = current.get(key)
+    return known !== undefined && performance.now() - known.sentAt() < timeoutMs ? known : undefined
+  }
+
   return {
     async join (key, waiter, start) {
       const { signal, timeoutMs, late } = waiter
       if (signal.aborted) throw new CallerLeftError()
-      const known = current.get(key)
+      const known = joinable(key, waiter)
       known?.joined(waiter)
       const work = known ?? begin(key, start)
       work.waiting++

@@ -26,7 +26,7 @@ t.test('one thread helps to collect garbage', { skip }, async t => {
 })
 
 t.test('V8 makes no object in the old generation at once', async t => {
-  const probe = ['--allow-natives-syntax', '--import', fixture('young-objects.mjs')]
+  const probe = ['--allow-natives-syntax', '--no-concurrent-recompilation', '--import', fixture('young-objects.mjs')]
   const { pid, output } = await startService(t, {}, { command: [...nodeOptions, ...probe, script] })
   process.kill(pid, 'SIGUSR2')
   await until(() => output().includes('young of 100'), 'the probe has looked')

@@ -245,6 +245,7 @@ t.test('who is not known yet is pending, and a server that hangs or fails holds 
   t.notMatch(service.output(), /"level":"error"[^\n]*MCPC_ERR_LEARNING/, 'which is no trouble')
   t.equal((await call('good__act')).status, 200, 'calls are served')
 
+  await until(async () => await servers.late?.asked('tools/list') === 1, 'the tools are asked for')
   const { tools, pending, errors } = await list('/tools')
   t.strictSame(namesIn(tools), ['good__act'])
   t.strictSame(pending, ['hangs'])

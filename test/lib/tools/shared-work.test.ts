@@ -128,6 +128,24 @@ t.test('each caller has a deadline of its own, which runs once the request is se
   t.equal(started.length, 1)
 })
 
+t.test('nobody joins work that takes longer than they would wait', async t => {
+  const work = createSharedWork<string>()
+  const { started, start } = controlled()
+  const first = work.join('a', waiter(60_000), start)
+  const early = t.rejects(work.join('a', waiter(1), start), { message: 'late by 1 ms' })
+  started[0]?.onSent()
+  await new Promise(resolve => setTimeout(resolve, 60))
+  const impatient = work.join('a', waiter(50), start).catch(() => 'late')
+  t.equal(started.length, 2, 'it has begun anew')
+  const patient = work.join('a', waiter(60_000), start)
+  t.equal(started.length, 2, 'and is what later callers join')
+  started[0]?.resolve('slow')
+  started[1]?.resolve('quick')
+  await early
+  t.strictSame(await Promise.all([first, patient]), ['slow', 'quick'])
+  await impatient
+})
+
 t.test('work that all have given up is aborted', async t => {
   const work = createSharedWork<string>()
   const { started, start } = controlled()
