@@ -30,8 +30,9 @@ export interface WorkControl {
 /** Work that is done once for all callers who wait for the same thing at the same time. Remembers no outcome. */
 export interface SharedWork<Value> {
   /**
-   * Joins the work that is under way for a key, or starts it. The caller leaves the work by its own signal, with
-   * CallerLeftError, or by its own deadline; the others go on waiting.
+   * Joins the work that is under way for a key, or starts it, also where that has taken longer than the caller would
+   * wait. The caller leaves the work by its own signal, with CallerLeftError, or by its own deadline; the others go on
+   * waiting.
    */
   join: (key: string, waiter: Waiter, start: (control: WorkControl) => Promise<Value>) => Promise<Value>
   /** Lets later callers start anew. Callers who wait already keep what they wait for. */
