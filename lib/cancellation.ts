@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events'
 import { CallerLeftError } from './errors.ts'
 
 /**
@@ -19,31 +18,61 @@ export function withDeadline<Value> (
   })
 }
 
+/** Says that work is to stop. Every `AbortSignal` is one. */
+export interface CancelSignal {
+  readonly aborted: boolean
+  readonly reason: unknown
+  addEventListener: (type: 'abort', listener: () => void, options?: { once: boolean }) => void
+  removeEventListener: (type: 'abort', listener: () => void) => void
+}
+
 /**
- * An AbortController that makes its signal when somebody asks for it first: making one costs as much as all else that a
- * request does to find its server, and most requests need none.
+ * An AbortController and its signal in one. Making Node's costs as much as all else that a request does to find its
+ * server, each listener of Node's is several objects, and more than ten of them are taken for a leak.
  */
-export class LateController {
-  #controller: AbortController | null = null
+export class Cancellation implements CancelSignal {
+  aborted = false
+  reason: unknown = undefined
+  #listeners: Array<() => void> = []
+  #native: AbortController | null = null
 
-  get signal (): AbortSignal {
-    return this.#made().signal
+  /** What others may see of it: they can listen, and not abort. */
+  get signal (): CancelSignal {
+    return this
   }
 
-  /** Also where nobody has asked for the signal yet: who does so later must find it aborted. */
-  abort (): void {
-    this.#made().abort()
+  abort (reason: unknown = new DOMException('This operation was aborted', 'AbortError')): void {
+    if (this.aborted) return
+    this.aborted = true
+    this.reason = reason
+    // A listener may remove others, which are then not called.
+    for (let listener = this.#listeners.shift(); listener !== undefined; listener = this.#listeners.shift()) listener()
+    this.#native?.abort(reason)
   }
 
-  #made (): AbortController {
-    if (this.#controller === null) {
-      this.#controller = new AbortController()
-      // A listing listens for each of its servers. Node takes more than ten for a leak, and writes to stderr.
-      setMaxListeners(0, this.#controller.signal)
+  /** As with Node's, a listener is called once, and not at all when it comes after the end. */
+  addEventListener (type: 'abort', listener: () => void): void {
+    if (!this.aborted) this.#listeners.push(listener)
+  }
+
+  removeEventListener (type: 'abort', listener: () => void): void {
+    const position = this.#listeners.indexOf(listener)
+    if (position !== -1) this.#listeners.splice(position, 1)
+  }
+
+  /** Node's own signal, for its functions and for libraries. */
+  native (): AbortSignal {
+    if (this.#native === null) {
+      this.#native = new AbortController()
+      if (this.aborted) this.#native.abort(this.reason)
     }
-    return this.#controller
+    return this.#native.signal
   }
 }
+
+/** Node's own signal of any other: for `AbortSignal.any`, and for libraries. */
+export const nativeSignal = (signal: CancelSignal): AbortSignal =>
+  signal instanceof Cancellation ? signal.native() : signal as AbortSignal
 
 /** For a caller who left, or a request that was broken off, before any server got it: no tool can have acted. */
 export const leftBefore = () => Object.assign(new CallerLeftError(), { acted: 'no' as const })
@@ -53,7 +82,7 @@ export const leftBefore = () => Object.assign(new CallerLeftError(), { acted: 'n
  * and its outcome is dropped.
  */
 export function abortable<Value> (
-  promise: Promise<Value>, signal: AbortSignal, left: () => Error = () => new CallerLeftError()
+  promise: Promise<Value>, signal: CancelSignal, left: () => Error = () => new CallerLeftError()
 ): Promise<Value> {
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(left())

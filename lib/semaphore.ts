@@ -1,4 +1,4 @@
-import { leftBefore } from './cancellation.ts'
+import { type CancelSignal, leftBefore } from './cancellation.ts'
 import { OverloadedError } from './errors.ts'
 
 export interface SemaphoreOptions {
@@ -25,7 +25,7 @@ export interface Semaphore {
    * Waits until it is free. Rejects with OverloadedError when the queue is full or the wait took too long, with
    * CallerLeftError when `signal` aborts.
    */
-  acquire: (signal: AbortSignal) => Promise<Release>
+  acquire: (signal: CancelSignal) => Promise<Release>
   /** Acquires it when it is free and nobody waits for it, else gives `null`. */
   tryAcquire: () => Release | null
 }
@@ -48,7 +48,7 @@ export function createSemaphore ({ limit, maxQueued, queueTimeoutMs, what }: Sem
     }
   }
 
-  function wait (signal: AbortSignal): Promise<Release> {
+  function wait (signal: CancelSignal): Promise<Release> {
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
         give (release) {

@@ -11,6 +11,7 @@ import { answerOf, type StoredCall } from '../lib/calls/stored-call.ts'
 import {
   CallCancelledError, CallTooLargeError, IdempotencyKeyReusedError, SessionNotFoundError, TooManyKeptCallsError
 } from '../lib/errors.ts'
+import { Cancellation, type CancelSignal, nativeSignal } from '../lib/cancellation.ts'
 import { readPreferences } from '../lib/http/prefer.ts'
 import { createAwaitCommand } from '../lib/redis/command.ts'
 import type { Session } from '../lib/sessions/session.ts'
@@ -59,9 +60,9 @@ export default fp(async (fastify) => {
     const until = performance.now() + milliseconds
     while (performance.now() < until && !this.callerSignal.aborted && !fastify.isClosing) {
       // Listening begins before the look, so that no change falls between.
-      const stop = new AbortController()
+      const stop = new Cancellation()
       const left = Math.min(lookEveryMs, until - performance.now())
-      const next = pause(id, left, AbortSignal.any([stop.signal, this.callerSignal]))
+      const next = pause(id, left, AbortSignal.any([stop, this.callerSignal].map(nativeSignal)))
       const call = await calls.read(this.session, id).catch(error => {
         stop.abort()
         throw error
@@ -71,7 +72,7 @@ export default fp(async (fastify) => {
     }
   })
 
-  async function pause (id: string, milliseconds: number, signal: AbortSignal): Promise<void> {
+  async function pause (id: string, milliseconds: number, signal: CancelSignal): Promise<void> {
     if (notices !== null) return await notices.next('changed', id, milliseconds, signal)
     await new Promise<void>(resolve => {
       const timer = setTimeout(resolve, milliseconds)

@@ -1,16 +1,16 @@
 import type { FastifyError, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { LateController } from '../lib/cancellation.ts'
+import { Cancellation, type CancelSignal } from '../lib/cancellation.ts'
 
 const kController = Symbol('callerController')
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** Aborts when the caller leaves before the answer is complete, and when the service breaks the request off. */
-    readonly callerSignal: AbortSignal
+    readonly callerSignal: CancelSignal
     /** Stops the work of the request as if its caller had left. The caller is answered `reason`. */
     interrupt: (reason: FastifyError) => void
-    [kController]: LateController | null
+    [kController]: Cancellation | null
   }
 }
 
@@ -25,13 +25,13 @@ export default fp(async (fastify) => {
   fastify.decorateRequest(kController, null)
   fastify.decorateRequest('callerSignal', {
     getter () {
-      this[kController] ??= new LateController()
+      this[kController] ??= new Cancellation()
       return this[kController].signal
     }
   })
   /** Also where there was no signal yet: work that asks for one later must find it aborted. */
   function abort (request: FastifyRequest): void {
-    request[kController] ??= new LateController()
+    request[kController] ??= new Cancellation()
     request[kController].abort()
   }
   fastify.decorateRequest('interrupt', function (reason) {

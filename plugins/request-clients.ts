@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { abortable, LateController } from '../lib/cancellation.ts'
+import { abortable, Cancellation, type CancelSignal } from '../lib/cancellation.ts'
 import { traceContext } from '../lib/http/trace-context.ts'
 import type { RequestLimits, ServerClient } from '../lib/mcp/client/server-client.ts'
 import type { Lease, Patience, Priority } from '../lib/mcp/server.ts'
@@ -32,12 +32,12 @@ declare module 'fastify' {
      * aborts, even when this request is over before.
      */
     withClient: <Value>(
-      server: CatalogedServer, signal: AbortSignal, work: (client: ServerClient) => Promise<Value>
+      server: CatalogedServer, signal: CancelSignal, work: (client: ServerClient) => Promise<Value>
     ) => Promise<Value>
     /** How this request waits for its turn at a server. */
     patience: (server: CatalogedServer) => Patience
     /** Another request waits for what this one uses a server for; see Lease. */
-    joinClient: (server: CatalogedServer, patience: Patience, signal: AbortSignal) => void
+    joinClient: (server: CatalogedServer, patience: Patience, signal: CancelSignal) => void
     /** Deadline, abort signal, secrets and trace context of a request to a server. */
     limits: (server: CatalogedServer, kind: 'list' | 'call') => RequestLimits
     [kLeases]: Map<CatalogedServer, HeldLease> | null
@@ -114,7 +114,7 @@ export default fp(async (fastify) => {
     const { log } = request
     const { name, server } = cataloged
     const uses = createUses()
-    const abandoned = new LateController()
+    const abandoned = new Cancellation()
     const keepsSession = server.sessions !== undefined && request.hasSession
     const lease = fastify.leaseServer(server, {
       credentials: credentialsOf(request),

@@ -1,11 +1,12 @@
 import type { Redis } from 'ioredis'
+import type { CancelSignal } from '../cancellation.ts'
 import type { RedisClient } from '../redis/client.ts'
 
 /** What workers tell each other of calls: that one was queued, has changed, or is to be cancelled. */
 export interface CallNotices {
   publish: (kind: NoticeKind, id: string) => void
   /** Resolves at the next notice of a kind about a call, after `milliseconds`, or when `signal` aborts. */
-  next: (kind: NoticeKind, id: string, milliseconds: number, signal: AbortSignal) => Promise<void>
+  next: (kind: NoticeKind, id: string, milliseconds: number, signal: CancelSignal) => Promise<void>
   /** Calls `listener` for each notice of a kind. Gives how to end that. */
   on: (kind: NoticeKind, listener: (id: string) => void) => () => void
   close: () => void

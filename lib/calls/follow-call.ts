@@ -1,3 +1,4 @@
+import type { CancelSignal } from '../cancellation.ts'
 import type { CallEvent, EventsReading } from './call-events.ts'
 import { type EventPosition, lastEventOf } from './event-position.ts'
 import type { StoredCall } from './stored-call.ts'
@@ -10,7 +11,7 @@ export interface FollowOptions {
   /** Passes an event on, and resolves when the next one may come. */
   deliver: (event: CallEvent) => Promise<void>
   /** Ends it all. */
-  signal: AbortSignal
+  signal: CancelSignal
 }
 
 /** A notice may be lost, so a call is looked at again after this (ms). */

@@ -1,3 +1,4 @@
+import type { Cancellation, CancelSignal } from '../cancellation.ts'
 import type { JsonObject } from '../json.ts'
 import type { Instructions } from './client/server-bounds.ts'
 import type { ServerClient } from './client/server-client.ts'
@@ -40,7 +41,7 @@ export interface Lease {
    * Another request waits for what this lease is opened for, until its signal aborts. While the server waits for its
    * turn, it now waits as the more urgent and the more patient of them.
    */
-  join?: (patience: Patience, signal: AbortSignal) => void
+  join?: (patience: Patience, signal: CancelSignal) => void
   /** Ends whatever was opened for this request, also while it opens. Resolves when it is gone. Never rejects. */
   release: () => Promise<void>
 }
@@ -52,7 +53,7 @@ export interface Server {
    * The server for one request, which no longer waits for it once `leaving` aborts. Starts nothing before it is opened.
    * Throws MissingCredentialError.
    */
-  lease: (user: User, leaving: Pick<AbortController, 'signal'>) => Lease
+  lease: (user: User, leaving: Pick<Cancellation, 'signal'>) => Lease
   /** The server's own sessions, where it begins one for each of ours that uses it. They are kept with ours. */
   readonly sessions?: {
     /** False once a handshake has shown that it begins none. */

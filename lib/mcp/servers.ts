@@ -1,3 +1,4 @@
+import type { Cancellation } from '../cancellation.ts'
 import { McpEntryError } from '../errors.ts'
 import type { Lease, Server, User } from './server.ts'
 import type { FaultySpec, RunnableSpec, ServerSpec } from './servers-file/server-spec.ts'
@@ -6,7 +7,7 @@ export interface ServerRegistry {
   /** The current servers, in the order of their specs. */
   readonly servers: readonly Server[]
   /** The server for one request, which keeps it from ending until the lease is released. */
-  lease: (server: Server, user: User, leaving: Pick<AbortController, 'signal'>) => Lease
+  lease: (server: Server, user: User, leaving: Pick<Cancellation, 'signal'>) => Lease
   /**
    * Takes other specs. A server whose spec is unchanged stays as it is. One that is gone or changed ends when the last
    * request that uses it is over.

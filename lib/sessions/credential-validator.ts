@@ -1,4 +1,5 @@
 import { type Dispatcher, request } from 'undici'
+import { type CancelSignal, nativeSignal } from '../cancellation.ts'
 import { type ApiHostRules, checkApiUrl } from './api-hosts.ts'
 import { InvalidCredentialsError, ValidationApiError, ValidationTimeoutError } from '../errors.ts'
 import { type JsonObject, parseJsonObject } from '../json.ts'
@@ -13,7 +14,7 @@ export interface Credentials { apiUrl: string, jwtToken: string }
  * when it gives one, with the token masked. Rejects with ApiHostError when a session may not point to the URL, with
  * ValidationApiError or ValidationTimeoutError when there is no verdict.
  */
-export type CredentialValidator = (credentials: Credentials, signal: AbortSignal) => Promise<void>
+export type CredentialValidator = (credentials: Credentials, signal: CancelSignal) => Promise<void>
 
 export interface CredentialValidatorOptions {
   /** The URL that gets `{apiUrl, jwtToken}` by POST. */
@@ -54,7 +55,7 @@ function reasonOf (answer: JsonObject | null, { jwtToken }: Credentials): string
 }
 
 async function requestVerdict (
-  { url, timeoutMs }: CredentialValidatorOptions, { apiUrl, jwtToken }: Credentials, callerSignal: AbortSignal
+  { url, timeoutMs }: CredentialValidatorOptions, { apiUrl, jwtToken }: Credentials, callerSignal: CancelSignal
 ) {
   const deadline = AbortSignal.timeout(timeoutMs)
   try {
@@ -62,7 +63,7 @@ async function requestVerdict (
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'application/json' },
       body: JSON.stringify({ apiUrl, jwtToken }),
-      signal: AbortSignal.any([deadline, callerSignal])
+      signal: AbortSignal.any([deadline, nativeSignal(callerSignal)])
     })
     return { status: response.statusCode, answer: await readAnswer(response.body) }
   } catch (cause) {

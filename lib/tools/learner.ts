@@ -1,11 +1,10 @@
-import { setMaxListeners } from 'node:events'
-import { abortable } from '../cancellation.ts'
+import { abortable, Cancellation } from '../cancellation.ts'
 import type { Lease, Server, User } from '../mcp/server.ts'
 import { createUses } from '../uses.ts'
 import type { CatalogedServer } from './cataloged-server.ts'
 
 export interface LearnerOptions {
-  lease: (server: Server, user: User, leaving: Pick<AbortController, 'signal'>) => Lease
+  lease: (server: Server, user: User, leaving: Pick<Cancellation, 'signal'>) => Lease
   /** How long a server may take to answer with a list (ms). */
   listTimeoutMs: number
   onLearned: (server: string, learned: { tools: number, isFromStore: boolean }) => void
@@ -25,8 +24,7 @@ const nobody: User = { priority: 'background', waitMs: Infinity, credentials: {}
 
 export function createLearner ({ lease, listTimeoutMs, onLearned, onFailed }: LearnerOptions): Learner {
   const underWay = new Map<CatalogedServer, Promise<void>>()
-  const closing = new AbortController()
-  setMaxListeners(0, closing.signal) // everything that is under way listens to it
+  const closing = new Cancellation()
 
   async function learnNow (server: CatalogedServer): Promise<void> {
     // One client for all lists, which is opened when the first of them is asked for.

@@ -1,4 +1,4 @@
-import { abortable, withDeadline } from '../cancellation.ts'
+import { abortable, Cancellation, type CancelSignal, withDeadline } from '../cancellation.ts'
 import { CallerLeftError } from '../errors.ts'
 import type { Patience } from '../mcp/server.ts'
 
@@ -8,7 +8,7 @@ export const noTimeoutMs = 2 ** 31 - 1
 /** One caller who waits for work that others may wait for, too. */
 export interface Waiter {
   /** Aborts when the caller leaves. */
-  signal: AbortSignal
+  signal: CancelSignal
   /** How long the caller waits (ms) once the request is sent to the server, or once it joins where that is later. */
   timeoutMs: number
   /** Creates the error for a caller whose time has passed. */
@@ -20,7 +20,7 @@ export interface Waiter {
 /** The work's side of what its waiters do. */
 export interface WorkControl {
   /** Aborts when no waiter is left. */
-  signal: AbortSignal
+  signal: CancelSignal
   /** Tells that the request is sent: the waiters' time runs from now on. */
   onSent: () => void
   /** Sets who is told of each waiter that joins later. */
@@ -55,7 +55,7 @@ export function createSharedWork<Value> (): SharedWork<Value> {
   const current = new Map<string, Work<Value>>()
 
   function begin (key: string, start: (control: WorkControl) => Promise<Value>): Work<Value> {
-    const controller = new AbortController()
+    const controller = new Cancellation()
     let resolveSent = () => {}
     const sent = new Promise<void>(resolve => { resolveSent = resolve })
     let sentAt = Infinity

@@ -1,3 +1,4 @@
+import { Cancellation } from '../../cancellation.ts'
 /** Work that a connection is kept open for when its request is over. */
 export interface Lingering {
   /** `work` never rejects. */
@@ -18,7 +19,7 @@ export function createLingering (): Lingering {
     },
     async settled () {
       if (works.size === 0) return
-      const late = new AbortController()
+      const late = new Cancellation()
       const timer = setTimeout(() => late.abort(), maxMs)
       const isLate = new Promise<void>(resolve => late.signal.addEventListener('abort', () => resolve()))
       while (works.size > 0 && !late.signal.aborted) await Promise.race([Promise.all(works), isLate])

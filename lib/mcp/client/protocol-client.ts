@@ -1,3 +1,4 @@
+import type { CancelSignal } from '../../cancellation.ts'
 import { objectText, presentMember, textOf } from '../../json-text.ts'
 import type { RequestHeaders, TextTransport } from '../transports/text-transport.ts'
 import { type Peer, shakeHands } from './handshake.ts'
@@ -29,7 +30,7 @@ export interface ConnectOptions {
   timeoutMs: number
   /** How long the server may take of that to answer the probe (ms). */
   probeTimeoutMs: number
-  signal: AbortSignal
+  signal: CancelSignal
   /** Resumes a session that was begun before: there is no handshake. */
   resumed?: { capabilities?: readonly string[] }
 }
@@ -42,7 +43,7 @@ export interface RequestOptions {
   timeoutMs: number
   /** How long the server may be silent (ms). Each progress notification starts it anew. */
   inactivityMs?: number
-  signal?: AbortSignal
+  signal?: CancelSignal
   onProgress?: (progress: RpcValue) => void
   /** Gets the request's progress token, which stays good for the task that may answer it. */
   onToken?: (token: number) => void

@@ -1,4 +1,5 @@
 import { clearAlarm, setAlarm } from '../../alarms.ts'
+import { Cancellation, type CancelSignal } from '../../cancellation.ts'
 import { presentMember, valueOf } from '../../json-text.ts'
 import { createNumberTable } from '../../number-table.ts'
 import { BoundError, defaultBounds, type IntakeBounds } from '../transports/bounds.ts'
@@ -11,7 +12,7 @@ import { readMessages, type RpcMessage, type RpcRequest, type RpcValue } from '.
 
 export interface ProtocolConnectionOptions {
   /** Sends a message whole. `exchange` is aborted when a request is given up; only HTTP exchanges have one. */
-  send: (message: MessageText, exchange?: AbortController) => Promise<void>
+  send: (message: MessageText, exchange?: Cancellation) => Promise<void>
   /** The id of the first request. Others count up from it. */
   firstId: number
   /** Whether the server may request input of a person. The answer is then always that nobody is there. */
@@ -39,7 +40,7 @@ export interface ConnectionRequest {
   timeoutMs: number
   /** How long the server may be silent (ms). Each progress notification starts it anew. Absent: as long as it takes. */
   inactivityMs?: number | undefined
-  signal?: AbortSignal | undefined
+  signal?: CancelSignal | undefined
   onProgress?: ((progress: RpcValue) => void) | undefined
   headers?: RequestHeaders | undefined
   /** Values that nobody on the way to the server may read. */
@@ -114,7 +115,7 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
     if (signal?.aborted) return Promise.reject(signal.reason)
     const id = nextId++
     return new Promise((resolve, reject) => {
-      const exchange = options.hasExchanges ? new AbortController() : undefined
+      const exchange = options.hasExchanges ? new Cancellation() : undefined
       let silence = startAlarm(Math.min(inactivityMs, timeoutMs))
       const deadline = inactivityMs < timeoutMs ? startAlarm(timeoutMs) : null
       signal?.addEventListener('abort', onAbort, { once: true })

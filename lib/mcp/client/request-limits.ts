@@ -1,3 +1,4 @@
+import type { CancelSignal } from '../../cancellation.ts'
 /** What bounds a request of ours to a server. */
 export interface RequestLimits {
   /** How long the answer may take in all (ms). */
@@ -5,7 +6,7 @@ export interface RequestLimits {
   /** How long a tool may be silent (ms): each progress notification starts it anew. Absent for as long as it takes. */
   inactivityMs?: number
   /** Aborts when nobody waits for the answer any more; the server gets a cancellation. */
-  signal: AbortSignal
+  signal: CancelSignal
   /** Values that an error's sentence must not hold, beside those that the client knows. */
   secrets?: readonly unknown[]
   /** Called when the server is connected and the list is requested: the caller's own deadline starts then. */

@@ -1,3 +1,4 @@
+import type { CancelSignal } from '../../cancellation.ts'
 import { McpTimeoutError, UpstreamUnauthorizedError } from '../../errors.ts'
 import { objectText } from '../../json-text.ts'
 import { inPhase } from '../../telemetry/channels.ts'
@@ -37,7 +38,7 @@ export interface TaskRequests {
    * The result of a task of an older era, which comes when the task is over. `ended` is its state where that is known.
    * Rejects with ToolFailedError for a tool that failed.
    */
-  result: (id: string, ended: TaskState | null, signal?: AbortSignal) => Promise<TaskResult>
+  result: (id: string, ended: TaskState | null, signal?: CancelSignal) => Promise<TaskResult>
   /** The same, tried again where the server fails to answer. Gives `null` then. */
   tryResult: (id: string, ended: TaskState) => Promise<TaskResult | null>
   /** Responds to input requests. `older` has the ids of those of an older era by their keys. Gives `null` as `get`. */
@@ -79,7 +80,7 @@ export function createTaskRequests (options: TaskRequestsOptions): TaskRequests 
   }
 
   async function ask<Value> (
-    method: string, own: { timeoutMs: number, mayFail?: boolean, signal?: AbortSignal },
+    method: string, own: { timeoutMs: number, mayFail?: boolean, signal?: CancelSignal },
     work: (client: ProtocolClient, options: RequestOptions) => Promise<Value>
   ): Promise<Value> {
     const { timeoutMs, mayFail = false, signal = limits.signal } = own

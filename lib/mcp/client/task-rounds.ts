@@ -1,4 +1,5 @@
 import { backoffMs } from '../../backoff.ts'
+import { Cancellation, nativeSignal } from '../../cancellation.ts'
 import { type Acted, CallerLeftError, McpCallError, McpTimeoutError } from '../../errors.ts'
 import { memberTexts, objectText, readJson } from '../../json-text.ts'
 import type { Answer } from './answer-rounds.ts'
@@ -67,7 +68,7 @@ async function rounds (begun: BegunTask, task: { id: string }, options: TaskOpti
   const answered = new Set(waited?.answered)
   /** Requests of a server of an older era that came meanwhile. */
   const inputs = new Map<string, RpcRequest>()
-  const stopped = new AbortController()
+  const stopped = new Cancellation()
   /** `tasks/result` of an older era, which waits until the task is over: what its stream brings is wanted before. */
   let early: Early | null = null
   let mayAskEarly = true
@@ -133,7 +134,7 @@ async function rounds (begun: BegunTask, task: { id: string }, options: TaskOpti
     if (early !== null || !mayAskEarly) return
     const asking: Early = { outcome: null }
     early = asking
-    requests.result(task.id, null, AbortSignal.any([signal, stopped.signal]))
+    requests.result(task.id, null, AbortSignal.any([signal, stopped].map(nativeSignal)))
       .then(result => { asking.outcome = result }, error => { asking.outcome = error as Error })
       .finally(() => wake())
   }

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import { abortable, withDeadline } from '../../cancellation.ts'
+import { abortable, type CancelSignal, withDeadline } from '../../cancellation.ts'
 import { errorCodes } from '../client/protocol.ts'
 import type { ProtocolClient } from '../client/protocol-client.ts'
 import type { Era, EraMemory } from '../client/protocol-era.ts'
@@ -57,9 +57,9 @@ export interface Connection {
 /** Makes a request's connections to one server. */
 export interface Handshake {
   /** Connects by the era and the session that are remembered, and finds out the rest. */
-  connect: (signal: AbortSignal) => Promise<Connection>
+  connect: (signal: CancelSignal) => Promise<Connection>
   /** Connects again after the server refused a connection that relied on memory. */
-  reconnect: (refused: Connection, signal: AbortSignal) => Promise<Connection>
+  reconnect: (refused: Connection, signal: CancelSignal) => Promise<Connection>
   /** Forgets a session that may be dead: the next request begins a new one. Never rejects. */
   forgetSession: (connection: Connection) => Promise<void>
   /** Ids of sessions and values of cookies: whoever has them can use the session. */
@@ -78,7 +78,7 @@ export function createHandshake (options: HandshakeOptions): Handshake {
   const { startTimeoutMs, era: memory, slot, shared } = options
   const opened = new Set<Connection>()
 
-  async function connect (signal: AbortSignal): Promise<Connection> {
+  async function connect (signal: CancelSignal): Promise<Connection> {
     const era = await memory.recall()
     if (era?.kind === 'modern') return await connectModern(era, signal)
     if (isOlder(era)) return await begin(era, signal)
@@ -86,13 +86,13 @@ export function createHandshake (options: HandshakeOptions): Handshake {
     return session === null ? await begin(era, signal) : await open(era ?? { kind: 'legacy' }, session, signal)
   }
 
-  async function connectModern (era: Era & { kind: 'modern' }, signal: AbortSignal): Promise<Connection> {
+  async function connectModern (era: Era & { kind: 'modern' }, signal: CancelSignal): Promise<Connection> {
     if (shared === null) return await open(era, null, signal)
     return { client: await shared(era), transport: null, resumed: null, kept: null, era, endsSession: false }
   }
 
   /** Begins a session. Probes the server when it no longer speaks the era that was remembered. */
-  async function begin (era: Era | null, signal: AbortSignal): Promise<Connection> {
+  async function begin (era: Era | null, signal: CancelSignal): Promise<Connection> {
     let connection: Connection
     try {
       connection = await open(era, null, signal)
@@ -109,7 +109,7 @@ export function createHandshake (options: HandshakeOptions): Handshake {
   }
 
   /** Begins with the transport before this one. Throws what the server answered to this one where that fails, too. */
-  async function beginOlder (refusal: unknown, signal: AbortSignal): Promise<Connection> {
+  async function beginOlder (refusal: unknown, signal: CancelSignal): Promise<Connection> {
     if (!options.hasOlderTransport || [...opened].at(-1)?.transport?.mayBeOlder !== true) throw refusal
     const connection = await open(olderEra, null, signal, Math.min(startTimeoutMs, discoveryMs)).catch(() => null)
     if (connection !== null) {
@@ -121,7 +121,7 @@ export function createHandshake (options: HandshakeOptions): Handshake {
   }
 
   async function open (
-    era: Era | null, session: KeptSession | null, signal: AbortSignal, timeoutMs = startTimeoutMs
+    era: Era | null, session: KeptSession | null, signal: CancelSignal, timeoutMs = startTimeoutMs
   ): Promise<Connection> {
     const { client, transport } = options.create(
       randomInt(1, maxFirstId), { resume: session ?? undefined, isOlder: isOlder(era) }

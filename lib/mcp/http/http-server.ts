@@ -1,3 +1,4 @@
+import { Cancellation } from '../../cancellation.ts'
 import { digestOf } from '../../digest.ts'
 import type { JsonObject } from '../../json.ts'
 import { createProtocolClient, type ProtocolClient } from '../client/protocol-client.ts'
@@ -73,7 +74,7 @@ export function createHttpServer (spec: HttpSpec, options: HttpServerOptions): S
 
   async function connect (endpoint: HttpEndpoint, era: Era): Promise<ProtocolClient> {
     const client = newClient(newTransport(endpoint, undefined, { keepsCookies: false }), false)
-    const { signal } = new AbortController()
+    const { signal } = new Cancellation()
     // With a known era it sends nothing.
     await client.connect({ era, timeoutMs: startTimeoutMs, probeTimeoutMs: startTimeoutMs, signal })
     return client

@@ -1,4 +1,4 @@
-import { abortable } from '../../cancellation.ts'
+import { abortable, Cancellation, type CancelSignal } from '../../cancellation.ts'
 import { createSemaphore, type Release, type Semaphore } from '../../semaphore.ts'
 import { inPhase } from '../../telemetry/channels.ts'
 
@@ -32,7 +32,7 @@ export interface RequestBound {
    * Waits until the server may get one more request. Rejects with OverloadedError when the queue is full or the wait
    * took too long, with CallerLeftError when `signal` aborts. Nothing is held then.
    */
-  acquire: (signal: AbortSignal) => Promise<Release>
+  acquire: (signal: CancelSignal) => Promise<Release>
 }
 
 /**
@@ -46,7 +46,7 @@ export function createRequestBounds (options: RequestBoundsOptions): RequestBoun
   const total = createSemaphore({ ...queue, limit: maxTotal, what })
   let waiting = 0
 
-  async function acquireBoth (own: Semaphore, signal: AbortSignal): Promise<Release> {
+  async function acquireBoth (own: Semaphore, signal: CancelSignal): Promise<Release> {
     const releaseOwn = await own.acquire(signal)
     try {
       const releaseTotal = await total.acquire(signal)
@@ -83,7 +83,7 @@ export function createRequestBounds (options: RequestBoundsOptions): RequestBoun
 /** The turns of one request of ours at one server. */
 export interface Turns {
   /** Does `work` once the server may get one more request. Rejects as RequestBound.acquire does, and as `work` does. */
-  take: <Value>(signal: AbortSignal, work: () => Promise<Value>) => Promise<Value>
+  take: <Value>(signal: CancelSignal, work: () => Promise<Value>) => Promise<Value>
   /** Gives back what is still held. Never rejects. */
   end: () => Promise<void>
 }
@@ -119,7 +119,7 @@ export function createTurns (bound: RequestBound, hasStream: () => boolean): Tur
  * the server a connection, also while no request is under way.
  */
 export function createStreamTurns (bound: RequestBound): Turns {
-  const ending = new AbortController()
+  const ending = new Cancellation()
   let turn: Promise<Release> | null = null
 
   async function hold (): Promise<Release> {

@@ -1,3 +1,4 @@
+import type { CancelSignal } from '../../cancellation.ts'
 import type { Mask } from '../../mask.ts'
 import { inPhase } from '../../telemetry/channels.ts'
 import { maskOf } from '../client/errors.ts'
@@ -58,7 +59,7 @@ export interface ProcessClient extends ServerClient {
   /** Sets the request that the process works for from now on. */
   assign: (owner: Owner) => void
   /** Starts the server and shakes hands. May be called again; it starts once. Rejects after `close`. */
-  open: (signal: AbortSignal) => Promise<void>
+  open: (signal: CancelSignal) => Promise<void>
   /** Ends the server with all its processes, also while it starts. Never rejects; may be called twice. */
   close: () => Promise<void>
 }
@@ -130,7 +131,7 @@ export function createProcessClient (command: StdioCommand, options: ProcessOpti
     }
   }
 
-  async function open (signal: AbortSignal): Promise<void> {
+  async function open (signal: CancelSignal): Promise<void> {
     try {
       await handshake.open(signal)
     } catch (error) {

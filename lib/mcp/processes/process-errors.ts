@@ -1,4 +1,4 @@
-import { leftBefore, withDeadline } from '../../cancellation.ts'
+import { type CancelSignal, leftBefore, withDeadline } from '../../cancellation.ts'
 import { McpCallError, McpStartError, McpStartTimeoutError } from '../../errors.ts'
 import type { Mask } from '../../mask.ts'
 import { actedIn, causeOf, maxQuoteLength, sentenceOf, translate } from '../client/errors.ts'
@@ -41,7 +41,7 @@ const isOfRunningServer = (error: unknown) =>
  * The error of lib/errors.ts for a server that could not be started. It is retryable only where another try can help.
  */
 export function startError (
-  error: unknown, process: FailedProcess, startTimeoutMs: number, signal: AbortSignal
+  error: unknown, process: FailedProcess, startTimeoutMs: number, signal: CancelSignal
 ): Error {
   const { serverName, transport, mask } = process
   if (signal.aborted) return leftBefore()

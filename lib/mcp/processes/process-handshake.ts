@@ -1,4 +1,4 @@
-import { abortable } from '../../cancellation.ts'
+import { abortable, type CancelSignal } from '../../cancellation.ts'
 import type { ProtocolClient } from '../client/protocol-client.ts'
 import type { Era, EraMemory } from '../client/protocol-era.ts'
 import { ProbeEndedError, RpcError } from '../client/protocol-errors.ts'
@@ -21,7 +21,7 @@ export interface ProcessHandshake {
   /** The process of now. A server may take two: see {@link createProcessHandshake}. */
   current: () => ProcessConnection
   /** Starts the server and shakes hands. Rejects with the error of the client or the transport. */
-  open: (signal: AbortSignal) => Promise<void>
+  open: (signal: CancelSignal) => Promise<void>
   /** Ends the server, also while it starts. Never rejects; may be called twice. */
   close: () => Promise<void>
 }
@@ -39,7 +39,7 @@ export function createProcessHandshake (options: ProcessHandshakeOptions): Proce
   let current = create()
   let isClosed = false
 
-  async function shakeHands (era: Era | null, deadline: number, signal: AbortSignal): Promise<void> {
+  async function shakeHands (era: Era | null, deadline: number, signal: CancelSignal): Promise<void> {
     const { client, transport } = current
     const timeoutMs = Math.max(1, deadline - performance.now())
     try {

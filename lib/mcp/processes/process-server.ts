@@ -1,3 +1,4 @@
+import type { CancelSignal } from '../../cancellation.ts'
 import { inPhase } from '../../telemetry/channels.ts'
 import type { ServerClient } from '../client/server-client.ts'
 import type { Lease, Patience, Server } from '../server.ts'
@@ -57,7 +58,7 @@ function createSharedServer (
   }
 }
 
-const wishOf = ({ priority, waitMs }: Patience, signal: AbortSignal): Wish => ({ rank: priority, waitMs, signal })
+const wishOf = ({ priority, waitMs }: Patience, signal: CancelSignal): Wish => ({ rank: priority, waitMs, signal })
 
 function leaseShared (process: SharedProcess, wish: () => Wish): Lease {
   let opening: Promise<ServerClient> | null = null

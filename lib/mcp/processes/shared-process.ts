@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { clearAlarm, setAlarm } from '../../alarms.ts'
 import { backoffMs } from '../../backoff.ts'
-import { abortable } from '../../cancellation.ts'
+import { abortable, Cancellation, type CancelSignal, nativeSignal } from '../../cancellation.ts'
 import { CallerLeftError, McpStartError } from '../../errors.ts'
 import { inPhase } from '../../telemetry/channels.ts'
 import type { ServerClient } from '../client/server-client.ts'
@@ -64,7 +64,7 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
     const process = { client, turn }
     try {
       // The start is for everybody: no single caller ends it by leaving.
-      await turn.during(client.open(new AbortController().signal), client)
+      await turn.during(client.open(new Cancellation().signal), client)
     } catch (error) {
       retryable = !(error instanceof McpStartError) || error.retryable === true
       pause()
@@ -83,14 +83,15 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
     return pauseMs
   }
 
-  async function waitOutPause (signal: AbortSignal): Promise<void> {
+  async function waitOutPause (signal: CancelSignal): Promise<void> {
     const leftMs = pauseEndsAt - performance.now()
     if (leftMs > waitMs) {
       const seconds = Math.ceil(leftMs / 1000)
       const sentence = `has ended ${failures} times in a row and is started again in ${seconds} s`
       throw Object.assign(new McpStartError(command.name, sentence), { retryable })
     }
-    if (leftMs > 0) await delay(leftMs, undefined, { signal }).catch(() => { throw new CallerLeftError() })
+    if (leftMs <= 0) return
+    await delay(leftMs, undefined, { signal: nativeSignal(signal) }).catch(() => { throw new CallerLeftError() })
   }
 
   function startOrJoin (): Current {

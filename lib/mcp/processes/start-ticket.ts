@@ -1,4 +1,4 @@
-import { leftBefore } from '../../cancellation.ts'
+import { type CancelSignal, leftBefore } from '../../cancellation.ts'
 import { OverloadedError } from '../../errors.ts'
 import type { Rank } from './start-queue.ts'
 
@@ -8,7 +8,7 @@ export interface Wish {
   /** Longest wait (ms); Infinity for as long as it takes. */
   waitMs: number
   /** Aborts when nobody waits any more. */
-  signal: AbortSignal
+  signal: CancelSignal
 }
 
 /** A place in the queue. Several requests may wait at it for one start. */

@@ -1,4 +1,5 @@
 import { backoffMs } from '../../backoff.ts'
+import { Cancellation } from '../../cancellation.ts'
 import { isServiceError } from '../../errors.ts'
 import { createServerClient, type ServerClient, type ServerConnection } from '../client/server-client.ts'
 import type { StdioCommand } from '../transports/stdio.ts'
@@ -39,11 +40,11 @@ export function createWarmSpares (command: StdioCommand, options: WarmSparesOpti
   const { maxReady, maxAgeMs, starts, onFailed } = options
   const ready = new Map<ProcessClient, { turn: Turn, timer: NodeJS.Timeout }>()
   const working = new Set<Promise<void>>()
-  const closing = new AbortController()
+  const closing = new Cancellation()
   /** One start waits for its turn, or is under way. */
   let isStarting = false
   /** Ends the start that is under way. */
-  let cancelStart: AbortController | null = null
+  let cancelStart: Cancellation | null = null
   let failures = 0
   let retryTimer: NodeJS.Timeout | null = null
 
@@ -67,7 +68,7 @@ export function createWarmSpares (command: StdioCommand, options: WarmSparesOpti
     const { signal } = closing
     const turn = await starts.wait({ rank: 'spare', waitMs: Infinity, signal })
     const client = createProcessClient(command, options)
-    const cancel = cancelStart = new AbortController()
+    const cancel = cancelStart = new Cancellation()
     if (isClosed()) cancel.abort()
     try {
       await turn.during(client.open(cancel.signal), client)

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Readable } from 'node:stream'
+import { type Cancellation, nativeSignal } from '../../cancellation.ts'
 import type { Intake } from './bounds.ts'
 import { type BodyReader, createTextReader, readBody } from './body-reader.ts'
 import { createEventReader, startsEvents } from './event-stream.ts'
@@ -20,7 +21,7 @@ export interface AnswerOptions {
   /** Called when the stream is one of the transport before streamable HTTP: its answer does not come here. */
   onOlder: () => void
   /** Breaks off the request. */
-  controller: AbortController
+  controller: Cancellation
 }
 
 /** How often a stream that broke off is resumed. */
@@ -100,7 +101,7 @@ export async function readAnswer (reply: Reply, options: AnswerOptions): Promise
       throw brokenOff(failure, noise)
     }
     try {
-      await delay(retryMs, undefined, { signal })
+      await delay(retryMs, undefined, { signal: nativeSignal(signal) })
       body = await resume(lastEventId)
     } catch (error) {
       if (signal.aborted) return

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
+import type { CancelSignal } from '../../cancellation.ts'
 import { holdsSecret } from '../../mask.ts'
 import type { CookieJar } from './cookie-jar.ts'
 import type { UpstreamDispatchOptions } from './proxy-agent.ts'
@@ -22,7 +23,7 @@ export interface HttpMessage {
   body?: string
   /** Values of the body that no proxy may read. */
   secrets?: readonly unknown[]
-  signal: AbortSignal
+  signal: CancelSignal
   /** Sent, and kept from the reply. */
   cookies?: CookieJar | null
 }

@@ -1,4 +1,5 @@
 import type { Dispatcher } from 'undici'
+import { Cancellation, nativeSignal } from '../../cancellation.ts'
 import { memberOf, presentMember, readJson, valueOf } from '../../json-text.ts'
 import { packageName, version } from '../../version.ts'
 import { readText } from './body-reader.ts'
@@ -70,9 +71,9 @@ const notifiedMs = 2_000
  * Rejects as {@link exchange} does.
  */
 export async function sendNotification (dispatcher: Dispatcher, message: HttpMessage): Promise<void> {
-  const late = new AbortController()
+  const late = new Cancellation()
   const timer = setTimeout(() => late.abort(new Error('the server did not answer a notification')), notifiedMs).unref()
-  const signal = AbortSignal.any([message.signal, late.signal])
+  const signal = AbortSignal.any([message.signal, late].map(nativeSignal))
   try {
     const { body } = await exchange(dispatcher, { ...message, signal })
     discard(body).finally(() => clearTimeout(timer)) // not waited for

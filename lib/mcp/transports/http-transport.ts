@@ -1,4 +1,5 @@
 import type { Dispatcher } from 'undici'
+import type { CancelSignal } from '../../cancellation.ts'
 import type { IntakeBounds } from './bounds.ts'
 import type { Cookie } from './cookie-jar.ts'
 import type { TextTransport } from './text-transport.ts'
@@ -46,7 +47,7 @@ export interface HttpTransport extends TextTransport {
    * Ends the server's session, if the server began one. Rejects when the server cannot be reached; a server may
    * refuse it (405).
    */
-  endSession?: (signal: AbortSignal) => Promise<void>
+  endSession?: (signal: CancelSignal) => Promise<void>
 }
 
 /** The answer cannot come any more: its stream ended or broke off, or the server sent something else. */

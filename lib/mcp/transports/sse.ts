@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import { Cancellation } from '../../cancellation.ts'
 import { BoundError, createIntake, defaultBounds } from './bounds.ts'
 import { readBody, readText } from './body-reader.ts'
 import { createCookieJar } from './cookie-jar.ts'
@@ -19,7 +20,7 @@ export function createSseTransport (endpoint: HttpEndpoint, options: HttpTranspo
   const url = new URL(endpoint.url)
   const cookies = keepsCookies ? createCookieJar(url) : null
   const ownHeaders = commonHeaders(endpoint.headers)
-  const lifetime = new AbortController()
+  const lifetime = new Cancellation()
   const { signal } = lifetime
   let address: URL | null = null
 

@@ -1,4 +1,5 @@
 import { settledWithin } from '../../alarms.ts'
+import { Cancellation, type CancelSignal } from '../../cancellation.ts'
 import { parseJsonObject } from '../../json.ts'
 import { createNumberTable } from '../../number-table.ts'
 import { readAnswer } from './answer-body.ts'
@@ -29,11 +30,11 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
   const url = new URL(endpoint.url)
   const cookies = keepsCookies ? createCookieJar(url, resume?.cookies) : null
   const ownHeaders = commonHeaders(endpoint.headers)
-  const running = createNumberTable<AbortController>()
+  const running = createNumberTable<Cancellation>()
   const settling = createNumberTable<Promise<unknown>>()
   let lastNumber = 0
   /** Made with the first notification: most clients make one request of a session that is there. */
-  let notifying: AbortController | null = null
+  let notifying: Cancellation | null = null
   let protocolVersion = resume?.protocolVersion ?? ''
   let isClosed = false
 
@@ -98,7 +99,7 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
    * Resolves when the answer has been delivered, and its stream, if it has one, has ended. Rejects when the answer
    * cannot come any more.
    */
-  async function request (message: MessageText, id: number, controller: AbortController): Promise<void> {
+  async function request (message: MessageText, id: number, controller: Cancellation): Promise<void> {
     const number = ++lastNumber
     running.set(number, controller)
     const { signal } = controller
@@ -136,11 +137,11 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
   }
 
   function notify (message: MessageText): Promise<void> {
-    notifying ??= new AbortController()
+    notifying ??= new Cancellation()
     return sendNotification(dispatcher, posted(message, notifying.signal))
   }
 
-  function posted (message: MessageText, signal: AbortSignal): HttpMessage {
+  function posted (message: MessageText, signal: CancelSignal): HttpMessage {
     const headers = connectionHeaders()
     for (const [name, value] of message.headers ?? []) headers.set(name, value)
     headers.set('accept', 'application/json, text/event-stream').set('content-type', 'application/json')
@@ -148,7 +149,7 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
     return { method: 'POST', url, headers, body, secrets, signal, cookies }
   }
 
-  async function resumeStream (lastEventId: string, signal: AbortSignal) {
+  async function resumeStream (lastEventId: string, signal: CancelSignal) {
     const headers = connectionHeaders().set('accept', 'text/event-stream').set('last-event-id', lastEventId)
     const { body } = await exchange(dispatcher, { method: 'GET', url, headers, signal, cookies })
     return body
@@ -178,8 +179,8 @@ function refusesAsOlder (error: HttpError, { pathname }: URL): boolean {
 }
 
 /** A controller that aborts with the signal. */
-function following (signal: AbortSignal | undefined): AbortController {
-  const controller = new AbortController()
+function following (signal: CancelSignal | undefined): Cancellation {
+  const controller = new Cancellation()
   signal?.addEventListener('abort', () => controller.abort(), { once: true })
   return controller
 }

@@ -1,4 +1,5 @@
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client'
+import type { Cancellation, CancelSignal } from '../../cancellation.ts'
 
 /**
  * A request's headers, by name. A map, since each request puts its own together: an object that is made of another one
@@ -22,9 +23,9 @@ export interface MessageText {
 
 export interface SendOptions {
   /** Aborts when nobody waits for the answer to this request any more. The SDK's client gives it. */
-  requestSignal?: AbortSignal
+  requestSignal?: CancelSignal
   /** Aborts then, too, and is aborted by the transport where it ends the exchange. Ours gives it. */
-  exchange?: AbortController
+  exchange?: Cancellation
 }
 
 /**
