@@ -68,19 +68,14 @@ async function ofIoredis (Redis, path, corked) {
   return client
 }
 
-/** node-redis behind the one method by which the service defines scripts. It joins the commands of a turn by itself. */
+/** node-redis behind the one method by which the service runs scripts. It joins the commands of a turn by itself. */
 async function ofNodeRedis ({ createClient }, path) {
   const client = createClient({ socket: { path }, disableOfflineQueue: true })
   client.on('error', error => console.error(error.message))
   await client.connect()
   atEnd(() => client.destroy())
-  const adapter = {
-    defineCommand (name, { lua }) {
-      const loaded = client.scriptLoad(lua)
-      adapter[name] = async (_count, keys, argv) => client.evalSha(await loaded, { keys, arguments: argv.map(String) })
-    }
-  }
-  return adapter
+  // What the service makes of a script is a command of ioredis.
+  return { sendCommand: ({ name, args }) => client.sendCommand([name, ...args]) }
 }
 
 /** Opens 32 sessions, and gives what one call of a caller asks of Redis. */

@@ -42,15 +42,16 @@ export default fp(async (fastify) => {
     await deferredSettled()
   }
 
-  function run (task: Task, log: FastifyBaseLogger): void {
+  async function run (task: Task, log: FastifyBaseLogger): Promise<void> {
     running++
-    task().catch(err => {
+    try {
+      await task()
+    } catch (err) {
       // An outage of Redis has its own line.
       log[err instanceof StoreUnavailableError ? 'debug' : 'warn']({ err }, 'work after the response failed')
-    }).then(() => {
-      running--
-      if (running === 0) for (const resolve of waiting.splice(0)) resolve()
-    })
+    }
+    running--
+    if (running === 0) for (const resolve of waiting.splice(0)) resolve()
   }
 
   fastify.decorate('deferredSettled', deferredSettled)

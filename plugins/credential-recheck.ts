@@ -24,14 +24,12 @@ type Refused = InstanceType<typeof UpstreamUnauthorizedError> & { authorization?
 /** MCP phase: tells credentials that are no longer good from a server's own fault. */
 export default fp(async (fastify) => {
   fastify.decorateRequest(kVerdict, null)
-  fastify.decorateRequest('recheckingCredentials', async function (work) {
-    try {
-      return await work()
-    } catch (error) {
+  fastify.decorateRequest('recheckingCredentials', function (work) {
+    return work().catch(async (error: unknown) => {
       if (!(error instanceof UpstreamUnauthorizedError) || !this.hasSession) throw error
       this[kVerdict] ??= verdict(this)
       throw withFacts(await this[kVerdict], error) ?? error
-    }
+    })
   })
 
   async function verdict ({ session, callerSignal, log }: FastifyRequest): Promise<Refusal | null> {

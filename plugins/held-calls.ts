@@ -142,21 +142,21 @@ export default fp(async (fastify) => {
     })
   })
 
-  fastify.addHook('preHandler', async (request, reply) => {
-    if (!request.hasSession || !request.routeOptions.config.toolCall) return
+  fastify.addHook('preHandler', (request, reply, done) => {
+    if (!request.hasSession || !request.routeOptions.config.toolCall) return done()
     const { earlier, call } = request.session
     if (call !== null) request.holdCall({ ...call, round: 0 })
     if (request.asyncCall !== null) request.holdCall(request.asyncCall.held)
-    if (earlier === null) return
+    if (earlier === null) return done()
     const stored = calls.opened(request.session, earlier)
     if (stored.digest !== request.callClaim()?.digest) throw new IdempotencyKeyReusedError()
-    return replay(reply, stored)
+    replay(reply, stored)
   })
 
-  function replay (reply: FastifyReply, stored: StoredCall): FastifyReply {
+  function replay (reply: FastifyReply, stored: StoredCall): void {
     if (stored.state === 'working' || stored.state === 'queued') reply.header('retry-after', '1')
     reply.header('idempotency-replayed', 'true')
-    return reply.replayCall(stored)
+    reply.replayCall(stored)
   }
 }, {
   name: 'held-calls',

@@ -95,12 +95,12 @@ export default fp(async (fastify) => {
     }
   })
   fastify.decorateRequest('mcp', async function (server) {
-    await this.holdSlot()
+    const slot = this.holdSlot()
+    if (slot !== null) await slot
     return await leaseOf(this, server).lease.open()
   })
   fastify.decorateRequest('withClient', async function (server, signal, work) {
-    const { lease, uses } = leaseOf(this, server)
-    return await uses.add(abortable(this.holdSlot().then(lease.open).then(work), signal))
+    return await leaseOf(this, server).uses.add(abortable(this.mcp(server).then(work), signal))
   })
 
   function leaseOf (request: FastifyRequest, server: CatalogedServer): HeldLease {

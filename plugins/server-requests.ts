@@ -4,6 +4,7 @@ import { abortable, leftBefore, withDeadline } from '../lib/cancellation.ts'
 import type { RequestLimits, ServerClient } from '../lib/mcp/client/server-client.ts'
 import type { Session } from '../lib/sessions/session.ts'
 import { PendingServerError, requestAll } from '../lib/tools/all-servers.ts'
+import type { Asker } from '../lib/tools/audience.ts'
 import type { CatalogedServer } from '../lib/tools/cataloged-server.ts'
 import type { ListReader } from '../lib/tools/list-reader.ts'
 import { boundedWarnings, type ListKind, type ServerLists } from '../lib/tools/server-lists.ts'
@@ -34,7 +35,9 @@ declare module 'fastify' {
      * others' items stay.
      */
     listAll: <Kind extends ListKind>(kind: Kind, servers?: readonly CatalogedServer[]) => Promise<JointList<Kind>>
-    /** The tool of a server that callers know under a name; `null` when the server has none. */
+    /** The tool of a server that callers know under a name, where it is remembered for those who ask like this one. */
+    peekTool: (server: CatalogedServer, exposedName: string) => CatalogTool | null
+    /** The tool in a fresh list of the server; `null` when it is not there. */
     findTool: (server: CatalogedServer, exposedName: string) => Promise<CatalogTool | null>
     /** The server's own name of the prompt that callers know under a name; `null` when it has none. */
     findPromptName: (server: CatalogedServer, exposedName: string) => Promise<string | null>
@@ -53,17 +56,19 @@ declare module 'fastify' {
  * Each of them checks the session's credentials again when a server refuses them.
  */
 export default fp(async (fastify) => {
-  const readerOf = (request: FastifyRequest, server: CatalogedServer): ListReader => ({
-    credentials: request.hasSession ? request.session.credentials : {},
-    session: request.hasSession ? nameOf(request.session) : null,
+  const askerOf = (request: FastifyRequest): Asker => request.hasSession
+    ? { credentials: request.session.credentials, session: nameOf(request.session) }
+    : { credentials: {}, session: null }
+
+  const readerOf = (request: FastifyRequest, server: CatalogedServer): ListReader => Object.assign(askerOf(request), {
     limits: request.limits(server, 'list'),
     patience: request.patience(server),
     join: (patience, signal) => request.joinClient(server, patience, signal),
     withClient: (signal, work) => request.withClient(server, signal, work)
-  })
+  } satisfies Omit<ListReader, keyof Asker>)
 
-  fastify.decorateRequest('list', async function (server, kind) {
-    return await this.recheckingCredentials(() => server.list(kind, readerOf(this, server)))
+  fastify.decorateRequest('list', function (server, kind) {
+    return this.recheckingCredentials(() => server.list(kind, readerOf(this, server)))
   })
 
   fastify.decorateRequest('listAll', async function (kind, chosen) {
@@ -101,16 +106,20 @@ export default fp(async (fastify) => {
       })
   }
 
-  fastify.decorateRequest('findTool', async function (server, exposedName) {
-    return await this.recheckingCredentials(() => server.findTool(exposedName, readerOf(this, server)))
+  fastify.decorateRequest('peekTool', function (server, exposedName) {
+    return server.peekTool(exposedName, askerOf(this))
   })
 
-  fastify.decorateRequest('findPromptName', async function (server, exposedName) {
-    return await this.recheckingCredentials(() => server.findPrompt(exposedName, readerOf(this, server)))
+  fastify.decorateRequest('findTool', function (server, exposedName) {
+    return this.recheckingCredentials(() => server.findTool(exposedName, readerOf(this, server)))
   })
 
-  fastify.decorateRequest('useServer', async function (server, kind, work) {
-    return await this.recheckingCredentials(async () => {
+  fastify.decorateRequest('findPromptName', function (server, exposedName) {
+    return this.recheckingCredentials(() => server.findPrompt(exposedName, readerOf(this, server)))
+  })
+
+  fastify.decorateRequest('useServer', function (server, kind, work) {
+    return this.recheckingCredentials(async () => {
       // What is broken off while it waits for its server has asked nothing of it.
       const client = await abortable(this.mcp(server), this.callerSignal, leftBefore)
       return await work(client, this.limits(server, kind))

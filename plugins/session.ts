@@ -18,9 +18,9 @@ declare module 'fastify' {
     /**
      * Holds one of the session's call slots until the request is over; a tool call does so from its beginning. For
      * requests that start or ask a server, so that one session cannot keep others from theirs. Rejects with
-     * TooManyCallsError. Does nothing where there is no session.
+     * TooManyCallsError. `null` where it holds one already, or there is no session.
      */
-    holdSlot: () => Promise<void>
+    holdSlot: () => Promise<void> | null
     [kSession]: Session | null
     [kSlot]: Promise<void> | null
   }
@@ -79,11 +79,11 @@ export default fp(async (fastify) => {
     if (session.slot !== null) keepSlot(request, session.slot)
   }
 
-  fastify.decorateRequest('holdSlot', async function () {
+  fastify.decorateRequest('holdSlot', function () {
     const session = this[kSession]
-    if (session === null || session.slot !== null) return
+    if (session === null || session.slot !== null) return null
     this[kSlot] ??= fastify.sessions.takeSlot(session).then(slot => keepSlot(this, slot))
-    await this[kSlot]
+    return this[kSlot]
   })
 
   /** Renews a call's slot until the request is over. Should this worker die before, the slot lapses. */
@@ -103,22 +103,24 @@ export default fp(async (fastify) => {
     })
   }
 
-  fastify.addHook('onRequest', async (request) => {
+  // Neither hook makes a promise for the many requests that have nothing to wait for.
+  fastify.addHook('onRequest', (request, _reply, done) => {
     const { session, sessionInHeader = false } = request.routeOptions.config
-    if (!session) return
+    if (!session) return done()
     const id = request.idInHeader()
     if (id === undefined && sessionInHeader) throw new MissingFieldError('Missing X-Session-Id')
     // What these calls ask is known once their bodies are read, and a repeatable one begins as its session is loaded.
-    if (id !== undefined && !request.isRepeatable && !request.wantsAsync) await load(request, id)
+    if (id === undefined || request.isRepeatable || request.wantsAsync) return done()
+    load(request, id).then(() => done(), done)
   })
 
-  fastify.addHook('preHandler', async (request) => {
+  fastify.addHook('preHandler', (request, _reply, done) => {
     const { session, sessionInHeader = false } = request.routeOptions.config
-    if (session !== true || request[kSession] !== null) return
+    if (session !== true || request[kSession] !== null) return done()
     const { session_id: idInBody } = (request.body ?? {}) as { session_id?: string | number }
     const id = sessionInHeader ? request.idInHeader() : idInBody
     if (id === undefined) throw new MissingFieldError('Missing X-Session-Id')
-    await load(request, String(id))
+    load(request, String(id)).then(() => done(), done)
   })
 }, {
   name: 'session',

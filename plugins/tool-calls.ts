@@ -7,7 +7,7 @@ import {
 import type { EventWriter } from '../lib/http/event-stream.ts'
 import { objectText, textOf } from '../lib/json-text.ts'
 import type { ResultShape } from '../lib/mcp/servers-file/value-policy.ts'
-import { withReferences } from '../lib/results/argument-references.ts'
+import { mayRefer, withReferences } from '../lib/results/argument-references.ts'
 import { contentOfReply } from '../lib/results/reply-content.ts'
 import { createArgumentChecker } from '../lib/tools/argument-check.ts'
 import { createToolCaller, type ReplyToKeep, type ToolReply } from '../lib/tools/call-tool.ts'
@@ -140,7 +140,9 @@ export default fp(async (fastify) => {
       request.audit({ arguments: fastify.argumentsForLog(textOf(params.document, params.node)) })
     }
     const onUnusableSchema = (reason: string) => request.noteUnusableSchema(reason)
-    const { params: args, referred } = await request.resolveReferences(params, isWholeBody ? '' : 'params.')
+    const { params: args, referred } = mayRefer(params)
+      ? await request.resolveReferences(params, isWholeBody ? '' : 'params.')
+      : { params, referred: [] }
     const prepared = await preparer.prepare({
       session, exposedName, tool, params: args, inject, isDryRun, onUnusableSchema
     })
@@ -190,7 +192,8 @@ export default fp(async (fastify) => {
   ): Promise<CatalogTool | null> {
     context.server = server.name
     // A server that fails while it lists its tools has called none of them.
-    const tool = await request.findTool(server, exposedName).catch(throwWith('no'))
+    const tool = request.peekTool(server, exposedName) ??
+      await request.findTool(server, exposedName).catch(throwWith('no'))
     // Log only names of tools that exist; an unknown name may hold anything.
     if (tool !== null) {
       request.audit({ tool: exposedName, server: server.name })

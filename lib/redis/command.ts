@@ -10,27 +10,22 @@ export type AwaitCommand = <Answer>(command: Promise<Answer>, id?: string) => Pr
  * long, with SessionUnreadableError when the key of a session holds something else.
  */
 export function createAwaitCommand (timeoutMs: number): AwaitCommand {
-  return async (command, id) => {
-    try {
-      return await withAlarm(command, timeoutMs)
-    } catch (error) {
-      // Not the error itself: it carries the command's arguments, which may be credentials.
-      const cause = new Error(reasonOf(error))
-      if (id !== undefined && cause.message.startsWith('WRONGTYPE')) throw new SessionUnreadableError(id, { cause })
-      throw new StoreUnavailableError({ cause })
-    }
-  }
-}
-
-function withAlarm<Answer> (command: Promise<Answer>, timeoutMs: number): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const alarm = setAlarm(timeoutMs, () => reject(new Error(`redis did not answer within ${timeoutMs} ms`)))
+  return (command, id) => new Promise((resolve, reject) => {
+    const alarm = setAlarm(timeoutMs, () => reject(failureOf(`redis did not answer within ${timeoutMs} ms`, id)))
     command.then(answer => {
       clearAlarm(alarm)
       resolve(answer)
     }, error => {
       clearAlarm(alarm)
-      reject(error)
+      reject(failureOf(reasonOf(error), id))
     })
   })
+}
+
+/** Not the client's own error: it carries the command's arguments, which may be credentials. */
+function failureOf (reason: string, id: string | undefined): Error {
+  const cause = new Error(reason)
+  return id !== undefined && reason.startsWith('WRONGTYPE')
+    ? new SessionUnreadableError(id, { cause })
+    : new StoreUnavailableError({ cause })
 }

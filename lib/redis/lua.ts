@@ -1,8 +1,8 @@
+import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { basename } from 'node:path'
+import { Command } from 'ioredis'
 import type { RedisClient } from './client.ts'
 
-/**
 /**
  * A Lua script as a function of the key that it touches, or of several with one hash tag, so that it works in a
  * cluster, and of named arguments.
@@ -27,19 +27,27 @@ export function readScript (file: URL, included = new Set<string>()): string {
 }
 
 /**
- * Gives the client a script as a command: EVALSHA, and EVAL once where the server does not know the script. `argv`
- * puts the named arguments into the order of the script's header. `Reply` is what the header says that it returns.
+ * A script as a function: EVALSHA, and EVAL where the server does not know the script, or has forgotten it. `argv` puts
+ * the named arguments into the order of the script's header. `Reply` is what the header says that it returns.
+ *
+ * The client's own `defineCommand` does the same with three promises and a method more for each command.
  */
 export function defineScript<Args, Reply, Keys extends ScriptKeys = ScriptKeys> (
   client: RedisClient, file: URL, argv: (args: Args) => ScriptArgument[]
 ): Script<Args, Reply, Keys> {
-  const name = `mcp:${basename(file.pathname, '.lua')}`
-  client.defineCommand(name, { lua: readScript(file) })
-  // defineCommand adds methods that the client's type does not have.
-  const command = Reflect.get(client, name) as (count: number, keys: string[], argv: ScriptArgument[]) => Promise<Reply>
-  // A list is one argument here, and the client flattens it: as many arguments of a function would overflow the stack.
+  const text = readScript(file)
+  const digest = hash('sha1', text)
+
+  function send (name: 'eval' | 'evalsha', script: string, args: ReadonlyArray<ScriptArgument>): Promise<Reply> {
+    return client.sendCommand(new Command(name, [script, ...args], { replyEncoding: 'utf8' })) as Promise<Reply>
+  }
+
   return (given, args) => {
     const keys = [given].flat() as string[]
-    return command.call(client, keys.length, keys, argv(args))
+    const all = [keys.length, ...keys, ...argv(args)]
+    return send('evalsha', digest, all).catch((error: Error) => {
+      if (!error.message.startsWith('NOSCRIPT')) throw error
+      return send('eval', text, all)
+    })
   }
 }

@@ -73,9 +73,10 @@ export function withReferences (own: string, referred: readonly ReferredArgument
   return objectText(members.map(({ name, value }) => [name, sent.get(name) ?? textOf(document, value)]))
 }
 
+/** Whether there can be a reference in the arguments: few calls have any. Its name may be written with escapes. */
+export const mayRefer = ({ document, node }: JsonValue) => /\$result|\\u00/i.test(textOf(document, node))
+
 function referencesIn ({ document, node }: JsonValue, place: string): Reference[] {
-  // Most calls have none. The name may be written with escapes.
-  if (!/\$result|\\u00/i.test(textOf(document, node))) return []
   return (node.members ?? []).flatMap(({ name, value }) => {
     if (value.type !== 'object') return []
     const argument = readJson(textOf(document, value), 1)

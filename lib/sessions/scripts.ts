@@ -216,7 +216,7 @@ export function defineSessionScripts (client: RedisClient): SessionScripts {
 function decoded<Args, Raw, Reply> (
   script: Script<Args, Raw>, decode: (raw: Raw, args: Args) => Reply
 ): Script<Args, Reply> {
-  return async (key, args) => decode(await script(key, args), args)
+  return (key, args) => script(key, args).then(raw => decode(raw, args))
 }
 
 const valuesArgv = (values: readonly EncodedValue[]): ScriptArgument[] =>

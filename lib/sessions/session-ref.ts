@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { hashTagOf } from '../redis/hash-tag.ts'
 
 /** The session that a request is about. */
@@ -41,4 +41,4 @@ export const createSessionToken = () => randomBytes(32).toString('base64url')
  * one that no token has.
  */
 export const hashOfToken = (token: string | undefined) =>
-  token ? createHash('sha256').update(token).digest('base64url') : 'none'
+  token ? hash('sha256', token, 'base64url') : 'none'

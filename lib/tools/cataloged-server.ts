@@ -4,7 +4,7 @@ import type { Server } from '../mcp/server.ts'
 import { offersTool } from '../mcp/servers-file/tool-filter.ts'
 import type { ToolNames } from '../mcp/servers-file/tool-names.ts'
 import { createAbsentLists } from './absent-lists.ts'
-import { audienceOf, everybody } from './audience.ts'
+import { type Asker, audienceOf, everybody } from './audience.ts'
 import { createFailingLists } from './failing-lists.ts'
 import type { KnownListsStore } from './known-lists.ts'
 import { type CachedList, type CachedLists, createLearnedLists, type LearnedLists } from './learned-lists.ts'
@@ -27,11 +27,12 @@ export interface CatalogedServer {
    */
   list: <Kind extends ListKind>(kind: Kind, reader: ListReader) => Promise<ServerLists[Kind]>
   /**
-   * The tool that callers know under a name. A fresh list of the server is fetched, or joined, before this is `null`.
+   * A tool that is remembered, by the name that callers know. Without an asker, that of just any credentials: a guess
+   * where the tools differ by session.
    */
+  peekTool: (exposedName: string, asker?: Asker) => CatalogTool | null
+  /** The tool in a fresh list, which is fetched, or joined; `null` when it is not there. */
   findTool: (exposedName: string, reader: ListReader) => Promise<CatalogTool | null>
-  /** A tool that is remembered, for just any credentials: a guess where the tools differ by session. */
-  peekTool: (exposedName: string) => CatalogTool | null
   /** What the server offers is the same for everybody, and is just being found out for the first time. */
   readonly isPending: boolean
   /** Needs no credentials to be reached, and shows the same to everybody, as far as its entry says it. */
@@ -195,13 +196,11 @@ export function createCatalogedServer (
       return list
     },
 
+    peekTool: (name, asker) => lists.tools.cache.peek(asker && audience.expected(asker))?.byName.get(name) ?? null,
+
     async findTool (name, reader) {
-      const known = lists.tools.cache.peek(audience.expected(reader))?.byName.get(name)
-      if (known !== undefined) return known
       return (await observe('tools', reader, 'refresh')).byName.get(name) ?? null
     },
-
-    peekTool: name => lists.tools.cache.peek()?.byName.get(name) ?? null,
 
     async findPrompt (name, reader) {
       // Where the server's names are exposed as they are, it can be requested at once.

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -61,4 +61,38 @@ t.test('named arguments arrive in the order that the definition says, beside the
   )
   t.strictSame(await echo('some key', { last: 2, first: 'a' }), ['some key', 1, 'a', '2'])
   t.strictSame(await echo(['{a}1', '{a}2'], { last: 2, first: 'a' }), ['{a}1', 2, 'a', '2'])
+})
+
+t.test('a server that does not know the script, or has forgotten it, gets its text, once', async t => {
+  const folder = t.testdir({ 'count.lua': 'return redis.call("INCRBY", KEYS[1], ARGV[1])' })
+  const client = await redisClient(t)
+  const key = `lua-test:${randomUUID()}`
+  const sent: string[] = []
+  t.teardown(() => client.del(key))
+  const send = client.sendCommand.bind(client)
+  client.sendCommand = command => {
+    sent.push(command.name)
+    return send(command)
+  }
+  const count = defineScript<{ by: number }, number>(
+    client, pathToFileURL(join(folder, 'count.lua')), ({ by }) => [by]
+  )
+  t.equal(await count(key, { by: 1 }), 1)
+  t.equal(await count(key, { by: 2 }), 3)
+  await client.script('FLUSH')
+  t.equal(await count(key, { by: 3 }), 6, 'it is done once')
+  t.strictSame(sent.slice(-4), ['evalsha', 'script', 'evalsha', 'eval'])
+  t.strictSame(await Promise.all([count(key, { by: 1 }), count(key, { by: 1 })]), [7, 8])
+})
+
+t.test('the failure of a script is passed on, and it is not run again', async t => {
+  const folder = t.testdir({
+    'fail.lua': 'redis.call("INCR", KEYS[1]) return redis.error_reply("ERR NOSCRIPT is in this text")'
+  })
+  const client = await redisClient(t)
+  const key = `lua-test:${randomUUID()}`
+  t.teardown(() => client.del(key))
+  const fail = defineScript<object, number>(client, pathToFileURL(join(folder, 'fail.lua')), () => [])
+  await t.rejects(fail(key, {}), /NOSCRIPT is in this text/)
+  t.equal(await client.get(key), '1')
 })
