@@ -1,30 +1,43 @@
-import { createNumberTable } from './number-table.ts'
+/** An alarm that is set. */
+export interface Alarm {
+  dueAt: number
+  ring: () => void
+  /** Its neighbours among those that are set; `null` once it has rung or was cleared. */
+  next: Alarm | null
+  previous: Alarm | null
+}
 
-interface Alarm { id: number, dueAt: number, ring: () => void }
+/** Between the last alarm that was set and the first: a ring, in which each can be taken out at once. */
+const ends: Alarm = { dueAt: Infinity, ring () {}, next: null, previous: null }
+ends.next = ends.previous = ends
 
-const alarms = createNumberTable<Alarm>()
-let nextId = 1
 let timer: NodeJS.Timeout | undefined
 let timerIsDueAt = Infinity
 
 /**
- * Calls `ring` in so many milliseconds, unless the alarm is cleared before. Gives the alarm's number.
+ * Calls `ring` in so many milliseconds, unless the alarm is cleared before.
  *
  * For what is bounded in time and is over long before: all alarms share one timer, which is not set anew when one is
  * cleared. It keeps no process alive. A busy worker is not taken for a late answer: when the timer is due and an answer
  * has arrived as well, the answer is read first.
  */
-export function setAlarm (milliseconds: number, ring: () => void): number {
-  const id = nextId++
+export function setAlarm (milliseconds: number, ring: () => void): Alarm {
   const dueAt = performance.now() + (milliseconds || 0) // no number is no wait, as with setTimeout
-  alarms.set(id, { id, dueAt, ring })
+  const last = ends.previous as Alarm
+  const alarm: Alarm = { dueAt, ring, next: ends, previous: last }
+  last.next = ends.previous = alarm
   if (dueAt < timerIsDueAt) startTimer(dueAt)
-  return id
+  return alarm
 }
 
 /** May be called for an alarm that has rung, or was cleared. */
-export function clearAlarm (id: number): void {
-  alarms.delete(id)
+export function clearAlarm (alarm: Alarm): void {
+  const { next, previous } = alarm
+  if (next === null || previous === null) return
+  next.previous = previous
+  previous.next = next
+  // One that the collector keeps for long must not keep those that were set after it.
+  alarm.next = alarm.previous = null
 }
 
 /** Resolves when the promise has settled, and no later than in so many milliseconds. */
@@ -59,17 +72,17 @@ function startTimer (dueAt: number): void {
 function ringThoseDue (now: number): void {
   let earliest = Infinity
   const due: Alarm[] = []
-  for (const alarm of alarms.values()) {
+  for (let alarm = ends.next as Alarm; alarm !== ends; alarm = alarm.next as Alarm) {
     if (alarm.dueAt <= now) due.push(alarm)
     else earliest = Math.min(earliest, alarm.dueAt)
   }
   if (earliest < timerIsDueAt) startTimer(earliest)
-  for (const { id, ring } of due) {
+  for (const alarm of due) {
     // Should one throw, the others ring all the same.
     queueMicrotask(() => {
-      if (alarms.get(id) === undefined) return // one that rang before has cleared it
-      alarms.delete(id)
-      ring()
+      if (alarm.next === null) return // one that rang before has cleared it
+      clearAlarm(alarm)
+      alarm.ring()
     })
   }
 }

@@ -1,22 +1,5 @@
+import { clearAlarm, setAlarm } from './alarms.ts'
 import { CallerLeftError } from './errors.ts'
-
-/**
- * The promise's outcome, or a rejection with `late()` when it takes longer than `milliseconds`.
- *
- * A busy worker is not taken for a late answer. When starting many processes kept it busy past the deadline, the timer
- * is due and the answer has arrived as well: arrived data is read first.
- */
-export function withDeadline<Value> (
-  promise: Promise<Value>, milliseconds: number, late: () => Error
-): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      // Timers run before arrived data is read, immediates after it: the second turn is certain to come after both.
-      setImmediate(() => setImmediate(() => reject(late())))
-    }, milliseconds)
-    promise.then(resolve, reject).finally(() => clearTimeout(timer))
-  })
-}
 
 /** Says that work is to stop. Every `AbortSignal` is one. */
 export interface CancelSignal {
@@ -84,15 +67,38 @@ export const leftBefore = () => Object.assign(new CallerLeftError(), { acted: 'n
 export function abortable<Value> (
   promise: Promise<Value>, signal: CancelSignal, left: () => Error = () => new CallerLeftError()
 ): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(left())
+  return unlessGivenUp(promise, giveUp => {
+    const onAbort = () => giveUp(left())
     if (signal.aborted) onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
+    return () => signal.removeEventListener('abort', onAbort)
+  })
+}
+
+/**
+ * The promise's outcome, or a rejection with `late()` when it takes longer than `milliseconds`. A busy worker is not
+ * taken for a late answer; see setAlarm.
+ */
+export function withDeadline<Value> (
+  promise: Promise<Value>, milliseconds: number, late: () => Error
+): Promise<Value> {
+  return unlessGivenUp(promise, giveUp => {
+    const alarm = setAlarm(milliseconds, () => giveUp(late()))
+    return () => clearAlarm(alarm)
+  })
+}
+
+/** The promise's outcome, unless `watch` gives it up before. `watch` returns how to stop watching. */
+function unlessGivenUp<Value> (
+  promise: Promise<Value>, watch: (giveUp: (error: Error) => void) => () => void
+): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const stop = watch(reject)
     promise.then(value => {
-      signal.removeEventListener('abort', onAbort)
+      stop()
       resolve(value)
     }, error => {
-      signal.removeEventListener('abort', onAbort)
+      stop()
       reject(error)
     })
   })

@@ -84,9 +84,10 @@ export default fp(async (fastify) => {
       context.outcome = reply.outcome
       return reply
     })
-    reply.then(({ outcome }) => this.audit({ outcome }), () => {}) // the audit log has a failure's code already
+    // The audit log has a failure's code already.
+    const settled = reply.then(({ outcome }) => this.audit({ outcome }), () => {})
     // The handler goes on when its caller leaves: what it still writes must be done before Redis is closed.
-    this.defer(() => reply.catch(() => {}))
+    this.defer(() => settled)
     return reply
   })
 

@@ -27,8 +27,11 @@ export function readScript (file: URL, included = new Set<string>()): string {
 }
 
 /**
- * A script as a function: EVALSHA, and EVAL where the server does not know the script, or has forgotten it. `argv` puts
- * the named arguments into the order of the script's header. `Reply` is what the header says that it returns.
+ * A script as a function: EVALSHA, and EVAL where the server does not know the script. `argv` puts the named arguments
+ * into the order of the script's header. `Reply` is what the header says that it returns.
+ *
+ * The first command on a connection is EVAL: none is refused, and so none is overtaken by a later one. A server that
+ * has forgotten its scripts since gets the text once more.
  *
  * The client's own `defineCommand` does the same with three promises and a method more for each command.
  */
@@ -37,17 +40,27 @@ export function defineScript<Args, Reply, Keys extends ScriptKeys = ScriptKeys> 
 ): Script<Args, Reply, Keys> {
   const text = readScript(file)
   const digest = hash('sha1', text)
+  const told = new WeakSet<object>()
 
-  function send (name: 'eval' | 'evalsha', script: string, args: ReadonlyArray<ScriptArgument>): Promise<Reply> {
-    return client.sendCommand(new Command(name, [script, ...args], { replyEncoding: 'utf8' })) as Promise<Reply>
+  class ScriptCommand extends Command {
+    override toWritable (socket: object): string | Buffer {
+      if (!told.has(socket)) {
+        told.add(socket)
+        this.name = 'eval'
+        this.args[0] = text
+      }
+      return super.toWritable(socket)
+    }
   }
 
   return (given, args) => {
     const keys = [given].flat() as string[]
     const all = [keys.length, ...keys, ...argv(args)]
-    return send('evalsha', digest, all).catch((error: Error) => {
+    const options = { replyEncoding: 'utf8' } as const
+    const answer = client.sendCommand(new ScriptCommand('evalsha', [digest, ...all], options)) as Promise<Reply>
+    return answer.catch((error: Error) => {
       if (!error.message.startsWith('NOSCRIPT')) throw error
-      return send('eval', text, all)
+      return client.sendCommand(new Command('eval', [text, ...all], options)) as Promise<Reply>
     })
   }
 }

@@ -1,4 +1,4 @@
-import { clearAlarm, setAlarm } from '../../alarms.ts'
+import { type Alarm, clearAlarm, setAlarm } from '../../alarms.ts'
 import { Cancellation, type CancelSignal } from '../../cancellation.ts'
 import { presentMember, valueOf } from '../../json-text.ts'
 import { createNumberTable } from '../../number-table.ts'
@@ -142,7 +142,7 @@ export function createProtocolConnection (options: ProtocolConnectionOptions): P
         pending.get(id)?.settle(isClosed && !isUnread ? connectionClosed() : error)
       })
 
-      function startAlarm (milliseconds: number): number {
+      function startAlarm (milliseconds: number): Alarm {
         return setAlarm(milliseconds, () => {
           giveUp(new RequestTimeoutError(milliseconds, { isOfSilence: milliseconds < timeoutMs }))
         })

@@ -54,14 +54,14 @@ export function createHttpClient (options: HttpClientOptions): HttpClient {
   let isClosed = false
   const lingering = createLingering()
 
-  async function connected (limits: RequestLimits): Promise<Connection> {
+  function connected (limits: RequestLimits): Promise<Connection> {
     current ??= inPhase('connect', { server: serverName }, () => handshake.connect(limits.signal))
-    return await opened(current, limits)
+    return opened(current, limits)
   }
 
-  async function reconnected (refused: Connection, limits: RequestLimits): Promise<Connection> {
+  function reconnected (refused: Connection, limits: RequestLimits): Promise<Connection> {
     current = inPhase('connect', { server: serverName }, () => handshake.reconnect(refused, limits.signal))
-    return await opened(current, limits)
+    return opened(current, limits)
   }
 
   async function opened (opening: Promise<Connection>, limits: RequestLimits): Promise<Connection> {

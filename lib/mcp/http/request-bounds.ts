@@ -47,9 +47,10 @@ export function createRequestBounds (options: RequestBoundsOptions): RequestBoun
   let waiting = 0
 
   async function acquireBoth (own: Semaphore, signal: CancelSignal): Promise<Release> {
-    const releaseOwn = await own.acquire(signal)
+    // Most find both free, and wait for nothing.
+    const releaseOwn = (signal.aborted ? null : own.tryAcquire()) ?? await own.acquire(signal)
     try {
-      const releaseTotal = await total.acquire(signal)
+      const releaseTotal = total.tryAcquire() ?? await total.acquire(signal)
       return () => {
         releaseTotal()
         releaseOwn()

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { clearAlarm, setAlarm } from '../../alarms.ts'
+import { type Alarm, clearAlarm, setAlarm } from '../../alarms.ts'
 import { backoffMs } from '../../backoff.ts'
 import { abortable, Cancellation, type CancelSignal, nativeSignal } from '../../cancellation.ts'
 import { CallerLeftError, McpStartError } from '../../errors.ts'
@@ -51,7 +51,7 @@ export function createSharedProcess (command: StdioCommand, options: SharedProce
   const { idleMs, starts, onEnded } = options
   let current: Current | null = null
   let users = 0
-  let idleAlarm: number | null = null
+  let idleAlarm: Alarm | null = null
   let failures = 0
   let pauseEndsAt = 0
   /** Whether another try can help, as far as the last end says. */

@@ -157,7 +157,8 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
 
   function settle<Value> (work: Promise<Value>): Promise<Value> {
     const number = ++lastNumber
-    settling.set(number, work.catch(() => {}).finally(() => settling.delete(number)))
+    const over = () => settling.delete(number)
+    settling.set(number, work.then(over, over))
     return work
   }
 

@@ -96,3 +96,14 @@ t.test('the failure of a script is passed on, and it is not run again', async t 
   await t.rejects(fail(key, {}), /NOSCRIPT is in this text/)
   t.equal(await client.get(key), '1')
 })
+
+t.test('a script that the server does not know yet is not overtaken by what is sent after it', async t => {
+  const name = randomUUID() // no server knows a script that has it in its text
+  const folder = t.testdir({ 'push.lua': `return redis.call("RPUSH", KEYS[1], "${name}")` })
+  const client = await redisClient(t)
+  const key = `lua-test:${randomUUID()}`
+  t.teardown(() => client.del(key))
+  const push = defineScript<object, number>(client, pathToFileURL(join(folder, 'push.lua')), () => [])
+  t.strictSame(await Promise.all([push(key, {}), client.rpush(key, 'later'), push(key, {})]), [1, 2, 3])
+  t.strictSame(await client.lrange(key, 0, -1), [name, 'later', name])
+})
