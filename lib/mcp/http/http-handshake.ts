@@ -80,15 +80,13 @@ export function createHandshake (options: HandshakeOptions): Handshake {
 
   async function connect (signal: CancelSignal): Promise<Connection> {
     const era = await memory.recall()
-    if (era?.kind === 'modern') return await connectModern(era, signal)
+    if (era?.kind === 'modern') {
+      if (shared === null) return await open(era, null, signal)
+      return { client: await shared(era), transport: null, resumed: null, kept: null, era, endsSession: false }
+    }
     if (isOlder(era)) return await begin(era, signal)
     const session = await slot?.read() ?? null
     return session === null ? await begin(era, signal) : await open(era ?? { kind: 'legacy' }, session, signal)
-  }
-
-  async function connectModern (era: Era & { kind: 'modern' }, signal: CancelSignal): Promise<Connection> {
-    if (shared === null) return await open(era, null, signal)
-    return { client: await shared(era), transport: null, resumed: null, kept: null, era, endsSession: false }
   }
 
   /** Begins a session. Probes the server when it no longer speaks the era that was remembered. */
@@ -193,6 +191,7 @@ export function createHandshake (options: HandshakeOptions): Handshake {
     },
 
     async close () {
+      if (opened.size === 0) return
       await Promise.all([...opened].map(async connection => {
         const { client, transport, endsSession } = connection
         await keepCookies(connection)

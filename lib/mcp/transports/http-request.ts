@@ -50,7 +50,9 @@ export async function exchange (dispatcher: Dispatcher, message: HttpMessage): P
   for (let followed = 0; ; followed++) {
     const reply = await exchangeOnce(dispatcher, followed === 0 ? message : { ...message, url: target })
     const { status, headers } = reply
-    if (status >= 200 && status < 300) return { status, headers, body: await decodedBody(reply) }
+    if (status >= 200 && status < 300) {
+      return headers['content-encoding'] === undefined ? reply : { status, headers, body: await decodedBody(reply) }
+    }
     const next = redirectTarget(reply, target)
     if (next === null) throw await refusal(reply)
     await discard(reply.body)

@@ -61,12 +61,12 @@ export function createStreamableHttpTransport (endpoint: HttpEndpoint, options: 
       if (isClosed) throw new NotSentError(new Error('the transport is closed'))
     },
 
-    async send (message, { requestSignal, exchange } = {}) {
-      if (isClosed) throw new NotSentError(new Error('the transport is closed'))
+    send (message, { requestSignal, exchange } = {}) {
+      if (isClosed) return Promise.reject(new NotSentError(new Error('the transport is closed')))
       const text = asText(message)
       const { id, method } = text
-      if (id !== undefined && method !== undefined) await request(text, id, exchange ?? following(requestSignal))
-      else await settle(notify(text))
+      if (id === undefined || method === undefined) return settle(notify(text))
+      return request(text, id, exchange ?? following(requestSignal))
     },
 
     async endSession (signal) {
