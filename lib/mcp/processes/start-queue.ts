@@ -13,6 +13,7 @@ export interface StartQueue<Server, Waiting extends Queued<Server>> {
   remove: (waiting: Waiting) => void
   /** Takes the next one out of the queue; `null` when nobody may start. */
   next: (mayStart: (server: Server, rank: Rank) => boolean) => Waiting | null
+  isEmpty: () => boolean
   /** How many wait whose server and rank satisfy a condition. */
   count: (matches: (server: Server, rank: Rank) => boolean) => number
   /** The last one in the longest line of a rank, and how long that line is. */
@@ -74,6 +75,8 @@ export function createStartQueue<Server extends { readonly isLast: boolean }, Wa
     },
 
     remove,
+
+    isEmpty: () => ranks.every(rank => linesOf(rank).size === 0),
 
     next (mayStart) {
       const candidates = groups.map(({ rank, isLast }) =>

@@ -45,6 +45,7 @@ export function createStartScheduler ({ maxAlive, maxStarting, maxQueued }: Star
   const members = new Map<ServerShare, Member>()
 
   function giveTurns (): void {
+    if (queue.isEmpty()) return // as nearly always when a call of a shared process ends
     for (let next = queue.next(bounds.mayStart); next !== null; next = queue.next(bounds.mayStart)) {
       const member = members.get(next.server)
       if (member !== undefined) {
