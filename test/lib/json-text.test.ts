@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import {
-  applyEdits, arrayText, editedText, memberOf, memberTexts, objectText, presentMember, readJson, removalsOf,
-  settingOf, stringMember, textOf, valueOf, withAdded
+  applyEdits, arrayText, editedText, memberOf, memberTexts, objectText, presentMember, readJson, readMembers,
+  removalsOf, settingOf, stringMember, textOf, valueOf, withAdded
 } from '../../lib/json-text.ts'
 import { transformJson } from '../../lib/json-transform.ts'
 
@@ -234,5 +234,21 @@ t.test('what ends a string, or may not stand in it, is found at any place of a l
         if (document !== null) t.strictSame(valueOf(document, document.root), JSON.parse(text), what)
       }
     }
+  }
+})
+
+t.test('of a text of which the members are wanted, the items of a list are checked and not listed', async t => {
+  const lists = ['[]', '[1,"1"]', ' \t\n\r[[1,"1"],[2,"2"]]', '\ufeff[{"a":1}]', '\ufeff [NaN]']
+  for (const text of lists) {
+    const document = readMembers(text)
+    t.match(document, { root: { type: 'array' } }, text)
+    t.equal(document?.root.items, undefined, text)
+    t.equal(document?.text, readJson(text)?.text, text)
+  }
+  for (const text of ['{"a":[1,2],"b":{}}', '\ufeff {"a":[[1]]}', '"["', '1', ' null ']) {
+    t.strictSame(readMembers(text), readJson(text), text)
+  }
+  for (const text of ['[1,]', '[1', '[1] 2', '[01]', '\u00a0[1]', '[[1,"1"],[2,"2]]']) {
+    t.equal(readMembers(text), null, text)
   }
 })
