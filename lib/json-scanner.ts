@@ -64,20 +64,27 @@ export class TooManyValuesError extends RangeError {
 
 interface Replacement { start: number, end: number }
 
+export interface ReadingOptions {
+  /** How many values may be listed: each takes more memory than its text. */
+  maxValues?: number
+  /** Name of members of which nothing but an object's own members is listed, at any depth. */
+  shallow?: string
+}
+
 /**
  * Reads a JSON text: checks all of it, and lists the members and items of values up to `depth` levels below the root.
  *
- * `null` for a text that is no JSON. Throws TooManyValuesError when more than `maxValues` would be listed: each takes
- * more memory than its text. A byte order mark before it and Python's `NaN`, `Infinity` and `-Infinity` are
- * taken; the latter become `null` in the document's text. Nothing of the values is built, so digits cannot be lost.
+ * `null` for a text that is no JSON. Throws TooManyValuesError when more than `maxValues` would be listed. A byte order
+ * mark before it and Python's `NaN`, `Infinity` and `-Infinity` are taken; the latter become `null` in the document's
+ * text. Nothing of the values is built, so digits cannot be lost.
  */
-export function readJson (given: string, depth = 1, maxValues = Infinity): JsonDocument | null {
+export function readJson (given: string, depth = 1, options: ReadingOptions = {}): JsonDocument | null {
   const text = given.charCodeAt(0) === 0xfeff ? given.slice(1) : given
   const nonFinite: Replacement[] = []
   try {
-    const document = readSource(sourceOf(text, nonFinite, maxValues), depth)
+    const document = readSource(sourceOf(text, nonFinite, options), depth)
     if (nonFinite.length === 0) return document
-    return readSource(sourceOf(withoutNonFinite(text, nonFinite), [], maxValues), depth)
+    return readSource(sourceOf(withoutNonFinite(text, nonFinite), [], options), depth)
   } catch (error) {
     if (error instanceof Invalid) return null
     throw error
@@ -111,6 +118,7 @@ interface Source {
   longStrings: Map<number, string>
   /** How many values may still be listed. */
   valuesLeft: number
+  shallow: string | null
   /** One guess a text is enough. */
   mayGuess: boolean
 }
@@ -122,7 +130,7 @@ interface Source {
  */
 type Codes = Uint8Array
 
-function sourceOf (text: string, nonFinite: Replacement[], valuesLeft: number): Source {
+function sourceOf (text: string, nonFinite: Replacement[], { maxValues, shallow }: ReadingOptions): Source {
   const { length } = text
   const { bytes, words } = scratchFor(length + 4) // with a zero in the last word
   if (hasWideUnits.test(text)) {
@@ -139,7 +147,8 @@ function sourceOf (text: string, nonFinite: Replacement[], valuesLeft: number): 
     words: length < wordyLength || !isLittleEndian ? null : words,
     nonFinite,
     longStrings: new Map(),
-    valuesLeft,
+    valuesLeft: maxValues ?? Infinity,
+    shallow: shallow ?? null,
     mayGuess: true
   }
 }
@@ -180,8 +189,11 @@ function readObject (source: Source, start: number, left: number): JsonNode {
   for (;;) {
     if (codes[at] !== quote) throw new Invalid()
     const end = endOfString(source, at)
-    const value = readValue(source, endOfSpace(codes, endOfColon(codes, end)), left)
-    members.push({ name: unquote(text, at, end), start: at, value })
+    const name = unquote(text, at, end)
+    const valueAt = endOfSpace(codes, endOfColon(codes, end))
+    const isShallow = name === source.shallow && left > 0
+    const value = readValue(source, valueAt, !isShallow ? left : codes[valueAt] === openBrace ? 1 : 0)
+    members.push({ name, start: at, value })
     at = endOfSpace(codes, value.end)
     if (codes[at] === closeBrace) return { type: 'object', start, members, end: at + 1 }
     if (codes[at] !== comma) throw new Invalid()

@@ -429,7 +429,7 @@ export const EnvironmentSchema = Type.Object({
     minimum: 1_000,
     maximum: 100_000_000,
     title: 'a number from 1000 to 100000000',
-    description: 'How many values a message of a server may have, four levels down.'
+    description: 'How many values a message of a server may have, four levels down. Structured content does not count.'
   }),
   MCP_MAX_LIST_BYTES: Type.Integer({
     default: 33_554_432,

@@ -20,7 +20,7 @@ const mostNodes = 1_000
 
 function read (body: string, depth: number): JsonDocument | null {
   try {
-    return readJson(body, depth, mostNodes)
+    return readJson(body, depth, { maxValues: mostNodes })
   } catch (error) {
     if (error instanceof TooManyValuesError) return null
     throw error

@@ -161,6 +161,16 @@ for (const transport of cases(transports, 2)) {
       }
     })
 
+    await t.test('a list of more values than a message may have is no matter where nobody needs them', async t => {
+      const list = `[${Array.from({ length: 600_000 }, (_, index) => index % 10).join(',')}]`
+      for (const text of [list, `{"list":${list}}`]) {
+        await server.play({ 'tools/call': textResult(text) })
+        t.ok((await call(service, session, 'echo')).body === text, 'in a text')
+        await server.play({ 'tools/call': resultText(`{"content":[],"structuredContent":${text}}`) })
+        t.ok((await call(service, session, 'echo')).body === text, 'in structured content')
+      }
+    })
+
     await t.test('a tool gets what a caller sends, to the character', async t => {
       await server.play({ 'tools/call': echoed })
       for (const text of untouched) {

@@ -65,7 +65,8 @@ function readGlued (text: string, maxValues: number): JsonDocument | null {
 
 function readBounded (text: string, maxValues: number, depth = listedDepth): JsonDocument | null {
   try {
-    return readJson(text, depth, maxValues)
+    // Structured content may be a list of millions of numbers, of which nobody here needs one.
+    return readJson(text, depth, { maxValues, shallow: 'structuredContent' })
   } catch (error) {
     if (!(error instanceof TooManyValuesError)) throw error
     throw new BoundError(`a message has more than ${maxValues} values (MCP_MAX_MESSAGE_VALUES)`)

@@ -65,3 +65,21 @@ t.test('nesting as deep as a message can be takes no stack', async t => {
   const deep = `${'['.repeat(500_000)}${']'.repeat(500_000)}`
   t.strictSame(read(`{"jsonrpc":"2.0","id":7,"result":{"deep":${deep}}}`), [['result', 7, `{"deep":${deep}}`]])
 })
+
+t.test('structured content is not listed, however much of it there is', async t => {
+  const many = Array.from({ length: 2_000 }, (_, index) => `[${index},"${index}"]`).join(',')
+  for (const structured of [`[${many}]`, `{"rows":[${many}],"n":1e400}`, `{"a":{"b":[${many}]}}`, ` [ ${many} ] `]) {
+    for (const name of ['structuredContent', 'structured\\u0043ontent']) {
+      const text = `{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"a"}],"${name}":${structured}}}`
+      const [message] = readMessages(text, 100) ?? []
+      if (message?.kind !== 'result') return t.fail(structured.slice(0, 20))
+      const { document, node } = message.result
+      const listed = node.members?.find(({ name }) => name === 'structuredContent')?.value
+      t.equal(listed && textOf(document, listed), structured.trim())
+      t.equal(listed?.items, undefined)
+      t.equal(listed?.members?.some(({ value }) => value.items ?? value.members), listed?.members && false)
+      t.equal(node.members?.[0]?.value.items?.[0]?.members?.length, 2, 'the blocks are')
+    }
+  }
+  t.throws(() => readMessages(`{"id":1,"result":{"content":[${many}]}}`, 100), /more than 100 values/)
+})
