@@ -43,7 +43,7 @@ export class Cancellation implements CancelSignal {
     if (position !== -1) this.#listeners.splice(position, 1)
   }
 
-  /** Node's own signal, for its functions and for libraries. */
+  /** See nativeSignal. */
   native (): AbortSignal {
     if (this.#native === null) {
       this.#native = new AbortController()
@@ -53,9 +53,12 @@ export class Cancellation implements CancelSignal {
   }
 }
 
-/** Node's own signal of any other: for `AbortSignal.any`, and for libraries. */
+/** Node's own signal of any other, for its functions and for libraries. */
 export const nativeSignal = (signal: CancelSignal): AbortSignal =>
   signal instanceof Cancellation ? signal.native() : signal as AbortSignal
+
+/** Aborts with the first of several. */
+export const anySignal = (...signals: CancelSignal[]): AbortSignal => AbortSignal.any(signals.map(nativeSignal))
 
 /** For a caller who left, or a request that was broken off, before any server got it: no tool can have acted. */
 export const leftBefore = () => Object.assign(new CallerLeftError(), { acted: 'no' as const })
@@ -77,7 +80,7 @@ export function abortable<Value> (
 
 /**
  * The promise's outcome, or a rejection with `late()` when it takes longer than `milliseconds`. A busy worker is not
- * taken for a late answer; see setAlarm.
+ * taken for a late answer, and waiting keeps no process alive; see setAlarm.
  */
 export function withDeadline<Value> (
   promise: Promise<Value>, milliseconds: number, late: () => Error

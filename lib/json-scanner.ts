@@ -73,12 +73,15 @@ export interface ReadingOptions {
 
 /**
  * Reads a JSON text: checks all of it, and lists the members and items of values up to `depth` levels below the root.
+ * With `members`, nothing but an object's own members is listed: each item of a list takes more memory than its text.
  *
  * `null` for a text that is no JSON. Throws TooManyValuesError when more than `maxValues` would be listed. A byte order
  * mark before it and Python's `NaN`, `Infinity` and `-Infinity` are taken; the latter become `null` in the document's
  * text. Nothing of the values is built, so digits cannot be lost.
  */
-export function readJson (given: string, depth = 1, options: ReadingOptions = {}): JsonDocument | null {
+export function readJson (
+  given: string, depth: number | 'members' = 1, options: ReadingOptions = {}
+): JsonDocument | null {
   const text = given.charCodeAt(0) === 0xfeff ? given.slice(1) : given
   const nonFinite: Replacement[] = []
   try {
@@ -160,12 +163,16 @@ const isLittleEndian = endianness() === 'LE'
 /** Takes no time where the engine keeps a byte for each unit: it knows then that there is none. */
 const hasWideUnits = /[^\0-\xff]/
 
-function readSource (source: Source, depth: number): JsonDocument {
+function readSource (source: Source, depth: number | 'members'): JsonDocument {
   const { text, codes, longStrings } = source
-  const root = readValue(source, endOfSpace(codes, 0), depth)
+  const start = endOfSpace(codes, 0)
+  const root = readValue(source, start, depth === 'members' ? depthOfMembers(codes[start]) : depth)
   if (endOfSpace(codes, root.end) < text.length) throw new Invalid()
   return longStrings.size === 0 ? { text, root } : { text, root, longStrings }
 }
+
+/** How deep a value is listed of which nothing but an object's own members is. */
+const depthOfMembers = (code: number | undefined) => code === openBrace ? 1 : 0
 
 /** `start` is where the value begins, behind white space. */
 function readValue (source: Source, start: number, left: number): JsonNode {
@@ -192,7 +199,7 @@ function readObject (source: Source, start: number, left: number): JsonNode {
     const name = unquote(text, at, end)
     const valueAt = endOfSpace(codes, endOfColon(codes, end))
     const isShallow = name === source.shallow && left > 0
-    const value = readValue(source, valueAt, !isShallow ? left : codes[valueAt] === openBrace ? 1 : 0)
+    const value = readValue(source, valueAt, isShallow ? depthOfMembers(codes[valueAt]) : left)
     members.push({ name, start: at, value })
     at = endOfSpace(codes, value.end)
     if (codes[at] === closeBrace) return { type: 'object', start, members, end: at + 1 }

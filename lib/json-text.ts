@@ -1,14 +1,8 @@
-import { type JsonDocument, type JsonMember, type JsonNode, type JsonValue, readJson, unquote } from './json-scanner.ts'
+import { type JsonDocument, type JsonMember, type JsonNode, type JsonValue, unquote } from './json-scanner.ts'
 
 export {
   type JsonDocument, type JsonMember, type JsonNode, type JsonType, type JsonValue, readJson, TooManyValuesError
 } from './json-scanner.ts'
-
-/**
- * Reads a JSON text of which nothing but the members of an object is wanted. The items of a list are checked and not
- * listed: each would take more memory than its text.
- */
-export const readMembers = (text: string): JsonDocument | null => readJson(text, /^\ufeff?[ \t\n\r]*\[/.test(text) ? 0 : 1)
 
 /** The string that a node stands for. */
 export const stringOf = ({ text, longStrings }: JsonDocument, { start, end }: JsonNode): string =>

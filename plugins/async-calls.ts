@@ -11,7 +11,7 @@ import { answerOf, type StoredCall } from '../lib/calls/stored-call.ts'
 import {
   CallCancelledError, CallTooLargeError, IdempotencyKeyReusedError, SessionNotFoundError, TooManyKeptCallsError
 } from '../lib/errors.ts'
-import { Cancellation, type CancelSignal, nativeSignal } from '../lib/cancellation.ts'
+import { anySignal, Cancellation, type CancelSignal } from '../lib/cancellation.ts'
 import { readPreferences } from '../lib/http/prefer.ts'
 import { createAwaitCommand } from '../lib/redis/command.ts'
 import type { Session } from '../lib/sessions/session.ts'
@@ -62,7 +62,7 @@ export default fp(async (fastify) => {
       // Listening begins before the look, so that no change falls between.
       const stop = new Cancellation()
       const left = Math.min(lookEveryMs, until - performance.now())
-      const next = pause(id, left, AbortSignal.any([stop, this.callerSignal].map(nativeSignal)))
+      const next = pause(id, left, anySignal(stop, this.callerSignal))
       const call = await calls.read(this.session, id).catch(error => {
         stop.abort()
         throw error

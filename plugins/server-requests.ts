@@ -60,12 +60,13 @@ export default fp(async (fastify) => {
     ? { credentials: request.session.credentials, session: nameOf(request.session) }
     : { credentials: {}, session: null }
 
-  const readerOf = (request: FastifyRequest, server: CatalogedServer): ListReader => Object.assign(askerOf(request), {
+  const readerOf = (request: FastifyRequest, server: CatalogedServer): ListReader => ({
     limits: request.limits(server, 'list'),
     patience: request.patience(server),
     join: (patience, signal) => request.joinClient(server, patience, signal),
-    withClient: (signal, work) => request.withClient(server, signal, work)
-  } satisfies Omit<ListReader, keyof Asker>)
+    withClient: (signal, work) => request.withClient(server, signal, work),
+    ...askerOf(request)
+  })
 
   fastify.decorateRequest('list', function (server, kind) {
     return this.recheckingCredentials(() => server.list(kind, readerOf(this, server)))

@@ -1,4 +1,4 @@
-import { clearAlarm, setAlarm } from '../alarms.ts'
+import { withDeadline } from '../cancellation.ts'
 import { SessionUnreadableError, StoreUnavailableError } from '../errors.ts'
 import { reasonOf } from './failure.ts'
 
@@ -10,15 +10,9 @@ export type AwaitCommand = <Answer>(command: Promise<Answer>, id?: string) => Pr
  * long, with SessionUnreadableError when the key of a session holds something else.
  */
 export function createAwaitCommand (timeoutMs: number): AwaitCommand {
-  return (command, id) => new Promise((resolve, reject) => {
-    const alarm = setAlarm(timeoutMs, () => reject(failureOf(`redis did not answer within ${timeoutMs} ms`, id)))
-    command.then(answer => {
-      clearAlarm(alarm)
-      resolve(answer)
-    }, error => {
-      clearAlarm(alarm)
-      reject(failureOf(reasonOf(error), id))
-    })
+  const late = () => new Error(`redis did not answer within ${timeoutMs} ms`)
+  return (command, id) => withDeadline(command, timeoutMs, late).catch(error => {
+    throw failureOf(reasonOf(error), id)
   })
 }
 

@@ -1,5 +1,5 @@
 import { type Dispatcher, request } from 'undici'
-import { type CancelSignal, nativeSignal } from '../cancellation.ts'
+import { anySignal, type CancelSignal } from '../cancellation.ts'
 import { type ApiHostRules, checkApiUrl } from './api-hosts.ts'
 import { InvalidCredentialsError, ValidationApiError, ValidationTimeoutError } from '../errors.ts'
 import { type JsonObject, parseJsonObject } from '../json.ts'
@@ -63,7 +63,7 @@ async function requestVerdict (
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'application/json' },
       body: JSON.stringify({ apiUrl, jwtToken }),
-      signal: AbortSignal.any([deadline, nativeSignal(callerSignal)])
+      signal: anySignal(deadline, callerSignal)
     })
     return { status: response.statusCode, answer: await readAnswer(response.body) }
   } catch (cause) {

@@ -1,6 +1,6 @@
 import {
   applyEdits, editedText, type JsonDocument, type JsonEdit, type JsonNode, type JsonValue, memberOf, memberTexts,
-  presentMember, readMembers, removalsOf, stringMember, stringOf, textOf
+  presentMember, readJson, removalsOf, stringMember, stringOf, textOf
 } from '../json-text.ts'
 import { type Mask, maskJson } from '../mask.ts'
 import type { ResultShape, ToolPolicy } from '../mcp/servers-file/value-policy.ts'
@@ -102,7 +102,7 @@ function takeApart ({ document, node }: JsonValue): Answer {
 
 /** The JSON in a text. A text that is nothing but `NaN` or `Infinity` is a word, as any other. */
 function jsonIn (text: string): JsonDocument | null {
-  const json = readMembers(text)
+  const json = readJson(text, 'members')
   return json?.root.type === 'null' && !text.includes('null') ? null : json
 }
 
@@ -149,7 +149,7 @@ function wholeResult ({ document, node, structured, blocks }: Answer, isChain: b
 
   function hiddenInText (block: JsonNode): JsonEdit[] {
     const text = memberOf(block, 'text')
-    const json = text?.type === 'string' ? readMembers(stringOf(document, text)) : null
+    const json = text?.type === 'string' ? readJson(stringOf(document, text), 'members') : null
     const hidden = json === null ? [] : intermediateIn(json.root)
     if (text === null || json === null || hidden.length === 0) return []
     return [{ start: text.start, end: text.end, text: JSON.stringify(applyEdits(json.text, hidden)) }]
@@ -170,7 +170,7 @@ function outputsOf (answer: Answer, json: JsonDocument | null, options: ToolResu
   if (structured === null) return new Map()
   const wrapped = options.wrapsResult ? wrappedValue(structured) : null
   if (wrapped === null) return collectOutputs({ document, node: structured }, options)
-  const value = readMembers(textOf(document, wrapped))
+  const value = readJson(textOf(document, wrapped), 'members')
   return value === null ? new Map() : collectOutputs({ document: value, node: value.root }, options)
 }
 
@@ -196,6 +196,6 @@ function collectOutputs (
 
 /** The values in `intermediate`, which is one value itself when it is no object. */
 function hiddenOutputs (text: string): Iterable<readonly [name: string, text: string]> {
-  const document = readMembers(text)
+  const document = readJson(text, 'members')
   return document?.root.members === undefined ? [['intermediate', text]] : memberTexts(document)
 }

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import {
-  applyEdits, arrayText, editedText, memberOf, memberTexts, objectText, presentMember, readJson, readMembers,
-  removalsOf, settingOf, stringMember, textOf, valueOf, withAdded
+  applyEdits, arrayText, editedText, memberOf, memberTexts, objectText, presentMember, readJson, removalsOf,
+  settingOf, stringMember, textOf, valueOf, withAdded
 } from '../../lib/json-text.ts'
 import { transformJson } from '../../lib/json-transform.ts'
 
@@ -240,15 +240,15 @@ t.test('what ends a string, or may not stand in it, is found at any place of a l
 t.test('of a text of which the members are wanted, the items of a list are checked and not listed', async t => {
   const lists = ['[]', '[1,"1"]', ' \t\n\r[[1,"1"],[2,"2"]]', '\ufeff[{"a":1}]', '\ufeff [NaN]']
   for (const text of lists) {
-    const document = readMembers(text)
+    const document = readJson(text, 'members')
     t.match(document, { root: { type: 'array' } }, text)
     t.equal(document?.root.items, undefined, text)
     t.equal(document?.text, readJson(text)?.text, text)
   }
   for (const text of ['{"a":[1,2],"b":{}}', '\ufeff {"a":[[1]]}', '"["', '1', ' null ']) {
-    t.strictSame(readMembers(text), readJson(text), text)
+    t.strictSame(readJson(text, 'members'), readJson(text), text)
   }
   for (const text of ['[1,]', '[1', '[1] 2', '[01]', '\u00a0[1]', '[[1,"1"],[2,"2]]']) {
-    t.equal(readMembers(text), null, text)
+    t.equal(readJson(text, 'members'), null, text)
   }
 })

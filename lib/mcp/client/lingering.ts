@@ -1,4 +1,5 @@
 import { Cancellation } from '../../cancellation.ts'
+
 /** Work that a connection is kept open for when its request is over. */
 export interface Lingering {
   /** `work` never rejects. */

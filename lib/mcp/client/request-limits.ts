@@ -1,4 +1,5 @@
 import type { CancelSignal } from '../../cancellation.ts'
+
 /** What bounds a request of ours to a server. */
 export interface RequestLimits {
   /** How long the answer may take in all (ms). */

@@ -1,5 +1,5 @@
 import { backoffMs } from '../../backoff.ts'
-import { Cancellation, nativeSignal } from '../../cancellation.ts'
+import { anySignal, Cancellation } from '../../cancellation.ts'
 import { type Acted, CallerLeftError, McpCallError, McpTimeoutError } from '../../errors.ts'
 import { memberTexts, objectText, readJson } from '../../json-text.ts'
 import type { Answer } from './answer-rounds.ts'
@@ -134,7 +134,7 @@ async function rounds (begun: BegunTask, task: { id: string }, options: TaskOpti
     if (early !== null || !mayAskEarly) return
     const asking: Early = { outcome: null }
     early = asking
-    requests.result(task.id, null, AbortSignal.any([signal, stopped].map(nativeSignal)))
+    requests.result(task.id, null, anySignal(signal, stopped))
       .then(result => { asking.outcome = result }, error => { asking.outcome = error as Error })
       .finally(() => wake())
   }

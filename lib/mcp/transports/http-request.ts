@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici'
-import { Cancellation, nativeSignal } from '../../cancellation.ts'
+import { anySignal, Cancellation } from '../../cancellation.ts'
 import { memberOf, presentMember, readJson, valueOf } from '../../json-text.ts'
 import { packageName, version } from '../../version.ts'
 import { readText } from './body-reader.ts'
@@ -75,7 +75,7 @@ const notifiedMs = 2_000
 export async function sendNotification (dispatcher: Dispatcher, message: HttpMessage): Promise<void> {
   const late = new Cancellation()
   const timer = setTimeout(() => late.abort(new Error('the server did not answer a notification')), notifiedMs).unref()
-  const signal = AbortSignal.any([message.signal, late].map(nativeSignal))
+  const signal = anySignal(message.signal, late)
   try {
     const { body } = await exchange(dispatcher, { ...message, signal })
     discard(body).finally(() => clearTimeout(timer)) // not waited for
